@@ -1,0 +1,119 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::benches::Bench;
+use crate::limits::{CONNECTIONS_DEFAULT, ROUNDS_MIN, SECONDS_DEFAULT};
+
+/// Benchmarks of Nearside beside its peers and its limits. Run it by `scripts/bench`, which builds what it measures.
+#[derive(Debug, Parser)]
+#[command(name = "nearside-bench", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub serve: Option<Serve>,
+    #[command(flatten)]
+    pub run: Run,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Run {
+    /// What to measure
+    #[arg(value_enum)]
+    pub names: Vec<Bench>,
+    /// Rounds in which the contenders alternate; fewer than five only to try a bench out
+    #[arg(long, default_value_t = ROUNDS_MIN, value_parser = positive)]
+    pub rounds: usize,
+    /// Length of each closed loop and of each open loop, in seconds
+    #[arg(long, default_value_t = SECONDS_DEFAULT, value_parser = seconds)]
+    pub seconds: f64,
+    #[arg(long, default_value_t = CONNECTIONS_DEFAULT, value_parser = positive)]
+    pub connections: usize,
+    /// Threads of the load generator
+    #[arg(long, default_value_t = 1, value_parser = positive)]
+    pub load_threads: usize,
+    /// A catalogue to push instead of an invented one
+    #[arg(long, value_name = "FILE")]
+    pub catalogue: Option<PathBuf>,
+    /// The project's root
+    #[arg(long, default_value = ".")]
+    pub root: PathBuf,
+    /// Where the results go, relative to the root
+    #[arg(long, default_value = "docs/bench", value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Contenders of our own, each a server in a process of its own. They print `listening ADDRESS` first.
+#[derive(Debug, Subcommand)]
+pub enum Serve {
+    /// Raw hyper sending the same bytes and headers to everyone
+    ServeRaw(ServeRaw),
+    /// Native hyper and rusqlite answering the package directory's searches
+    ServeSearch(Native),
+    /// Native hyper and rusqlite rendering the package directory's package pages
+    ServePackage(Native),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Listen {
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// End when standard input ends, so as not to outlive a harness that was killed
+    #[arg(long)]
+    pub exit_with_stdin: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ServeRaw {
+    #[command(flatten)]
+    pub listen: Listen,
+    #[arg(long, value_name = "FILE")]
+    pub body_file: PathBuf,
+    /// `name: value`, as often as there are headers; with an `etag`, If-None-Match gets a 304
+    #[arg(long = "header", value_name = "LINE")]
+    pub headers: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Native {
+    #[command(flatten)]
+    pub listen: Listen,
+    /// The release's SQLite file
+    #[arg(long, value_name = "FILE")]
+    pub db: PathBuf,
+    /// The app's named statements
+    #[arg(long, value_name = "FILE")]
+    pub queries: PathBuf,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "a number above zero".to_owned())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let allowed = 0.05..=600.0;
+    text.parse().ok().filter(|number| allowed.contains(number)).ok_or_else(|| "between 0.05 and 600 seconds".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_or_a_server() {
+        let cli = Cli::try_parse_from(["nearside-bench", "hit", "search", "--rounds", "7"]).unwrap();
+        assert_eq!((cli.run.names.len(), cli.run.rounds), (2, 7));
+        assert!(cli.serve.is_none());
+        let cli = Cli::try_parse_from(["nearside-bench", "serve-raw", "--body-file", "x", "--header", "a: b"]).unwrap();
+        assert!(matches!(cli.serve, Some(Serve::ServeRaw(raw)) if raw.headers == ["a: b"]));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for arguments in [["nearside-bench", "nothing", "--rounds=5"], ["nearside-bench", "hit", "--rounds=0"]] {
+            assert!(Cli::try_parse_from(arguments).is_err());
+        }
+        assert!(Cli::try_parse_from(["nearside-bench", "hit", "--seconds=0"]).is_err());
+    }
+}

@@ -1,0 +1,61 @@
+//! A page that is not cached: every request renders. Beside it the same statements and page rendered natively, and raw
+//! hyper sending a page of the usual size.
+
+use anyhow::{Context, Result, ensure};
+
+use super::hit::is_hit;
+use super::stage::{HOST, Stage};
+use crate::args::Run;
+use crate::catalogue;
+use crate::connection::fetch;
+use crate::contender::{Answers, Case};
+use crate::limits::RENDER_PAGES;
+use crate::request::{Request, percent_encode};
+use crate::response::Response;
+
+/// How many pages are looked at to find one of the usual size.
+const PAGES_LOOKED_AT: usize = 101;
+
+pub(super) async fn prepare(args: &Run) -> Result<Stage> {
+    let mut stage = Stage::new("Package pages rendered for each request, beside native rendering and raw hyper.")?;
+    let catalogue = stage.start_nearside(args, Some(0)).await?;
+    let names = catalogue::names(&catalogue, RENDER_PAGES)?;
+    let page =
+        |name: &String| Request::get(HOST, &format!("/package/{}", percent_encode(name)), &[("Accept", "text/html")]);
+    let requests: Vec<Request> = names.iter().map(page).collect();
+    let usual = usual_page(&stage, &requests).await?;
+
+    let release = stage.cluster()?.release_file()?;
+    let nearside = stage.nearside("a node with its cache off: a fresh instance for each request", requests.clone())?;
+    let arguments = super::search::native("serve-package", &release, &args.root);
+    let about = "hyper and rusqlite: the same statements on the same release, rendered in the same process";
+    let native = stage.serve("native", about, requests.clone(), &arguments).await?;
+    let hyper = stage.serve_raw("hyper", "one page of the usual size, fixed", requests, &usual).await?;
+    stage.cases.push(Case {
+        name: "page",
+        about: format!("GET of {} different package pages in turn, nothing cached.", names.len()),
+        limit: "native",
+        answers: Answers::Differ {
+            why: "hyper sends one page to everyone, and native renders its own markup from the same rows.".to_owned(),
+        },
+        contenders: vec![nearside, native, hyper],
+    });
+    Ok(stage)
+}
+
+/// A page of median size among the first; also makes sure that nothing is cached.
+async fn usual_page(stage: &Stage, requests: &[Request]) -> Result<Response> {
+    let address = stage.cluster()?.address;
+    let mut pages = Vec::new();
+    for request in requests.iter().take(PAGES_LOOKED_AT) {
+        let response = fetch(address, request).await?;
+        request.verify(&response)?;
+        pages.push(response);
+    }
+    let again = fetch(address, &requests[0]).await?;
+    let status = again.header("cache-status").unwrap_or_default();
+    ensure!(!is_hit(status), "the node answers from its cache although it is off: Cache-Status is {status:?}");
+    pages.sort_by_key(|page| page.body_bytes);
+    let middle = pages.len() / 2;
+    pages.into_iter().nth(middle).context("BUG: no page looked at")
+}

@@ -1,0 +1,117 @@
+//! Everything a bench has started and will need until it is over.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::args::Run;
+use crate::catalogue;
+use crate::contender::{Case, Contender};
+use crate::nearside::{Cluster, Setup};
+use crate::process::Process;
+use crate::request::{Request, Requests};
+use crate::response::Response;
+
+/// The name every contender is asked by; the app's manifest has it.
+pub(super) const HOST: &str = "packages.localhost";
+
+/// Dropped in this order: processes before the folder they write to.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) about: &'static str,
+    pub(super) cases: Vec<Case>,
+    servers: Vec<Process>,
+    cluster: Option<Cluster>,
+    scratch: TempDir,
+    /// The folder this program is in: the others that `scripts/bench` builds are beside it.
+    programs: PathBuf,
+}
+
+impl Stage {
+    pub(super) fn new(about: &'static str) -> Result<Self> {
+        let scratch =
+            tempfile::Builder::new().prefix("nearside-bench-").tempdir().context("making a scratch folder")?;
+        let program = std::env::current_exe().context("finding this program")?;
+        let programs = program.parent().context("BUG: a program in no folder")?.to_owned();
+        Ok(Self { about, cases: Vec::new(), servers: Vec::new(), cluster: None, scratch, programs })
+    }
+
+    pub(super) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Starts an origin and a node with the app and a catalogue; returns the catalogue.
+    pub(super) async fn start_nearside(&mut self, args: &Run, cache_mib: Option<u32>) -> Result<PathBuf> {
+        let catalogue = catalogue::obtain(args, &self.programs.join("packages-import"), self.scratch()).await?;
+        let setup = Setup {
+            program: &self.programs.join("nearside"),
+            app: &args.root.join("modules/packages"),
+            catalogue: &catalogue,
+            scratch: self.scratch(),
+            cache_mib,
+        };
+        self.cluster = Some(Cluster::start(&setup).await?);
+        Ok(catalogue)
+    }
+
+    pub(super) fn cluster(&self) -> Result<&Cluster> {
+        self.cluster.as_ref().context("BUG: the node was not started")
+    }
+
+    pub(super) fn nearside(&self, about: &str, requests: Vec<Request>) -> Result<Contender> {
+        let cluster = self.cluster()?;
+        Ok(Contender {
+            name: "nearside",
+            about: about.to_owned(),
+            process: cluster.node_process(),
+            address: cluster.address,
+            requests: Arc::new(Requests::new(requests)?),
+        })
+    }
+
+    /// Starts this program again as one of its servers.
+    pub(super) async fn serve(
+        &mut self,
+        name: &'static str,
+        about: &str,
+        requests: Vec<Request>,
+        arguments: &[String],
+    ) -> Result<Contender> {
+        let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+        command.args(arguments).arg("--exit-with-stdin");
+        let log = format!("{name}-{}", self.servers.len());
+        let mut server = Process::spawn(&log, command, self.scratch())?;
+        let address = server.listening().await?;
+        let process = server.id();
+        self.servers.push(server);
+        let requests = Arc::new(Requests::new(requests)?);
+        Ok(Contender { name, about: about.to_owned(), process, address, requests })
+    }
+
+    /// Raw hyper sending the body and the headers of `response`, which some other contender answered.
+    pub(super) async fn serve_raw(
+        &mut self,
+        name: &'static str,
+        about: &str,
+        requests: Vec<Request>,
+        response: &Response,
+    ) -> Result<Contender> {
+        let body = self.scratch().join(format!("body-{}", self.servers.len()));
+        std::fs::write(&body, response.body()).context("writing the body that raw hyper sends")?;
+        let mut arguments = vec!["serve-raw".to_owned(), "--body-file".to_owned(), body.display().to_string()];
+        for (name, value) in response.headers().filter(|(name, _)| !by_the_connection(name)) {
+            arguments.extend(["--header".to_owned(), format!("{name}: {value}")]);
+        }
+        self.serve(name, about, requests, &arguments).await
+    }
+}
+
+/// Headers hyper writes itself, or that describe one connection and not the response.
+fn by_the_connection(name: &str) -> bool {
+    ["date", "content-length", "transfer-encoding", "connection", "keep-alive"]
+        .iter()
+        .any(|own| name.eq_ignore_ascii_case(own))
+}

@@ -1,0 +1,54 @@
+//! One kept connection to a contender: write a request, read its response, again.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::limits::{EXCHANGE_TIMEOUT, READ_BUFFER_BYTES};
+use crate::request::Request;
+use crate::response::Response;
+
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    pub response: Response,
+}
+
+impl Connection {
+    pub async fn open(address: SocketAddr, response: Response) -> Result<Self> {
+        let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+        stream.set_nodelay(true).context("setting TCP_NODELAY")?;
+        Ok(Self { stream, buffer: vec![0; READ_BUFFER_BYTES], response })
+    }
+
+    /// Sends the request and reads its response into `self.response`. No timeout: a phase has one for all its exchanges.
+    pub async fn exchange(&mut self, request: &Request) -> Result<()> {
+        self.response.reset();
+        self.stream.write_all(&request.bytes).await.with_context(|| format!("sending GET {}", request.target))?;
+        loop {
+            let read = self.stream.read(&mut self.buffer).await;
+            let read = read.with_context(|| format!("reading the answer to GET {}", request.target))?;
+            ensure!(read > 0, "the connection closed before the answer to GET {} was complete", request.target);
+            let complete = self.response.feed(&self.buffer[..read]);
+            if complete.with_context(|| format!("in the answer to GET {}", request.target))? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// One exchange on a connection of its own, kept to be looked at; any status.
+pub async fn fetch(address: SocketAddr, request: &Request) -> Result<Response> {
+    let exchange = async {
+        let mut connection = Connection::open(address, Response::keeping()).await?;
+        connection.exchange(request).await?;
+        Ok(connection.response)
+    };
+    timeout(EXCHANGE_TIMEOUT, exchange)
+        .await
+        .with_context(|| format!("GET {} got no answer within {EXCHANGE_TIMEOUT:?}", request.target))?
+}

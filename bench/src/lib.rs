@@ -1,0 +1,30 @@
+//! Benchmarks of Nearside beside its peers and its limits.
+//!
+//! A bench is a list of cases, a case a list of contenders: server processes that answer the same requests. They run
+//! alternately in one run ([`run`]), each round closed-loop for the peak ([`load`]) and then open-loop at a fixed
+//! arrival rate for the latency, with the server's CPU time beside both ([`cpu`]). What was measured becomes a
+//! [`report`], and the report becomes a [`table`] and a [`chart`].
+
+pub mod args;
+pub mod benches;
+pub mod catalogue;
+pub mod chart;
+pub mod connection;
+pub mod contender;
+pub mod cpu;
+pub mod limits;
+pub mod load;
+pub mod machine;
+pub mod nearside;
+pub mod percentile;
+pub mod process;
+pub mod queries;
+pub mod random;
+pub mod report;
+pub mod request;
+pub mod response;
+pub mod run;
+pub mod serve;
+pub mod table;
+pub mod targets;
+pub mod value;

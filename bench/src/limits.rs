@@ -1,0 +1,40 @@
+//! Every bound and every default of the harness, in one place.
+
+use std::time::Duration;
+
+/// Fewer rounds than this and a median says little; design.md asks for at least five.
+pub const ROUNDS_MIN: usize = 5;
+pub const CONNECTIONS_DEFAULT: usize = 32;
+pub const SECONDS_DEFAULT: f64 = 3.0;
+/// How long the first, discarded round lasts that warms every contender and establishes the arrival rate.
+pub const CALIBRATION_SECONDS: f64 = 1.5;
+/// The open-loop rate is this share of the slowest contender's peak.
+pub const ARRIVAL_SHARE_OF_PEAK: f64 = 0.5;
+/// A phase that is this much late has met a server that hangs.
+pub const PHASE_GRACE: Duration = Duration::from_secs(20);
+/// Setting up one bench: building a catalogue, pushing it, starting every server, checking every answer.
+pub const SETUP_TIMEOUT: Duration = Duration::from_secs(600);
+/// From spawning a server of ours to its first line.
+pub const LISTENING_TIMEOUT: Duration = Duration::from_secs(20);
+/// From spawning a node to 200 on `/readyz`.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(120);
+/// One push, one import.
+pub const TOOL_TIMEOUT: Duration = Duration::from_secs(300);
+/// One exchange outside a measured phase.
+pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
+pub const READ_BUFFER_BYTES: usize = 64 * 1024;
+pub const RESPONSE_HEAD_MAX_BYTES: usize = 64 * 1024;
+/// A response longer than this is a mistake in the bench, not something to measure.
+pub const RESPONSE_BODY_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// How much of a child's error output is repeated when it fails.
+pub const CHILD_LOG_TAIL_BYTES: usize = 2_000;
+/// The invented catalogue, when none is given.
+pub const CATALOGUE_PACKAGES: u32 = 20_000;
+pub const CATALOGUE_SEED: u32 = 1;
+/// Distinct pages in the render sweep, and distinct searches in each mix. Every one is checked before the run.
+pub const RENDER_PAGES: usize = 5_000;
+pub const SEARCH_QUERIES: usize = 500;
+/// The memory map of the native contenders: the whole file, for any file a bench uses.
+pub const NATIVE_MMAP_BYTES: i64 = 1 << 30;
+/// Named statements a native contender keeps prepared: all an app has.
+pub const NATIVE_STATEMENTS: usize = 64;

@@ -1,0 +1,169 @@
+//! The load generator: connections spread over a few threads, each with a runtime of its own, so that the harness's
+//! signals and child processes share no thread with what is being measured.
+
+mod arrivals;
+mod closed;
+mod open;
+mod schedule;
+mod timer;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::sync::{Barrier, mpsc};
+use tokio::task::{JoinSet, LocalSet};
+
+pub use closed::{Closed, closed};
+pub use open::{Open, open};
+pub use schedule::Schedule;
+
+use crate::connection::Connection;
+use crate::limits::PHASE_GRACE;
+use crate::request::Requests;
+use crate::response::Response;
+
+/// Whom to load, with what, over how many connections.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub address: SocketAddr,
+    pub requests: Arc<Requests>,
+    pub connections: usize,
+    pub threads: usize,
+}
+
+/// What one thread's work is given: its share of the connections.
+struct Crew {
+    workers: Vec<Worker>,
+    /// The same instant for every thread of the phase.
+    start: Instant,
+}
+
+struct Worker {
+    connection: Connection,
+    requests: Arc<Requests>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Worker {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// One request and its verified answer, counted only.
+    async fn exchange(&mut self) -> Result<()> {
+        let request = self.requests.next();
+        self.connection.exchange(request).await?;
+        request.verify(&self.connection.response)
+    }
+}
+
+/// Runs `work` for every worker at once, on this thread, and collects what they return or the first error.
+async fn each<T, F>(workers: Vec<Worker>, work: impl Fn(Worker) -> F) -> Result<Vec<T>>
+where
+    T: 'static,
+    F: Future<Output = Result<T>> + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for worker in workers {
+        tasks.spawn_local(work(worker));
+    }
+    let mut all = Vec::with_capacity(tasks.len());
+    while let Some(done) = tasks.join_next().await {
+        all.push(done.context("a connection's task panicked")??);
+    }
+    Ok(all)
+}
+
+/// A phase that is over, or was dropped by ctrl-c, leaves no thread sending.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs `work` on every thread, all starting together, and collects what they return. The first error ends the phase.
+async fn phase<T, W, F>(plan: &Plan, lasts: Duration, work: W) -> Result<Vec<T>>
+where
+    T: Send + 'static,
+    W: Fn(Crew) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<T>>,
+{
+    let threads = plan.threads.clamp(1, plan.connections);
+    let stop = Arc::new(AtomicBool::new(false));
+    let _stop = StopOnDrop(stop.clone());
+    let together = Arc::new(Together { connected: Barrier::new(threads), start: OnceLock::new() });
+    let (results, mut collected) = mpsc::unbounded_channel();
+    for thread in 0..threads {
+        let connections = share(plan.connections, threads, thread);
+        let (plan, stop, together) = (plan.clone(), stop.clone(), together.clone());
+        let (results, work) = (results.clone(), work.clone());
+        let run = move || {
+            // Nobody listens any more if the phase was dropped.
+            let _ = results.send(drive(&plan, connections, &together, &stop, &work));
+        };
+        std::thread::Builder::new().name("load".to_owned()).spawn(run).context("starting a load thread")?;
+    }
+    drop(results);
+    let collect = async {
+        let mut all = Vec::with_capacity(threads);
+        while let Some(result) = collected.recv().await {
+            all.push(result?);
+        }
+        Ok(all)
+    };
+    let limit = lasts + PHASE_GRACE;
+    tokio::time::timeout(limit, collect).await.with_context(|| format!("not every answer came within {limit:?}"))?
+}
+
+/// Where the threads of a phase meet.
+struct Together {
+    connected: Barrier,
+    start: OnceLock<Instant>,
+}
+
+/// One thread of a phase: connects its share, meets the others, works.
+fn drive<T, W, F>(plan: &Plan, connections: usize, together: &Together, stop: &Arc<AtomicBool>, work: &W) -> Result<T>
+where
+    W: Fn(Crew) -> F,
+    F: Future<Output = Result<T>>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a runtime")?;
+    LocalSet::new().block_on(&runtime, async {
+        let connected = connect(plan, connections, stop).await;
+        // Met even after a failure: the other threads must not wait for this one.
+        together.connected.wait().await;
+        let start = *together.start.get_or_init(Instant::now);
+        work(Crew { workers: connected?, start }).await
+    })
+}
+
+async fn connect(plan: &Plan, connections: usize, stop: &Arc<AtomicBool>) -> Result<Vec<Worker>> {
+    let mut workers = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        let connection = Connection::open(plan.address, Response::counting()).await?;
+        workers.push(Worker { connection, requests: plan.requests.clone(), stop: stop.clone() });
+    }
+    Ok(workers)
+}
+
+/// How many of `total` connections the thread `index` of `threads` has.
+fn share(total: usize, threads: usize, index: usize) -> usize {
+    total / threads + usize::from(index < total % threads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_spread_evenly_and_all_of_them() {
+        assert_eq!((0..3).map(|index| share(8, 3, index)).collect::<Vec<_>>(), [3, 3, 2]);
+        assert_eq!((0..2).map(|index| share(32, 2, index)).sum::<usize>(), 32);
+    }
+}

@@ -1,0 +1,97 @@
+//! Open loop: requests leave at their scheduled times whatever the server does, and a latency is measured from the
+//! time a request was *meant* to be sent. A server that stalls is charged for everyone who would have come meanwhile
+//! (no coordinated omission).
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::arrivals::Arrivals;
+use super::timer::Timer;
+use super::{Crew, Plan, Schedule, Worker, each, phase};
+use crate::percentile::percentile;
+
+#[derive(Debug, Clone, Copy)]
+pub struct Open {
+    pub requests: u64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub max_us: f64,
+    /// How late the generator itself sent, at p99: the part of the latencies that may be its own, or a queue before the
+    /// server because every connection was waiting for one.
+    pub send_late_p99_us: f64,
+}
+
+/// What one connection measured, in nanoseconds.
+#[derive(Debug, Default)]
+struct Tally {
+    latencies_ns: Vec<u64>,
+    late_ns: Vec<u64>,
+}
+
+pub async fn open(plan: &Plan, per_second: f64, lasts: Duration) -> Result<Open> {
+    let schedule = Schedule::new(per_second, lasts);
+    let ticket = Arc::new(AtomicU64::new(0));
+    let tallies = phase(plan, lasts, move |crew| run(crew, schedule, ticket.clone())).await?;
+    let mut all = Tally::default();
+    for tally in tallies.into_iter().flatten() {
+        all.latencies_ns.extend(tally.latencies_ns);
+        all.late_ns.extend(tally.late_ns);
+    }
+    all.latencies_ns.sort_unstable();
+    all.late_ns.sort_unstable();
+    let us = |sorted: &[u64], share| {
+        percentile(sorted, share).map(|ns| ns as f64 / 1e3).context("BUG: an open loop without a request")
+    };
+    Ok(Open {
+        requests: all.latencies_ns.len() as u64,
+        p50_us: us(&all.latencies_ns, 0.50)?,
+        p99_us: us(&all.latencies_ns, 0.99)?,
+        max_us: us(&all.latencies_ns, 1.0)?,
+        send_late_p99_us: us(&all.late_ns, 0.99)?,
+    })
+}
+
+async fn run(crew: Crew, schedule: Schedule, ticket: Arc<AtomicU64>) -> Result<Vec<Tally>> {
+    let (arrivals, start) = (Rc::new(Arrivals::default()), crew.start);
+    let pacer = tokio::task::spawn_local(pace(schedule, ticket, start, arrivals.clone()));
+    let tallies = each(crew.workers, |worker| ask_when_due(worker, arrivals.clone())).await?;
+    pacer.await.context("the pacer panicked")??;
+    Ok(tallies)
+}
+
+/// One for all connections of a thread: a timer for each of them would cost the machine more than the requests do.
+async fn pace(schedule: Schedule, ticket: Arc<AtomicU64>, start: Instant, arrivals: Rc<Arrivals>) -> Result<()> {
+    let paced = async {
+        let timer = Timer::new()?;
+        while let Some(at) = schedule.at(ticket.fetch_add(1, Ordering::Relaxed)) {
+            timer.until(start + at).await?;
+            arrivals.push(start + at);
+        }
+        Ok(())
+    };
+    let paced = paced.await;
+    arrivals.end();
+    paced
+}
+
+/// Whichever connection is free takes the next arrival, so a slow answer holds up its own connection and no other.
+async fn ask_when_due(mut worker: Worker, arrivals: Rc<Arrivals>) -> Result<Tally> {
+    let mut tally = Tally::default();
+    while let Some(intended) = arrivals.next().await {
+        tally.late_ns.push(nanoseconds(intended, Instant::now()));
+        worker.exchange().await?;
+        tally.latencies_ns.push(nanoseconds(intended, Instant::now()));
+        if worker.stopped() {
+            break;
+        }
+    }
+    Ok(tally)
+}
+
+fn nanoseconds(from: Instant, to: Instant) -> u64 {
+    u64::try_from(to.saturating_duration_since(from).as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,31 @@
+//! `nearside-bench NAME...`, or one of the servers it compares with.
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use nearside_bench::args::{Cli, Run, Serve};
+use nearside_bench::{benches, serve};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match &cli.serve {
+        Some(Serve::ServeRaw(args)) => serve::raw::run(args),
+        Some(Serve::ServeSearch(args)) => serve::search::run(args),
+        Some(Serve::ServePackage(args)) => serve::package::run(args),
+        None => run(&cli.run),
+    }
+}
+
+fn run(args: &Run) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a runtime")?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).context("listening for ctrl-c")?;
+        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+        // Whichever comes first, the benches are dropped, and with them every child process and the scratch folder.
+        tokio::select! {
+            done = benches::run(args) => done,
+            _ = interrupt.recv() => bail!("interrupted: nothing was written for the bench that was running"),
+            _ = terminate.recv() => bail!("terminated: nothing was written for the bench that was running"),
+        }
+    })
+}

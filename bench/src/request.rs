@@ -1,0 +1,138 @@
+//! Requests as the bytes that go on the wire, built once, with what their answers must be.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Result, ensure};
+
+use crate::response::Response;
+
+/// One prebuilt GET.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub target: String,
+    pub bytes: Vec<u8>,
+    pub status: u16,
+    /// Known once every answer has been looked at (`contender::check`), and then held against each response.
+    pub body_bytes: Option<u64>,
+}
+
+impl Request {
+    /// `target` is the path and query as they go on the wire.
+    pub fn get(host: &str, target: &str, headers: &[(&str, &str)]) -> Self {
+        let mut text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n");
+        for (name, value) in headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str("\r\n");
+        Self { target: target.to_owned(), bytes: text.into_bytes(), status: 200, body_bytes: None }
+    }
+
+    pub fn expecting(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    pub fn verify(&self, response: &Response) -> Result<()> {
+        let (target, status) = (&self.target, response.status);
+        ensure!(status == self.status, "GET {target} answered {status}, not {}", self.status);
+        if let Some(expected) = self.body_bytes {
+            let found = response.body_bytes;
+            ensure!(found == expected, "GET {target} answered {found} bytes, not {expected}");
+        }
+        Ok(())
+    }
+}
+
+/// What one contender is asked, in this order and then from the start again, by all connections together.
+#[derive(Debug)]
+pub struct Requests {
+    list: Vec<Request>,
+    cursor: AtomicUsize,
+}
+
+impl Requests {
+    pub fn new(list: Vec<Request>) -> Result<Self> {
+        ensure!(!list.is_empty(), "a contender without requests");
+        Ok(Self { list, cursor: AtomicUsize::new(0) })
+    }
+
+    pub fn all(&self) -> &[Request] {
+        &self.list
+    }
+
+    pub fn next(&self) -> &Request {
+        &self.list[self.cursor.fetch_add(1, Ordering::Relaxed) % self.list.len()]
+    }
+}
+
+/// Percent-encodes one path segment or query value (RFC 3986: everything but the unreserved characters).
+pub fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte as char),
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
+}
+
+/// The reverse, for a query value: `+` is a space there. What is not a valid escape stands for itself.
+pub fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = bytes.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match (bytes[at], escape.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
+            (b'%', Some(byte)) => {
+                decoded.push(byte);
+                at += 2;
+            }
+            (b'+', _) => decoded.push(b' '),
+            (byte, _) => decoded.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_request() {
+        let request = Request::get("a.test", "/x?q=1", &[("Accept", "text/html")]);
+        assert_eq!(
+            String::from_utf8(request.bytes).unwrap(),
+            "GET /x?q=1 HTTP/1.1\r\nHost: a.test\r\nAccept: text/html\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn requests_go_round() {
+        let list = ["/a", "/b"].map(|target| Request::get("h", target, &[])).to_vec();
+        let requests = Requests::new(list).unwrap();
+        let order: Vec<&str> = (0..5).map(|_| requests.next().target.as_str()).collect();
+        assert_eq!(order, ["/a", "/b", "/a", "/b", "/a"]);
+        assert!(Requests::new(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn an_answer_other_than_the_expected_one_is_an_error() {
+        let mut request = Request::get("h", "/a", &[]);
+        let mut response = Response::counting();
+        response.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        assert!(request.verify(&response).is_ok());
+        request.body_bytes = Some(3);
+        assert_eq!(request.verify(&response).unwrap_err().to_string(), "GET /a answered 2 bytes, not 3");
+        let request = request.expecting(304);
+        assert_eq!(request.verify(&response).unwrap_err().to_string(), "GET /a answered 200, not 304");
+    }
+
+    #[test]
+    fn encoding() {
+        assert_eq!(percent_encode("lib c++/ü~"), "lib%20c%2B%2B%2F%C3%BC~");
+        assert_eq!(percent_decode("lib%20c%2B%2b+%2F%C3%BC~%"), "lib c++ /ü~%");
+    }
+}

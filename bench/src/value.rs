@@ -1,0 +1,104 @@
+//! The one place where values are computed from named rows: the table, the targets and the console all ask here.
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+/// What is measured of a contender in one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Metric {
+    #[serde(rename = "throughput_rps")]
+    Throughput,
+    #[serde(rename = "cpu_closed_us")]
+    CpuClosed,
+    #[serde(rename = "latency_p50_us")]
+    LatencyP50,
+    #[serde(rename = "latency_p99_us")]
+    LatencyP99,
+    #[serde(rename = "latency_max_us")]
+    LatencyMax,
+    #[serde(rename = "cpu_open_us")]
+    CpuOpen,
+    #[serde(rename = "send_late_p99_us")]
+    SendLateP99,
+    /// What neither the contender nor the load generator used, as a share of all cores: a run beside a build is no result.
+    #[serde(rename = "others_cpu_share")]
+    OthersCpu,
+}
+
+/// The median of one metric of one contender over all rounds, with the extremes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    pub case: String,
+    pub contender: String,
+    pub metric: Metric,
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RowName<'a> {
+    pub case: &'a str,
+    pub contender: &'a str,
+    pub metric: Metric,
+}
+
+/// What to compute from rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Formula<'a> {
+    Median(RowName<'a>),
+    /// The median of the first over the median of the second.
+    Ratio(RowName<'a>, RowName<'a>),
+}
+
+pub fn find<'r>(rows: &'r [Row], name: RowName<'_>) -> Result<&'r Row> {
+    let is_named = |row: &&Row| row.case == name.case && row.contender == name.contender && row.metric == name.metric;
+    rows.iter()
+        .find(is_named)
+        .with_context(|| format!("no row {:?} of {} in the case {}", name.metric, name.contender, name.case))
+}
+
+/// Fails on a row that is not there and on a ratio to nothing: a value is never made up.
+pub fn evaluate(rows: &[Row], formula: Formula<'_>) -> Result<f64> {
+    match formula {
+        Formula::Median(name) => Ok(find(rows, name)?.median),
+        Formula::Ratio(over, under) => {
+            let under = find(rows, under)?;
+            ensure!(under.median > 0.0, "the ratio to {} would divide by zero", under.contender);
+            Ok(find(rows, over)?.median / under.median)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(contender: &str, metric: Metric) -> RowName<'_> {
+        RowName { case: "page", contender, metric }
+    }
+
+    fn row(contender: &str, metric: Metric, median: f64) -> Row {
+        Row { case: "page".into(), contender: contender.into(), metric, median, min: median, max: median }
+    }
+
+    #[test]
+    fn values_come_from_named_rows() {
+        let rows = [
+            row("a", Metric::Throughput, 80.0),
+            row("b", Metric::Throughput, 100.0),
+            row("b", Metric::LatencyP99, 0.0),
+        ];
+        let (a, b) = (name("a", Metric::Throughput), name("b", Metric::Throughput));
+        assert_eq!(evaluate(&rows, Formula::Median(a)).unwrap(), 80.0);
+        assert_eq!(evaluate(&rows, Formula::Ratio(a, b)).unwrap(), 0.8);
+        assert!(evaluate(&rows, Formula::Ratio(a, name("b", Metric::LatencyP99))).is_err());
+        assert!(evaluate(&rows, Formula::Median(name("c", Metric::Throughput))).is_err());
+        assert!(evaluate(&rows, Formula::Median(RowName { case: "other", ..a })).is_err());
+    }
+
+    #[test]
+    fn metrics_are_named_with_their_units() {
+        assert_eq!(serde_json::to_string(&Metric::CpuOpen).unwrap(), "\"cpu_open_us\"");
+    }
+}

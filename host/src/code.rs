@@ -1,0 +1,140 @@
+//! An app's code, loaded: routes, pre-linked components, named queries, schemas, static files. Shared by all releases
+//! of one app version.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use nearside_protocol::{
+    app::App,
+    digest::Digest,
+    queries::{self, Query, QueryError},
+    route::{Method, Route},
+};
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+use crate::{
+    archive::{Archive, ArchiveError},
+    bindings::edge,
+    engine::{Engine, EngineError},
+    guest::{Guest, link_wasi},
+    schemas::{SchemaError, Schemas},
+    static_files::{StaticFile, StaticFiles},
+    visit::Visit,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum CodeError {
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Queries(#[from] QueryError),
+    #[error("component `{name}`: {error}")]
+    Component { name: String, error: EngineError },
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error("route `{0}` stands twice: {1}")]
+    Route(String, String),
+}
+
+pub struct Code {
+    pub digest: Digest,
+    pub app: App,
+    pub queries: BTreeMap<String, Query>,
+    pub schemas: Schemas,
+    handlers: BTreeMap<String, ProxyPre<Guest<Visit>>>,
+    /// Path pattern -> indices of the routes there, one a method or more.
+    router: matchit::Router<Vec<usize>>,
+    static_files: StaticFiles,
+}
+
+/// What a path and method lead to.
+pub enum Found {
+    /// Index among the app's routes.
+    Route(usize),
+    /// There is such a path, but not for this method; these are the ones it has.
+    OtherMethods(Vec<Method>),
+    Nothing,
+}
+
+impl Code {
+    /// Loads an archive. Compiles what was never compiled here: call it from a thread that may block.
+    pub fn load(engine: &Engine, archive: &Archive, digest: Digest) -> Result<Arc<Code>, CodeError> {
+        let app = archive.app.clone();
+        let linker = handler_linker(engine).map_err(|error| CodeError::Component { name: "host".into(), error })?;
+        let mut handlers = BTreeMap::new();
+        for route in &app.routes {
+            if !handlers.contains_key(&route.component) {
+                let pre = handler(engine, &linker, archive, &route.component)
+                    .map_err(|error| CodeError::Component { name: route.component.clone(), error })?;
+                handlers.insert(route.component.clone(), pre);
+            }
+        }
+
+        let mut by_path: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, route) in app.routes.iter().enumerate() {
+            by_path.entry(&route.path).or_default().push(index);
+        }
+        let mut router = matchit::Router::new();
+        for (path, indices) in by_path {
+            router.insert(path, indices).map_err(|error| CodeError::Route(path.to_owned(), error.to_string()))?;
+        }
+
+        Ok(Arc::new(Code {
+            digest,
+            queries: queries::parse(&archive.text(queries::FILE_NAME)?)?,
+            schemas: Schemas::load(archive)?,
+            static_files: StaticFiles::load(archive),
+            app,
+            handlers,
+            router,
+        }))
+    }
+
+    pub fn find(&self, path: &str, method: Method) -> Found {
+        let Ok(matched) = self.router.at(path) else { return Found::Nothing };
+        let indices = matched.value;
+        match indices.iter().find(|index| self.app.routes[**index].answers(method)) {
+            Some(index) => Found::Route(*index),
+            None => Found::OtherMethods(indices.iter().flat_map(|index| self.app.routes[*index].methods.clone()).collect()),
+        }
+    }
+
+    pub fn handler(&self, route: &Route) -> &ProxyPre<Guest<Visit>> {
+        &self.handlers[&route.component]
+    }
+
+    pub fn static_file(&self, path: &str) -> Option<&StaticFile> {
+        self.static_files.get(path)
+    }
+}
+
+/// What a node offers to handlers.
+pub fn handler_linker(engine: &Engine) -> Result<Linker<Guest<Visit>>, EngineError> {
+    let mut linker = engine.linker();
+    link_wasi(&mut linker, true)?;
+    let link = |linker: &mut Linker<Guest<Visit>>| {
+        edge::sql::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
+        edge::page::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
+        edge::origin::add_to_linker::<_, HasSelf<crate::writes::Writes>>(linker, |guest| &mut guest.context.writes)
+    };
+    link(&mut linker).map_err(EngineError::Link)?;
+    Ok(linker)
+}
+
+fn handler(
+    engine: &Engine,
+    linker: &Linker<Guest<Visit>>,
+    archive: &Archive,
+    name: &str,
+) -> Result<ProxyPre<Guest<Visit>>, EngineError> {
+    let wasm = archive.component(name).expect("BUG: an archive holds every component of its manifest");
+    let component = engine.component(wasm)?;
+    let instance = linker.instantiate_pre(&component).map_err(EngineError::Link)?;
+    ProxyPre::new(instance).map_err(EngineError::Link)
+}
+
+/// A static file's bytes, shared with the archive they came in.
+pub(crate) fn shared(bytes: &Arc<[u8]>) -> Bytes {
+    Bytes::from_owner(bytes.clone())
+}

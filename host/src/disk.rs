@@ -1,0 +1,49 @@
+//! The one seam through which durable writes go.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+/// Writes files so that they are whole after a crash, or not there.
+#[derive(Clone, Debug)]
+pub struct Disk(());
+
+impl Disk {
+    pub fn real() -> Disk {
+        Disk(())
+    }
+
+    /// The file has these bytes, durably, or what it had before.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let temporary = path.with_extension("tmp");
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        self.rename(&temporary, path)
+    }
+
+    /// Gives a file, already synced, its name; durable when this returns.
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)?;
+        self.sync_folder_of(to)
+    }
+
+    /// Makes a folder and its parents, durably.
+    pub fn folder(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(path)?;
+        self.sync_folder_of(path)
+    }
+
+    fn sync_folder_of(&self, path: &Path) -> io::Result<()> {
+        match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+            _ => File::open(".")?.sync_all(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Reading one's own writes: a visitor with a receipt is not shown less than what it stands for.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, header};
+use nearside_protocol::{
+    limits,
+    wire::{RECEIPT_COOKIE, RECEIPT_HEADER},
+    write::{Receipt, Standing},
+};
+
+use crate::{
+    host::{Host, Served},
+    inputs::cookies,
+    release::Release,
+    reply::{self, Reply},
+    target::Target,
+};
+
+/// On what a read is answered.
+pub enum Fresh {
+    /// On this release: it has all the visitor has written, or the visitor has written nothing.
+    Release(Arc<Release>),
+    /// On this release, though it lacks the visitor's last write; the answer says so, with this word.
+    Behind(Arc<Release>, &'static str),
+    /// By the origin, already.
+    Origin(Reply),
+}
+
+pub fn receipt_of(headers: &HeaderMap) -> Option<Receipt> {
+    let from_header = headers.get(RECEIPT_HEADER).and_then(|value| value.to_str().ok());
+    from_header
+        .or_else(|| cookies(headers).find(|(name, _)| *name == RECEIPT_COOKIE).map(|(_, value)| value))
+        .and_then(|text| text.parse().ok())
+}
+
+/// Waits a moment for the release that holds the receipt, else takes the page from the origin, else says so.
+pub async fn settle(
+    host: &Arc<Host>,
+    served: &Served,
+    release: Arc<Release>,
+    receipt: &Receipt,
+    target: &Target,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Fresh {
+    match receipt.standing(&release.manifest) {
+        Standing::Contains => return Fresh::Release(release),
+        Standing::Lost => return Fresh::Behind(release, "lost-receipt"),
+        Standing::Behind => {}
+    }
+    let mut switched = served.switched();
+    let arrives = async {
+        loop {
+            let current = served.current();
+            if let Some(current) = current.filter(|release| receipt.standing(&release.manifest) == Standing::Contains) {
+                return current;
+            }
+            if switched.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    if let Ok(current) = tokio::time::timeout(limits::RECEIPT_WAIT, arrives).await {
+        return Fresh::Release(current);
+    }
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    match host.upstream().render(&served.name, &target.path_and_query(), accept, receipt).await {
+        Ok(response) => Fresh::Origin(reply::from_origin(response, method)),
+        Err(unreachable) => {
+            tracing::warn!(app = %served.name, cause = %unreachable, "a visitor's own write cannot be shown yet");
+            Fresh::Behind(served.current().unwrap_or(release), "receipt")
+        }
+    }
+}

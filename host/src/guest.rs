@@ -1,0 +1,157 @@
+//! One WebAssembly instance and what it is given: nothing but what its role and its manifest grant.
+
+use std::time::Duration;
+
+use nearside_protocol::limits;
+use wasmtime::{
+    ResourceLimiter, Store, Trap, UpdateDeadline,
+    component::{Linker, ResourceTable},
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::{
+    engine::{Engine, EngineError, TICK},
+    log::{GuestLog, Speaker},
+    outbound::Outbound,
+    senses::{self, Senses, Waits},
+};
+
+/// A store's data. `C` is what the role adds: a handler's visit, a command's transaction, a task's job.
+pub struct Guest<C> {
+    pub context: C,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+    bounds: Bounds,
+    pub(crate) waits: Waits,
+    pub(crate) table: ResourceTable,
+}
+
+/// What a guest gets.
+pub struct Given<'a> {
+    pub speaker: Speaker,
+    pub senses: Senses,
+    pub variables: &'a [(String, String)],
+    pub outbound: Outbound,
+    pub memory_mib: u64,
+    pub cpu: Duration,
+}
+
+/// Why a guest did not come to its end.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Ended {
+    #[error("it used more than its {0} MiB of memory")]
+    Memory(u64),
+    #[error("it used more than its {0} ms of CPU")]
+    Cpu(u128),
+    #[error("it was not done within its {0} ms")]
+    Deadline(u64),
+    #[error("it trapped: {0}")]
+    Trap(String),
+}
+
+impl<C: Send + 'static> Guest<C> {
+    /// A store for one fresh instance.
+    pub fn store(engine: &Engine, given: Given<'_>, context: C) -> Store<Guest<C>> {
+        let log = GuestLog::new(given.speaker);
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(log.clone()).stderr(log).envs(given.variables).max_random_size(1 << 20);
+        given.senses.give(&mut wasi);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(limits::GUEST_HEADER_BYTES);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::GUEST_RESOURCES);
+
+        let guest = Guest {
+            context,
+            wasi: wasi.build(),
+            http,
+            outbound: given.outbound,
+            bounds: Bounds {
+                memory_mib: given.memory_mib,
+                memory_refused: false,
+                ticks_left: given.cpu.as_millis().div_ceil(TICK.as_millis()),
+                cpu: given.cpu,
+                cpu_spent: false,
+            },
+            waits: Waits::default(),
+            table,
+        };
+        let mut store = Store::new(engine.wasm(), guest);
+        store.limiter(|guest| &mut guest.bounds);
+        store.set_hostcall_fuel(limits::GUEST_HOSTCALL_BYTES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut store| {
+            let bounds = &mut store.data_mut().bounds;
+            if bounds.ticks_left == 0 {
+                bounds.cpu_spent = true;
+                return Err(Trap::Interrupt.into());
+            }
+            bounds.ticks_left -= 1;
+            // Yielding at each tick keeps one busy guest from holding up the others of its thread.
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store
+    }
+
+    /// What an error out of a call into this guest means.
+    pub fn ended(&self, error: &wasmtime::Error) -> Ended {
+        if self.bounds.cpu_spent {
+            Ended::Cpu(self.bounds.cpu.as_millis())
+        } else if self.bounds.memory_refused {
+            Ended::Memory(self.bounds.memory_mib)
+        } else {
+            Ended::Trap(format!("{error:#}"))
+        }
+    }
+}
+
+/// Links all of wasi:cli (granting nothing, but guests of any toolchain start) and wasi:http.
+///
+/// `own_time` gives the guest the clock of its own waits instead of the machine's.
+pub fn link_wasi<C: Send + 'static>(linker: &mut Linker<Guest<C>>, own_time: bool) -> Result<(), EngineError> {
+    let link = |linker: &mut Linker<Guest<C>>| {
+        wasmtime_wasi::p2::add_to_linker_async(linker)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+        if own_time {
+            linker.allow_shadowing(true);
+            senses::link_waits(linker)?;
+            linker.allow_shadowing(false);
+        }
+        Ok(())
+    };
+    link(linker).map_err(EngineError::Link)
+}
+
+impl<C: Send> WasiView for Guest<C> {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl<C: Send> WasiHttpView for Guest<C> {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+struct Bounds {
+    memory_mib: u64,
+    memory_refused: bool,
+    ticks_left: u128,
+    cpu: Duration,
+    cpu_spent: bool,
+}
+
+impl ResourceLimiter for Bounds {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let fits = desired as u64 <= self.memory_mib << 20;
+        self.memory_refused |= !fits;
+        Ok(fits)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= limits::GUEST_TABLE_ELEMENTS)
+    }
+}

@@ -1,0 +1,470 @@
+//! The life of a request. Reads top to bottom: app, release, target, route; then a write, or a read through the cache.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method as HttpMethod, Request, StatusCode, Uri, header, request::Parts};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use nearside_protocol::{
+    limits,
+    route::{Inputs, Method},
+    wire::IDEMPOTENCY_KEY_HEADER,
+    write::IdempotencyKey,
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    bindings::edge::page::IncludeError,
+    cache::{Entry, Joined, Landing, Look},
+    code::Found,
+    freshness::{self, Fresh},
+    host::{Host, Served},
+    inputs::{self, Key, Seen},
+    policy::{NotStored, storable},
+    refusal::{self, Refusal},
+    release::Release,
+    render::{Ask, Rendered, RenderedBody, render},
+    reply::{self, CacheStatus, Reply},
+    senses::Taint,
+    target::{Target, decoded_below},
+    trace::trace_id,
+};
+
+const STATIC: &str = "/static/";
+
+/// Answers one request. There is an answer to everything.
+pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr) -> Reply {
+    let (parts, body) = request.into_parts();
+    match respond(host, &parts, body, client).await {
+        Ok(reply) => reply,
+        Err(refusal) => {
+            host.counters.count_refused();
+            let response = refusal.response(&parts.headers).map(|body| Either::Left(Full::new(body)));
+            if parts.method == HttpMethod::HEAD { response.map(|_| Either::Left(Full::default())) } else { response }
+        }
+    }
+}
+
+async fn respond(host: &Arc<Host>, parts: &Parts, body: Incoming, client: IpAddr) -> Result<Reply, Refusal> {
+    let served = host_name(parts).and_then(|name| host.by_host(&name)).ok_or(Refusal::UnknownHost)?;
+    let mut release = served.current().ok_or(Refusal::NothingToServe)?;
+    let target = target_of(&parts.uri)?;
+    if let Some(path) = decoded_below(&target.path, STATIC) {
+        return static_file(host, &release, &path, parts);
+    }
+    let method = match &parts.method {
+        &HttpMethod::GET | &HttpMethod::HEAD => Method::Get,
+        &HttpMethod::OPTIONS => return options(&release, &target),
+        other => Method::parse(other.as_str()).ok_or_else(|| Refusal::Method(methods_at(&release, &target)))?,
+    };
+    if !method.is_safe() {
+        let route = find(&release, &target, method)?;
+        return write(host, release, route, target, parts, body, client).await;
+    }
+
+    let mut behind = None;
+    if let Some(receipt) = freshness::receipt_of(&parts.headers) {
+        match freshness::settle(host, &served, release, &receipt, &target, &parts.method, &parts.headers).await {
+            Fresh::Release(fresh) => release = fresh,
+            Fresh::Behind(there_is, why) => (release, behind) = (there_is, Some(why)),
+            Fresh::Origin(reply) => {
+                host.counters.count(CacheStatus::FromOrigin);
+                return Ok(reply);
+            }
+        }
+    }
+    let route = find(&release, &target, method)?;
+    let mut reply = read(host, &served, release, route, target, parts, client).await?;
+    if let Some(why) = behind {
+        reply::mark_behind(&mut reply, why);
+    }
+    Ok(reply)
+}
+
+// --- Reads ----------------------------------------------------------------------------------------------------------
+
+async fn read(
+    host: &Arc<Host>,
+    served: &Served,
+    release: Arc<Release>,
+    route: usize,
+    target: Target,
+    parts: &Parts,
+    client: IpAddr,
+) -> Result<Reply, Refusal> {
+    let inputs = &release.code.app.routes[route].inputs;
+    let Inputs::Declared(declared) = inputs else {
+        let request = everything(&release, &target, parts, client, Bytes::new());
+        let ask = Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) };
+        return alone(host, ask, CacheStatus::NotStored(NotStored::InputsAll), true, parts).await;
+    };
+    let seen = Seen::new(declared, target, &parts.headers, Some(client));
+    let key = seen.key(&served.name);
+    let id = release.manifest.release;
+    match host.cache.look(&key, id) {
+        Look::Hit(entry) => Ok(send(host, &entry, CacheStatus::Hit, None, parts)),
+        Look::Unstorable(why) => {
+            let ask = asking(release, route, &seen, parts);
+            alone(host, ask, CacheStatus::NotStored(why), false, parts).await
+        }
+        Look::Miss => match host.cache.join(&key, id) {
+            Joined::Landed(entry) => Ok(send(host, &entry, CacheStatus::Hit, None, parts)),
+            Joined::Leads(lead) => {
+                let made = led(host, lead, asking(release, route, &seen, parts)).await?;
+                Ok(finish(host, made, parts))
+            }
+            Joined::Waits(mut landed) => {
+                // The leader has a deadline of its own; this bound only keeps a lost leader from holding anyone.
+                let patience = Duration::from_millis(release.code.app.routes[route].deadline_ms) * 2 + limits::STREAM_IDLE;
+                let landing = tokio::time::timeout(patience, landed.wait_for(Option::is_some)).await;
+                let landing = landing.ok().and_then(Result::ok).and_then(|landing| landing.clone());
+                match landing {
+                    Some(Landing::Entry(entry)) => Ok(send(host, &entry, CacheStatus::Collapsed, None, parts)),
+                    Some(Landing::Failed(refusal)) => Err(refusal),
+                    Some(Landing::Unstorable) | None => {
+                        let ask = asking(release, route, &seen, parts);
+                        alone(host, ask, CacheStatus::Collapsed, false, parts).await
+                    }
+                }
+            }
+            Joined::Full => Err(Refusal::Busy),
+        },
+    }
+}
+
+/// What a render needs, before it has a place.
+struct Asking {
+    release: Arc<Release>,
+    route: usize,
+    request: Request<Full<Bytes>>,
+    request_key: Option<IdempotencyKey>,
+    trace: String,
+}
+
+fn asking(release: Arc<Release>, route: usize, seen: &Seen, parts: &Parts) -> Asking {
+    let request = seen.request(canonical_host(&release), Full::default());
+    Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) }
+}
+
+/// A render's result, on its way to one visitor.
+struct Made {
+    rendered: Rendered,
+    release: Arc<Release>,
+    route: usize,
+    /// The entry, where the response is whole.
+    entry: Option<Arc<Entry>>,
+    status: CacheStatus,
+}
+
+async fn make(host: &Arc<Host>, asking: Asking, streams: bool) -> Result<Rendered, Refusal> {
+    let patience = Duration::from_millis(asking.release.code.app.routes[asking.route].deadline_ms);
+    let place = host.place(patience).await?;
+    let Asking { release, route, request, request_key, trace } = asking;
+    render(host, Ask { release, route, request, request_key, trace, depth: 0, streams, place: Some(place) }).await
+}
+
+/// Renders for this visitor and all who wait for the same; goes on when this visitor leaves.
+async fn led(host: &Arc<Host>, lead: crate::cache::Lead, asking: Asking) -> Result<Made, Refusal> {
+    let (tell, told) = oneshot::channel();
+    let (release, route) = (asking.release.clone(), asking.route);
+    let trace = asking.trace.clone();
+    let task_host = host.clone();
+    host.spawn(async move {
+        let result = make(&task_host, asking, false).await.map(|rendered| keep(rendered, release, route));
+        match &result {
+            Err(refusal) => lead.land(Err(refusal.clone())),
+            Ok((made, verdict)) => match &made.entry {
+                Some(entry) => lead.land(Ok((entry.clone(), *verdict))),
+                None => lead.land_unstorable(NotStored::TooLarge),
+            },
+        }
+        let _ = tell.send(result.map(|(made, _)| made));
+    });
+    told.await.unwrap_or(Err(Refusal::Handler { trace }))
+}
+
+/// Makes an entry of a whole response, and judges whether it may be kept.
+fn keep(rendered: Rendered, release: Arc<Release>, route: usize) -> (Made, Result<crate::policy::Lifetime, NotStored>) {
+    let declared = &release.code.app.routes[route];
+    let verdict = match &rendered.body {
+        RenderedBody::Streams(_) => Err(NotStored::TooLarge),
+        RenderedBody::Whole(_) => storable(&declared.inputs, rendered.status, &rendered.headers, &rendered.taint),
+    };
+    let entry = match &rendered.body {
+        RenderedBody::Streams(_) => None,
+        RenderedBody::Whole(body) => {
+            Some(Arc::new(reply::entry(&rendered, body.clone(), declared, release.manifest.release, verdict)))
+        }
+    };
+    let status = verdict.map_or_else(CacheStatus::NotStored, |_| CacheStatus::Stored);
+    (Made { rendered, release, route, entry, status }, verdict)
+}
+
+/// Renders for this visitor alone.
+async fn alone(host: &Arc<Host>, asking: Asking, status: CacheStatus, streams: bool, parts: &Parts) -> Result<Reply, Refusal> {
+    let (release, route) = (asking.release.clone(), asking.route);
+    let rendered = make(host, asking, streams).await?;
+    let (mut made, verdict) = keep(rendered, release, route);
+    made.status = verdict.map_or_else(CacheStatus::NotStored, |_| status);
+    Ok(finish(host, made, parts))
+}
+
+fn finish(host: &Host, made: Made, parts: &Parts) -> Reply {
+    let timing = made.rendered.cost.server_timing(made.rendered.took);
+    if let Some(entry) = &made.entry {
+        return send(host, entry, made.status, Some(timing), parts);
+    }
+    host.counters.count(made.status);
+    let route = &made.release.code.app.routes[made.route];
+    let headers = reply::headers_of(&made.rendered.headers, route, made.release.manifest.release);
+    match made.rendered.body {
+        RenderedBody::Streams(stream) => {
+            reply::from_stream(headers, made.rendered.status, stream, &parts.method, made.status, timing)
+        }
+        RenderedBody::Whole(_) => unreachable!("BUG: a whole response has an entry"),
+    }
+}
+
+fn send(host: &Host, entry: &Arc<Entry>, status: CacheStatus, timing: Option<String>, parts: &Parts) -> Reply {
+    host.counters.count(status);
+    reply::from_entry(entry, &parts.method, &parts.headers, status, timing)
+}
+
+// --- Fragments ------------------------------------------------------------------------------------------------------
+
+impl Host {
+    /// The body of another page of the same release, for a page that includes it.
+    ///
+    /// It never waits for a render in flight: two pages that include each other would wait for ever.
+    pub async fn fragment(
+        self: &Arc<Host>,
+        release: &Arc<Release>,
+        path: &str,
+        depth: usize,
+        taint: &Taint,
+    ) -> Result<Bytes, IncludeError> {
+        let refused = |why: &str| IncludeError::Refused(format!("`{path}`: {why}"));
+        let uri: Uri = path.parse().map_err(|_| refused("it is not a path"))?;
+        let target = target_of(&uri).map_err(|_| refused("it is not a path"))?;
+        let Found::Route(route) = release.code.find(&target.path, Method::Get) else {
+            return Err(refused("no route answers there"));
+        };
+        let Inputs::Declared(declared) = &release.code.app.routes[route].inputs else {
+            return Err(refused("its route sees all inputs, so it cannot be shared"));
+        };
+        let seen = Seen::new(declared, target, &HeaderMap::new(), None);
+        let key = seen.key(&release.code.app.name);
+        let entry = match self.cache.look(&key, release.manifest.release) {
+            Look::Hit(entry) => entry,
+            _ => self.render_fragment(release, route, &seen, key, depth, taint).await?,
+        };
+        if entry.expires.is_some() {
+            taint.read_clock();
+        }
+        if entry.status == StatusCode::OK { Ok(entry.body.clone()) } else { Err(IncludeError::Status(entry.status.as_u16())) }
+    }
+
+    async fn render_fragment(
+        self: &Arc<Host>,
+        release: &Arc<Release>,
+        route: usize,
+        seen: &Seen,
+        key: Key,
+        depth: usize,
+        taint: &Taint,
+    ) -> Result<Arc<Entry>, IncludeError> {
+        let ask = Ask {
+            release: release.clone(),
+            route,
+            request: seen.request(canonical_host(release), Full::default()),
+            request_key: None,
+            trace: trace_id(&HeaderMap::new()),
+            depth,
+            streams: false,
+            place: None,
+        };
+        // A page's render runs its fragments' renders, which may have fragments of their own.
+        let rendered = Box::pin(render(self, ask)).await.map_err(|refusal| IncludeError::Status(refusal.status().as_u16()))?;
+        let (made, verdict) = keep(rendered, release.clone(), route);
+        taint.join(&made.rendered.taint);
+        let entry = made.entry.ok_or_else(|| IncludeError::Refused("it is too large to include".into()))?;
+        if verdict.is_ok() {
+            self.cache.store(key, entry.clone());
+        }
+        Ok(entry)
+    }
+}
+
+// --- Writes ---------------------------------------------------------------------------------------------------------
+
+async fn write(
+    host: &Arc<Host>,
+    release: Arc<Release>,
+    route: usize,
+    target: Target,
+    parts: &Parts,
+    body: Incoming,
+    client: IpAddr,
+) -> Result<Reply, Refusal> {
+    if is_cross_site(parts, &release) {
+        return Err(Refusal::CrossSite);
+    }
+    let request_key = match parts.headers.get(IDEMPOTENCY_KEY_HEADER) {
+        None => None,
+        Some(value) => {
+            let text = value.to_str().map_err(|_| Refusal::BadIdempotencyKey)?.trim_matches('"').to_owned();
+            Some(IdempotencyKey::try_from(text).map_err(|_| Refusal::BadIdempotencyKey)?)
+        }
+    };
+    let body = whole_body(parts, body).await?;
+    let request = everything(&release, &target, parts, client, body);
+    let asking = Asking { release: release.clone(), route, request, request_key, trace: trace_id(&parts.headers) };
+    let rendered = make(host, asking, false).await?;
+    host.counters.count(CacheStatus::Method);
+
+    let timing = rendered.cost.server_timing(rendered.took);
+    let route = &release.code.app.routes[route];
+    let mut headers = reply::headers_of(&rendered.headers, route, release.manifest.release);
+    let mut reply = match rendered.body {
+        RenderedBody::Streams(stream) => {
+            reply::from_stream(headers, rendered.status, stream, &parts.method, CacheStatus::Method, timing)
+        }
+        RenderedBody::Whole(body) => {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            let mut reply = Reply::new(Either::Left(Full::new(body)));
+            *reply.status_mut() = rendered.status;
+            *reply.headers_mut() = headers;
+            reply::mark(&mut reply, CacheStatus::Method, Some(timing));
+            reply
+        }
+    };
+    if let Some(receipt) = &rendered.receipt {
+        reply::add_receipt(&mut reply, receipt);
+    }
+    Ok(reply)
+}
+
+async fn whole_body(parts: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|bytes| bytes > limits::REQUEST_BODY_BYTES as u64) {
+        return Err(Refusal::BodyTooLarge);
+    }
+    let collected = Limited::new(body, limits::REQUEST_BODY_BYTES).collect();
+    match tokio::time::timeout(limits::REQUEST_BODY_WAIT, collected).await {
+        Err(_) => Err(Refusal::BodyTooSlow),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
+        Ok(Err(_)) => Err(Refusal::BodyBroken),
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+    }
+}
+
+/// Whether a browser says that a page of another site sent this. Programs that say nothing are not browsers.
+fn is_cross_site(parts: &Parts, release: &Release) -> bool {
+    let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    match header("sec-fetch-site") {
+        Some("same-origin" | "none") => false,
+        Some(_) => true,
+        None => header("origin").is_some_and(|origin| {
+            let from = origin.split_once("://").map(|(_, authority)| authority.to_ascii_lowercase());
+            let asked = authority_of(parts).map(str::to_ascii_lowercase);
+            let own = |authority: &String| release.code.app.hosts.contains(&without_port(authority).to_owned());
+            from.is_none() || !(from == asked || from.as_ref().is_some_and(own))
+        }),
+    }
+}
+
+/// A request shown whole, to handlers that asked for it. What proxies say is shown only when they are trusted, and as
+/// yet none are.
+fn everything(release: &Release, target: &Target, parts: &Parts, client: IpAddr, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = if parts.method == HttpMethod::HEAD { HttpMethod::GET } else { parts.method.clone() };
+    *request.uri_mut() = inputs::uri(canonical_host(release), target);
+    for (name, value) in &parts.headers {
+        let name_text = name.as_str();
+        let hosts_own = name_text.starts_with("nearside-") || name_text.starts_with("x-forwarded-");
+        let hop = matches!(
+            name_text,
+            "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+                | "forwarded" | "x-real-ip" | "host" | "expect"
+        );
+        if !hosts_own && !hop {
+            request.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    if let Ok(client) = HeaderValue::from_str(&client.to_string()) {
+        request.headers_mut().insert(inputs::CLIENT_IP_HEADER, client);
+    }
+    request
+}
+
+// --- Finding the way ------------------------------------------------------------------------------------------------
+
+/// The authority a request is for: of the target in HTTP/2, of the one Host header in HTTP/1.1.
+fn authority_of(parts: &Parts) -> Option<&str> {
+    if let Some(authority) = parts.uri.authority() {
+        return Some(authority.as_str());
+    }
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let host = hosts.next()?.to_str().ok()?;
+    hosts.next().is_none().then_some(host)
+}
+
+fn host_name(parts: &Parts) -> Option<String> {
+    authority_of(parts).map(|authority| without_port(authority).to_ascii_lowercase())
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+fn canonical_host(release: &Release) -> &str {
+    &release.code.app.hosts[0]
+}
+
+fn target_of(uri: &Uri) -> Result<Target, Refusal> {
+    let (path, query) = (uri.path(), uri.query());
+    if path.len() + query.map_or(0, str::len) > limits::REQUEST_TARGET_BYTES {
+        return Err(Refusal::TargetTooLong);
+    }
+    Target::parse(path, query).map_err(Refusal::BadTarget)
+}
+
+fn find(release: &Release, target: &Target, method: Method) -> Result<usize, Refusal> {
+    match release.code.find(&target.path, method) {
+        Found::Route(route) => Ok(route),
+        Found::OtherMethods(methods) => Err(Refusal::Method(methods)),
+        Found::Nothing => Err(Refusal::NotFound),
+    }
+}
+
+fn methods_at(release: &Release, target: &Target) -> Vec<Method> {
+    match release.code.find(&target.path, Method::Get) {
+        Found::Route(route) => release.code.app.routes[route].methods.clone(),
+        Found::OtherMethods(methods) => methods,
+        Found::Nothing => vec![Method::Get],
+    }
+}
+
+fn options(release: &Release, target: &Target) -> Result<Reply, Refusal> {
+    if matches!(release.code.find(&target.path, Method::Get), Found::Nothing) {
+        return Err(Refusal::NotFound);
+    }
+    let mut reply = Reply::new(Either::Left(Full::default()));
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    let allow = refusal::names(&methods_at(release, target));
+    reply.headers_mut().insert(header::ALLOW, HeaderValue::from_str(&allow).expect("BUG: method names are ASCII"));
+    Ok(reply)
+}
+
+fn static_file(host: &Host, release: &Release, path: &str, parts: &Parts) -> Result<Reply, Refusal> {
+    if parts.method != HttpMethod::GET && parts.method != HttpMethod::HEAD {
+        return Err(Refusal::Method(vec![Method::Get]));
+    }
+    let file = release.code.static_file(path).ok_or(Refusal::NotFound)?;
+    host.counters.count_static();
+    Ok(reply::from_static_file(file, release.manifest.release, &parts.method, &parts.headers))
+}

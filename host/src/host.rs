@@ -1,0 +1,304 @@
+//! `Host`: everything a node's requests share.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use nearside_protocol::{
+    limits,
+    release::ReleaseId,
+    status::{NodeApp, NodeStatus, OriginLink},
+};
+use tokio::{
+    runtime::Runtime,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    cache::Cache,
+    engine::Engine,
+    refusal::Refusal,
+    release::Release,
+    reply::CacheStatus,
+    upstream::Upstream,
+};
+
+pub struct Host {
+    name: String,
+    started: Instant,
+    engine: Engine,
+    pub cache: Arc<Cache>,
+    /// Guests run here, apart from the sockets, so that a heavy page does not hold up a hit.
+    renders: Option<Runtime>,
+    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    upstream: Arc<dyn Upstream>,
+    directory: ArcSwap<Directory>,
+    pub counters: Counters,
+}
+
+/// Who is served here, by host name and by app name.
+#[derive(Default, Clone)]
+struct Directory {
+    by_host: HashMap<String, Arc<Served>>,
+    by_name: BTreeMap<String, Arc<Served>>,
+}
+
+/// An app at this node: the pointer to its current release.
+pub struct Served {
+    pub name: String,
+    current: ArcSwapOption<Release>,
+    switched: watch::Sender<Option<ReleaseId>>,
+    refused: Mutex<Option<String>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("the threads that render do not start: {0}")]
+    Threads(std::io::Error),
+}
+
+/// Why a release does not become the current one.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum NotSwitched {
+    #[error("release {offered} is not above {current}, which is served")]
+    NotNewer { offered: ReleaseId, current: ReleaseId },
+    #[error("its database is {offered}, and this app's is {current}")]
+    OtherDatabase { offered: String, current: String },
+}
+
+impl Host {
+    pub fn new(name: &str, engine: Engine, cache_mib: u64, upstream: Arc<dyn Upstream>) -> Result<Arc<Host>, HostError> {
+        let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get());
+        let renders = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("nearside-render")
+            // A query cannot yield, so a few more threads than cores keep slow ones from holding up all others.
+            .worker_threads(cores + 2)
+            .enable_time()
+            .enable_io()
+            .build()
+            .map_err(HostError::Threads)?;
+        Ok(Arc::new(Host {
+            name: name.to_owned(),
+            started: Instant::now(),
+            engine,
+            cache: Arc::new(Cache::new(cache_mib)),
+            renders: Some(renders),
+            places: Arc::new(Semaphore::new(limits::RENDERS_AT_ONCE)),
+            waiting: AtomicUsize::new(0),
+            upstream,
+            directory: ArcSwap::default(),
+            counters: Counters::default(),
+        }))
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub fn upstream(&self) -> Arc<dyn Upstream> {
+        self.upstream.clone()
+    }
+
+    /// Runs a task among the renders.
+    pub fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.renders.as_ref().expect("BUG: only drop takes the runtime").spawn(task)
+    }
+
+    /// A place among the renders at once; refused when too many wait, or when it takes too long.
+    pub async fn place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let queue = Waiting(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= limits::RENDERS_WAITING {
+            return Err(Refusal::Busy);
+        }
+        let place = tokio::time::timeout(patience, self.places.clone().acquire_owned()).await;
+        drop(queue);
+        place.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
+    }
+
+    pub fn by_host(&self, host: &str) -> Option<Arc<Served>> {
+        self.directory.load().by_host.get(host).cloned()
+    }
+
+    pub fn by_name(&self, app: &str) -> Option<Arc<Served>> {
+        self.directory.load().by_name.get(app).cloned()
+    }
+
+    /// Makes `release` the one that new requests get. Requests under way finish on theirs.
+    pub fn switch(&self, release: Release) -> Result<(), NotSwitched> {
+        let name = release.code.app.name.clone();
+        let served = self.by_name(&name).unwrap_or_else(|| Served::new(&name));
+        if let Some(current) = served.current() {
+            let (offered, has) = (&release.manifest, &current.manifest);
+            if offered.database != has.database {
+                return Err(NotSwitched::OtherDatabase {
+                    offered: offered.database.to_string(),
+                    current: has.database.to_string(),
+                });
+            }
+            if offered.release <= has.release {
+                return Err(NotSwitched::NotNewer { offered: offered.release, current: has.release });
+            }
+        }
+        let id = release.manifest.release;
+        let hosts = release.code.app.hosts.clone();
+        served.current.store(Some(Arc::new(release)));
+        self.list(&served, &hosts);
+        *served.refused.lock().expect("BUG: nothing panics while holding it") = None;
+        served.switched.send_replace(Some(id));
+        Ok(())
+    }
+
+    /// Remembers, for `status`, why a newer release is not served.
+    pub fn note_refused(&self, app: &str, why: String) {
+        if let Some(served) = self.by_name(app) {
+            *served.refused.lock().expect("BUG: nothing panics while holding it") = Some(why);
+        }
+    }
+
+    fn list(&self, served: &Arc<Served>, hosts: &[String]) {
+        self.directory.rcu(|directory| {
+            let mut directory = Directory::clone(directory);
+            directory.by_name.insert(served.name.clone(), served.clone());
+            directory.by_host.retain(|_, other| other.name != served.name);
+            for host in hosts {
+                if let Some(other) = directory.by_host.get(host) {
+                    tracing::warn!(%host, keeps = %other.name, refused = %served.name, "two apps want one host name");
+                } else {
+                    directory.by_host.insert(host.clone(), served.clone());
+                }
+            }
+            directory
+        });
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.directory.load().by_name.values().any(|served| served.current().is_some())
+    }
+
+    pub fn status(&self, origin: Option<OriginLink>) -> NodeStatus {
+        let directory = self.directory.load();
+        let app = |served: &Arc<Served>| {
+            let release = served.current()?;
+            let manifest = &release.manifest;
+            Some(NodeApp {
+                release: manifest.release,
+                app_digest: manifest.app_digest,
+                applied_commit: manifest.applied_commit,
+                created_at_ms: manifest.created_at_ms,
+                page_count: manifest.page_count,
+                hosts: release.code.app.hosts.clone(),
+                refused: served.refused.lock().expect("BUG: nothing panics while holding it").clone(),
+            })
+        };
+        NodeStatus {
+            node: self.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.started.elapsed().as_secs(),
+            origin,
+            apps: directory.by_name.iter().filter_map(|(name, served)| Some((name.clone(), app(served)?))).collect(),
+            requests: self.counters.all(),
+            cache_bytes: self.cache.bytes(),
+            cache_entries: self.cache.count(),
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // A runtime must not be waited for inside another one.
+        if let Some(renders) = self.renders.take() {
+            renders.shutdown_background();
+        }
+    }
+}
+
+impl Served {
+    fn new(name: &str) -> Arc<Served> {
+        Arc::new(Served {
+            name: name.to_owned(),
+            current: ArcSwapOption::empty(),
+            switched: watch::Sender::new(None),
+            refused: Mutex::default(),
+        })
+    }
+
+    pub fn current(&self) -> Option<Arc<Release>> {
+        self.current.load_full()
+    }
+
+    /// Tells of each switch.
+    pub fn switched(&self) -> watch::Receiver<Option<ReleaseId>> {
+        self.switched.subscribe()
+    }
+}
+
+/// Leaves the queue however the wait ends.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Requests by what became of them.
+#[derive(Default)]
+pub struct Counters {
+    hit: AtomicU64,
+    stored: AtomicU64,
+    collapsed: AtomicU64,
+    not_stored: AtomicU64,
+    method: AtomicU64,
+    from_origin: AtomicU64,
+    static_file: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Counters {
+    pub fn count(&self, status: CacheStatus) {
+        let counter = match status {
+            CacheStatus::Hit => &self.hit,
+            CacheStatus::Stored => &self.stored,
+            CacheStatus::Collapsed => &self.collapsed,
+            CacheStatus::NotStored(_) => &self.not_stored,
+            CacheStatus::Method => &self.method,
+            CacheStatus::FromOrigin => &self.from_origin,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn count_static(&self) {
+        self.static_file.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn count_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn all(&self) -> BTreeMap<String, u64> {
+        [
+            ("hit", &self.hit),
+            ("stored", &self.stored),
+            ("collapsed", &self.collapsed),
+            ("not_stored", &self.not_stored),
+            ("method", &self.method),
+            ("from_origin", &self.from_origin),
+            ("static_file", &self.static_file),
+            ("refused", &self.refused),
+        ]
+        .into_iter()
+        .map(|(name, counter)| (name.to_owned(), counter.load(Ordering::Relaxed)))
+        .collect()
+    }
+}

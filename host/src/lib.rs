@@ -1,0 +1,31 @@
+//! A Nearside node.
+
+pub mod accept;
+pub mod archive;
+pub mod bindings;
+pub mod cache;
+pub mod code;
+pub mod database;
+pub mod disk;
+pub mod engine;
+pub mod freshness;
+pub mod guest;
+pub mod handler;
+pub mod host;
+pub mod inputs;
+pub mod log;
+pub mod outbound;
+pub mod policy;
+pub mod refusal;
+pub mod release;
+pub mod render;
+pub mod reply;
+pub mod schemas;
+pub mod senses;
+pub mod sql;
+pub mod static_files;
+pub mod target;
+pub mod trace;
+pub mod upstream;
+pub mod visit;
+pub mod writes;

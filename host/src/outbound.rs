@@ -1,0 +1,231 @@
+//! HTTP out of a guest: to the hosts its manifest lists, and to private addresses only where the operator says so.
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    pin::Pin,
+    sync::{Arc, LazyLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Limited};
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{HttpConnector, dns::Name},
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use nearside_protocol::limits;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+/// Where a guest may send requests.
+#[derive(Clone, Default)]
+pub struct Outbound(Option<Arc<Allowed>>);
+
+struct Allowed {
+    /// `host` or `host:port`, lower case.
+    hosts: Vec<String>,
+    /// Of these, the ones that may lie at private addresses.
+    private: Vec<String>,
+}
+
+type HttpClient = Client<HttpsConnector<HttpConnector<Resolver>>, WasiBody>;
+
+/// Connections are shared by all guests; what a guest may reach is decided before a request gets here.
+static PUBLIC: LazyLock<HttpClient> = LazyLock::new(|| client(Resolver::PublicOnly));
+static ANYWHERE: LazyLock<HttpClient> = LazyLock::new(|| client(Resolver::Anywhere));
+
+impl Outbound {
+    /// No request goes out.
+    pub fn nowhere() -> Outbound {
+        Outbound(None)
+    }
+
+    /// `hosts` from the app's manifest; `private` from the operator's configuration.
+    pub fn to(hosts: Vec<String>, private: Vec<String>) -> Outbound {
+        Outbound(Some(Arc::new(Allowed { hosts, private })))
+    }
+
+    fn client_for(&self, uri: &Uri) -> Result<&'static HttpClient, Error> {
+        let allowed = self.0.as_ref().ok_or(Error::HttpRequestDenied)?;
+        let (Some(host), Some(authority)) = (uri.host(), uri.authority()) else {
+            return Err(Error::HttpRequestUriInvalid);
+        };
+        let names = |list: &[String]| {
+            list.iter().any(|entry| entry.eq_ignore_ascii_case(host) || entry.eq_ignore_ascii_case(authority.as_str()))
+        };
+        if !names(&allowed.hosts) {
+            return Err(Error::HttpRequestDenied);
+        }
+        if names(&allowed.private) {
+            return Ok(&ANYWHERE);
+        }
+        // An address written out is never resolved, so the resolver would not see it.
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) if !is_public(address) => Err(Error::DestinationIpProhibited),
+            _ => Ok(&PUBLIC),
+        }
+    }
+}
+
+type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+impl WasiHttpHooks for Outbound {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let client = self.client_for(request.uri());
+        let first_byte = options.and_then(|options| options.first_byte_timeout).unwrap_or(FIRST_BYTE);
+        Box::new(async move {
+            let response = tokio::time::timeout(first_byte, client?.request(request))
+                .await
+                .map_err(|_| Error::ConnectionReadTimeout)?
+                .map_err(|error| {
+                    tracing::debug!(cause = %error, "a guest's request failed");
+                    match error.is_connect() {
+                        true => Error::ConnectionRefused,
+                        false => Error::ConnectionTerminated,
+                    }
+                })?;
+            let body = |incoming| {
+                Limited::new(incoming, limits::OUTBOUND_RESPONSE_BYTES)
+                    .map_err(|_| Error::HttpResponseBodySize(Some(limits::OUTBOUND_RESPONSE_BYTES as u64)))
+                    .boxed_unsync()
+            };
+            let nothing_left: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
+            Ok((response.map(body), nothing_left))
+        })
+    }
+}
+
+const FIRST_BYTE: Duration = Duration::from_secs(60);
+const IDLE_PER_HOST: usize = 8;
+const IDLE_KEPT: Duration = Duration::from_secs(30);
+
+fn client(resolver: Resolver) -> HttpClient {
+    let mut http = HttpConnector::new_with_resolver(resolver);
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(limits::OUTBOUND_CONNECT));
+    let https = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_webpki_roots()
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(http);
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .pool_idle_timeout(IDLE_KEPT)
+        .pool_timer(TokioTimer::new())
+        .build(https)
+}
+
+/// Resolves names, and drops the addresses that a guest must not reach: a public name can point anywhere.
+#[derive(Clone, Copy)]
+enum Resolver {
+    PublicOnly,
+    Anywhere,
+}
+
+impl tower_service::Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolver = *self;
+        Box::pin(async move {
+            let resolve = move || (name.as_str(), 0).to_socket_addrs();
+            let addresses = tokio::task::spawn_blocking(resolve).await.map_err(io::Error::other)??;
+            let usable: Vec<_> = addresses
+                .filter(|address| matches!(resolver, Resolver::Anywhere) || is_public(address.ip()))
+                .collect();
+            if usable.is_empty() {
+                return Err(io::Error::other("the name has no public address"));
+            }
+            Ok(usable.into_iter())
+        })
+    }
+}
+
+/// Whether an address belongs to the public internet: not this machine, not its network, not a provider's metadata.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    !(a == 0
+        || a >= 224
+        || address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && (c == 0 || c == 2))
+        || (a == 198 && (b == 18 || b == 19 || (b == 51 && c == 100)))
+        || (a == 203 && b == 0 && c == 113))
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let s = address.segments();
+    let embedded = |high: u16, low: u16| {
+        is_public_v4(Ipv4Addr::new((high >> 8) as u8, high as u8, (low >> 8) as u8, low as u8))
+    };
+    match s {
+        // Mapped and translated IPv4 addresses are judged as what they reach.
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
+        [0x2002, high, low, ..] => embedded(high, low),
+        [0x2001, 0xdb8, ..] | [0x2001, 0, ..] => false,
+        // Of all there is, only 2000::/3 is given out as global unicast.
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_addresses_are_told_from_public_ones() {
+        for private in [
+            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+            "255.255.255.255", "224.0.0.1", "::1", "::", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
+            "2002:7f00:1::", "ff02::1", "2001:db8::1",
+        ] {
+            assert!(!is_public(private.parse().unwrap()), "{private}");
+        }
+        for public in ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1"] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+    }
+
+    #[test]
+    fn only_listed_hosts_are_reached_and_private_ones_only_when_granted() {
+        let uri = |text: &str| text.parse::<Uri>().unwrap();
+        let list = |hosts: &[&str], private: &[&str]| {
+            let owned = |list: &[&str]| list.iter().map(|host| host.to_string()).collect();
+            Outbound::to(owned(hosts), owned(private))
+        };
+        assert!(Outbound::nowhere().client_for(&uri("https://a.example/")).is_err());
+        assert!(list(&["a.example"], &[]).client_for(&uri("https://a.example/x")).is_ok());
+        assert!(list(&["a.example"], &[]).client_for(&uri("https://b.example/")).is_err());
+        assert!(list(&["a.example:81"], &[]).client_for(&uri("http://a.example/")).is_err());
+        assert!(list(&["127.0.0.1:90"], &[]).client_for(&uri("http://127.0.0.1:90/")).is_err());
+        assert!(list(&["[::1]:90"], &[]).client_for(&uri("http://[::1]:90/")).is_err());
+        assert!(list(&["127.0.0.1:90"], &["127.0.0.1:90"]).client_for(&uri("http://127.0.0.1:90/")).is_ok());
+    }
+}

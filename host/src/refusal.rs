@@ -1,0 +1,121 @@
+//! Everything the host answers by itself when a request goes no further, and how it is told.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use nearside_protocol::{
+    limits,
+    problem::{self, Problem},
+    route::Method,
+};
+
+use crate::{accept::prefers_json, target::BadTarget};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    UnknownHost,
+    /// The app is known but no release of it has arrived yet.
+    NothingToServe,
+    BadTarget(BadTarget),
+    TargetTooLong,
+    NotFound,
+    Method(Vec<Method>),
+    CrossSite,
+    BodyTooLarge,
+    BodyTooSlow,
+    BodyBroken,
+    BadIdempotencyKey,
+    /// Too many renders wait already.
+    Busy,
+    /// The handler did not answer in time.
+    Deadline { trace: String },
+    /// The handler failed in another way; the log says how.
+    Handler { trace: String },
+}
+
+impl Refusal {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Refusal::UnknownHost | Refusal::NotFound => StatusCode::NOT_FOUND,
+            Refusal::NothingToServe | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::BadTarget(_) | Refusal::BodyBroken | Refusal::BadIdempotencyKey => StatusCode::BAD_REQUEST,
+            Refusal::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::CrossSite => StatusCode::FORBIDDEN,
+            Refusal::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::Handler { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// For the person or program that asked: what happened and what to do, and nothing only an operator should see.
+    fn detail(&self) -> String {
+        match self {
+            Refusal::UnknownHost => "No site of this name is served here.".into(),
+            Refusal::NothingToServe => "This site is being prepared here. Please try again in a moment.".into(),
+            Refusal::BadTarget(why) => format!("The address cannot be read: {why}."),
+            Refusal::TargetTooLong => format!("The address is longer than {} bytes.", limits::REQUEST_TARGET_BYTES),
+            Refusal::NotFound => "There is no page at this address.".into(),
+            Refusal::Method(methods) => format!("This address answers {} only.", names(methods)),
+            Refusal::CrossSite => "This request came from another site, and changes are taken from this one only.".into(),
+            Refusal::BodyTooLarge => format!("The body is larger than {} bytes.", limits::REQUEST_BODY_BYTES),
+            Refusal::BodyTooSlow => format!("The body did not arrive within {} s.", limits::REQUEST_BODY_WAIT.as_secs()),
+            Refusal::BodyBroken => "The body broke off.".into(),
+            Refusal::BadIdempotencyKey => {
+                format!("Idempotency-Key takes 1 to {} visible ASCII characters.", limits::IDEMPOTENCY_KEY_BYTES)
+            }
+            Refusal::Busy => "Too many pages are being made right now. Please try again in a moment.".into(),
+            Refusal::Deadline { trace } => format!("This page took too long to make. Trace {trace}."),
+            Refusal::Handler { trace } => format!("This page could not be made. Trace {trace}."),
+        }
+    }
+
+    /// A problem document for programs, a plain page for people.
+    pub fn response(&self, request: &HeaderMap) -> Response<Bytes> {
+        let status = self.status();
+        let title = status.canonical_reason().unwrap_or("Error");
+        let (content_type, body) = if prefers_json(request) {
+            let problem = Problem::new(status.as_u16(), title).detail(self.detail());
+            (problem::CONTENT_TYPE, problem.to_json())
+        } else {
+            ("text/html; charset=utf-8", page(status, title, &self.detail()))
+        };
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Refusal::Busy | Refusal::NothingToServe => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Refusal::Method(methods) => {
+                let allow = HeaderValue::from_str(&names(methods)).expect("BUG: method names are ASCII");
+                headers.insert(header::ALLOW, allow);
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// The methods of a path as `Allow` lists them: HEAD comes with GET, and OPTIONS always.
+pub fn names(methods: &[Method]) -> String {
+    let mut names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+    if methods.contains(&Method::Get) {
+        names.push("HEAD");
+    }
+    names.push("OPTIONS");
+    names.join(", ")
+}
+
+/// The texts are the host's own, without anything a visitor sent, so nothing needs escaping.
+fn page(status: StatusCode, title: &str, detail: &str) -> String {
+    let code = status.as_u16();
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <title>{code} {title}</title><style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.6 system-ui,sans-serif;\
+         max-width:32rem;margin:15vh auto;padding:0 1.5rem}}h1{{font-size:1.4rem}}</style>\
+         <h1>{title}</h1><p>{detail}</p><p><a href=\"/\">To the start</a></p></html>\n"
+    )
+}

@@ -1,0 +1,356 @@
+//! One render: a fresh instance on a pinned release, under a deadline and caps, until its response is whole or streams.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, atomic::Ordering},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full};
+use nearside_protocol::{
+    limits,
+    write::{IdempotencyKey, Receipt},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot, watch},
+    task::JoinHandle,
+};
+use wasmtime::Store;
+use wasmtime_wasi_http::{
+    WasiHttpView,
+    p2::{
+        bindings::{ProxyPre, http::types::{ErrorCode, Scheme}},
+        body::HyperOutgoingBody,
+    },
+};
+
+use crate::{
+    guest::{Ended, Given, Guest},
+    host::Host,
+    log::Speaker,
+    outbound::Outbound,
+    refusal::Refusal,
+    release::Release,
+    senses::{Senses, Taint},
+    visit::{Cost, Visit},
+    writes::Writes,
+};
+
+/// What is to be rendered.
+pub struct Ask {
+    pub release: Arc<Release>,
+    /// Index among the app's routes.
+    pub route: usize,
+    pub request: Request<Full<Bytes>>,
+    pub request_key: Option<IdempotencyKey>,
+    pub trace: String,
+    /// How many pages include this one.
+    pub depth: usize,
+    /// Hand the response on as it comes, instead of collecting it.
+    pub streams: bool,
+    /// The place among the renders at once; included pages run in their page's.
+    pub place: Option<OwnedSemaphorePermit>,
+}
+
+/// A response as its handler made it.
+pub struct Rendered {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: RenderedBody,
+    pub taint: Taint,
+    pub cost: Arc<Cost>,
+    pub took: Duration,
+    pub receipt: Option<Receipt>,
+}
+
+pub enum RenderedBody {
+    Whole(Bytes),
+    /// Over the store cap, or of a route that is never stored.
+    Streams(Stream),
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Guest(#[from] Ended),
+    #[error("it returned without an answer")]
+    NoResponse,
+    #[error("it answered with an error: {0}")]
+    ErrorCode(String),
+    #[error("its body is broken: {0}")]
+    BrokenBody(String),
+    #[error("its task was lost")]
+    Lost,
+}
+
+pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
+    let started = Instant::now();
+    let route = &ask.release.code.app.routes[ask.route];
+    let speaker = Speaker { app: ask.release.code.app.name.clone(), place: route.path.clone(), trace: ask.trace.clone() };
+    let release = ask.release.manifest.release;
+    let result = run(host, ask, speaker.clone()).await;
+    result
+        .map(|mut rendered| {
+            rendered.took = started.elapsed();
+            rendered
+        })
+        .map_err(|failure| {
+            let Speaker { app, place, trace } = speaker;
+            tracing::warn!(%app, route = %place, %release, %trace, cause = %failure, "a render failed");
+            match failure {
+                Failure::Guest(Ended::Deadline(_) | Ended::Cpu(_)) => Refusal::Deadline { trace },
+                _ => Refusal::Handler { trace },
+            }
+        })
+}
+
+async fn run(host: &Arc<Host>, ask: Ask, speaker: Speaker) -> Result<Rendered, Failure> {
+    let release = ask.release;
+    let route = &release.code.app.routes[ask.route];
+    let streams = ask.streams;
+    let taint = Taint::default();
+    let cost = Arc::new(Cost::default());
+    let receipt = Arc::new(Mutex::new(None));
+    let deadline = Deadline::new(Duration::from_millis(route.deadline_ms));
+
+    let visit = Visit {
+        host: host.clone(),
+        writes: Writes {
+            code: release.code.clone(),
+            upstream: host.upstream(),
+            request_key: ask.request_key,
+            taint: taint.clone(),
+            receipt: receipt.clone(),
+        },
+        taint: taint.clone(),
+        cost: cost.clone(),
+        speaker: speaker.clone(),
+        deadline: deadline.first,
+        depth: ask.depth,
+        reader: None,
+        release: release.clone(),
+    };
+    let given = Given {
+        speaker,
+        senses: Senses::Watched { taint: taint.clone(), seed: release.code.digest },
+        variables: &release.variables,
+        outbound: Outbound::nowhere(),
+        memory_mib: route.memory_mib,
+        cpu: Duration::from_millis(route.deadline_ms),
+    };
+    let store = Guest::store(host.engine(), given, visit);
+    let handler = release.code.handler(route).clone();
+
+    let (respond, response) = oneshot::channel();
+    let (finish, finished) = oneshot::channel();
+    let ends = deadline.clone();
+    let guest = host.spawn(async move {
+        let mut store = store;
+        let result = call(&mut store, &handler, ask.request, respond, ends).await;
+        // Told before the store goes: a body that ends because its guest was torn down is not a whole body.
+        let _ = finish.send(result);
+    });
+    let mut guest = Running { task: guest, finished: Some(finished), _place: ask.place };
+
+    let response = match response.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(code)) => return Err(Failure::ErrorCode(format!("{code:?}"))),
+        Err(_) => return Err(guest.end().await.err().unwrap_or(Failure::NoResponse)),
+    };
+    let (parts, body) = response.into_parts();
+    let body = match streams {
+        true => RenderedBody::Streams(Stream { first: Vec::new(), rest: body, guest, deadline }),
+        false => collect(&parts.headers, body, guest, deadline).await?,
+    };
+    let receipt = receipt.lock().expect("BUG: nothing panics while holding a receipt").clone();
+    Ok(Rendered { status: parts.status, headers: parts.headers, body, taint, cost, took: Duration::ZERO, receipt })
+}
+
+type Respond = oneshot::Sender<Result<Response<HyperOutgoingBody>, ErrorCode>>;
+
+/// Instantiates and calls the handler, until it returns, fails, or its deadline passes.
+async fn call(
+    store: &mut Store<Guest<Visit>>,
+    handler: &ProxyPre<Guest<Visit>>,
+    request: Request<Full<Bytes>>,
+    respond: Respond,
+    deadline: Deadline,
+) -> Result<(), Ended> {
+    let called = {
+        let handled = async {
+            let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
+            let out = store.data_mut().http().new_response_outparam(respond)?;
+            let instance = handler.instantiate_async(&mut *store).await?;
+            instance.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
+        };
+        tokio::select! {
+            result = handled => Some(result),
+            () = deadline.passed() => None,
+        }
+    };
+    match called {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) => Err(store.data().ended(&error)),
+        None => Err(Ended::Deadline(deadline.allowed.as_millis() as u64)),
+    }
+}
+
+/// Collects a body up to what may be stored; a larger one goes on as a stream.
+async fn collect(
+    headers: &HeaderMap,
+    mut body: HyperOutgoingBody,
+    mut guest: Running,
+    deadline: Deadline,
+) -> Result<RenderedBody, Failure> {
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(piece)) => {
+                bytes += piece.len();
+                pieces.push(piece);
+            }
+            Ok(Err(_trailers)) => break,
+            Err(error) => return Err(guest.failed().await.unwrap_or(Failure::BrokenBody(format!("{error:?}")))),
+        }
+        if bytes > limits::STORED_BODY_BYTES {
+            return Ok(RenderedBody::Streams(Stream { first: pieces, rest: body, guest, deadline }));
+        }
+    }
+    if let Some(failure) = guest.failed_already() {
+        return Err(failure);
+    }
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    if declared.is_some_and(|declared: usize| declared != bytes) {
+        let why = format!("{bytes} bytes came where {} were declared", declared.unwrap_or_default());
+        return Err(Failure::BrokenBody(why));
+    }
+    // Work after the answer would keep a place at the renderer that others wait for.
+    Ok(RenderedBody::Whole(joined(pieces, bytes)))
+}
+
+fn joined(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
+    if pieces.len() == 1 {
+        return pieces.remove(0);
+    }
+    let mut whole = Vec::with_capacity(bytes);
+    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+    whole.into()
+}
+
+/// The guest's task; ends with its last holder.
+struct Running {
+    task: JoinHandle<()>,
+    finished: Option<oneshot::Receiver<Result<(), Ended>>>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Running {
+    async fn end(&mut self) -> Result<(), Failure> {
+        match self.finished.take() {
+            Some(finished) => finished.await.map_err(|_| Failure::Lost)?.map_err(Failure::Guest),
+            None => Ok(()),
+        }
+    }
+
+    async fn failed(&mut self) -> Option<Failure> {
+        match tokio::time::timeout(Duration::from_millis(50), self.end()).await {
+            Ok(Err(failure)) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The guest's failure, if it has failed by now.
+    fn failed_already(&mut self) -> Option<Failure> {
+        match self.finished.as_mut()?.try_recv() {
+            Ok(Err(ended)) => Some(Failure::Guest(ended)),
+            Err(oneshot::error::TryRecvError::Closed) => Some(Failure::Lost),
+            Ok(Ok(())) | Err(oneshot::error::TryRecvError::Empty) => None,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// When a guest must be done. A stream moves it on with each piece.
+#[derive(Clone)]
+struct Deadline {
+    allowed: Duration,
+    first: Instant,
+    at: watch::Sender<Instant>,
+}
+
+impl Deadline {
+    fn new(allowed: Duration) -> Deadline {
+        let first = Instant::now() + allowed;
+        Deadline { allowed, first, at: watch::Sender::new(first) }
+    }
+
+    fn move_on(&self) {
+        self.at.send_replace(Instant::now() + limits::STREAM_IDLE);
+    }
+
+    async fn passed(&self) {
+        loop {
+            let at = *self.at.borrow();
+            tokio::time::sleep_until(at.into()).await;
+            if *self.at.borrow() <= Instant::now() {
+                return;
+            }
+        }
+    }
+}
+
+/// A body on its way out while its handler still runs.
+pub struct Stream {
+    first: Vec<Bytes>,
+    rest: HyperOutgoingBody,
+    guest: Running,
+    deadline: Deadline,
+}
+
+/// The handler failed in the middle: the connection is reset, so that nobody takes the part for the whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the response broke off")]
+pub struct BrokenOff;
+
+impl Body for Stream {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let this = &mut *self;
+        this.deadline.move_on();
+        if !this.first.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(this.first.remove(0)))));
+        }
+        match Pin::new(&mut this.rest).poll_frame(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(BrokenOff))),
+            Poll::Ready(None) => match this.guest.failed_already() {
+                Some(_) => Poll::Ready(Some(Err(BrokenOff))),
+                None => Poll::Ready(None),
+            },
+        }
+    }
+}
+
+impl Cost {
+    /// RFC-draft `Server-Timing` of a render.
+    pub fn server_timing(&self, took: Duration) -> String {
+        let sql_ms = self.sql_us.load(Ordering::Relaxed) as f64 / 1_000.0;
+        let (queries, rows) = (self.queries.load(Ordering::Relaxed), self.rows.load(Ordering::Relaxed));
+        let render_ms = took.as_secs_f64() * 1_000.0;
+        format!("render;dur={render_ms:.3}, sql;dur={sql_ms:.3};desc=\"{queries} queries, {rows} rows\"")
+    }
+}

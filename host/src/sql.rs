@@ -1,0 +1,421 @@
+//! SQL under limits: what a statement may touch, how long it may run, how much it may give.
+//!
+//! Neither the guest's epochs nor its deadline stop SQLite while it works, so every statement of a guest runs behind
+//! this guard, at nodes and in commands alike.
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use nearside_protocol::{app::RESERVED_PREFIX, limits};
+use rusqlite::{
+    Connection, Statement,
+    config::DbConfig,
+    hooks::{AuthAction, AuthContext, Authorization},
+    limits::Limit,
+    types::{ToSqlOutput, ValueRef},
+};
+
+use crate::bindings::edge::types::{Rows, SqlError, Value};
+
+/// What the statements of a guest may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Reading, of nothing but what is in the pages.
+    Read,
+    /// Reading and changing rows of the app's own tables; no schema changes.
+    Write,
+}
+
+/// A connection whose statements are bounded.
+pub struct Guarded {
+    connection: Connection,
+    shared: Arc<Shared>,
+}
+
+/// What the hooks inside SQLite and the guard around it both see.
+#[derive(Default)]
+struct Shared {
+    /// Microseconds of [`START`]; a statement running past it is interrupted.
+    deadline_us: AtomicU64,
+    /// The host's own statements are not judged.
+    trusted: AtomicBool,
+    /// A statement being prepared uses a function that can read the clock.
+    uses_clock: AtomicBool,
+}
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Steps of SQLite's machine between two looks at the clock: some 20 microseconds' worth.
+const STEPS_BETWEEN_LOOKS: i32 = 2_000;
+
+/// Their value is not in the pages: it depends on the moment, the connection, or chance.
+const FUNCTIONS_OUTSIDE_THE_PAGES: &[&str] = &[
+    "random",
+    "randomblob",
+    "changes",
+    "total_changes",
+    "last_insert_rowid",
+    "sqlite_offset",
+    "current_time",
+    "current_date",
+    "current_timestamp",
+    "load_extension",
+    "fts3_tokenizer",
+];
+
+const FUNCTIONS_OF_TIME: &[&str] = &["date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff"];
+
+/// Tables that show the file or the connection rather than rows.
+const TABLES_OUTSIDE_THE_ROWS: &[&str] = &["dbstat", "sqlite_dbpage", "sqlite_stmt", "bytecode", "tables_used"];
+
+impl Guarded {
+    pub fn new(mut connection: Connection, grant: Grant) -> rusqlite::Result<Guarded> {
+        let shared = Arc::new(Shared::default());
+        for (limit, most) in [
+            (Limit::SQLITE_LIMIT_LENGTH, limits::SQL_VALUE_BYTES),
+            (Limit::SQLITE_LIMIT_SQL_LENGTH, limits::SQL_TEXT_BYTES),
+            (Limit::SQLITE_LIMIT_COLUMN, 256),
+            (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
+            (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
+            (Limit::SQLITE_LIMIT_VDBE_OP, 250_000),
+            (Limit::SQLITE_LIMIT_FUNCTION_ARG, 64),
+            (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_000),
+            (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, limits::SQL_PARAMETERS as i32),
+            (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 32),
+            (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+        ] {
+            connection.set_limit(limit, most)?;
+        }
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, true)?;
+        connection.set_prepared_statement_cache_capacity(256);
+
+        let seen = shared.clone();
+        connection.authorizer(Some(move |context: AuthContext<'_>| {
+            if seen.trusted.load(Ordering::Relaxed) {
+                return Authorization::Allow;
+            }
+            let verdict = judge(grant, &context);
+            if verdict == Verdict::AllowedTime {
+                seen.uses_clock.store(true, Ordering::Relaxed);
+            }
+            if verdict == Verdict::Denied { Authorization::Deny } else { Authorization::Allow }
+        }))?;
+        let seen = shared.clone();
+        connection.progress_handler(
+            STEPS_BETWEEN_LOOKS,
+            Some(move || now_us() > seen.deadline_us.load(Ordering::Relaxed)),
+        )?;
+        shared.deadline_us.store(u64::MAX, Ordering::Relaxed);
+        Ok(Guarded { connection, shared })
+    }
+
+    /// The bare connection, for statements of the host's own.
+    pub fn trusted<T>(&mut self, work: impl FnOnce(&mut Connection) -> T) -> T {
+        self.shared.trusted.store(true, Ordering::Relaxed);
+        self.shared.deadline_us.store(u64::MAX, Ordering::Relaxed);
+        let result = work(&mut self.connection);
+        self.shared.trusted.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// Prepares a guest's statement without running it: is it allowed, and what is it like?
+    pub fn examine(&mut self, sql: &str) -> Result<Examined, SqlError> {
+        self.shared.uses_clock.store(false, Ordering::Relaxed);
+        let statement = self.connection.prepare_cached(sql).map_err(told)?;
+        refuse_odd(&statement)?;
+        Ok(Examined {
+            parameters: statement.parameter_count(),
+            read_only: statement.readonly(),
+            reads_clock: self.shared.uses_clock.load(Ordering::Relaxed) && mentions_now(sql),
+            takes_time: self.shared.uses_clock.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Runs a statement to its end and gives all its rows.
+    pub fn query(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<Rows, SqlError> {
+        self.start(budget);
+        let mut statement = self.connection.prepare_cached(sql).map_err(told)?;
+        refuse_odd(&statement)?;
+        bind(&mut statement, parameters)?;
+        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let width = columns.len();
+        let mut cells = Vec::new();
+        let mut bytes = 0;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(told)? {
+            for column in 0..width {
+                let value = value_of(row.get_ref(column).map_err(told)?);
+                bytes += size_of(&value);
+                cells.push(value);
+            }
+            if bytes > limits::SQL_RESULT_BYTES {
+                return Err(SqlError::OverLimit(format!("the result is over {} bytes", limits::SQL_RESULT_BYTES)));
+            }
+            if cells.len() > limits::SQL_ROWS * width.max(1) {
+                return Err(SqlError::OverLimit(format!("the result is over {} rows", limits::SQL_ROWS)));
+            }
+        }
+        Ok(Rows { columns, cells })
+    }
+
+    /// Runs a statement that changes rows; gives how many, and the last rowid.
+    pub fn execute(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<(u64, i64), SqlError> {
+        self.start(budget);
+        let mut statement = self.connection.prepare_cached(sql).map_err(told)?;
+        refuse_odd(&statement)?;
+        bind(&mut statement, parameters)?;
+        let changed = statement.raw_execute().map_err(told)?;
+        drop(statement);
+        Ok((changed as u64, self.connection.last_insert_rowid()))
+    }
+
+    fn start(&self, budget: Duration) {
+        self.shared.deadline_us.store(now_us() + budget.as_micros() as u64, Ordering::Relaxed);
+    }
+}
+
+/// What preparing a statement tells about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Examined {
+    pub parameters: usize,
+    pub read_only: bool,
+    /// It asks for the current time whatever its parameters are.
+    pub reads_clock: bool,
+    /// It has a function of time, which asks for the current time if a parameter says `now`.
+    pub takes_time: bool,
+}
+
+#[derive(PartialEq)]
+enum Verdict {
+    Allowed,
+    AllowedTime,
+    Denied,
+}
+
+fn judge(grant: Grant, context: &AuthContext<'_>) -> Verdict {
+    let own_trigger = context.accessor.is_some_and(is_reserved);
+    let writes = |table: &str| match grant {
+        Grant::Write if own_trigger || !is_reserved(table) => Verdict::Allowed,
+        _ => Verdict::Denied,
+    };
+    match context.action {
+        AuthAction::Select | AuthAction::Recursive => Verdict::Allowed,
+        AuthAction::Read { table_name, .. } => {
+            let outside = TABLES_OUTSIDE_THE_ROWS.contains(&table_name) || table_name.starts_with("pragma_");
+            if outside || (is_reserved(table_name) && !own_trigger) { Verdict::Denied } else { Verdict::Allowed }
+        }
+        AuthAction::Function { function_name } => {
+            let name = function_name.to_ascii_lowercase();
+            if FUNCTIONS_OF_TIME.contains(&name.as_str()) {
+                Verdict::AllowedTime
+            } else if grant == Grant::Read && FUNCTIONS_OUTSIDE_THE_PAGES.contains(&name.as_str())
+                || matches!(name.as_str(), "load_extension" | "fts3_tokenizer")
+            {
+                Verdict::Denied
+            } else {
+                Verdict::Allowed
+            }
+        }
+        // FTS5 asks for it whenever it reads; a guest's own PRAGMA does not get past `refuse_odd`.
+        AuthAction::Pragma { pragma_name: "data_version", pragma_value: None } => Verdict::Allowed,
+        AuthAction::Insert { table_name } | AuthAction::Delete { table_name } => writes(table_name),
+        AuthAction::Update { table_name, .. } => writes(table_name),
+        _ => Verdict::Denied,
+    }
+}
+
+fn is_reserved(name: &str) -> bool {
+    name.len() >= RESERVED_PREFIX.len() && name[..RESERVED_PREFIX.len()].eq_ignore_ascii_case(RESERVED_PREFIX)
+}
+
+/// A PRAGMA or EXPLAIN gives rows too, of a kind that is not in the pages.
+fn refuse_odd(statement: &Statement<'_>) -> Result<(), SqlError> {
+    let text = statement.expanded_sql().unwrap_or_default();
+    let first = text
+        .lines()
+        .map(str::trim_start)
+        .find(|line| !line.is_empty() && !line.starts_with("--"))
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    if first.starts_with("pragma") || statement.is_explain() != 0 {
+        return Err(SqlError::Failed("PRAGMA and EXPLAIN are not for handlers".into()));
+    }
+    Ok(())
+}
+
+/// A function of time reads the clock when it is given `now`, or nothing at all.
+fn mentions_now(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    sql.contains("now") || sql.split_whitespace().collect::<String>().contains("()")
+}
+
+fn now_us() -> u64 {
+    START.elapsed().as_micros() as u64
+}
+
+fn bind(statement: &mut Statement<'_>, parameters: &[Value]) -> Result<(), SqlError> {
+    let expected = statement.parameter_count();
+    if parameters.len() != expected {
+        return Err(SqlError::WrongParameters(format!("{expected} parameters expected, {} given", parameters.len())));
+    }
+    for (index, value) in parameters.iter().enumerate() {
+        statement.raw_bind_parameter(index + 1, Bound(value)).map_err(told)?;
+    }
+    Ok(())
+}
+
+struct Bound<'a>(&'a Value);
+
+impl rusqlite::ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Integer(integer) => ValueRef::Integer(*integer),
+            Value::Real(real) => ValueRef::Real(*real),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Blob(blob) => ValueRef::Blob(blob),
+        }))
+    }
+}
+
+fn value_of(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(integer) => Value::Integer(integer),
+        ValueRef::Real(real) => Value::Real(real),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(blob) => Value::Blob(blob.to_vec()),
+    }
+}
+
+fn size_of(value: &Value) -> usize {
+    let content = match value {
+        Value::Text(text) => text.len(),
+        Value::Blob(blob) => blob.len(),
+        _ => 0,
+    };
+    content + std::mem::size_of::<Value>()
+}
+
+/// SQLite's errors in the guest's words.
+fn told(error: rusqlite::Error) -> SqlError {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => SqlError::OverLimit("the statement ran longer than it may".into()),
+        Some(ErrorCode::TooBig) => SqlError::OverLimit(format!("a value is over {} bytes", limits::SQL_VALUE_BYTES)),
+        Some(ErrorCode::OutOfMemory) => SqlError::OverLimit("SQLite is out of memory".into()),
+        Some(ErrorCode::ConstraintViolation) => SqlError::Constraint(error.to_string()),
+        _ => SqlError::Failed(error.to_string()),
+    }
+}
+
+/// How an error of SQL reads in a log.
+pub fn describe(error: &SqlError) -> &str {
+    match error {
+        SqlError::UnknownQuery(text)
+        | SqlError::WrongParameters(text)
+        | SqlError::OverLimit(text)
+        | SqlError::Constraint(text)
+        | SqlError::Failed(text) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn guarded(grant: Grant) -> Guarded {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE t (id INTEGER PRIMARY KEY, n); INSERT INTO t (n) VALUES (1), (2);
+                 CREATE TABLE _nearside_task (id INTEGER PRIMARY KEY);
+                 CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES ('hello edge');",
+            )
+            .unwrap();
+        Guarded::new(connection, grant).unwrap()
+    }
+
+    #[test]
+    fn rows_come_back_typed() {
+        let rows = guarded(Grant::Read).query("SELECT n, 'x', NULL FROM t WHERE n > ?", &[Value::Integer(1)], SECOND).unwrap();
+        assert_eq!(rows.columns, ["n", "'x'", "NULL"]);
+        assert!(matches!(&rows.cells[..], [Value::Integer(2), Value::Text(x), Value::Null] if x == "x"));
+        let rows = guarded(Grant::Read).query("SELECT x FROM f WHERE f MATCH 'edge'", &[], SECOND).unwrap();
+        assert_eq!(rows.cells.len(), 1);
+    }
+
+    #[test]
+    fn what_is_not_in_the_pages_cannot_be_asked() {
+        let mut guarded = guarded(Grant::Read);
+        for sql in [
+            "SELECT random()",
+            "SELECT randomblob(1000000000)",
+            "SELECT current_timestamp",
+            "SELECT last_insert_rowid()",
+            "SELECT load_extension('x')",
+            "PRAGMA data_version",
+            "-- hidden\nPRAGMA page_count",
+            "SELECT * FROM pragma_page_count",
+            "EXPLAIN SELECT 1",
+            "ATTACH 'x' AS y",
+            "INSERT INTO t (n) VALUES (3)",
+            "DELETE FROM t",
+            "BEGIN",
+            "CREATE TABLE u (x)",
+            "SELECT * FROM _nearside_task",
+        ] {
+            assert!(guarded.query(sql, &[], SECOND).is_err(), "{sql} was run");
+        }
+    }
+
+    #[test]
+    fn commands_change_rows_and_nothing_else() {
+        let mut guarded = guarded(Grant::Write);
+        assert_eq!(guarded.execute("INSERT INTO t (n) VALUES (3)", &[], SECOND).unwrap(), (1, 3));
+        for sql in ["DROP TABLE t", "COMMIT", "SAVEPOINT s", "ATTACH 'x' AS y", "DELETE FROM _nearside_task", "PRAGMA user_version = 1", "ALTER TABLE t RENAME TO u"] {
+            assert!(guarded.execute(sql, &[], SECOND).is_err(), "{sql} was run");
+        }
+    }
+
+    #[test]
+    fn runaways_end_at_their_budget_and_the_next_statement_runs() {
+        let mut guarded = guarded(Grant::Read);
+        let started = Instant::now();
+        for sql in [
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n",
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 5000) SELECT count(*) FROM n a, n b, n c",
+        ] {
+            let error = guarded.query(sql, &[], Duration::from_millis(50)).unwrap_err();
+            assert!(matches!(error, SqlError::OverLimit(_)), "{error:?}");
+        }
+        assert!(matches!(guarded.query("SELECT zeroblob(1000000000)", &[], SECOND), Err(SqlError::OverLimit(_))));
+        let many = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 100000) SELECT x FROM n";
+        assert!(matches!(guarded.query(many, &[], SECOND), Err(SqlError::OverLimit(_))));
+        assert!(started.elapsed() < SECOND);
+        assert!(guarded.query("SELECT count(*) FROM t", &[], SECOND).is_ok());
+    }
+
+    #[test]
+    fn asking_for_the_time_is_noticed() {
+        let mut guarded = guarded(Grant::Read);
+        let mut reads_clock = |sql: &str| guarded.examine(sql).unwrap().reads_clock;
+        assert!(reads_clock("SELECT date('now')") && reads_clock("SELECT datetime( )"));
+        assert!(!reads_clock("SELECT date(n, 'unixepoch') FROM t") && !reads_clock("SELECT 'now'"));
+        assert!(guarded.examine("SELECT date(?)").unwrap().takes_time);
+    }
+
+    #[test]
+    fn parameters_are_counted() {
+        let error = guarded(Grant::Read).query("SELECT ?", &[], SECOND).unwrap_err();
+        assert!(matches!(error, SqlError::WrongParameters(_)), "{error:?}");
+    }
+}

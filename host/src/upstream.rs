@@ -1,0 +1,32 @@
+//! The origin, as handlers reach it: over HTTP from a node, directly inside the origin's own process.
+
+use bytes::Bytes;
+use http::Response;
+use nearside_protocol::write::{IdempotencyKey, Outcome, Receipt};
+
+/// The origin did not answer, or not in time. Nothing is known about what was asked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("the origin does not answer: {0}")]
+pub struct Unreachable(pub String);
+
+#[async_trait::async_trait]
+pub trait Upstream: Send + Sync {
+    async fn submit(
+        &self,
+        app: &str,
+        command: &str,
+        payload: String,
+        key: IdempotencyKey,
+    ) -> Result<Outcome, Unreachable>;
+
+    async fn enqueue(&self, app: &str, task: &str, payload: String, key: IdempotencyKey) -> Result<u64, Unreachable>;
+
+    /// The page at `target`, from the newest read database, which contains `receipt`'s commit.
+    async fn render(
+        &self,
+        app: &str,
+        target: &str,
+        accept: Option<&str>,
+        receipt: &Receipt,
+    ) -> Result<Response<Bytes>, Unreachable>;
+}

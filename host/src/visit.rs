@@ -1,0 +1,101 @@
+//! One handler's visit: the release it is pinned to, and the `nearside:edge` imports it calls.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use nearside_protocol::limits;
+
+use crate::{
+    bindings::edge::{
+        page::{self, IncludeError},
+        sql as edge_sql,
+        types::{self, Rows, SqlError, Value},
+    },
+    database::Reader,
+    host::Host,
+    log::Speaker,
+    release::Release,
+    senses::Taint,
+    sql,
+    writes::Writes,
+};
+
+/// What a handler's imports work on.
+pub struct Visit {
+    pub host: Arc<Host>,
+    pub release: Arc<Release>,
+    pub writes: Writes,
+    pub taint: Taint,
+    pub cost: Arc<Cost>,
+    pub speaker: Speaker,
+    pub deadline: Instant,
+    /// How many pages include this one.
+    pub depth: usize,
+    pub reader: Option<Reader>,
+}
+
+/// What a render cost, for `Server-Timing`, logs and metrics.
+#[derive(Default, Debug)]
+pub struct Cost {
+    pub queries: AtomicU64,
+    pub rows: AtomicU64,
+    pub sql_us: AtomicU64,
+}
+
+impl Visit {
+    fn run(&mut self, name: &str, parameters: &[Value]) -> Result<Rows, SqlError> {
+        let Some(query) = self.release.queries.get(name) else {
+            return Err(SqlError::UnknownQuery(format!("queries.sql has no query `{name}`")));
+        };
+        let says_now = |value: &Value| matches!(value, Value::Text(text) if text.trim().eq_ignore_ascii_case("now"));
+        if query.examined.reads_clock || (query.examined.takes_time && parameters.iter().any(says_now)) {
+            self.taint.read_clock();
+        }
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let budget = left.min(Duration::from_millis(limits::SQL_QUERY_MS));
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            empty => empty.insert(self.release.database.reader().map_err(|error| SqlError::Failed(error.to_string()))?),
+        };
+        reader.query(&query.sql, parameters, budget)
+    }
+}
+
+impl types::Host for Visit {}
+
+impl edge_sql::Host for Visit {
+    fn query(&mut self, name: String, parameters: Vec<Value>) -> wasmtime::Result<Result<Rows, SqlError>> {
+        let started = Instant::now();
+        let result = self.run(&name, &parameters);
+        let cost = &self.cost;
+        cost.queries.fetch_add(1, Ordering::Relaxed);
+        cost.sql_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
+        match &result {
+            Ok(rows) => {
+                let count = rows.cells.len() / rows.columns.len().max(1);
+                cost.rows.fetch_add(count as u64, Ordering::Relaxed);
+            }
+            Err(error) => {
+                let Speaker { app, place, trace } = &self.speaker;
+                tracing::warn!(%app, %place, %trace, query = %name, cause = sql::describe(error), "a query failed");
+            }
+        }
+        Ok(result)
+    }
+}
+
+impl page::Host for Visit {
+    async fn include(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, IncludeError>> {
+        if self.depth >= limits::INCLUDE_DEPTH {
+            let why = format!("pages include each other more than {} deep", limits::INCLUDE_DEPTH);
+            return Ok(Err(IncludeError::Refused(why)));
+        }
+        let included = self.host.fragment(&self.release, &path, self.depth + 1, &self.taint).await;
+        Ok(included.map(|body| body.to_vec()))
+    }
+}

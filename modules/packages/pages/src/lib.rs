@@ -1,0 +1,36 @@
+//! The pages of the package directory. One file is one page; what several share is below them.
+
+mod home;
+mod package;
+mod review;
+mod search;
+mod sections;
+
+mod day;
+mod failure;
+mod layout;
+mod links;
+mod marks;
+mod number;
+mod pager;
+mod phrase;
+mod stars;
+
+use nearside_sdk::route::{Route, dispatch, get, post};
+use nearside_sdk::{Request, Result, handler};
+
+handler!(respond);
+
+const ROUTES: &[Route] = &[
+    get("/", home::page),
+    get("/sections", sections::all),
+    get("/section/{section}", sections::one),
+    get("/package/{name}", package::page),
+    post("/package/{name}/reviews", review::post),
+    get("/search", search::page),
+];
+
+fn respond(request: Request) -> Result {
+    let by_program = request.prefers_json();
+    dispatch(ROUTES, request).or_else(|error| failure::answer(error, by_program))
+}

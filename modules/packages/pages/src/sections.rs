@@ -1,0 +1,110 @@
+//! The sections of the catalogue, and what is in one.
+
+use maud::{Markup, html};
+use nearside_sdk::sql::{self, Row};
+use nearside_sdk::{Error, Request, Response, Result};
+
+use crate::layout::{self, Search};
+use crate::links;
+use crate::number::{count, number};
+use crate::pager::Pager;
+use crate::stars::{average, stars};
+
+const ROWS: u32 = 50;
+
+/// SQL skips rows one by one, so there is an end to it.
+const MAX_LISTED: u32 = 20_000;
+
+pub(crate) struct Section {
+    pub(crate) name: String,
+    pub(crate) packages: u64,
+}
+
+impl Section {
+    /// By name.
+    pub(crate) fn all() -> Result<Vec<Self>, sql::Error> {
+        sql::query("sections", ())?.map(|row| Ok(Self { name: row.get("name")?, packages: row.get("packages")? }))
+    }
+}
+
+struct Listed {
+    name: String,
+    version: String,
+    summary: String,
+    rating: Option<u32>,
+}
+
+impl Listed {
+    fn read(row: Row<'_>) -> Result<Self, sql::Error> {
+        let reviews: Option<u32> = row.get("reviews")?;
+        let stars: Option<u32> = row.get("stars")?;
+        let rating = reviews.zip(stars).and_then(|(reviews, stars)| average(reviews, stars));
+        Ok(Self {
+            name: row.get("name")?,
+            version: row.get("version")?,
+            summary: row.get("summary")?,
+            rating: rating.map(|(_, whole)| whole),
+        })
+    }
+}
+
+/// All of them.
+pub(crate) fn all(_: &Request) -> Result {
+    let sections = Section::all()?;
+    Ok(Response::html(layout::page(
+        "Sections",
+        Search::Offered(""),
+        html! {
+            h1 { "Sections" }
+            p.lead { "Every package is in exactly one of " (count(sections.len() as u64, "section", "sections")) "." }
+            (list(&sections))
+        },
+    )))
+}
+
+/// The packages of one.
+pub(crate) fn one(request: &Request) -> Result {
+    let name = request.parameter("section");
+    let packages: Option<u32> = sql::query("section", (name,))?.first(|row| row.get("packages"))?;
+    let packages = packages.ok_or_else(Error::not_found)?;
+    let pager = Pager::new(request.query().read("page"), packages.min(MAX_LISTED), ROWS);
+    let listed = sql::query("section-packages", (name, pager.rows(), pager.offset()))?.map(Listed::read)?;
+
+    Ok(Response::html(layout::page(
+        &format!("Section {name}"),
+        Search::Offered(""),
+        html! {
+            p.eyebrow { a href="/sections" { "Sections" } }
+            h1 { (name) }
+            p.lead { (count(packages.into(), "package", "packages")) ", by name" }
+            ul.results {
+                @for package in &listed {
+                    li {
+                        h2 {
+                            a.name href=(links::package(&package.name)) { (package.name) } " "
+                            small { (package.version) }
+                            @if let Some(rating) = package.rating { " " (stars(rating)) }
+                        }
+                        p { (package.summary) }
+                    }
+                }
+            }
+            (pager.links(|page| links::section_page(name, page)))
+        },
+    )))
+}
+
+/// A grid of sections. A bar under each shows its share of the largest.
+pub(crate) fn list(sections: &[Section]) -> Markup {
+    let largest = sections.iter().map(|section| section.packages).max().unwrap_or(1).max(1);
+    html! {
+        ul.sections {
+            @for section in sections {
+                li style=(format!("--share:{}%", section.packages * 100 / largest)) {
+                    a href=(links::section(&section.name)) { (section.name) }
+                    span { (number(section.packages)) }
+                }
+            }
+        }
+    }
+}

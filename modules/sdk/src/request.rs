@@ -1,0 +1,249 @@
+//! What a visitor asked for, as far as the route's declared inputs show it.
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde::de::DeserializeOwned;
+
+use crate::bindings::wasi::http::types as wasi;
+use crate::bindings::wasi::io::streams::StreamError;
+use crate::{Error, Fields, negotiate};
+
+/// A request. Its body stays with the host until it is asked for.
+#[derive(Debug)]
+pub struct Request {
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    parameters: Vec<(&'static str, String)>,
+    body: Incoming,
+}
+
+#[derive(Debug)]
+enum Incoming {
+    Host(wasi::IncomingRequest),
+    Bytes(Vec<u8>),
+}
+
+impl Request {
+    /// A request from nowhere, for tests: `Request::new(Method::GET, "/search?q=x")`.
+    #[must_use]
+    pub fn new(method: Method, path_and_query: &str) -> Self {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        Self {
+            method,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: HeaderMap::new(),
+            parameters: Vec::new(),
+            body: Incoming::Bytes(Vec::new()),
+        }
+    }
+
+    /// The same with a header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// The same with a body.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Incoming::Bytes(body.into());
+        self
+    }
+
+    /// Takes over the host's request.
+    pub(crate) fn receive(request: wasi::IncomingRequest) -> Self {
+        let target = request.path_with_query();
+        let mut this = Self::new(method(request.method()), target.as_deref().unwrap_or("/"));
+        for (name, value) in request.headers().entries() {
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(&value)) {
+                this.headers.append(name, value);
+            }
+        }
+        this.body = Incoming::Host(request);
+        this
+    }
+
+    pub(crate) fn set_parameters(&mut self, parameters: Vec<(&'static str, String)>) {
+        self.parameters = parameters;
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path as it was sent, percent-encoded.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What stands behind the question mark, as it was sent.
+    #[must_use]
+    pub fn query_string(&self) -> &str {
+        &self.query
+    }
+
+    /// The query, decoded.
+    #[must_use]
+    pub fn query(&self) -> Fields {
+        Fields::parse(self.query.as_bytes())
+    }
+
+    /// The headers the route declares.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The first value of a header, if it is text.
+    #[must_use]
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// What stood in the path at `{name}`, decoded; empty when the route's pattern has no such place.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The media type among `offers` that the client likes best; the first one when it likes none.
+    #[must_use]
+    pub fn negotiate<'a>(&self, offers: &[&'a str]) -> &'a str {
+        let accept: Vec<&str> = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        negotiate::best(&accept.join(","), offers).or(offers.first().copied()).unwrap_or_default()
+    }
+
+    /// Whether a program asks rather than a person: then errors are problem documents.
+    #[must_use]
+    pub fn prefers_json(&self) -> bool {
+        self.negotiate(&["text/html", "application/json", "application/problem+json"]) != "text/html"
+    }
+
+    /// The body, which can be read once.
+    ///
+    /// # Errors
+    /// 413 when it is longer than `max_bytes`; 400 when it was cut off on the way or read before.
+    pub fn body(&self, max_bytes: usize) -> Result<Vec<u8>, Error> {
+        match &self.body {
+            Incoming::Bytes(bytes) if bytes.len() > max_bytes => Err(Error::too_large(max_bytes)),
+            Incoming::Bytes(bytes) => Ok(bytes.clone()),
+            Incoming::Host(request) => read_body(request, max_bytes),
+        }
+    }
+
+    /// The body as a form.
+    ///
+    /// # Errors
+    /// 415 when it is not `application/x-www-form-urlencoded`, and those of [`body`](Self::body).
+    pub fn form(&self, max_bytes: usize) -> Result<Fields, Error> {
+        self.expect_type("application/x-www-form-urlencoded")?;
+        Ok(Fields::parse(&self.body(max_bytes)?))
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// 415 when it is not `application/json`, 400 when it does not read as a `T`, and those of [`body`](Self::body).
+    pub fn json<T: DeserializeOwned>(&self, max_bytes: usize) -> Result<T, Error> {
+        self.expect_type("application/json")?;
+        serde_json::from_slice(&self.body(max_bytes)?)
+            .map_err(|error| Error::bad_request(format!("The body is not what is expected here: {error}.")))
+    }
+
+    fn expect_type(&self, expected: &'static str) -> Result<(), Error> {
+        let sent = self.header(&CONTENT_TYPE).unwrap_or_default();
+        let essence = sent.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case(expected) { Ok(()) } else { Err(Error::unsupported_type(expected)) }
+    }
+}
+
+fn method(method: wasi::Method) -> Method {
+    match method {
+        wasi::Method::Get => Method::GET,
+        wasi::Method::Head => Method::HEAD,
+        wasi::Method::Post => Method::POST,
+        wasi::Method::Put => Method::PUT,
+        wasi::Method::Delete => Method::DELETE,
+        wasi::Method::Connect => Method::CONNECT,
+        wasi::Method::Options => Method::OPTIONS,
+        wasi::Method::Trace => Method::TRACE,
+        wasi::Method::Patch => Method::PATCH,
+        // A name that is no token matches no route, and neither does TRACE.
+        wasi::Method::Other(name) => name.parse().unwrap_or(Method::TRACE),
+    }
+}
+
+fn read_body(request: &wasi::IncomingRequest, max_bytes: usize) -> Result<Vec<u8>, Error> {
+    let body = request.consume().map_err(|()| Error::bad_request("The body was read before."))?;
+    let stream = body.stream().map_err(|()| Error::bad_request("The body was read before."))?;
+    read_all(&stream, max_bytes).map_err(|reason| match reason {
+        ReadError::TooLarge => Error::too_large(max_bytes),
+        ReadError::CutOff => Error::bad_request("The body broke off."),
+    })
+}
+
+/// Why a body could not be read whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadError {
+    TooLarge,
+    CutOff,
+}
+
+/// Reads a stream to its end, in pieces as large as the host gives them.
+pub(crate) fn read_all(
+    stream: &crate::bindings::wasi::io::streams::InputStream,
+    max_bytes: usize,
+) -> Result<Vec<u8>, ReadError> {
+    const PIECE_BYTES: u64 = 64 * 1024;
+
+    let mut bytes = Vec::new();
+    loop {
+        match stream.blocking_read(PIECE_BYTES) {
+            Ok(piece) if bytes.len() + piece.len() > max_bytes => return Err(ReadError::TooLarge),
+            Ok(piece) if bytes.is_empty() => bytes = piece,
+            Ok(piece) => bytes.extend_from_slice(&piece),
+            Err(StreamError::Closed) => return Ok(bytes),
+            Err(StreamError::LastOperationFailed(_)) => return Err(ReadError::CutOff),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8");
+
+    #[test]
+    fn a_form_is_read_within_its_limit() {
+        let request = Request::new(Method::POST, "/").with_header(CONTENT_TYPE, FORM).with_body("name=g%2B%2B");
+        assert_eq!(request.form(100).unwrap().get("name"), Some("g++"));
+        assert_eq!(request.form(5).unwrap_err().status(), 413);
+    }
+
+    #[test]
+    fn another_type_is_refused() {
+        let request = Request::new(Method::POST, "/").with_body("name=x");
+        assert_eq!(request.form(100).unwrap_err().status(), 415);
+    }
+
+    #[test]
+    fn the_query_is_apart_from_the_path() {
+        let request = Request::new(Method::GET, "/search?q=a?b&page=2");
+        assert_eq!(request.path(), "/search");
+        assert_eq!(request.query().get("q"), Some("a?b"));
+    }
+
+    #[test]
+    fn an_accept_that_fits_nothing_takes_the_first_offer() {
+        let request = Request::new(Method::GET, "/").with_header(ACCEPT, HeaderValue::from_static("image/png"));
+        assert_eq!(request.negotiate(&["text/html", "application/json"]), "text/html");
+    }
+}

@@ -1,0 +1,204 @@
+//! One job inside a group's transaction.
+
+use std::sync::Arc;
+
+use nearside_host::{engine::Engine, sql::Guarded};
+use nearside_protocol::{
+    digest::{Digest, PartsHasher},
+    release::DatabaseId,
+    write::{Enqueued, Outcome, Receipt},
+};
+use rusqlite::Connection;
+
+use crate::{
+    change_log,
+    command::{self, Applied, Call},
+    dedupe::{self, Known},
+    group::chance,
+    install::Version,
+    job::{Answer, Claims, Command, Enqueue, Job},
+    tasks,
+    writer::{EnqueueError, now_ms},
+};
+
+/// What jobs are done with.
+pub(crate) struct Entries {
+    /// Away only while a command has it.
+    pub(crate) guarded: Option<Guarded>,
+    pub(crate) engine: Engine,
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) database: DatabaseId,
+    pub(crate) epoch: u64,
+    pub(crate) secret: [u8; 32],
+    pub(crate) version: Option<Arc<Version>>,
+}
+
+/// How a job went inside the transaction.
+pub(crate) enum Step {
+    Done(Done),
+    /// SQLite rolled the whole transaction back. The verdict is what this command will be told.
+    Torn(Outcome),
+}
+
+pub(crate) struct Done {
+    pub(crate) answer: Answer,
+    /// Something is to be made durable,
+    pub(crate) wrote: bool,
+    /// and it is the app's: the group gets a commit number.
+    pub(crate) counts: bool,
+    pub(crate) queued_task: bool,
+}
+
+impl Done {
+    fn read(answer: Answer) -> Step {
+        Step::Done(Done { answer, wrote: false, counts: false, queued_task: false })
+    }
+
+    fn kept(answer: Answer, wrote: bool) -> Step {
+        Step::Done(Done { answer, wrote, counts: false, queued_task: false })
+    }
+}
+
+impl Entries {
+    /// The store, for statements of the origin's own.
+    ///
+    /// These must not go through the connection's cache of prepared statements: a guest that sent the same text would
+    /// be given what was prepared under the origin's own rights.
+    pub(crate) fn trusted<T>(&mut self, work: impl FnOnce(&Connection) -> T) -> T {
+        let guarded = self.guarded.as_mut().expect("BUG: commands give the connection back");
+        guarded.trusted(|connection| work(connection))
+    }
+
+    /// Does one job. `number` is the commit's if it counts; `verdict` stands for a command that has torn this group's
+    /// transaction before.
+    pub(crate) fn run(&mut self, job: &Job, number: u64, verdict: Option<&Outcome>) -> rusqlite::Result<Step> {
+        match job {
+            Job::Command(command) => self.command(command, number, verdict),
+            Job::Enqueue(enqueue) => self.enqueue(enqueue, number),
+            Job::Claim { most, .. } => self.trusted(|connection| {
+                let tasks = tasks::claim(connection, *most, now_ms())?;
+                let wrote = !tasks.is_empty();
+                let claims = Claims { tasks, next_due_at_ms: tasks::next_due_at_ms(connection)? };
+                Ok(Done::kept(Answer::Claim(claims), wrote))
+            }),
+            Job::Finish { id, lease, ending, .. } => self.trusted(|connection| {
+                let ended = tasks::finish(connection, *id, *lease, ending, now_ms(), chance())?;
+                Ok(Done::kept(Answer::Finish(ended), ended))
+            }),
+            Job::Projected { commit } => self.trusted(|connection| {
+                let trimmed = change_log::trim(connection, *commit)?;
+                Ok(Done::kept(Answer::Projected, trimmed > 0))
+            }),
+            Job::TaskCounts { .. } => {
+                self.trusted(|connection| Ok(Done::read(Answer::TaskCounts(tasks::counts(connection)?))))
+            }
+            Job::Install { .. } | Job::Merge { .. } => unreachable!("BUG: these two are not part of a group"),
+        }
+    }
+
+    fn command(&mut self, job: &Command, number: u64, verdict: Option<&Outcome>) -> rusqlite::Result<Step> {
+        match self.trusted(|connection| dedupe::look_up(connection, &job.key, &job.fingerprint))? {
+            Known::Answered(outcome) => return Ok(Done::read(Answer::Command(outcome))),
+            Known::Conflict => return Ok(Done::read(Answer::Command(Outcome::KeyConflict))),
+            Known::Nothing => {}
+        }
+        if let Some(verdict) = verdict {
+            return self.conclude(job, verdict.clone(), number, false);
+        }
+        let Some(version) = self.version.clone() else {
+            let message = "no version of the app is installed yet".to_owned();
+            return Ok(Done::read(Answer::Command(Outcome::Retry { message })));
+        };
+        let fits = match &job.checked {
+            Some((checked_by, fits)) if Arc::ptr_eq(checked_by, &version) => fits.clone(),
+            _ => version.check_command(&job.name, &job.payload),
+        };
+        if let Err(message) = fits {
+            return Ok(Done::read(Answer::Command(Outcome::Invalid { message })));
+        }
+
+        self.trusted(|connection| connection.execute_batch("SAVEPOINT command"))?;
+        let (applied, queued_task) = self.apply(job, &version);
+        let outcome = match applied {
+            Applied::Reply(reply) => {
+                let receipt = Receipt { database: self.database.clone(), epoch: self.epoch, commit: number };
+                Outcome::Applied { receipt, reply }
+            }
+            Applied::Rejected(message) => Outcome::Rejected { message },
+            Applied::Retry(message) => Outcome::Retry { message },
+            Applied::Failed(message) => Outcome::Failed { message },
+        };
+        if self.trusted(|connection| connection.is_autocommit()) {
+            return Ok(Step::Torn(outcome));
+        }
+        let end = match &outcome {
+            Outcome::Applied { .. } => "RELEASE command",
+            _ => "ROLLBACK TO command; RELEASE command",
+        };
+        self.trusted(|connection| connection.execute_batch(end))?;
+        self.conclude(job, outcome, number, queued_task)
+    }
+
+    fn apply(&mut self, job: &Command, version: &Arc<Version>) -> (Applied, bool) {
+        let call = Call {
+            name: &job.name,
+            payload: &job.payload,
+            key: &job.key,
+            accepted_at_ms: job.accepted_at_ms,
+            seed: seed(&self.secret, job),
+        };
+        let guarded = self.guarded.take().expect("BUG: commands give the connection back");
+        let ended = self.runtime.block_on(command::apply(&self.engine, version, call, guarded));
+        self.guarded = Some(ended.guarded);
+        (ended.applied, ended.queued_task)
+    }
+
+    /// Records what a command came to, except that it should come again.
+    fn conclude(&mut self, job: &Command, outcome: Outcome, number: u64, queued_task: bool) -> rusqlite::Result<Step> {
+        let counts = matches!(outcome, Outcome::Applied { .. });
+        let wrote = !matches!(outcome, Outcome::Retry { .. });
+        if wrote {
+            self.trusted(|connection| {
+                dedupe::record(connection, &job.key, &job.fingerprint, &outcome, number, job.accepted_at_ms)
+            })?;
+        }
+        Ok(Step::Done(Done { answer: Answer::Command(outcome), wrote, counts, queued_task: counts && queued_task }))
+    }
+
+    fn enqueue(&mut self, job: &Enqueue, number: u64) -> rusqlite::Result<Step> {
+        match self.trusted(|connection| dedupe::look_up(connection, &job.key, &job.fingerprint))? {
+            Known::Answered(Enqueued { task }) => return Ok(Done::read(Answer::Enqueue(Ok(task)))),
+            Known::Conflict => return Ok(Done::read(Answer::Enqueue(Err(EnqueueError::KeyConflict)))),
+            Known::Nothing => {}
+        }
+        let attempts = match self.check_task(job) {
+            Ok(attempts) => attempts,
+            Err(error) => return Ok(Done::read(Answer::Enqueue(Err(error)))),
+        };
+        self.trusted(|connection| {
+            if tasks::room(connection)? == 0 {
+                return Ok(Done::read(Answer::Enqueue(Err(EnqueueError::Full))));
+            }
+            let task = tasks::add(connection, &job.name, &job.payload, attempts, now_ms())?;
+            dedupe::record(connection, &job.key, &job.fingerprint, &Enqueued { task }, number, now_ms())?;
+            let answer = Answer::Enqueue(Ok(task));
+            Ok(Step::Done(Done { answer, wrote: true, counts: false, queued_task: true }))
+        })
+    }
+
+    fn check_task(&self, job: &Enqueue) -> Result<u32, EnqueueError> {
+        let version = self.version.as_ref().ok_or_else(EnqueueError::not_yet)?;
+        let declared = version.app.tasks.get(&job.name).ok_or_else(|| EnqueueError::UnknownTask(job.name.clone()))?;
+        command::check_task_payload(&job.payload).map_err(EnqueueError::InvalidPayload)?;
+        Ok(declared.attempts)
+    }
+}
+
+/// The same command sees the same chance each time it is applied; who chose its key cannot foresee it.
+fn seed(secret: &[u8; 32], job: &Command) -> Digest {
+    PartsHasher::default()
+        .part(secret)
+        .part(job.key.to_string().as_bytes())
+        .part(job.fingerprint.as_bytes())
+        .finish()
+}

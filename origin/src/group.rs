@@ -1,0 +1,251 @@
+//! The writer's thread: it takes whatever has queued, does it in one transaction, and answers after the commit.
+//!
+//! A commit costs one wait for the disk, however much is in it. So there is no timer: while one group is being made
+//! durable, the next one queues. Each command has a savepoint of its own, so that what one does wrong is undone alone.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use nearside_host::{
+    engine::Engine,
+    sql::{Grant, Guarded},
+};
+use nearside_protocol::{limits, write::Outcome};
+use rusqlite::Connection;
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::{
+    dedupe,
+    entry::{Done, Entries, Step},
+    install::{self, InstallError, Version},
+    job::Job,
+    merge::{self, MergeError},
+    store::{self, StoreError},
+    tasks,
+    writer::{Busy, now_ms},
+};
+
+/// Where the thread tells others what it has done.
+pub(crate) struct Seats {
+    pub(crate) commits: watch::Sender<u64>,
+    pub(crate) version: watch::Sender<Option<Arc<Version>>>,
+    pub(crate) tasks_due: Arc<Notify>,
+}
+
+/// Starts the thread. It ends when the queue's last sender is gone and the queue is empty.
+pub(crate) fn start(
+    path: &Path,
+    connection: Connection,
+    engine: Engine,
+    queue: mpsc::Receiver<Job>,
+    seats: Seats,
+) -> Result<(), StoreError> {
+    tasks::recover(&connection, now_ms(), chance())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
+    let meta = store::meta(&connection)?;
+    let secret = store::secret(&connection)?;
+    let entries = Entries {
+        guarded: Some(Guarded::new(connection, Grant::Write)?),
+        engine,
+        runtime,
+        database: meta.database,
+        epoch: meta.epoch,
+        secret,
+        version: None,
+    };
+    let thread = Thread {
+        path: path.to_owned(),
+        entries,
+        commit: meta.commit,
+        seats,
+        purged_at: None,
+    };
+    std::thread::Builder::new()
+        .name("nearside-writer".into())
+        .spawn(move || thread.run(queue))
+        .map(drop)
+        .map_err(StoreError::Thread)
+}
+
+struct Thread {
+    path: PathBuf,
+    entries: Entries,
+    commit: u64,
+    seats: Seats,
+    purged_at: Option<Instant>,
+}
+
+impl Thread {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut next = queue.blocking_recv();
+        while let Some(job) = next.take() {
+            match job {
+                Job::Install { version, answer } => {
+                    let _ = answer.send(self.install(version));
+                }
+                Job::Merge { file, answer } => {
+                    let _ = answer.send(self.merge(&file));
+                }
+                job => next = self.group(job, &mut queue),
+            }
+            if next.is_none() {
+                next = queue.blocking_recv();
+            }
+        }
+    }
+
+    /// One group, beginning with `first`; gives back a job that must have the store for itself, if one came.
+    fn group(&mut self, first: Job, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+        let mut group = Group { number: self.commit + 1, jobs: Vec::new(), done: Vec::new(), verdicts: BTreeMap::new() };
+        let started = Instant::now();
+        let mut held = None;
+        let mut next = Some(first);
+        let mut fault = self.begin().err();
+        while let Some(job) = next.take() {
+            group.jobs.push(job);
+            if fault.is_none() {
+                fault = self.add(&mut group).err();
+            }
+            if group.jobs.len() == limits::COMMIT_GROUP || started.elapsed() > limits::COMMIT_GROUP_WORK {
+                break;
+            }
+            match queue.try_recv() {
+                Ok(job @ (Job::Install { .. } | Job::Merge { .. })) => held = Some(job),
+                Ok(job) => next = Some(job),
+                Err(_) => {}
+            }
+        }
+        if fault.is_none() {
+            fault = self.commit(&group).err();
+        }
+        self.answer(group, fault);
+        held
+    }
+
+    fn begin(&mut self) -> Result<(), Fault> {
+        Ok(self.entries.trusted(|connection| connection.execute_batch("BEGIN IMMEDIATE"))?)
+    }
+
+    /// Does the group's last job. If that tears the transaction, all of them are done again in a new one, the culprit
+    /// with its verdict: nothing has been answered yet.
+    fn add(&mut self, group: &mut Group) -> Result<(), Fault> {
+        let at = group.done.len();
+        match self.entries.run(&group.jobs[at], group.number, None)? {
+            Step::Done(done) => group.done.push(done),
+            Step::Torn(verdict) => {
+                group.verdicts.insert(at, verdict);
+                group.done.clear();
+                self.begin()?;
+                for (at, job) in group.jobs.iter().enumerate() {
+                    match self.entries.run(job, group.number, group.verdicts.get(&at))? {
+                        Step::Done(done) => group.done.push(done),
+                        Step::Torn(_) => return Err(Fault::TornAgain),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, group: &Group) -> Result<(), Fault> {
+        let counts = group.done.iter().any(|done| done.counts);
+        let purge = self.purged_at.is_none_or(|at| at.elapsed() > limits::PURGE_EVERY);
+        if !group.done.iter().any(|done| done.wrote) {
+            return Ok(self.entries.trusted(|connection| connection.execute_batch("ROLLBACK"))?);
+        }
+        self.entries.trusted(|connection| {
+            if counts {
+                store::count_commit(connection)?;
+            }
+            if purge {
+                dedupe::purge(connection, now_ms())?;
+                tasks::purge(connection, now_ms())?;
+            }
+            connection.execute_batch("COMMIT")
+        })?;
+        if purge {
+            self.purged_at = Some(Instant::now());
+        }
+        if counts {
+            self.commit = group.number;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, group: Group, fault: Option<Fault>) {
+        if let Some(error) = fault {
+            tracing::error!(cause = %error, jobs = group.jobs.len(), "a group was not committed; its senders are told to try again");
+            self.entries.trusted(|connection| {
+                if !connection.is_autocommit()
+                    && let Err(error) = connection.execute_batch("ROLLBACK")
+                {
+                    tracing::error!(cause = %error, "the failed group is not rolled back");
+                }
+            });
+            let busy = Busy("the store failed to commit; nothing was kept".into());
+            group.jobs.into_iter().for_each(|job| job.refuse(busy.clone()));
+            return;
+        }
+        self.seats.commits.send_if_modified(|commit| std::mem::replace(commit, self.commit) != self.commit);
+        if group.done.iter().any(|done| done.queued_task) {
+            self.seats.tasks_due.notify_one();
+        }
+        for (job, done) in group.jobs.into_iter().zip(group.done) {
+            job.answer(done.answer);
+        }
+    }
+
+    fn install(&mut self, version: Arc<Version>) -> Result<Vec<String>, InstallError> {
+        let installed = install::apply(&self.path, &version)?;
+        // Plans of statements prepared under the old schema show its columns.
+        self.entries.trusted(|connection| connection.flush_prepared_statement_cache());
+        self.entries.version = Some(version.clone());
+        self.seats.version.send_replace(Some(version));
+        self.seats.tasks_due.notify_one();
+        self.committed(installed.commit);
+        Ok(installed.report)
+    }
+
+    fn merge(&mut self, file: &Path) -> Result<Vec<String>, MergeError> {
+        let version = self.entries.version.as_ref().ok_or(MergeError::NoApp)?;
+        let merged = merge::run(&self.path, file, &version.app.data)?;
+        self.committed(merged.commit);
+        Ok(merged.report)
+    }
+
+    fn committed(&mut self, commit: Option<u64>) {
+        if let Some(commit) = commit {
+            self.commit = commit;
+            self.seats.commits.send_replace(commit);
+        }
+    }
+}
+
+/// Jobs of one commit, and what came of those done so far.
+struct Group {
+    number: u64,
+    jobs: Vec<Job>,
+    done: Vec<Done>,
+    /// Of the commands that tore the transaction, by place.
+    verdicts: BTreeMap<usize, Outcome>,
+}
+
+/// Why a group was not committed.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("a command that went well at first tore the transaction when it was done again")]
+    TornAgain,
+}
+
+/// Eight bytes of the operating system's randomness.
+pub(crate) fn chance() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("BUG: an operating system without randomness cannot serve");
+    u64::from_le_bytes(bytes)
+}

@@ -1,0 +1,96 @@
+//! What is asked of the writer's thread. Each answer goes out after the commit that makes it true.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use nearside_protocol::{
+    digest::Digest,
+    write::{IdempotencyKey, Outcome},
+};
+use tokio::sync::oneshot::Sender;
+
+use crate::{
+    install::{InstallError, Version},
+    merge::MergeError,
+    tasks::{Claimed, Ending},
+    writer::{Busy, EnqueueError},
+};
+
+pub(crate) enum Job {
+    Command(Command),
+    Enqueue(Enqueue),
+    /// Takes due tasks, at most so many.
+    Claim { most: usize, answer: Sender<Result<Claims, Busy>> },
+    Finish { id: u64, lease: u64, ending: Ending, answer: Sender<Result<bool, Busy>> },
+    /// The read database holds everything up to this commit: the log of it can go.
+    Projected { commit: u64 },
+    TaskCounts { answer: Sender<Result<BTreeMap<String, u64>, Busy>> },
+    /// The two that have the store for themselves.
+    Install { version: Arc<Version>, answer: Sender<Result<Vec<String>, InstallError>> },
+    Merge { file: PathBuf, answer: Sender<Result<Vec<String>, MergeError>> },
+}
+
+pub(crate) struct Command {
+    pub(crate) name: String,
+    pub(crate) payload: String,
+    pub(crate) key: IdempotencyKey,
+    pub(crate) fingerprint: Digest,
+    /// The app version this was checked against, and what came of it; checked anew if the version has changed since.
+    pub(crate) checked: Option<(Arc<Version>, Result<(), String>)>,
+    pub(crate) accepted_at_ms: u64,
+    pub(crate) answer: Sender<Outcome>,
+}
+
+pub(crate) struct Enqueue {
+    pub(crate) name: String,
+    pub(crate) payload: String,
+    pub(crate) key: IdempotencyKey,
+    pub(crate) fingerprint: Digest,
+    pub(crate) answer: Sender<Result<u64, EnqueueError>>,
+}
+
+/// Tasks taken, each under a lease, and the moment the next one is due.
+#[derive(Debug)]
+pub(crate) struct Claims {
+    pub(crate) tasks: Vec<Claimed>,
+    pub(crate) next_due_at_ms: Option<u64>,
+}
+
+/// What a job of a group came to.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Command(Outcome),
+    Enqueue(Result<u64, EnqueueError>),
+    Claim(Claims),
+    Finish(bool),
+    Projected,
+    TaskCounts(BTreeMap<String, u64>),
+}
+
+impl Job {
+    /// Tells whoever asked; one who has gone meanwhile is not missed.
+    pub(crate) fn answer(self, answer: Answer) {
+        match (self, answer) {
+            (Job::Command(command), Answer::Command(outcome)) => drop(command.answer.send(outcome)),
+            (Job::Enqueue(enqueue), Answer::Enqueue(result)) => drop(enqueue.answer.send(result)),
+            (Job::Claim { answer, .. }, Answer::Claim(claims)) => drop(answer.send(Ok(claims))),
+            (Job::Finish { answer, .. }, Answer::Finish(ended)) => drop(answer.send(Ok(ended))),
+            (Job::TaskCounts { answer }, Answer::TaskCounts(counts)) => drop(answer.send(Ok(counts))),
+            (Job::Projected { .. }, Answer::Projected) => {}
+            _ => unreachable!("BUG: a job is answered by an answer of its own kind"),
+        }
+    }
+
+    /// Nothing was kept; the same may be asked again.
+    pub(crate) fn refuse(self, busy: Busy) {
+        match self {
+            Job::Command(command) => drop(command.answer.send(Outcome::Retry { message: busy.0 })),
+            Job::Enqueue(enqueue) => drop(enqueue.answer.send(Err(busy.into()))),
+            Job::Claim { answer, .. } => drop(answer.send(Err(busy))),
+            Job::Finish { answer, .. } => drop(answer.send(Err(busy))),
+            Job::TaskCounts { answer } => drop(answer.send(Err(busy))),
+            Job::Install { answer, .. } => drop(answer.send(Err(InstallError::Stopped))),
+            Job::Merge { answer, .. } => drop(answer.send(Err(MergeError::Stopped))),
+            Job::Projected { .. } => {}
+        }
+    }
+}

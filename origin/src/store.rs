@@ -1,0 +1,198 @@
+//! The write store: one SQLite file per app, with the app's own tables and the origin's reserved ones side by side.
+//!
+//! | table | what it holds |
+//! |---|---|
+//! | `_nearside_meta` | `database` (id, made once), `secret`, `epoch`, `commit` (last committed number), `layout`, `task` (last id) |
+//! | `_nearside_change` | which mirrored rows each commit touched: see [`crate::change_log`] |
+//! | `_nearside_dedupe` | what each idempotency key was answered |
+//! | `_nearside_task` | see [`crate::tasks`] |
+//! | `_nearside_migration` | the app's migrations that have run, with the digests they had |
+//!
+//! `layout` grows whenever the change log cannot tell what changed: a migration ran, or other columns are mirrored. A
+//! read database made under another `layout` is to be made anew from the store's rows.
+
+use std::path::Path;
+
+use nearside_protocol::release::DatabaseId;
+use rusqlite::{Connection, OptionalExtension, params};
+
+pub const FILE_NAME: &str = "store.db";
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the write store {file}: {error}")]
+    Open { file: String, error: rusqlite::Error },
+    #[error("the write store does not answer: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("the write store's own table _nearside_meta lacks `{0}`: the file is damaged, or not a write store")]
+    Damaged(&'static str),
+    #[error("the writer's thread does not start: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Who a store is and how far it has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meta {
+    pub database: DatabaseId,
+    pub epoch: u64,
+    /// The last committed group's number; 0 before the first.
+    pub commit: u64,
+    pub layout: u64,
+}
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS _nearside_meta (
+  key TEXT PRIMARY KEY,
+  value
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS _nearside_change (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  commit_no INTEGER NOT NULL,
+  table_name TEXT NOT NULL,
+  row_id INTEGER NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS _nearside_dedupe (
+  key TEXT PRIMARY KEY,
+  fingerprint BLOB NOT NULL,
+  outcome TEXT NOT NULL,
+  commit_no INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS _nearside_dedupe_at ON _nearside_dedupe (at_ms);
+
+CREATE TABLE IF NOT EXISTS _nearside_task (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('due', 'running', 'done', 'dead')),
+  attempt INTEGER NOT NULL DEFAULT 0,
+  attempts INTEGER NOT NULL,
+  due_at_ms INTEGER NOT NULL,
+  lease INTEGER NOT NULL DEFAULT 0,
+  last_error TEXT,
+  created_at_ms INTEGER NOT NULL,
+  ended_at_ms INTEGER
+);
+CREATE INDEX IF NOT EXISTS _nearside_task_due ON _nearside_task (due_at_ms) WHERE state = 'due';
+CREATE INDEX IF NOT EXISTS _nearside_task_state ON _nearside_task (state, ended_at_ms);
+
+CREATE TABLE IF NOT EXISTS _nearside_migration (
+  name TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
+/// What every connection that writes to the store is set to. Foreign keys are SQLite's to switch on outside a
+/// transaction only; `recursive_triggers` makes a REPLACE fire the triggers of the rows it deletes.
+const SETTINGS: &str = "
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA foreign_keys = ON;
+PRAGMA recursive_triggers = ON;
+PRAGMA journal_size_limit = 67108864;
+";
+
+/// Opens the store for writing, and makes it when there is none.
+pub fn open(path: &Path) -> Result<Connection, StoreError> {
+    let opened = Connection::open(path).and_then(|connection| {
+        connection.execute_batch(SETTINGS)?;
+        prepare(&connection)?;
+        Ok(connection)
+    });
+    opened.map_err(|error| StoreError::Open { file: path.display().to_string(), error })
+}
+
+/// Makes the reserved tables in a database that may have them already; `check` uses it on one in memory.
+pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(TABLES)?;
+    let mut insert = transaction.prepare("INSERT OR IGNORE INTO _nearside_meta (key, value) VALUES (?1, ?2)")?;
+    insert.execute(params!["database", hex(&random::<8>())])?;
+    insert.execute(params!["secret", random::<32>()])?;
+    insert.execute(params!["epoch", 1])?;
+    for counter in ["commit", "layout", "task"] {
+        insert.execute(params![counter, 0])?;
+    }
+    drop(insert);
+    transaction.commit()
+}
+
+pub fn meta(connection: &Connection) -> Result<Meta, StoreError> {
+    Ok(Meta {
+        database: DatabaseId(value(connection, "database")?),
+        epoch: value(connection, "epoch")?,
+        commit: value(connection, "commit")?,
+        layout: value(connection, "layout")?,
+    })
+}
+
+/// Keys the randomness commands see, so that who chooses an idempotency key cannot foresee it.
+pub(crate) fn secret(connection: &Connection) -> Result<[u8; 32], StoreError> {
+    value(connection, "secret")
+}
+
+/// Sets the store to a higher epoch, after it was restored from a copy: commits made since that copy are lost, and
+/// receipts of the old epoch must not be compared with the numbers given out from now on.
+pub fn claim_epoch(connection: &Connection, epoch: u64) -> Result<(), StoreError> {
+    connection.execute("UPDATE _nearside_meta SET value = ?1 WHERE key = 'epoch' AND value < ?1", [epoch])?;
+    Ok(())
+}
+
+/// Inside a write transaction: counts it as a commit and gives its number.
+pub(crate) fn count_commit(connection: &Connection) -> rusqlite::Result<u64> {
+    grow(connection, "commit")
+}
+
+/// Inside a write transaction: the next number of a counter.
+pub(crate) fn grow(connection: &Connection, counter: &'static str) -> rusqlite::Result<u64> {
+    let sql = "UPDATE _nearside_meta SET value = value + 1 WHERE key = ?1 RETURNING value";
+    connection.query_row(sql, [counter], |row| row.get(0))
+}
+
+fn value<T: rusqlite::types::FromSql>(connection: &Connection, key: &'static str) -> Result<T, StoreError> {
+    connection
+        .query_row("SELECT value FROM _nearside_meta WHERE key = ?1", [key], |row| row.get(0))
+        .optional()?
+        .ok_or(StoreError::Damaged(key))
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("BUG: an operating system without randomness cannot serve");
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_keeps_its_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let first = meta(&open(&path).unwrap()).unwrap();
+        let connection = open(&path).unwrap();
+        assert_eq!(meta(&connection).unwrap(), first);
+        assert_eq!((first.epoch, first.commit, first.database.0.len()), (1, 0, 16));
+        assert_eq!(count_commit(&connection).unwrap(), 1);
+        claim_epoch(&connection, 3).unwrap();
+        claim_epoch(&connection, 2).unwrap();
+        assert_eq!(meta(&connection).unwrap(), Meta { epoch: 3, commit: 1, ..first });
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        std::fs::write(&path, "not a database, but long enough to be looked at as one").unwrap();
+        let error = open(&path).unwrap_err().to_string();
+        assert!(error.contains("store.db") && error.contains("not a database"), "{error}");
+    }
+}

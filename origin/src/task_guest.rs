@@ -1,0 +1,168 @@
+//! A task's component: one fresh instance for each attempt, with the world as it is and HTTP to the hosts it declares.
+
+use std::{sync::Arc, time::Duration};
+
+use nearside_host::{
+    bindings::edge::origin,
+    engine::{Engine, EngineError},
+    guest::{self, Ended, Given, Guest},
+    log::Speaker,
+    outbound::Outbound,
+    senses::Senses,
+};
+use nearside_protocol::{
+    digest::PartsHasher,
+    limits,
+    write::{IdempotencyKey, Outcome},
+};
+use wasmtime::component::{Component, HasSelf};
+
+use crate::{
+    install::Version,
+    tasks::{Claimed, Ending},
+    writer::{EnqueueError, Writer},
+};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package nearside:tasks;
+            world tasks {
+                export nearside:edge/task-handler@0.1.0;
+            }
+        ",
+        exports: { default: async },
+        require_store_data_send: true,
+    });
+}
+
+use bindings::{
+    Tasks, TasksPre,
+    exports::nearside::edge::task_handler::{Failure, Job},
+};
+
+pub(crate) type TaskPre = TasksPre<Guest<Attempt>>;
+
+/// Links a component as a task's; fails if it imports or exports other things than a task's do.
+pub fn check(engine: &Engine, component: &Component) -> Result<(), EngineError> {
+    prepare(engine, component).map(drop)
+}
+
+pub(crate) fn prepare(engine: &Engine, component: &Component) -> Result<TaskPre, EngineError> {
+    let mut linker = engine.linker();
+    guest::link_wasi(&mut linker, false)?;
+    origin::add_to_linker::<_, HasSelf<Attempt>>(&mut linker, |guest: &mut Guest<Attempt>| &mut guest.context)
+        .map_err(EngineError::Link)?;
+    let instance = linker.instantiate_pre(component).map_err(EngineError::Link)?;
+    TasksPre::new(instance).map_err(EngineError::Link)
+}
+
+/// What a running task can reach of the origin.
+pub(crate) struct Attempt {
+    writer: Writer,
+    task: u64,
+    /// Writes so far: the next one's place in this attempt.
+    writes: u64,
+}
+
+/// Runs one attempt to its end or its timeout. `private` lists the hosts that may lie at private addresses.
+pub(crate) async fn run(
+    engine: &Engine,
+    writer: &Writer,
+    version: &Arc<Version>,
+    claimed: &Claimed,
+    private: &[String],
+) -> Ending {
+    let Some((declared, pre)) = version.task(&claimed.name) else {
+        return Ending::Retry(format!("the app has no task `{}`", claimed.name));
+    };
+    let timeout = Duration::from_millis(declared.timeout_ms);
+    let variables = version.variables.iter().cloned().collect();
+    let given = Given {
+        speaker: Speaker {
+            app: version.app.name.clone(),
+            place: claimed.name.clone(),
+            trace: format!("task-{}.{}", claimed.id, claimed.attempt),
+        },
+        senses: Senses::Real,
+        variables: &version.variables,
+        outbound: Outbound::to(version.app.outbound_hosts(declared, &variables), private.to_vec()),
+        memory_mib: limits::GUEST_MEMORY_MIB,
+        cpu: timeout,
+    };
+    let attempt = Attempt { writer: writer.clone(), task: claimed.id, writes: 0 };
+    let mut store = Guest::store(engine, given, attempt);
+    let job = Job {
+        id: claimed.id,
+        name: claimed.name.clone(),
+        payload: claimed.payload.clone(),
+        attempt: claimed.attempt,
+    };
+    let work = async {
+        let tasks: Tasks = pre.instantiate_async(&mut store).await?;
+        tasks.nearside_edge_task_handler().call_run(&mut store, &job).await
+    };
+    match tokio::time::timeout(timeout, work).await {
+        Err(_) => Ending::Retry(Ended::Deadline(declared.timeout_ms).to_string()),
+        Ok(Err(error)) => Ending::Retry(store.data().ended(&error).to_string()),
+        Ok(Ok(Ok(()))) => Ending::Done,
+        Ok(Ok(Err(Failure::Retry(why)))) => Ending::Retry(why),
+        Ok(Ok(Err(Failure::Discard(why)))) => Ending::Dead(why),
+    }
+}
+
+impl Attempt {
+    /// The key of a write that brings none: the same in each attempt, so that what an earlier one has done is not
+    /// done again. What is written is part of it, for an attempt need not take the way the one before took.
+    fn key(&mut self, name: &str, payload: &str) -> IdempotencyKey {
+        self.writes += 1;
+        let digest = PartsHasher::default()
+            .part(&self.writes.to_le_bytes())
+            .part(name.as_bytes())
+            .part(payload.as_bytes())
+            .finish();
+        let text = format!("task-{}-{}", self.task, digest.short());
+        IdempotencyKey::try_from(text).expect("BUG: letters and digits make a key")
+    }
+}
+
+impl origin::Host for Attempt {
+    async fn submit(
+        &mut self,
+        command: String,
+        payload: String,
+        key: Option<String>,
+    ) -> wasmtime::Result<Result<origin::Outcome, origin::SubmitError>> {
+        use origin::SubmitError;
+
+        let key = match key.map(IdempotencyKey::try_from).transpose() {
+            Ok(given) => given.unwrap_or_else(|| self.key(&command, &payload)),
+            Err(bad) => return Ok(Err(SubmitError::InvalidPayload(bad.to_string()))),
+        };
+        Ok(match self.writer.submit(&command, &payload, &key).await {
+            Outcome::Applied { receipt, reply } => {
+                let receipt = origin::Receipt { epoch: receipt.epoch, commit: receipt.commit };
+                Ok(origin::Outcome::Applied((receipt, reply)))
+            }
+            Outcome::Rejected { message } => Ok(origin::Outcome::Rejected(message)),
+            Outcome::KeyConflict => Err(SubmitError::KeyConflict),
+            Outcome::Retry { message } => Err(SubmitError::Unavailable(message)),
+            Outcome::Failed { message } => Err(SubmitError::Failed(message)),
+            Outcome::Invalid { message } => Err(SubmitError::InvalidPayload(message)),
+        })
+    }
+
+    async fn enqueue(&mut self, task: String, payload: String) -> wasmtime::Result<Result<u64, origin::SubmitError>> {
+        use origin::SubmitError;
+
+        let key = self.key(&task, &payload);
+        let queued = self.writer.enqueue_task(&task, &payload, &key).await;
+        Ok(queued.map_err(|error| match error {
+            EnqueueError::UnknownTask(name) => SubmitError::UnknownName(name),
+            EnqueueError::InvalidPayload(why) => SubmitError::InvalidPayload(why),
+            EnqueueError::KeyConflict => SubmitError::KeyConflict,
+            EnqueueError::Full | EnqueueError::Retry(_) => SubmitError::Unavailable(error.to_string()),
+        }))
+    }
+}

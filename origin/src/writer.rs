@@ -1,0 +1,220 @@
+//! The one way into an app's write store: a thread owns the connection, and everyone else sends it jobs.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+};
+
+use nearside_host::{archive::Archive, engine::Engine};
+use nearside_protocol::{
+    digest::{Digest, PartsHasher},
+    limits,
+    release::DatabaseId,
+    write::{IdempotencyKey, Outcome},
+};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::{
+    group,
+    install::{InstallError, Version},
+    job::{Claims, Command, Enqueue, Job},
+    merge::MergeError,
+    store::{self, StoreError},
+    tasks::Ending,
+};
+
+/// The writer cannot take more, or is gone. Nothing was done; asking again is safe.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct Busy(pub String);
+
+impl Busy {
+    fn full() -> Busy {
+        Busy(format!("{} writes are waiting already; try again", limits::WRITER_QUEUE))
+    }
+
+    fn stopped() -> Busy {
+        Busy("the writer has stopped".into())
+    }
+}
+
+/// Why a task was not queued.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EnqueueError {
+    #[error("the app has no task `{0}`")]
+    UnknownTask(String),
+    #[error("{0}")]
+    InvalidPayload(String),
+    #[error("the idempotency key was used before, with something else")]
+    KeyConflict,
+    #[error("{0} tasks are waiting already; no more are taken until some are done", limits::TASKS_WAITING)]
+    Full,
+    #[error(transparent)]
+    Retry(#[from] Busy),
+}
+
+impl EnqueueError {
+    pub(crate) fn not_yet() -> EnqueueError {
+        EnqueueError::Retry(Busy("no version of the app is installed yet".into()))
+    }
+}
+
+/// A handle to the writer's thread of one app; the thread ends when the last handle is gone.
+#[derive(Clone)]
+pub struct Writer {
+    jobs: mpsc::Sender<Job>,
+    commits: watch::Receiver<u64>,
+    version: watch::Receiver<Option<Arc<Version>>>,
+    engine: Engine,
+    tasks_due: Arc<Notify>,
+    database: DatabaseId,
+    epoch: u64,
+}
+
+impl Writer {
+    /// Opens the store and starts its thread. Tasks that ran when the origin last stopped become due again.
+    ///
+    /// Until [`Writer::install`] has been called with the app's current archive, commands are answered `Retry`.
+    pub fn start(path: &Path, engine: Engine) -> Result<Writer, StoreError> {
+        let connection = store::open(path)?;
+        let meta = store::meta(&connection)?;
+        let (jobs, queue) = mpsc::channel(limits::WRITER_QUEUE);
+        let (commits_out, commits) = watch::channel(meta.commit);
+        let (version_out, version) = watch::channel(None);
+        let tasks_due = Arc::new(Notify::new());
+        let seats = group::Seats { commits: commits_out, version: version_out, tasks_due: tasks_due.clone() };
+        group::start(path, connection, engine.clone(), queue, seats)?;
+        Ok(Writer { jobs, commits, version, engine, tasks_due, database: meta.database, epoch: meta.epoch })
+    }
+
+    pub fn database(&self) -> &DatabaseId {
+        &self.database
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The number of the last commit, as it moves.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
+    /// The app version that commands and tasks run, as it changes.
+    pub(crate) fn version(&self) -> watch::Receiver<Option<Arc<Version>>> {
+        self.version.clone()
+    }
+
+    /// Rings when a task may have become due.
+    pub(crate) fn tasks_due(&self) -> &Notify {
+        &self.tasks_due
+    }
+
+    /// Applies a command exactly once for its key; answers when it is durable.
+    pub async fn submit(&self, name: &str, payload: &str, key: &IdempotencyKey) -> Outcome {
+        let version = self.version.borrow().clone();
+        let checked = version.map(|version| {
+            let verdict = version.check_command(name, payload);
+            (version, verdict)
+        });
+        let (answer, reply) = oneshot::channel();
+        let command = Command {
+            name: name.to_owned(),
+            payload: payload.to_owned(),
+            key: key.clone(),
+            fingerprint: fingerprint("command", name, payload),
+            checked,
+            accepted_at_ms: now_ms(),
+            answer,
+        };
+        match self.jobs.try_send(Job::Command(command)) {
+            Err(mpsc::error::TrySendError::Full(_)) => Outcome::Retry { message: Busy::full().0 },
+            Err(mpsc::error::TrySendError::Closed(_)) => Outcome::Retry { message: Busy::stopped().0 },
+            Ok(()) => reply.await.unwrap_or_else(|_| Outcome::Retry { message: Busy::stopped().0 }),
+        }
+    }
+
+    /// Queues a task once for its key; gives its id when it is durable.
+    pub async fn enqueue_task(&self, name: &str, payload: &str, key: &IdempotencyKey) -> Result<u64, EnqueueError> {
+        let (answer, reply) = oneshot::channel();
+        let enqueue = Enqueue {
+            name: name.to_owned(),
+            payload: payload.to_owned(),
+            key: key.clone(),
+            fingerprint: fingerprint("task", name, payload),
+            answer,
+        };
+        self.jobs.try_send(Job::Enqueue(enqueue)).map_err(refused)?;
+        reply.await.unwrap_or_else(|_| Err(Busy::stopped().into()))
+    }
+
+    /// Makes an archive the version that commands and tasks run: its new migrations and the change log's triggers, in
+    /// one transaction. Doing it again with the same archive changes nothing. Gives a report, a line for each thing done.
+    pub async fn install(
+        &self,
+        archive: Arc<Archive>,
+        variables: BTreeMap<String, String>,
+    ) -> Result<Vec<String>, InstallError> {
+        let engine = self.engine.clone();
+        let load = move || Version::load(&engine, &archive, variables);
+        let version = tokio::task::spawn_blocking(load).await.map_err(|_| InstallError::stopped())??;
+        let (answer, reply) = oneshot::channel();
+        let job = Job::Install { version: Arc::new(version), answer };
+        self.jobs.send(job).await.map_err(|_| InstallError::stopped())?;
+        reply.await.map_err(|_| InstallError::stopped())?
+    }
+
+    /// Makes the tables of `[data]` equal to those of a SQLite file, row by row, in one commit; or changes nothing and
+    /// says why. Gives a report, a line for each table.
+    pub async fn merge(&self, file: &Path) -> Result<Vec<String>, MergeError> {
+        let (answer, reply) = oneshot::channel();
+        let job = Job::Merge { file: file.to_owned(), answer };
+        self.jobs.send(job).await.map_err(|_| MergeError::Stopped)?;
+        reply.await.map_err(|_| MergeError::Stopped)?
+    }
+
+    /// Tells the writer that the read database holds, durably, everything up to `commit`, so that the change log up to
+    /// there can go. Losing this message is harmless: the next one covers it.
+    pub fn projected(&self, commit: u64) {
+        let _ = self.jobs.try_send(Job::Projected { commit });
+    }
+
+    /// Tasks by state: due, running, done, dead.
+    pub async fn task_counts(&self) -> Result<BTreeMap<String, u64>, Busy> {
+        self.ask(|answer| Job::TaskCounts { answer }).await
+    }
+
+    pub(crate) async fn claim(&self, most: usize) -> Result<Claims, Busy> {
+        self.ask(|answer| Job::Claim { most, answer }).await
+    }
+
+    /// Ends an attempt; false when the lease is no longer the one it ran under, and nothing was done.
+    pub(crate) async fn finish(&self, id: u64, lease: u64, ending: Ending) -> Result<bool, Busy> {
+        self.ask(|answer| Job::Finish { id, lease, ending, answer }).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, Busy>>) -> Job) -> Result<T, Busy> {
+        let (answer, reply) = oneshot::channel();
+        self.jobs.send(job(answer)).await.map_err(|_| Busy::stopped())?;
+        reply.await.map_err(|_| Busy::stopped())?
+    }
+}
+
+fn refused(error: mpsc::error::TrySendError<Job>) -> EnqueueError {
+    EnqueueError::Retry(match error {
+        mpsc::error::TrySendError::Full(_) => Busy::full(),
+        mpsc::error::TrySendError::Closed(_) => Busy::stopped(),
+    })
+}
+
+/// What a key stands for: the same key with another fingerprint is a conflict.
+fn fingerprint(kind: &str, name: &str, payload: &str) -> Digest {
+    PartsHasher::default().part(kind.as_bytes()).part(name.as_bytes()).part(payload.as_bytes()).finish()
+}
+
+/// Unix time in milliseconds.
+pub(crate) fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    now.as_millis() as u64
+}

@@ -1,0 +1,27 @@
+//! What Nearside's nodes and origin say to each other: formats, ids and limits. No I/O happens here.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`app`] | `nearside.toml`, parsed into a type that cannot be wrong |
+//! | [`route`] | what a route declares: pattern, methods, inputs, limits |
+//! | [`queries`] | `queries.sql`, split into named statements |
+//! | [`release`] | release numbers and the signed manifest |
+//! | [`digest`] | BLAKE3 digests and the page tree |
+//! | [`key`] | ed25519 keys and their ids |
+//! | [`write`] | commands, receipts, outcomes |
+//! | [`wire`] | the origin's HTTP interface: paths, headers, bodies |
+//! | [`status`] | what nodes and origin report about themselves |
+//! | [`problem`] | RFC 9457 problem details |
+//! | [`limits`] | every bound, with its unit |
+
+pub mod app;
+pub mod digest;
+pub mod key;
+pub mod limits;
+pub mod problem;
+pub mod queries;
+pub mod release;
+pub mod route;
+pub mod status;
+pub mod wire;
+pub mod write;

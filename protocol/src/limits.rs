@@ -1,0 +1,148 @@
+//! Every bound of the system in one place, with its unit in its name.
+
+use std::time::Duration;
+
+// --- An app's files -------------------------------------------------------------------------------------------------
+
+/// A packed app, compressed, as pushed.
+pub const APP_ARCHIVE_BYTES: usize = 64 << 20;
+/// The same, unpacked: what a small archive may grow to.
+pub const APP_UNPACKED_BYTES: usize = 256 << 20;
+pub const APP_FILES: usize = 4_096;
+pub const ROUTES: usize = 512;
+
+// --- Requests at a node ---------------------------------------------------------------------------------------------
+
+pub const REQUEST_HEADERS: usize = 100;
+/// hyper's read buffer: a request head larger than this is answered 431.
+pub const REQUEST_HEAD_BYTES: usize = 32 << 10;
+pub const REQUEST_TARGET_BYTES: usize = 8 << 10;
+pub const REQUEST_BODY_BYTES: usize = 1 << 20;
+pub const REQUEST_HEAD_WAIT: Duration = Duration::from_secs(10);
+pub const REQUEST_BODY_WAIT: Duration = Duration::from_secs(10);
+pub const CONNECTIONS: usize = 20_000;
+
+// --- Rendering ------------------------------------------------------------------------------------------------------
+
+pub const ROUTE_DEADLINE_MS: u64 = 2_000;
+pub const ROUTE_DEADLINE_MS_MOST: u64 = 60_000;
+pub const GUEST_MEMORY_MIB: u64 = 64;
+pub const GUEST_MEMORY_MIB_MOST: u64 = 256;
+pub const GUEST_TABLE_ELEMENTS: usize = 100_000;
+pub const GUEST_RESOURCES: usize = 4_096;
+/// Lists and strings a guest may make the host copy in one call.
+pub const GUEST_HOSTCALL_BYTES: usize = 32 << 20;
+pub const GUEST_HEADER_BYTES: usize = 64 << 10;
+/// Log output of one request; the rest is dropped and said so.
+pub const GUEST_LOG_BYTES: usize = 16 << 10;
+/// Renders that run at once on a node, whatever they wait for.
+pub const RENDERS_AT_ONCE: usize = 64;
+/// Renders that may wait for one of those places before the node answers 503.
+pub const RENDERS_WAITING: usize = 1_024;
+pub const INCLUDE_DEPTH: usize = 4;
+/// Time between two pieces of a streamed body before it is cut.
+pub const STREAM_IDLE: Duration = Duration::from_secs(10);
+
+// --- The response cache ---------------------------------------------------------------------------------------------
+
+/// A larger response streams and is not stored.
+pub const STORED_BODY_BYTES: usize = 1 << 20;
+pub const CACHE_MIB: u64 = 256;
+/// Requests that may wait for one render of one key.
+pub const FLIGHT_WAITERS: usize = 4_096;
+/// Keys known not to be storable, so that their requests do not queue behind one another.
+pub const UNSTORABLE_KEYS: u64 = 10_000;
+
+// --- SQL, at nodes and in commands ----------------------------------------------------------------------------------
+
+pub const SQL_QUERY_MS: u64 = 1_000;
+pub const SQL_ROWS: usize = 10_000;
+pub const SQL_RESULT_BYTES: usize = 4 << 20;
+/// The largest string or blob SQLite may make.
+pub const SQL_VALUE_BYTES: i32 = 4 << 20;
+pub const SQL_TEXT_BYTES: i32 = 64 << 10;
+pub const SQL_PARAMETERS: usize = 64;
+/// Page cache of one connection; sorts beyond it go to a temporary file.
+pub const SQL_CACHE_KIB: i64 = 2_048;
+/// Idle read connections kept for one release.
+pub const SQL_IDLE_CONNECTIONS: usize = 64;
+
+// --- Writes ---------------------------------------------------------------------------------------------------------
+
+pub const COMMAND_PAYLOAD_BYTES: usize = 256 << 10;
+pub const COMMAND_REPLY_BYTES: usize = 64 << 10;
+pub const COMMAND_MESSAGE_BYTES: usize = 4 << 10;
+pub const COMMAND_CPU_MS: u64 = 1_000;
+pub const COMMAND_WALL_MS: u64 = 2_000;
+/// Commands that share one commit, at most.
+pub const COMMIT_GROUP: usize = 128;
+/// Work after which a group is committed though more is waiting: slow commands do not hold up the answers of quick ones.
+pub const COMMIT_GROUP_WORK: Duration = Duration::from_millis(50);
+/// The migrations of one push, and the merge of one pushed file: nothing else is written meanwhile.
+pub const MIGRATIONS_WORK: Duration = Duration::from_secs(120);
+pub const MERGE_WORK: Duration = Duration::from_secs(120);
+/// Commands waiting for the writer before the origin answers 503.
+pub const WRITER_QUEUE: usize = 1_024;
+pub const IDEMPOTENCY_KEY_BYTES: usize = 128;
+/// How long the origin remembers a client's idempotency key.
+pub const DEDUPE_KEPT: Duration = Duration::from_secs(72 * 3600);
+/// What is kept no longer goes in small pieces, with the commits of others.
+pub const PURGE_EVERY: Duration = Duration::from_secs(60);
+pub const PURGE_ROWS: usize = 5_000;
+/// How long a node waits for the origin to answer a command.
+pub const SUBMIT_WAIT: Duration = Duration::from_millis(1_500);
+/// Commands of one node in flight at the origin.
+pub const SUBMITS_AT_ONCE: usize = 256;
+/// How long a read with a receipt waits for the release that holds it before asking the origin for the rendering.
+pub const RECEIPT_WAIT: Duration = Duration::from_millis(150);
+pub const RECEIPT_COOKIE_SECONDS: u64 = 3_600;
+
+// --- Tasks ----------------------------------------------------------------------------------------------------------
+
+pub const TASK_ATTEMPTS: u32 = 8;
+pub const TASK_ATTEMPTS_MOST: u32 = 100;
+pub const TASK_TIMEOUT_MS: u64 = 30_000;
+pub const TASK_TIMEOUT_MS_MOST: u64 = 600_000;
+pub const TASKS_AT_ONCE: usize = 8;
+pub const TASKS_PER_COMMAND: usize = 32;
+/// Tasks due or running, of one app.
+pub const TASKS_WAITING: usize = 100_000;
+/// How long a task that is done can be seen; dead ones stay.
+pub const TASK_DONE_KEPT: Duration = Duration::from_secs(24 * 3600);
+pub const TASK_BACKOFF_FIRST_MS: u64 = 500;
+pub const TASK_BACKOFF_MOST_MS: u64 = 15 * 60 * 1_000;
+pub const OUTBOUND_RESPONSE_BYTES: usize = 4 << 20;
+pub const OUTBOUND_CONNECT: Duration = Duration::from_secs(5);
+
+// --- Releases -------------------------------------------------------------------------------------------------------
+
+pub const PAGE_BYTES: usize = 4_096;
+/// A write waits this long for company before it is published,
+pub const PUBLISH_DEBOUNCE: Duration = Duration::from_millis(250);
+/// but never longer than this.
+pub const PUBLISH_LATEST: Duration = Duration::from_millis(2_000);
+/// Releases the origin keeps, and nodes keep on disk.
+pub const RELEASES_KEPT_ORIGIN: usize = 8;
+pub const RELEASES_KEPT_NODE: usize = 2;
+pub const MANIFEST_BYTES: usize = 64 << 10;
+pub const DATABASE_BYTES: u64 = 64 << 30;
+pub const LONG_POLL: Duration = Duration::from_secs(20);
+pub const PULL_RETRY_FIRST: Duration = Duration::from_millis(200);
+pub const PULL_RETRY_MOST: Duration = Duration::from_secs(5);
+pub const APPS: usize = 256;
+/// Jobs waiting for an app's projector or publisher.
+pub const ORIGIN_QUEUE: usize = 64;
+/// A release that could not be made is tried again after this.
+pub const RELEASE_RETRY: Duration = Duration::from_secs(5);
+
+// --- The origin's HTTP interface ------------------------------------------------------------------------------------
+
+pub const ORIGIN_CONNECTIONS: usize = 4_096;
+/// Pushes whose bodies are taken at once, of all apps.
+pub const PUSHES_AT_ONCE: usize = 2;
+/// What a node says it has: a line for each app.
+pub const HEADS_BYTES: usize = 64 << 10;
+
+// --- Shutting down --------------------------------------------------------------------------------------------------
+
+pub const DRAIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,41 @@
+//! The origin's HTTP interface, as nodes and the command line speak it.
+//!
+//! Every path needs `Authorization: Bearer <token>`; errors are `application/problem+json`.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `GET /v1/key` | | the public key that signs releases, 64 hex digits |
+//! | `POST /v1/heads` | [`Heads`] the node has | [`Heads`] the origin has, as soon as they differ, or after [`crate::limits::LONG_POLL`] |
+//! | `GET /v1/apps/{app}/releases/{release}` | | [`crate::release::SignedManifest`] |
+//! | `GET /v1/apps/{app}/snapshots/{root}` | | the snapshot, a SQLite file |
+//! | `GET /v1/apps/{app}/archives/{digest}` | | the app's archive |
+//! | `PUT /v1/apps/{app}/archive` | an app's archive | [`Pushed`] |
+//! | `PUT /v1/apps/{app}/data` | a SQLite file | [`Pushed`] |
+//! | `POST /v1/apps/{app}/commands/{command}` | JSON payload, `Idempotency-Key` | [`crate::write::Outcome`] |
+//! | `POST /v1/apps/{app}/tasks/{task}` | JSON payload, `Idempotency-Key` | [`crate::write::Enqueued`] |
+//! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt` | the page itself, from the newest read database |
+//! | `GET /v1/status` | | [`crate::status::OriginStatus`] |
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::release::ReleaseId;
+
+pub const RELEASE_HEADER: &str = "nearside-release";
+pub const RECEIPT_HEADER: &str = "nearside-receipt";
+pub const RECEIPT_COOKIE: &str = "nearside-receipt";
+pub const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
+/// On a page that does not contain the visitor's own last write, because neither this node nor the origin could.
+pub const BEHIND_HEADER: &str = "nearside-behind";
+
+/// The newest release of each app.
+pub type Heads = BTreeMap<String, ReleaseId>;
+
+/// The answer to a push.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Pushed {
+    /// The release that will hold it; absent while an app has nothing to serve yet.
+    pub release: Option<ReleaseId>,
+    /// What was done, in words for the operator, a line each.
+    pub report: Vec<String>,
+}

@@ -1,0 +1,146 @@
+//! Writes: what a node sends to the origin and what it answers.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+use crate::{
+    limits,
+    release::{DatabaseId, Manifest},
+};
+
+/// Where a write stands in one database's history. A release satisfies it when it contains that commit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Receipt {
+    pub database: DatabaseId,
+    pub epoch: u64,
+    pub commit: u64,
+}
+
+/// How a release stands to a visitor's receipt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// The release contains the write.
+    Contains,
+    /// The write is newer than the release.
+    Behind,
+    /// The receipt speaks of another database or of an epoch that is not this one's: it cannot be compared.
+    Lost,
+}
+
+impl Receipt {
+    pub fn standing(&self, manifest: &Manifest) -> Standing {
+        if self.database != manifest.database || self.epoch != manifest.release.epoch {
+            Standing::Lost
+        } else if manifest.applied_commit >= self.commit {
+            Standing::Contains
+        } else {
+            Standing::Behind
+        }
+    }
+}
+
+/// `database.epoch.commit`, as it stands in the `Nearside-Receipt` header and cookie.
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.database, self.epoch, self.commit)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a receipt: `database.epoch.commit` expected")]
+pub struct NotAReceipt(String);
+
+impl FromStr for Receipt {
+    type Err = NotAReceipt;
+
+    fn from_str(text: &str) -> Result<Receipt, NotAReceipt> {
+        let receipt = || {
+            let mut parts = text.split('.');
+            let database = parts.next().filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()))?;
+            let epoch = parts.next()?.parse().ok()?;
+            let commit = parts.next()?.parse().ok()?;
+            parts.next().is_none().then(|| Receipt { database: DatabaseId(database.to_owned()), epoch, commit })
+        };
+        receipt().ok_or_else(|| NotAReceipt(text.to_owned()))
+    }
+}
+
+/// Tells one write from another, whoever sends it and however often. RFC-draft `Idempotency-Key`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IdempotencyKey(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "an idempotency key is 1 to {} visible ASCII characters",
+    limits::IDEMPOTENCY_KEY_BYTES
+)]
+pub struct BadKey;
+
+impl TryFrom<String> for IdempotencyKey {
+    type Error = BadKey;
+
+    fn try_from(text: String) -> Result<IdempotencyKey, BadKey> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        let fits = (1..=limits::IDEMPOTENCY_KEY_BYTES).contains(&text.len());
+        if visible && fits { Ok(IdempotencyKey(text)) } else { Err(BadKey) }
+    }
+}
+
+impl From<IdempotencyKey> for String {
+    fn from(key: IdempotencyKey) -> String {
+        key.0
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `POST /v1/apps/{app}/commands/{command}` carries the payload as its body and the key as a header; this is the answer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// In the store, durable. `reply` is the command's own answer, JSON text.
+    Applied { receipt: Receipt, reply: String },
+    /// The app said no. Recorded: the same key gets the same answer.
+    Rejected { message: String },
+    /// The key was used with another command or payload.
+    KeyConflict,
+    /// Something passing: nothing was kept, the same key may be sent again.
+    Retry { message: String },
+    /// The command trapped or ran into a limit; nothing of it was kept. Recorded.
+    Failed { message: String },
+    /// The payload does not fit the command's JSON Schema, or there is no such command.
+    Invalid { message: String },
+}
+
+/// The answer to an enqueued task.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Enqueued {
+    pub task: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_survive_their_text_and_nonsense_is_refused() {
+        let receipt = Receipt { database: DatabaseId("ab12".into()), epoch: 3, commit: 99 };
+        assert_eq!(receipt.to_string().parse::<Receipt>().unwrap(), receipt);
+        for nonsense in ["", "a.b.c", "a.1", "a.1.2.3", ".1.2", "a b.1.2", "a.-1.2"] {
+            assert!(nonsense.parse::<Receipt>().is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn keys_are_short_and_visible() {
+        let key = |text: &str| IdempotencyKey::try_from(text.to_owned());
+        assert!(key("a-1").is_ok());
+        assert!(key("").is_err() && key("a b").is_err() && key("é").is_err());
+        assert!(key(&"k".repeat(limits::IDEMPOTENCY_KEY_BYTES + 1)).is_err());
+    }
+}
