@@ -55,7 +55,10 @@ impl Archive {
         for (name, path) in &app.components {
             let wasm = read(path).map_err(|error| match error {
                 ArchiveError::Read(file, error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    ArchiveError::Component { file, why: format!("component `{name}` is not there: run `nearside build` first") }
+                    ArchiveError::Component {
+                        file,
+                        why: format!("component `{name}` is not there: run `nearside build` first"),
+                    }
                 }
                 other => other,
             })?;
@@ -94,7 +97,11 @@ impl Archive {
         let tar = tar.into_inner().map_err(malformed)?;
         let packed = zstd::encode_all(&tar[..], COMPRESSION_LEVEL).map_err(malformed)?;
         if packed.len() > limits::APP_ARCHIVE_BYTES {
-            return Err(ArchiveError::TooLarge(format!("{} bytes; at most {}", packed.len(), limits::APP_ARCHIVE_BYTES)));
+            return Err(ArchiveError::TooLarge(format!(
+                "{} bytes; at most {}",
+                packed.len(),
+                limits::APP_ARCHIVE_BYTES
+            )));
         }
         Ok(packed)
     }
@@ -111,7 +118,10 @@ impl Archive {
             let path = entry.path().map_err(malformed)?.into_owned();
             let plain = path.components().all(|part| matches!(part, PathPart::Normal(_)));
             let Some(name) = path.to_str().filter(|_| plain && entry.header().entry_type().is_file()) else {
-                return Err(ArchiveError::Malformed(format!("`{}` is not a plain file below the app's folder", path.display())));
+                return Err(ArchiveError::Malformed(format!(
+                    "`{}` is not a plain file below the app's folder",
+                    path.display()
+                )));
             };
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(malformed)?;
@@ -195,7 +205,8 @@ fn collect_folder(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Arc<
         if entry.path().is_dir() {
             collect_folder(&entry.path(), &format!("{name}/"), files)?;
         } else {
-            let bytes = std::fs::read(entry.path()).map_err(|error| ArchiveError::Read(entry.path().display().to_string(), error))?;
+            let bytes = std::fs::read(entry.path())
+                .map_err(|error| ArchiveError::Read(entry.path().display().to_string(), error))?;
             files.insert(name, bytes.into());
         }
     }

@@ -96,7 +96,9 @@ impl Code {
         let indices = matched.value;
         match indices.iter().find(|index| self.app.routes[**index].answers(method)) {
             Some(index) => Found::Route(*index),
-            None => Found::OtherMethods(indices.iter().flat_map(|index| self.app.routes[*index].methods.clone()).collect()),
+            None => {
+                Found::OtherMethods(indices.iter().flat_map(|index| self.app.routes[*index].methods.clone()).collect())
+            }
         }
     }
 

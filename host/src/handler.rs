@@ -116,7 +116,8 @@ async fn read(
             }
             Joined::Waits(mut landed) => {
                 // The leader has a deadline of its own; this bound only keeps a lost leader from holding anyone.
-                let patience = Duration::from_millis(release.code.app.routes[route].deadline_ms) * 2 + limits::STREAM_IDLE;
+                let patience =
+                    Duration::from_millis(release.code.app.routes[route].deadline_ms) * 2 + limits::STREAM_IDLE;
                 let landing = tokio::time::timeout(patience, landed.wait_for(Option::is_some)).await;
                 let landing = landing.ok().and_then(Result::ok).and_then(|landing| landing.clone());
                 match landing {
@@ -202,7 +203,13 @@ fn keep(rendered: Rendered, release: Arc<Release>, route: usize) -> (Made, Resul
 }
 
 /// Renders for this visitor alone.
-async fn alone(host: &Arc<Host>, asking: Asking, status: CacheStatus, streams: bool, parts: &Parts) -> Result<Reply, Refusal> {
+async fn alone(
+    host: &Arc<Host>,
+    asking: Asking,
+    status: CacheStatus,
+    streams: bool,
+    parts: &Parts,
+) -> Result<Reply, Refusal> {
     let (release, route) = (asking.release.clone(), asking.route);
     let rendered = make(host, asking, streams).await?;
     let (mut made, verdict) = keep(rendered, release, route);
@@ -262,7 +269,11 @@ impl Host {
         if entry.expires.is_some() {
             taint.read_clock();
         }
-        if entry.status == StatusCode::OK { Ok(entry.body.clone()) } else { Err(IncludeError::Status(entry.status.as_u16())) }
+        if entry.status == StatusCode::OK {
+            Ok(entry.body.clone())
+        } else {
+            Err(IncludeError::Status(entry.status.as_u16()))
+        }
     }
 
     async fn render_fragment(
@@ -285,7 +296,8 @@ impl Host {
             place: None,
         };
         // A page's render runs its fragments' renders, which may have fragments of their own.
-        let rendered = Box::pin(render(self, ask)).await.map_err(|refusal| IncludeError::Status(refusal.status().as_u16()))?;
+        let rendered =
+            Box::pin(render(self, ask)).await.map_err(|refusal| IncludeError::Status(refusal.status().as_u16()))?;
         let (made, verdict) = keep(rendered, release.clone(), route);
         taint.join(&made.rendered.taint);
         let entry = made.entry.ok_or_else(|| IncludeError::Refused("it is too large to include".into()))?;
@@ -385,8 +397,17 @@ fn everything(release: &Release, target: &Target, parts: &Parts, client: IpAddr,
         let hosts_own = name_text.starts_with("nearside-") || name_text.starts_with("x-forwarded-");
         let hop = matches!(
             name_text,
-            "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
-                | "forwarded" | "x-real-ip" | "host" | "expect"
+            "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+                | "forwarded"
+                | "x-real-ip"
+                | "host"
+                | "expect"
         );
         if !hosts_own && !hop {
             request.headers_mut().append(name.clone(), value.clone());

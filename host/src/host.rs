@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -14,6 +15,7 @@ use nearside_protocol::{
     limits,
     release::ReleaseId,
     status::{NodeApp, NodeStatus, OriginLink},
+    wire::Heads,
 };
 use tokio::{
     runtime::Runtime,
@@ -21,14 +23,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{
-    cache::Cache,
-    engine::Engine,
-    refusal::Refusal,
-    release::Release,
-    reply::CacheStatus,
-    upstream::Upstream,
-};
+use crate::{cache::Cache, engine::Engine, refusal::Refusal, release::Release, reply::CacheStatus, upstream::Upstream};
 
 pub struct Host {
     name: String,
@@ -75,7 +70,12 @@ pub enum NotSwitched {
 }
 
 impl Host {
-    pub fn new(name: &str, engine: Engine, cache_mib: u64, upstream: Arc<dyn Upstream>) -> Result<Arc<Host>, HostError> {
+    pub fn new(
+        name: &str,
+        engine: Engine,
+        cache_mib: u64,
+        upstream: Arc<dyn Upstream>,
+    ) -> Result<Arc<Host>, HostError> {
         let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get());
         let renders = tokio::runtime::Builder::new_multi_thread()
             .thread_name("nearside-render")
@@ -180,6 +180,19 @@ impl Host {
             }
             directory
         });
+    }
+
+    /// The releases served, by app.
+    pub fn heads(&self) -> Heads {
+        let release = |served: &Arc<Served>| served.current().map(|release| release.manifest.release);
+        let directory = self.directory.load();
+        directory.by_name.iter().filter_map(|(name, served)| Some((name.clone(), release(served)?))).collect()
+    }
+
+    /// Whether some app is served from this very file.
+    pub fn serves_snapshot(&self, path: &Path) -> bool {
+        let on = |served: &Arc<Served>| served.current().is_some_and(|release| release.database.path() == path);
+        self.directory.load().by_name.values().any(on)
     }
 
     pub fn is_ready(&self) -> bool {

@@ -106,10 +106,11 @@ fn value(text: &str) -> HeaderValue {
 /// The query as declared: parameters decoded, chosen, sorted by name (values stay in their order) and encoded anew.
 fn shown(query: &Query, target: Target) -> Target {
     let Query::Named(names) = query else { return target };
-    let mut pairs: Vec<(String, String)> = form_urlencoded::parse(target.query.as_deref().unwrap_or_default().as_bytes())
-        .filter(|(name, _)| names.iter().any(|declared| declared == name))
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .collect();
+    let mut pairs: Vec<(String, String)> =
+        form_urlencoded::parse(target.query.as_deref().unwrap_or_default().as_bytes())
+            .filter(|(name, _)| names.iter().any(|declared| declared == name))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
     pairs.sort_by(|one, other| one.0.cmp(&other.0));
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     Target { path: target.path, query: Some(query).filter(|query| !query.is_empty()) }
@@ -179,12 +180,18 @@ mod tests {
             accept: vec!["text/html".into(), "application/json".into()],
             ..Declared::default()
         };
-        let one = seen(&declared, "/", None, &[("x-seen", "1"), ("cookie", "other=2; seen=3"), ("accept", "application/json")]);
+        let one = seen(
+            &declared,
+            "/",
+            None,
+            &[("x-seen", "1"), ("cookie", "other=2; seen=3"), ("accept", "application/json")],
+        );
         let headers = one.request("a", ()).into_parts().0.headers;
         assert_eq!(headers["cookie"], "seen=3");
         assert_eq!(headers["accept"], "application/json");
         assert_eq!(headers[CLIENT_IP_HEADER], "192.0.2.1");
-        let other = seen(&declared, "/", None, &[("x-seen", "2"), ("cookie", "seen=3"), ("accept", "application/json")]);
+        let other =
+            seen(&declared, "/", None, &[("x-seen", "2"), ("cookie", "seen=3"), ("accept", "application/json")]);
         assert_ne!(one.key("a"), other.key("a"));
     }
 

@@ -1,6 +1,7 @@
 //! A Nearside node.
 
 pub mod accept;
+pub mod admin;
 pub mod archive;
 pub mod bindings;
 pub mod cache;
@@ -8,20 +9,24 @@ pub mod code;
 pub mod database;
 pub mod disk;
 pub mod engine;
+pub mod follow;
 pub mod freshness;
 pub mod guest;
 pub mod handler;
 pub mod host;
 pub mod inputs;
 pub mod log;
+pub mod origin_client;
 pub mod outbound;
 pub mod policy;
 pub mod refusal;
 pub mod release;
 pub mod render;
+pub mod replica;
 pub mod reply;
 pub mod schemas;
 pub mod senses;
+pub mod serve;
 pub mod sql;
 pub mod static_files;
 pub mod target;

@@ -148,9 +148,8 @@ impl tower_service::Service<Name> for Resolver {
         Box::pin(async move {
             let resolve = move || (name.as_str(), 0).to_socket_addrs();
             let addresses = tokio::task::spawn_blocking(resolve).await.map_err(io::Error::other)??;
-            let usable: Vec<_> = addresses
-                .filter(|address| matches!(resolver, Resolver::Anywhere) || is_public(address.ip()))
-                .collect();
+            let usable: Vec<_> =
+                addresses.filter(|address| matches!(resolver, Resolver::Anywhere) || is_public(address.ip())).collect();
             if usable.is_empty() {
                 return Err(io::Error::other("the name has no public address"));
             }
@@ -182,9 +181,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let s = address.segments();
-    let embedded = |high: u16, low: u16| {
-        is_public_v4(Ipv4Addr::new((high >> 8) as u8, high as u8, (low >> 8) as u8, low as u8))
-    };
+    let embedded =
+        |high: u16, low: u16| is_public_v4(Ipv4Addr::new((high >> 8) as u8, high as u8, (low >> 8) as u8, low as u8));
     match s {
         // Mapped and translated IPv4 addresses are judged as what they reach.
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
@@ -202,9 +200,24 @@ mod tests {
     #[test]
     fn private_addresses_are_told_from_public_ones() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "255.255.255.255", "224.0.0.1", "::1", "::", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
-            "2002:7f00:1::", "ff02::1", "2001:db8::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "ff02::1",
+            "2001:db8::1",
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
         }

@@ -52,7 +52,12 @@ pub enum Lifetime {
     For(Duration),
 }
 
-pub fn storable(inputs: &Inputs, status: StatusCode, headers: &HeaderMap, taint: &Taint) -> Result<Lifetime, NotStored> {
+pub fn storable(
+    inputs: &Inputs,
+    status: StatusCode,
+    headers: &HeaderMap,
+    taint: &Taint,
+) -> Result<Lifetime, NotStored> {
     let Inputs::Declared(declared) = inputs else { return Err(NotStored::InputsAll) };
     let says = CacheControl::of(headers);
     if taint.origin() {

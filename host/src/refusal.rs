@@ -27,9 +27,13 @@ pub enum Refusal {
     /// Too many renders wait already.
     Busy,
     /// The handler did not answer in time.
-    Deadline { trace: String },
+    Deadline {
+        trace: String,
+    },
     /// The handler failed in another way; the log says how.
-    Handler { trace: String },
+    Handler {
+        trace: String,
+    },
 }
 
 impl Refusal {
@@ -57,9 +61,13 @@ impl Refusal {
             Refusal::TargetTooLong => format!("The address is longer than {} bytes.", limits::REQUEST_TARGET_BYTES),
             Refusal::NotFound => "There is no page at this address.".into(),
             Refusal::Method(methods) => format!("This address answers {} only.", names(methods)),
-            Refusal::CrossSite => "This request came from another site, and changes are taken from this one only.".into(),
+            Refusal::CrossSite => {
+                "This request came from another site, and changes are taken from this one only.".into()
+            }
             Refusal::BodyTooLarge => format!("The body is larger than {} bytes.", limits::REQUEST_BODY_BYTES),
-            Refusal::BodyTooSlow => format!("The body did not arrive within {} s.", limits::REQUEST_BODY_WAIT.as_secs()),
+            Refusal::BodyTooSlow => {
+                format!("The body did not arrive within {} s.", limits::REQUEST_BODY_WAIT.as_secs())
+            }
             Refusal::BodyBroken => "The body broke off.".into(),
             Refusal::BadIdempotencyKey => {
                 format!("Idempotency-Key takes 1 to {} visible ASCII characters.", limits::IDEMPOTENCY_KEY_BYTES)

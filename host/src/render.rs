@@ -23,7 +23,10 @@ use wasmtime::Store;
 use wasmtime_wasi_http::{
     WasiHttpView,
     p2::{
-        bindings::{ProxyPre, http::types::{ErrorCode, Scheme}},
+        bindings::{
+            ProxyPre,
+            http::types::{ErrorCode, Scheme},
+        },
         body::HyperOutgoingBody,
     },
 };
@@ -91,7 +94,8 @@ enum Failure {
 pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
     let started = Instant::now();
     let route = &ask.release.code.app.routes[ask.route];
-    let speaker = Speaker { app: ask.release.code.app.name.clone(), place: route.path.clone(), trace: ask.trace.clone() };
+    let speaker =
+        Speaker { app: ask.release.code.app.name.clone(), place: route.path.clone(), trace: ask.trace.clone() };
     let release = ask.release.manifest.release;
     let result = run(host, ask, speaker.clone()).await;
     result
@@ -225,7 +229,8 @@ async fn collect(
     if let Some(failure) = guest.failed_already() {
         return Err(failure);
     }
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     if declared.is_some_and(|declared: usize| declared != bytes) {
         let why = format!("{bytes} bytes came where {} were declared", declared.unwrap_or_default());
         return Err(Failure::BrokenBody(why));
@@ -327,7 +332,10 @@ impl Body for Stream {
     type Data = Bytes;
     type Error = BrokenOff;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = &mut *self;
         this.deadline.move_on();
         if !this.first.is_empty() {

@@ -74,8 +74,19 @@ impl CacheStatus {
 fn is_hosts_own(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
-            | "content-length" | "etag" | "age" | "date" | "cache-status" | "server-timing"
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "content-length"
+            | "etag"
+            | "age"
+            | "date"
+            | "cache-status"
+            | "server-timing"
     ) || name.as_str().starts_with("nearside-")
 }
 
@@ -125,9 +136,16 @@ fn release_value(release: ReleaseId) -> HeaderValue {
 }
 
 /// A whole response, ready to be kept and sent any number of times.
-pub fn entry(rendered: &Rendered, body: Bytes, route: &Route, release: ReleaseId, lifetime: Result<Lifetime, NotStored>) -> Entry {
+pub fn entry(
+    rendered: &Rendered,
+    body: Bytes,
+    route: &Route,
+    release: ReleaseId,
+    lifetime: Result<Lifetime, NotStored>,
+) -> Entry {
     let mut headers = headers_of(&rendered.headers, route, release);
-    let etag = HeaderValue::from_str(&format!("\"{}\"", &Digest::of(&body).to_string()[..32])).expect("BUG: hexadecimal digits");
+    let etag = HeaderValue::from_str(&format!("\"{}\"", &Digest::of(&body).to_string()[..32]))
+        .expect("BUG: hexadecimal digits");
     headers.insert(header::ETAG, etag.clone());
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     let expires = match lifetime {
@@ -138,7 +156,13 @@ pub fn entry(rendered: &Rendered, body: Bytes, route: &Route, release: ReleaseId
 }
 
 /// Sends an entry: all of it, its head, or word that the client has it already.
-pub fn from_entry(entry: &Arc<Entry>, method: &Method, request: &HeaderMap, status: CacheStatus, timing: Option<String>) -> Reply {
+pub fn from_entry(
+    entry: &Arc<Entry>,
+    method: &Method,
+    request: &HeaderMap,
+    status: CacheStatus,
+    timing: Option<String>,
+) -> Reply {
     let unchanged = entry.status == StatusCode::OK && none_match(request, &entry.etag);
     let body = if unchanged || method == Method::HEAD { Bytes::new() } else { entry.body.clone() };
     let mut reply = Response::new(Either::Left(Full::new(body)));
@@ -154,7 +178,14 @@ pub fn from_entry(entry: &Arc<Entry>, method: &Method, request: &HeaderMap, stat
 }
 
 /// Sends a response that cannot be kept whole.
-pub fn from_stream(rendered: HeaderMap, status: StatusCode, stream: Stream, method: &Method, cache: CacheStatus, timing: String) -> Reply {
+pub fn from_stream(
+    rendered: HeaderMap,
+    status: StatusCode,
+    stream: Stream,
+    method: &Method,
+    cache: CacheStatus,
+    timing: String,
+) -> Reply {
     let body = if method == Method::HEAD { Either::Left(Full::default()) } else { Either::Right(stream) };
     let mut reply = Response::new(body);
     *reply.status_mut() = status;

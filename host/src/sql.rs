@@ -107,10 +107,8 @@ impl Guarded {
             if verdict == Verdict::Denied { Authorization::Deny } else { Authorization::Allow }
         }))?;
         let seen = shared.clone();
-        connection.progress_handler(
-            STEPS_BETWEEN_LOOKS,
-            Some(move || now_us() > seen.deadline_us.load(Ordering::Relaxed)),
-        )?;
+        connection
+            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || now_us() > seen.deadline_us.load(Ordering::Relaxed)))?;
         shared.deadline_us.store(u64::MAX, Ordering::Relaxed);
         Ok(Guarded { connection, shared })
     }
@@ -346,7 +344,8 @@ mod tests {
 
     #[test]
     fn rows_come_back_typed() {
-        let rows = guarded(Grant::Read).query("SELECT n, 'x', NULL FROM t WHERE n > ?", &[Value::Integer(1)], SECOND).unwrap();
+        let rows =
+            guarded(Grant::Read).query("SELECT n, 'x', NULL FROM t WHERE n > ?", &[Value::Integer(1)], SECOND).unwrap();
         assert_eq!(rows.columns, ["n", "'x'", "NULL"]);
         assert!(matches!(&rows.cells[..], [Value::Integer(2), Value::Text(x), Value::Null] if x == "x"));
         let rows = guarded(Grant::Read).query("SELECT x FROM f WHERE f MATCH 'edge'", &[], SECOND).unwrap();
@@ -381,7 +380,15 @@ mod tests {
     fn commands_change_rows_and_nothing_else() {
         let mut guarded = guarded(Grant::Write);
         assert_eq!(guarded.execute("INSERT INTO t (n) VALUES (3)", &[], SECOND).unwrap(), (1, 3));
-        for sql in ["DROP TABLE t", "COMMIT", "SAVEPOINT s", "ATTACH 'x' AS y", "DELETE FROM _nearside_task", "PRAGMA user_version = 1", "ALTER TABLE t RENAME TO u"] {
+        for sql in [
+            "DROP TABLE t",
+            "COMMIT",
+            "SAVEPOINT s",
+            "ATTACH 'x' AS y",
+            "DELETE FROM _nearside_task",
+            "PRAGMA user_version = 1",
+            "ALTER TABLE t RENAME TO u",
+        ] {
             assert!(guarded.execute(sql, &[], SECOND).is_err(), "{sql} was run");
         }
     }

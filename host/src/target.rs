@@ -46,7 +46,12 @@ impl Target {
 
 /// A path below a prefix, with its escapes resolved, as file names have them.
 pub fn decoded_below(path: &str, prefix: &str) -> Option<String> {
-    path.strip_prefix(prefix)?.split('/').map(decode_segment).collect::<Result<Vec<_>, _>>().ok().map(|parts| parts.join("/"))
+    path.strip_prefix(prefix)?
+        .split('/')
+        .map(decode_segment)
+        .collect::<Result<Vec<_>, _>>()
+        .ok()
+        .map(|parts| parts.join("/"))
 }
 
 fn decode_segment(segment: &str) -> Result<String, BadTarget> {

@@ -6,7 +6,9 @@ use http::HeaderMap;
 pub fn trace_id(headers: &HeaderMap) -> String {
     let given = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(|text| {
         let id = text.split('-').nth(1)?;
-        let valid = id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) && id.bytes().any(|b| b != b'0');
+        let valid = id.len() == 32
+            && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            && id.bytes().any(|b| b != b'0');
         valid.then(|| id.to_owned())
     });
     given.unwrap_or_else(|| {

@@ -23,7 +23,8 @@ pub struct Writes {
 impl Writes {
     fn key(&mut self, given: Option<String>) -> Result<IdempotencyKey, origin::SubmitError> {
         if let Some(text) = given {
-            return IdempotencyKey::try_from(text).map_err(|error| origin::SubmitError::InvalidPayload(error.to_string()));
+            return IdempotencyKey::try_from(text)
+                .map_err(|error| origin::SubmitError::InvalidPayload(error.to_string()));
         }
         Ok(self.request_key.take().unwrap_or_else(mint))
     }
@@ -72,18 +73,15 @@ impl origin::Host for Writes {
         })
     }
 
-    async fn enqueue(
-        &mut self,
-        task: String,
-        payload: String,
-    ) -> wasmtime::Result<Result<u64, origin::SubmitError>> {
+    async fn enqueue(&mut self, task: String, payload: String) -> wasmtime::Result<Result<u64, origin::SubmitError>> {
         use origin::SubmitError;
 
         self.taint.called_origin();
         if !self.code.app.tasks.contains_key(&task) {
             return Ok(Err(SubmitError::UnknownName(task)));
         }
-        if payload.len() > limits::COMMAND_PAYLOAD_BYTES || serde_json::from_str::<serde_json::Value>(&payload).is_err() {
+        if payload.len() > limits::COMMAND_PAYLOAD_BYTES || serde_json::from_str::<serde_json::Value>(&payload).is_err()
+        {
             let why = format!("a task's payload is JSON of at most {} bytes", limits::COMMAND_PAYLOAD_BYTES);
             return Ok(Err(SubmitError::InvalidPayload(why)));
         }

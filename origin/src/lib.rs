@@ -2,7 +2,17 @@
 
 mod app_version;
 mod carry;
+mod change_log;
+pub mod command;
 pub mod config;
+mod dedupe;
+mod entry;
+mod group;
+mod install;
+mod job;
+pub mod keyed;
+pub mod merge;
+mod migrate;
 mod objects;
 mod pace;
 mod projector;
@@ -11,4 +21,8 @@ mod read_database;
 mod script;
 mod snapshot;
 pub mod store;
+pub mod task_guest;
+pub mod task_runner;
+mod tasks;
+pub mod writer;
 pub mod writer { pub(crate) fn now_ms() -> u64 { 0 } }

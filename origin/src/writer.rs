@@ -194,6 +194,10 @@ impl Writer {
         self.ask(|answer| Job::Finish { id, lease, ending, answer }).await
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.jobs.is_closed()
+    }
+
     async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, Busy>>) -> Job) -> Result<T, Busy> {
         let (answer, reply) = oneshot::channel();
         self.jobs.send(job(answer)).await.map_err(|_| Busy::stopped())?;

@@ -185,14 +185,16 @@ impl Lines<'_> {
         let at = raw.name.span().start;
         let name = raw.name.into_inner();
         if !is_name(&name) {
-            return self.error(at, format!("name `{name}`: 1 to 64 of a-z, 0-9 and `-` expected, beginning with a letter"));
+            return self
+                .error(at, format!("name `{name}`: 1 to 64 of a-z, 0-9 and `-` expected, beginning with a letter"));
         }
 
         let at = raw.hosts.span().start;
         let mut hosts = Vec::new();
         for host in raw.hosts.into_inner() {
             let host = host.to_ascii_lowercase();
-            let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'[' | b']' | b':'));
+            let plain =
+                host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'[' | b']' | b':'));
             if host.is_empty() || !plain || (host.contains(':') && !host.starts_with('[')) {
                 return self.error(at, format!("host `{host}`: a host name without scheme, port or path expected"));
             }
@@ -204,11 +206,17 @@ impl Lines<'_> {
 
         for (component, path) in &raw.components {
             if path.starts_with('/') {
-                return Err(AppError { line: None, message: format!("components.{component}: `{path}` must be relative to the app's folder") });
+                return Err(AppError {
+                    line: None,
+                    message: format!("components.{component}: `{path}` must be relative to the app's folder"),
+                });
             }
         }
         if raw.routes.len() > limits::ROUTES {
-            return Err(AppError { line: None, message: format!("{} routes; the limit is {}", raw.routes.len(), limits::ROUTES) });
+            return Err(AppError {
+                line: None,
+                message: format!("{} routes; the limit is {}", raw.routes.len(), limits::ROUTES),
+            });
         }
 
         let known = |component: &str| raw.components.contains_key(component);
@@ -246,7 +254,9 @@ impl Lines<'_> {
             if columns.first().map(String::as_str) != Some("id") {
                 return Err(AppError {
                     line: None,
-                    message: format!("mirror.{table}: the first column must be `id`, the table's INTEGER PRIMARY KEY: changed rows are told apart by it"),
+                    message: format!(
+                        "mirror.{table}: the first column must be `id`, the table's INTEGER PRIMARY KEY: changed rows are told apart by it"
+                    ),
                 });
             }
         }
@@ -268,7 +278,11 @@ impl Lines<'_> {
     }
 
     fn component(&self, at: usize, name: &str, known: &dyn Fn(&str) -> bool) -> Result<(), AppError> {
-        if known(name) { Ok(()) } else { self.error(at, format!("component `{name}` is not in [components]: add it there")) }
+        if known(name) {
+            Ok(())
+        } else {
+            self.error(at, format!("component `{name}` is not in [components]: add it there"))
+        }
     }
 
     fn route(&self, at: usize, raw: RawRoute, known: &dyn Fn(&str) -> bool) -> Result<Route, AppError> {
@@ -282,15 +296,24 @@ impl Lines<'_> {
             match Method::parse(name) {
                 Some(method) => methods.push(method),
                 None if name == "HEAD" || name == "OPTIONS" => {}
-                None => return self.error(at, format!("method `{name}`: GET, POST, PUT, PATCH or DELETE expected (HEAD comes with GET)")),
+                None => {
+                    return self.error(
+                        at,
+                        format!("method `{name}`: GET, POST, PUT, PATCH or DELETE expected (HEAD comes with GET)"),
+                    );
+                }
             }
         }
         if methods.is_empty() {
             return self.error(at, "methods: name at least one of GET, POST, PUT, PATCH, DELETE");
         }
 
-        let declares = raw.query.is_some() || raw.headers.is_some() || raw.cookies.is_some() || raw.client_ip.is_some()
-            || raw.accept.is_some() || raw.languages.is_some();
+        let declares = raw.query.is_some()
+            || raw.headers.is_some()
+            || raw.cookies.is_some()
+            || raw.client_ip.is_some()
+            || raw.accept.is_some()
+            || raw.languages.is_some();
         let inputs = match raw.inputs.as_deref() {
             Some("all") if declares => return self.error(at, "inputs = \"all\" shows everything: it cannot stand beside query, headers, cookies, client_ip, accept or languages"),
             Some("all") => Inputs::All,
@@ -312,9 +335,13 @@ impl Lines<'_> {
             for header in &declared.headers {
                 let why = match header.as_str() {
                     "cookie" => "declare single cookies by `cookies = [\"name\"]`",
-                    "accept" | "accept-language" | "accept-encoding" => "declare `accept` or `languages`: the host negotiates",
+                    "accept" | "accept-language" | "accept-encoding" => {
+                        "declare `accept` or `languages`: the host negotiates"
+                    }
                     "host" => "the host is always in the key and always shown",
-                    name if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => "not a header name",
+                    name if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+                        "not a header name"
+                    }
                     _ => continue,
                 };
                 return self.error(at, format!("headers: `{header}`: {why}"));
@@ -348,7 +375,11 @@ impl Lines<'_> {
                 if !seen.insert((shape(&route.path), method.name())) {
                     return Err(AppError {
                         line: Some(route.line),
-                        message: format!("path `{}`: another route answers {} there already", route.path, method.name()),
+                        message: format!(
+                            "path `{}`: another route answers {} there already",
+                            route.path,
+                            method.name()
+                        ),
                     });
                 }
             }
@@ -357,8 +388,11 @@ impl Lines<'_> {
     }
 
     fn task(&self, at: usize, raw: RawTask, variables: &BTreeMap<String, String>) -> Result<TaskDecl, AppError> {
-        let number = |what: &str, value, default, most| bounded(value, default, most).or_else(|why| self.error(at, format!("{what} {why}")));
-        let attempts = number("attempts", raw.attempts, limits::TASK_ATTEMPTS.into(), limits::TASK_ATTEMPTS_MOST.into())?;
+        let number = |what: &str, value, default, most| {
+            bounded(value, default, most).or_else(|why| self.error(at, format!("{what} {why}")))
+        };
+        let attempts =
+            number("attempts", raw.attempts, limits::TASK_ATTEMPTS.into(), limits::TASK_ATTEMPTS_MOST.into())?;
         let timeout_ms = number("timeout_ms", raw.timeout_ms, limits::TASK_TIMEOUT_MS, limits::TASK_TIMEOUT_MS_MOST)?;
         let mut outbound = Vec::new();
         for host in raw.outbound {
@@ -374,13 +408,22 @@ impl Lines<'_> {
         Ok(TaskDecl { component: raw.component, attempts: attempts as u32, timeout_ms, outbound })
     }
 
-    fn columns(&self, what: &str, raw: BTreeMap<String, Spanned<Vec<String>>>) -> Result<BTreeMap<String, Vec<String>>, AppError> {
+    fn columns(
+        &self,
+        what: &str,
+        raw: BTreeMap<String, Spanned<Vec<String>>>,
+    ) -> Result<BTreeMap<String, Vec<String>>, AppError> {
         let mut tables = BTreeMap::new();
         for (table, columns) in raw {
             let at = columns.span().start;
             let columns = columns.into_inner();
             if let Some(bad) = std::iter::once(&table).chain(&columns).find(|name| !is_sql_name(name)) {
-                return self.error(at, format!("{what}.{table}: `{bad}`: letters, digits and `_` expected, and no `{RESERVED_PREFIX}` in front"));
+                return self.error(
+                    at,
+                    format!(
+                        "{what}.{table}: `{bad}`: letters, digits and `_` expected, and no `{RESERVED_PREFIX}` in front"
+                    ),
+                );
             }
             if columns.is_empty() {
                 return self.error(at, format!("{what}.{table}: name at least one column"));
@@ -478,7 +521,11 @@ query = ["q", "page", "q"]
             ("name = \"shop\"", "name = \"Shop!\"", "nearside.toml:2: name `Shop!`"),
             ("hosts = [\"Shop.Example\"]", "hosts = []", "nearside.toml:3: hosts: name at least one"),
             ("hosts = [\"Shop.Example\"]", "hosts = [\"http://x\"]", "nearside.toml:3: host `http://x`"),
-            ("component = \"pages\"", "component = \"page\"", "nearside.toml:8: component `page` is not in [components]"),
+            (
+                "component = \"pages\"",
+                "component = \"page\"",
+                "nearside.toml:8: component `page` is not in [components]",
+            ),
             ("path = \"/search\"", "path = \"search\"", "nearside.toml:8: path `search`: it must begin with `/`"),
             ("path = \"/search\"", "path = \"/_x\"", "are the host's own"),
             ("path = \"/search\"", "path = \"/a/{*r}/b\"", "must come last"),
@@ -487,7 +534,11 @@ query = ["q", "page", "q"]
             ("query = [\"q\", \"page\", \"q\"]", "headers = [\"Cookie\"]", "declare single cookies"),
             ("query = [\"q\", \"page\", \"q\"]", "methods = [\"FETCH\"]", "method `FETCH`"),
             ("query = [\"q\", \"page\", \"q\"]", "deadline_ms = 0", "deadline_ms 0 is out of bounds"),
-            ("query = [\"q\", \"page\", \"q\"]", "[[routes]]\npath = \"/search\"\ncomponent = \"pages\"", "another route answers GET there already"),
+            (
+                "query = [\"q\", \"page\", \"q\"]",
+                "[[routes]]\npath = \"/search\"\ncomponent = \"pages\"",
+                "another route answers GET there already",
+            ),
             ("[components]", "[mirror]\nitem = [\"name\"]\n[components]", "the first column must be `id`"),
             ("[components]", "[mirror]\nitem = [\"id\", \"a b\"]\n[components]", "`a b`"),
             ("[components]", "[data]\n_nearside_x = [\"id\"]\n[components]", "_nearside_"),

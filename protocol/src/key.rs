@@ -64,9 +64,8 @@ impl PublicKey {
     }
 
     pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        decode_hex::<64>(signature).is_some_and(|bytes| {
-            self.0.verify(message, &ed25519_dalek::Signature::from_bytes(&bytes)).is_ok()
-        })
+        decode_hex::<64>(signature)
+            .is_some_and(|bytes| self.0.verify(message, &ed25519_dalek::Signature::from_bytes(&bytes)).is_ok())
     }
 }
 

@@ -43,17 +43,26 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, Query>, QueryError> {
             let name = name.trim();
             let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
             if !plain {
-                return Err(QueryError { line: number, message: format!("name `{name}`: letters, digits, `-` and `_` expected") });
+                return Err(QueryError {
+                    line: number,
+                    message: format!("name `{name}`: letters, digits, `-` and `_` expected"),
+                });
             }
             if queries.contains_key(name) {
-                return Err(QueryError { line: number, message: format!("there is a query named `{name}` above already") });
+                return Err(QueryError {
+                    line: number,
+                    message: format!("there is a query named `{name}` above already"),
+                });
             }
             open = Some(Query { name: name.to_owned(), sql: String::new(), line: number + 1 });
         } else if let Some(query) = &mut open {
             query.sql.push_str(line);
             query.sql.push('\n');
         } else if !line.trim().is_empty() && !line.trim_start().starts_with("--") {
-            return Err(QueryError { line: number, message: "a statement without a name: put `-- name: …` above it".into() });
+            return Err(QueryError {
+                line: number,
+                message: "a statement without a name: put `-- name: …` above it".into(),
+            });
         }
     }
     close(open, &mut queries)?;
@@ -83,7 +92,12 @@ mod tests {
 
     #[test]
     fn faults_are_named_with_their_line() {
-        for (text, line) in [("SELECT 1", 1), ("-- name: a b\nSELECT 1", 1), ("-- name: a\nSELECT 1\n-- name: a\nSELECT 2", 3), ("-- name: a\n-- nothing\n", 2)] {
+        for (text, line) in [
+            ("SELECT 1", 1),
+            ("-- name: a b\nSELECT 1", 1),
+            ("-- name: a\nSELECT 1\n-- name: a\nSELECT 2", 3),
+            ("-- name: a\n-- nothing\n", 2),
+        ] {
             assert_eq!(parse(text).unwrap_err().line, line, "{text}");
         }
         assert!(parse("").unwrap().is_empty());

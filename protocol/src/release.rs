@@ -102,10 +102,8 @@ pub fn fingerprint(
     read_schema: &str,
     sqlite: &str,
 ) -> Digest {
-    let mut parts = PartsHasher::default()
-        .part(app_digest.as_bytes())
-        .part(read_schema.as_bytes())
-        .part(sqlite.as_bytes());
+    let mut parts =
+        PartsHasher::default().part(app_digest.as_bytes()).part(read_schema.as_bytes()).part(sqlite.as_bytes());
     for (name, value) in variables {
         parts = parts.part(name.as_bytes()).part(value.as_bytes());
     }
@@ -148,10 +146,8 @@ impl SignedManifest {
             format: u32,
         }
 
-        let key = trusted
-            .iter()
-            .find(|key| key.id() == self.key)
-            .ok_or_else(|| Untrusted::UnknownKey(self.key.clone()))?;
+        let key =
+            trusted.iter().find(|key| key.id() == self.key).ok_or_else(|| Untrusted::UnknownKey(self.key.clone()))?;
         if !key.verifies(&signed_bytes(&self.manifest), &self.signature) {
             return Err(Untrusted::WrongSignature);
         }

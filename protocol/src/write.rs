@@ -71,10 +71,7 @@ impl FromStr for Receipt {
 pub struct IdempotencyKey(String);
 
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "an idempotency key is 1 to {} visible ASCII characters",
-    limits::IDEMPOTENCY_KEY_BYTES
-)]
+#[error("an idempotency key is 1 to {} visible ASCII characters", limits::IDEMPOTENCY_KEY_BYTES)]
 pub struct BadKey;
 
 impl TryFrom<String> for IdempotencyKey {

@@ -5,7 +5,7 @@ use nearside_sdk::sql::{self, Row};
 use nearside_sdk::{Request, Response, Result};
 
 use crate::day::day;
-use crate::layout::{self, Search, search_box};
+use crate::layout::{self, SearchBox, search_box};
 use crate::links;
 use crate::number::number;
 use crate::package::Review;
@@ -38,39 +38,36 @@ pub(crate) fn page(_: &Request) -> Result {
     sections.sort_by_key(|section| std::cmp::Reverse(section.packages));
     sections.truncate(LARGEST_SECTIONS);
 
-    Ok(Response::html(layout::page(
-        "Find software",
-        Search::Own,
-        html! {
-            div.hero {
-                h1 { "Find the package." }
-                p.lead { "Search " strong { (number(packages)) } " packages by name, by what they do, or by both." }
-                (search_box("", html! {}))
-                p.hint { "Try " a href=(links::search("image viewer", None, None, 1)) { "image viewer" } ", "
-                    a href=(links::search("\"real time\"", None, None, 1)) { "“real time”" } " or "
-                    a href=(links::search("python3-num*", None, None, 1)) { "python3-num*" } "." }
-            }
-            section aria-labelledby="sections" {
-                h2 #sections { "Sections" a.more href="/sections" { "All " (number(all)) } }
-                (sections::list(&sections))
-            }
-            @if !recent.is_empty() {
-                section aria-labelledby="recent" {
-                    h2 #recent { "Recently reviewed" }
-                    ul.cards {
-                        @for Recent { package, summary, review } in &recent {
-                            li {
-                                h3 { a.name href=(links::reviews(package)) { (package) } }
-                                p.summary { (summary) }
-                                p { (stars(review.rating)) " " (shortened(&review.body)) }
-                                p.byline { (review.author) ", " (day(review.posted_at)) }
-                            }
+    let content = html! {
+        div.hero {
+            h1 { "Find the package." }
+            p.lead { "Search " strong { (number(packages)) } " packages by name, by what they do, or by both." }
+            (search_box("", html! {}))
+            p.hint { "Try " a href=(links::search("image viewer", None, None, 1)) { "image viewer" } ", "
+                a href=(links::search("\"real time\"", None, None, 1)) { "“real time”" } " or "
+                a href=(links::search("python3-num*", None, None, 1)) { "python3-num*" } "." }
+        }
+        section aria-labelledby="sections" {
+            h2 #sections { "Sections" a.more href="/sections" { "All " (number(all)) } }
+            (sections::list(&sections))
+        }
+        @if !recent.is_empty() {
+            section aria-labelledby="recent" {
+                h2 #recent { "Recently reviewed" }
+                ul.cards {
+                    @for Recent { package, summary, review } in &recent {
+                        li {
+                            h3 { a.name href=(links::reviews(package)) { (package) } }
+                            p.summary { (summary) }
+                            p { (stars(review.rating)) " " (shortened(&review.body)) }
+                            p.byline { (review.author) ", " (day(review.posted_at)) }
                         }
                     }
                 }
             }
-        },
-    )))
+        }
+    };
+    Ok(Response::html(layout::page("Find software", SearchBox::InContent, content)))
 }
 
 fn shortened(text: &str) -> String {

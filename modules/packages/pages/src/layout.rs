@@ -12,16 +12,16 @@ const ICON: &str = "data:image/svg+xml,\
     %3Cpath d='M3.5 6 8 3.5 12.5 6v4.5L8 13l-4.5-2.5zM3.5 6 8 8.5 12.5 6M8 8.5V13' \
     fill='none' stroke='%23fff' stroke-width='1.2' stroke-linejoin='round'/%3E%3C/svg%3E";
 
-/// Whether the frame has a search box, and what stands in it.
-pub(crate) enum Search<'a> {
-    /// In the header.
-    Offered(&'a str),
+/// Where a page has its search box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SearchBox {
+    InHeader,
     /// The page brings its own.
-    Own,
+    InContent,
 }
 
 /// A whole document.
-pub(crate) fn page(title: &str, search: Search<'_>, content: Markup) -> Markup {
+pub(crate) fn page(title: &str, search: SearchBox, content: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -37,7 +37,7 @@ pub(crate) fn page(title: &str, search: Search<'_>, content: Markup) -> Markup {
                 a.skip href="#content" { "Skip to the content" }
                 header.site {
                     a.brand href="/" { (mark()) "Package Directory" }
-                    @if let Search::Offered(text) = search { (search_box(text, html! {})) }
+                    @if search == SearchBox::InHeader { (search_box("", html! {})) }
                     nav aria-label="Site" { a href="/sections" { "Sections" } }
                 }
                 main #content tabindex="-1" { (content) }

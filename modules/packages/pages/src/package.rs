@@ -6,7 +6,7 @@ use nearside_sdk::{Error, Request, Response, Result};
 use serde::Serialize;
 
 use crate::day::day;
-use crate::layout::{self, Search};
+use crate::layout::{self, SearchBox};
 use crate::links;
 use crate::number::{count, number, size};
 use crate::review::{self, Draft};
@@ -127,25 +127,22 @@ pub(crate) fn page(request: &Request) -> Result {
 
 /// The page with a review under way in its form, and perhaps what was wrong with it.
 pub(crate) fn document(package: &Package, draft: &Draft, problem: Option<&str>) -> Markup {
-    layout::page(
-        &package.name,
-        Search::Offered(""),
-        html! {
-            article {
-                (head(package))
-                (facts(package))
-                @if !package.description.is_empty() { (prose(&package.description)) }
-                (tags(&package.tags))
-                (dependencies(&package.dependencies))
-                (dependents(&package.dependents))
-            }
-            section #reviews aria-labelledby="reviews-title" {
-                h2 #reviews-title { "Reviews" }
-                (reviews(&package.reviews))
-                (review::form(&package.name, draft, problem))
-            }
-        },
-    )
+    let content = html! {
+        article {
+            (head(package))
+            (facts(package))
+            @if !package.description.is_empty() { (prose(&package.description)) }
+            (tags(&package.tags))
+            (dependencies(&package.dependencies))
+            (dependents(&package.dependents))
+        }
+        section #reviews aria-labelledby="reviews-title" {
+            h2 #reviews-title { "Reviews" }
+            (reviews(&package.reviews))
+            (review::form(&package.name, draft, problem))
+        }
+    };
+    layout::page(&package.name, SearchBox::InHeader, content)
 }
 
 fn head(package: &Package) -> Markup {

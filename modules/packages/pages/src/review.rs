@@ -6,7 +6,7 @@ use nearside_sdk::origin::{self, Outcome};
 use nearside_sdk::{Error, Fields, Request, Response, Result, log};
 use serde::Serialize;
 
-use crate::layout::{self, Search};
+use crate::layout::{self, SearchBox};
 use crate::links;
 use crate::package::{self, Package};
 
@@ -85,14 +85,13 @@ fn again(request: &Request, name: &str, draft: &Draft, error: Error) -> Result {
     error.report();
     let page = match Package::load(name)? {
         Some(package) => package::document(&package, draft, Some(error.message())),
-        None => layout::page(
-            name,
-            Search::Offered(""),
-            html! {
+        None => {
+            let content = html! {
                 h1.name { (name) }
                 section #reviews { (form(name, draft, Some(error.message()))) }
-            },
-        ),
+            };
+            layout::page(name, SearchBox::InHeader, content)
+        }
     };
     Ok(error.dress(Response::html(page)))
 }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use nearside_sdk::sql::{self, Row};
 use nearside_sdk::{Error, Request, Response, Result};
 
-use crate::layout::{self, Search};
+use crate::layout::{self, SearchBox};
 use crate::links;
 use crate::number::{count, number};
 use crate::pager::Pager;
@@ -51,15 +51,12 @@ impl Listed {
 /// All of them.
 pub(crate) fn all(_: &Request) -> Result {
     let sections = Section::all()?;
-    Ok(Response::html(layout::page(
-        "Sections",
-        Search::Offered(""),
-        html! {
-            h1 { "Sections" }
-            p.lead { "Every package is in exactly one of " (count(sections.len() as u64, "section", "sections")) "." }
-            (list(&sections))
-        },
-    )))
+    let content = html! {
+        h1 { "Sections" }
+        p.lead { "Every package is in exactly one of " (count(sections.len() as u64, "section", "sections")) "." }
+        (list(&sections))
+    };
+    Ok(Response::html(layout::page("Sections", SearchBox::InHeader, content)))
 }
 
 /// The packages of one.
@@ -70,28 +67,25 @@ pub(crate) fn one(request: &Request) -> Result {
     let pager = Pager::new(request.query().read("page"), packages.min(MAX_LISTED), ROWS);
     let listed = sql::query("section-packages", (name, pager.rows(), pager.offset()))?.map(Listed::read)?;
 
-    Ok(Response::html(layout::page(
-        &format!("Section {name}"),
-        Search::Offered(""),
-        html! {
-            p.eyebrow { a href="/sections" { "Sections" } }
-            h1 { (name) }
-            p.lead { (count(packages.into(), "package", "packages")) ", by name" }
-            ul.results {
-                @for package in &listed {
-                    li {
-                        h2 {
-                            a.name href=(links::package(&package.name)) { (package.name) } " "
-                            small { (package.version) }
-                            @if let Some(rating) = package.rating { " " (stars(rating)) }
-                        }
-                        p { (package.summary) }
+    let content = html! {
+        p.eyebrow { a href="/sections" { "Sections" } }
+        h1 { (name) }
+        p.lead { (count(packages.into(), "package", "packages")) ", by name" }
+        ul.results {
+            @for package in &listed {
+                li {
+                    h2 {
+                        a.name href=(links::package(&package.name)) { (package.name) } " "
+                        small { (package.version) }
+                        @if let Some(rating) = package.rating { " " (stars(rating)) }
                     }
+                    p { (package.summary) }
                 }
             }
-            (pager.links(|page| links::section_page(name, page)))
-        },
-    )))
+        }
+        (pager.links(|page| links::section_page(name, page)))
+    };
+    Ok(Response::html(layout::page(&format!("Section {name}"), SearchBox::InHeader, content)))
 }
 
 /// A grid of sections. A bar under each shows its share of the largest.

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{Facet, Found, Hit, MAX_COUNTED, Search};
-use crate::layout::{self, search_box};
+use crate::layout::{self, SearchBox, search_box};
 use crate::links;
 use crate::marks::marked;
 use crate::number::{count, number};
@@ -11,39 +11,36 @@ use crate::number::{count, number};
 impl Search {
     pub(super) fn document(&self, found: Option<&Found>) -> Markup {
         let title = if self.text.trim().is_empty() { "Search" } else { &self.text };
-        layout::page(
-            title,
-            layout::Search::Own,
-            html! {
-                h1.quiet { "Search" }
-                (search_box(&self.text, self.filters_kept()))
-                @match found {
-                    None => p.hint {
-                        "Type words that must all occur. " kbd { "\"two words\"" } " stand side by side, and "
-                        kbd { "lib*" } " is any word that begins so."
-                    },
-                    Some(found) if found.hits.is_empty() => {
-                        (self.filters_set())
-                        p.lead role="status" { "Nothing was found." }
-                        p.hint { "Fewer words, or a shorter beginning of a word, find more." }
-                    },
-                    Some(found) => {
-                        (self.filters_set())
-                        div.columns {
-                            div {
-                                p.hint role="status" { (found.total()) }
-                                ul.results { @for hit in &found.hits { (hit.item()) } }
-                                (found.pager.links(|page| self.link(page)))
-                            }
-                            aside aria-label="Narrow the search" {
-                                (facets("Sections", &found.sections, self.section.as_deref(), |value| self.with_section(value)))
-                                (facets("Tags", &found.tags, self.tag.as_deref(), |value| self.with_tag(value)))
-                            }
+        let content = html! {
+            h1.quiet { "Search" }
+            (search_box(&self.text, self.filters_kept()))
+            @match found {
+                None => p.hint {
+                    "Type words that must all occur. " kbd { "\"two words\"" } " stand side by side, and "
+                    kbd { "lib*" } " is any word that begins so."
+                },
+                Some(found) if found.hits.is_empty() => {
+                    (self.filters_set())
+                    p.lead role="status" { "Nothing was found." }
+                    p.hint { "Fewer words, or a shorter beginning of a word, find more." }
+                },
+                Some(found) => {
+                    (self.filters_set())
+                    div.columns {
+                        div {
+                            p.hint role="status" { (found.total()) }
+                            ul.results { @for hit in &found.hits { (hit.item()) } }
+                            (found.pager.links(|page| self.link(page)))
                         }
-                    },
-                }
-            },
-        )
+                        aside aria-label="Narrow the search" {
+                            (facets("Sections", &found.sections, self.section.as_deref(), |value| self.with_section(value)))
+                            (facets("Tags", &found.tags, self.tag.as_deref(), |value| self.with_tag(value)))
+                        }
+                    }
+                },
+            }
+        };
+        layout::page(title, SearchBox::InContent, content)
     }
 
     /// New words keep the filters.

@@ -1,0 +1,73 @@
+//! The operator's listener: health, status, metrics. Loopback by default.
+
+use std::{future::Future, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::Full;
+use tokio::net::TcpListener;
+
+use crate::{host::Host, origin_client::OriginClient, serve::accept};
+
+pub async fn serve(
+    host: Arc<Host>,
+    origin: Option<Arc<OriginClient>>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) {
+    let answer = move |request: http::Request<hyper::body::Incoming>, _| {
+        let (host, origin) = (host.clone(), origin.clone());
+        async move { respond(&host, origin.as_deref(), request.method(), request.uri().path()) }
+    };
+    accept(listener, answer, shutdown).await;
+}
+
+fn respond(host: &Host, origin: Option<&OriginClient>, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    if method != Method::GET {
+        return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
+    }
+    match path {
+        "/livez" => plain(StatusCode::OK, "alive\n".into()),
+        "/readyz" if host.is_ready() => plain(StatusCode::OK, "ready\n".into()),
+        "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, "no release is loaded yet\n".into()),
+        "/status" => {
+            let status = host.status(origin.map(OriginClient::link));
+            let text = serde_json::to_string_pretty(&status).expect("BUG: a status is plain data");
+            with_type(StatusCode::OK, text, "application/json")
+        }
+        "/metrics" => with_type(StatusCode::OK, metrics(host, origin), "text/plain; version=0.0.4"),
+        _ => plain(StatusCode::NOT_FOUND, "there is /livez, /readyz, /status and /metrics\n".into()),
+    }
+}
+
+/// Prometheus text exposition format 0.0.4.
+fn metrics(host: &Host, origin: Option<&OriginClient>) -> String {
+    use std::fmt::Write;
+    let status = host.status(origin.map(OriginClient::link));
+    let mut text = String::from(
+        "# HELP nearside_requests_total Requests by what became of them.\n# TYPE nearside_requests_total counter\n",
+    );
+    let mut line = |line: std::fmt::Arguments<'_>| text.write_fmt(line).expect("BUG: a String takes all text");
+    for (result, count) in &status.requests {
+        line(format_args!("nearside_requests_total{{result=\"{result}\"}} {count}\n"));
+    }
+    line(format_args!("# TYPE nearside_cache_bytes gauge\nnearside_cache_bytes {}\n", status.cache_bytes));
+    line(format_args!("# TYPE nearside_cache_entries gauge\nnearside_cache_entries {}\n", status.cache_entries));
+    line(format_args!("# HELP nearside_release_seq The release served.\n# TYPE nearside_release_seq gauge\n"));
+    for (app, served) in &status.apps {
+        let (epoch, seq) = (served.release.epoch, served.release.seq);
+        line(format_args!("nearside_release_seq{{app=\"{app}\",epoch=\"{epoch}\"}} {seq}\n"));
+    }
+    text
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    with_type(status, text, "text/plain; charset=utf-8")
+}
+
+fn with_type(status: StatusCode, text: String, content_type: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

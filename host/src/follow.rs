@@ -1,0 +1,249 @@
+//! A node following its origin: hear of heads, pull, verify, prepare, record, switch.
+//!
+//! What the origin says only wakes the node; what is pulled proves itself against keys the node trusts.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use http::Method;
+use http_body_util::BodyExt;
+use nearside_protocol::{
+    app,
+    digest::Digest,
+    key::PublicKey,
+    limits,
+    release::{Manifest, ReleaseId, SignedManifest, Untrusted},
+    wire::Heads,
+};
+
+use crate::{
+    archive::{Archive, ArchiveError},
+    code::{Code, CodeError},
+    database::{Database, DatabaseError, Mode},
+    host::{Host, NotSwitched},
+    origin_client::{ClientError, OriginClient, bytes, whole},
+    release::Release,
+    replica::{AppReplica, Replica, ReplicaError},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    #[error("release {0} is not trusted: {1}")]
+    Untrusted(ReleaseId, Untrusted),
+    #[error("the manifest offered as {asked} is of {got}")]
+    OtherRelease { asked: String, got: String },
+    #[error("release {0} is over this node's limits: {1}")]
+    TooLarge(ReleaseId, String),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    NotSwitched(#[from] NotSwitched),
+    #[error("the origin's key cannot be read: {0}")]
+    Key(nearside_protocol::key::KeyError),
+    #[error("the task that loads releases was lost")]
+    Lost,
+}
+
+/// Serves from disk what can be served; for each app the newest release that is whole.
+pub fn start_from_disk(host: &Arc<Host>, replica: &Replica) -> Result<(), FollowError> {
+    let trusted = replica.trusted()?;
+    for name in replica.apps()? {
+        let disk = replica.app(&name)?;
+        for id in disk.candidates() {
+            let loaded = disk
+                .verified(id, &trusted)
+                .map_err(FollowError::from)
+                .and_then(|manifest| load(host, &disk, manifest))
+                .and_then(|release| Ok(host.switch(release)?));
+            match loaded {
+                Ok(()) => {
+                    tracing::info!(app = %name, release = %id, "serving from disk");
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!(app = %name, release = %id, cause = %error, "not served; trying the one before")
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts a release together from verified parts on disk. Compiles; takes a moment.
+fn load(host: &Arc<Host>, disk: &AppReplica, manifest: Manifest) -> Result<Release, FollowError> {
+    let current = host.by_name(&manifest.app).and_then(|served| served.current());
+    let code = match current {
+        Some(current) if current.code.digest == manifest.app_digest => current.code.clone(),
+        _ => Code::load(host.engine(), &Archive::unpack(&disk.archive(&manifest.app_digest)?)?, manifest.app_digest)?,
+    };
+    let database = Database::open(&disk.snapshot_path(&manifest.root), Mode::Immutable)?;
+    Ok(Release::assemble(manifest, code, database)?)
+}
+
+/// Follows the origin until `shutdown`.
+pub async fn follow(host: Arc<Host>, replica: Replica, origin: Arc<OriginClient>, shutdown: impl Future<Output = ()>) {
+    let mut follower = Follower { host, replica, origin, trusted: Vec::new() };
+    tokio::pin!(shutdown);
+    let mut pause = limits::PULL_RETRY_FIRST;
+    loop {
+        let round = tokio::select! {
+            () = &mut shutdown => return,
+            round = follower.round() => round,
+        };
+        match round {
+            Ok(()) => pause = limits::PULL_RETRY_FIRST,
+            Err(error) => {
+                tracing::warn!(cause = %error, retry_ms = pause.as_millis() as u64, "the origin could not be followed");
+                tokio::select! {
+                    () = &mut shutdown => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(limits::PULL_RETRY_MOST);
+            }
+        }
+    }
+}
+
+struct Follower {
+    host: Arc<Host>,
+    replica: Replica,
+    origin: Arc<OriginClient>,
+    trusted: Vec<PublicKey>,
+}
+
+impl Follower {
+    /// Waits until some app's head differs from what is served, and pulls it.
+    async fn round(&mut self) -> Result<(), FollowError> {
+        if self.trusted.is_empty() {
+            self.trusted = self.replica.trusted()?;
+        }
+        if self.trusted.is_empty() {
+            self.trust_first_key().await?;
+        }
+        let served = self.host.heads();
+        let heads = self.heads(&served).await?;
+        let mut first_failure = None;
+        for (name, head) in heads {
+            if served.get(&name).is_some_and(|served| *served >= head) || !app::is_name(&name) {
+                continue;
+            }
+            if let Err(error) = self.pull(&name, head).await {
+                self.host.note_refused(&name, format!("release {head}: {error}"));
+                tracing::error!(app = %name, release = %head, cause = %error, "the release is not served");
+                first_failure.get_or_insert(error);
+            }
+        }
+        first_failure.map_or(Ok(()), Err)
+    }
+
+    /// A node that was given no key trusts the first one it is shown, and from then on no other.
+    async fn trust_first_key(&mut self) -> Result<(), FollowError> {
+        let text = self.origin.get("/v1/key", 1_024).await?;
+        let key: PublicKey = String::from_utf8_lossy(&text).parse().map_err(FollowError::Key)?;
+        tracing::info!(key = %key.id(), "trusting the origin's key from now on");
+        self.replica.trust(&key)?;
+        self.trusted = vec![key];
+        Ok(())
+    }
+
+    async fn heads(&self, served: &Heads) -> Result<Heads, FollowError> {
+        let body = serde_json::to_vec(served).expect("BUG: heads are plain data");
+        let request = self
+            .origin
+            .request(Method::POST, "/v1/heads")
+            .body(bytes(body))
+            .map_err(|error| ClientError::Malformed(error.to_string()))?;
+        let response = self.origin.send(request, limits::LONG_POLL + Duration::from_secs(10)).await?;
+        let bytes = whole(response, limits::MANIFEST_BYTES).await?;
+        let heads: Heads = serde_json::from_slice(&bytes).map_err(|error| ClientError::Malformed(error.to_string()))?;
+        Ok(heads.into_iter().take(limits::APPS).collect())
+    }
+
+    async fn pull(&self, app: &str, head: ReleaseId) -> Result<(), FollowError> {
+        let started = std::time::Instant::now();
+        let signed: SignedManifest = self.origin.get_json(&format!("/v1/apps/{app}/releases/{head}")).await?;
+        let manifest = signed.verify(&self.trusted).map_err(|why| FollowError::Untrusted(head, why))?;
+        if manifest.release != head || manifest.app != app {
+            let got = format!("{} {}", manifest.app, manifest.release);
+            return Err(FollowError::OtherRelease { asked: format!("{app} {head}"), got });
+        }
+        let disk = self.replica.app(app)?;
+        self.pull_archive(&disk, &manifest).await?;
+        let bytes = self.pull_snapshot(&disk, &manifest).await?;
+
+        let host = self.host.clone();
+        let switched = tokio::task::spawn_blocking(move || {
+            let release = load(&host, &disk, manifest)?;
+            disk.commit(head, &signed)?;
+            host.switch(release)?;
+            disk.retire();
+            Ok::<_, FollowError>(())
+        });
+        switched.await.map_err(|_| FollowError::Lost)??;
+        let took_ms = started.elapsed().as_millis() as u64;
+        tracing::info!(app, release = %head, bytes, took_ms, "switched");
+        Ok(())
+    }
+
+    async fn pull_archive(&self, disk: &AppReplica, manifest: &Manifest) -> Result<(), FollowError> {
+        if disk.archive(&manifest.app_digest).is_ok() {
+            return Ok(());
+        }
+        let path = format!("/v1/apps/{}/archives/{}", manifest.app, manifest.app_digest);
+        let bytes = self.origin.get(&path, limits::APP_ARCHIVE_BYTES).await?;
+        Ok(disk.put_archive(&manifest.app_digest, &bytes)?)
+    }
+
+    /// Gives the bytes that crossed the wire.
+    async fn pull_snapshot(&self, disk: &AppReplica, manifest: &Manifest) -> Result<u64, FollowError> {
+        if manifest.database_bytes() > limits::DATABASE_BYTES {
+            let why = format!("{} bytes of database; at most {}", manifest.database_bytes(), limits::DATABASE_BYTES);
+            return Err(FollowError::TooLarge(manifest.release, why));
+        }
+        if self.has_snapshot(disk, &manifest.root) {
+            return Ok(0);
+        }
+        let path = format!("/v1/apps/{}/snapshots/{}", manifest.app, manifest.root);
+        let request = self
+            .origin
+            .request(Method::GET, &path)
+            .body(bytes(""))
+            .map_err(|error| ClientError::Malformed(error.to_string()))?;
+        let mut body = self.origin.send(request, limits::OUTBOUND_CONNECT * 2).await?.into_body();
+        let mut incoming = disk.incoming(manifest)?;
+        let mut received = 0;
+        loop {
+            let frame = tokio::time::timeout(limits::STREAM_IDLE, body.frame());
+            let stalled =
+                |why: &str| ClientError::Malformed(format!("the snapshot broke off after {received} bytes: {why}"));
+            match frame.await.map_err(|_| stalled("nothing came any more"))? {
+                None => break,
+                Some(Err(error)) => return Err(stalled(&error.to_string()).into()),
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        received += piece.len() as u64;
+                        // Hashing and writing keep a core busy for a while: not on the threads that answer hits.
+                        incoming = tokio::task::spawn_blocking(move || incoming.write(&piece).map(|()| incoming))
+                            .await
+                            .map_err(|_| FollowError::Lost)??;
+                    }
+                }
+            }
+        }
+        tokio::task::spawn_blocking(move || incoming.finish()).await.map_err(|_| FollowError::Lost)??;
+        Ok(received)
+    }
+
+    /// Only a snapshot that is being served is known to be whole.
+    fn has_snapshot(&self, disk: &AppReplica, root: &Digest) -> bool {
+        let path = disk.snapshot_path(root);
+        self.host.serves_snapshot(&path) && path.is_file()
+    }
+}

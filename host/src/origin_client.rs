@@ -1,0 +1,249 @@
+//! The origin, spoken to over HTTP.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use nearside_protocol::{
+    limits,
+    problem::Problem,
+    status::OriginLink,
+    wire::{IDEMPOTENCY_KEY_HEADER, RECEIPT_HEADER},
+    write::{Enqueued, IdempotencyKey, Outcome, Receipt},
+};
+use tokio::sync::Semaphore;
+
+use crate::upstream::{Unreachable, Upstream};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("`{0}` is not an origin: `http://host:port` expected")]
+    NotAUrl(String),
+    #[error("{url} does not answer: {why}")]
+    Unreachable { url: String, why: String },
+    #[error("the origin refuses: {}{}", .0.title, .0.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
+    Refused(Problem),
+    #[error("the origin's answer cannot be read: {0}")]
+    Malformed(String),
+}
+
+/// What is sent: a few bytes, or a file as it is read.
+pub type ClientBody = UnsyncBoxBody<Bytes, std::io::Error>;
+
+pub fn bytes(bytes: impl Into<Bytes>) -> ClientBody {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A pooled client for one origin.
+pub struct OriginClient {
+    base: String,
+    token: Option<String>,
+    http: Client<HttpConnector, ClientBody>,
+    submits: Semaphore,
+    link: Mutex<Link>,
+}
+
+#[derive(Default)]
+struct Link {
+    heard: Option<Instant>,
+    last_error: Option<String>,
+}
+
+impl OriginClient {
+    pub fn new(base: &str, token: Option<String>) -> Result<OriginClient, ClientError> {
+        let not_a_url = || ClientError::NotAUrl(base.to_owned());
+        let uri: Uri = base.parse().map_err(|_| not_a_url())?;
+        if uri.scheme_str() != Some("http") || uri.host().is_none() || uri.path() != "/" || uri.query().is_some() {
+            return Err(not_a_url());
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(limits::OUTBOUND_CONNECT));
+        let http = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(connector);
+        Ok(OriginClient {
+            base: base.trim_end_matches('/').to_owned(),
+            token,
+            http,
+            submits: Semaphore::new(limits::SUBMITS_AT_ONCE),
+            link: Mutex::default(),
+        })
+    }
+
+    pub fn link(&self) -> OriginLink {
+        let link = self.link.lock().expect("BUG: nothing panics while holding the link");
+        OriginLink {
+            url: self.base.clone(),
+            heard_ms_ago: link.heard.map(|heard| heard.elapsed().as_millis() as u64),
+            last_error: link.last_error.clone(),
+        }
+    }
+
+    /// A request without headers yet but the token's.
+    pub fn request(&self, method: Method, path: &str) -> http::request::Builder {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    /// Sends a request; any answer but success is an error.
+    pub async fn send(&self, request: Request<ClientBody>, wait: Duration) -> Result<Response<Incoming>, ClientError> {
+        let unreachable = |why: String| ClientError::Unreachable { url: self.base.clone(), why };
+        let sent = match tokio::time::timeout(wait, self.http.request(request)).await {
+            Err(_) => Err(unreachable(format!("no answer within {} ms", wait.as_millis()))),
+            Ok(Err(error)) => Err(unreachable(causes(&error))),
+            Ok(Ok(response)) => Ok(response),
+        };
+        self.note(&sent);
+        let response = sent?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = whole(response, limits::MANIFEST_BYTES).await.unwrap_or_default();
+        let fallback = || Problem::new(status.as_u16(), status.canonical_reason().unwrap_or("Error"));
+        Err(ClientError::Refused(serde_json::from_slice(&body).unwrap_or_else(|_| fallback())))
+    }
+
+    fn note(&self, sent: &Result<Response<Incoming>, ClientError>) {
+        let mut link = self.link.lock().expect("BUG: nothing panics while holding the link");
+        match sent {
+            Ok(_) => *link = Link { heard: Some(Instant::now()), last_error: None },
+            Err(error) => link.last_error = Some(error.to_string()),
+        }
+    }
+
+    pub async fn get(&self, path: &str, most_bytes: usize) -> Result<Bytes, ClientError> {
+        let request = self.request(Method::GET, path).body(bytes("")).map_err(malformed)?;
+        whole(self.send(request, limits::OUTBOUND_CONNECT * 2).await?, most_bytes).await
+    }
+
+    pub async fn get_json<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        serde_json::from_slice(&self.get(path, limits::MANIFEST_BYTES).await?).map_err(malformed)
+    }
+}
+
+/// A body of at most so many bytes.
+pub async fn whole(response: Response<Incoming>, most_bytes: usize) -> Result<Bytes, ClientError> {
+    let collected = Limited::new(response.into_body(), most_bytes).collect().await;
+    collected.map(|body| body.to_bytes()).map_err(malformed)
+}
+
+fn malformed(error: impl std::fmt::Display) -> ClientError {
+    ClientError::Malformed(error.to_string())
+}
+
+/// hyper's errors say what failed in their sources only.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[async_trait::async_trait]
+impl Upstream for OriginClient {
+    async fn submit(
+        &self,
+        app: &str,
+        command: &str,
+        payload: String,
+        key: IdempotencyKey,
+    ) -> Result<Outcome, Unreachable> {
+        self.post(&format!("/v1/apps/{app}/commands/{command}"), payload, key).await
+    }
+
+    async fn enqueue(&self, app: &str, task: &str, payload: String, key: IdempotencyKey) -> Result<u64, Unreachable> {
+        let enqueued: Enqueued = self.post(&format!("/v1/apps/{app}/tasks/{task}"), payload, key).await?;
+        Ok(enqueued.task)
+    }
+
+    async fn render(
+        &self,
+        app: &str,
+        target: &str,
+        accept: Option<&str>,
+        receipt: &Receipt,
+    ) -> Result<Response<Bytes>, Unreachable> {
+        let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
+        let mut request = self
+            .request(Method::GET, &format!("/v1/apps/{app}/render?target={target}"))
+            .header(RECEIPT_HEADER, receipt.to_string());
+        if let Some(accept) = accept {
+            request = request.header(header::ACCEPT, accept);
+        }
+        let unreachable = |error: ClientError| Unreachable(error.to_string());
+        let request = request.body(bytes("")).map_err(|error| Unreachable(error.to_string()))?;
+        let sent = tokio::time::timeout(limits::SUBMIT_WAIT, self.http.request(request)).await;
+        let response = match sent {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(Unreachable(causes(&error))),
+            Err(_) => return Err(Unreachable(format!("no answer within {} ms", limits::SUBMIT_WAIT.as_millis()))),
+        };
+        // A page with an error status of its own is an answer; only the marked ones are pages.
+        if !response.headers().contains_key(nearside_protocol::wire::RELEASE_HEADER) {
+            return Err(Unreachable(format!("it answered {}", response.status())));
+        }
+        let (parts, body) = response.into_parts();
+        let body = whole(Response::new(body), limits::STORED_BODY_BYTES).await.map_err(unreachable)?;
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
+impl OriginClient {
+    async fn post<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        payload: String,
+        key: IdempotencyKey,
+    ) -> Result<T, Unreachable> {
+        let unreachable = |error: ClientError| Unreachable(error.to_string());
+        let Ok(_place) = self.submits.try_acquire() else {
+            return Err(Unreachable(format!("{} writes are on their way already", limits::SUBMITS_AT_ONCE)));
+        };
+        let request = self
+            .request(Method::POST, path)
+            .header(IDEMPOTENCY_KEY_HEADER, key.to_string())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(bytes(payload))
+            .map_err(|error| Unreachable(error.to_string()))?;
+        let response = self.send(request, limits::SUBMIT_WAIT).await.map_err(unreachable)?;
+        debug_assert_eq!(response.status(), StatusCode::OK);
+        let body = whole(response, limits::COMMAND_REPLY_BYTES * 2).await.map_err(unreachable)?;
+        serde_json::from_slice(&body).map_err(|error| Unreachable(error.to_string()))
+    }
+}
+
+/// A node without an origin: it serves what is on its disk.
+pub struct NoOrigin;
+
+#[async_trait::async_trait]
+impl Upstream for NoOrigin {
+    async fn submit(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<Outcome, Unreachable> {
+        Err(Unreachable("this node has none".into()))
+    }
+
+    async fn enqueue(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<u64, Unreachable> {
+        Err(Unreachable("this node has none".into()))
+    }
+
+    async fn render(&self, _: &str, _: &str, _: Option<&str>, _: &Receipt) -> Result<Response<Bytes>, Unreachable> {
+        Err(Unreachable("this node has none".into()))
+    }
+}

@@ -1,0 +1,95 @@
+//! Sockets: accept, speak HTTP/1.1 and HTTP/2 with limits, and drain when told to stop.
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use nearside_protocol::limits;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+
+use crate::{handler, host::Host};
+
+/// After a failed accept - the process is out of file descriptors, say - wait a little rather than spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves visitors until `shutdown`, then lets what is under way finish, for at most [`limits::DRAIN`].
+pub async fn serve(host: Arc<Host>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    let answer = move |request, client: SocketAddr| {
+        let host = host.clone();
+        async move { handler::answer(&host, request, client.ip()).await }
+    };
+    accept(listener, answer, shutdown).await;
+}
+
+/// The same for any service: the admin listener and the origin use it too.
+pub async fn accept<F, R, B>(listener: TcpListener, answer: F, shutdown: impl Future<Output = ()>)
+where
+    F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + 'static,
+    R: Future<Output = Response<B>> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let http = Arc::new(http());
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = async {
+                let place = room.clone().acquire_owned().await;
+                (listener.accept().await, place)
+            } => accepted,
+        };
+        let (Ok((stream, client)), Ok(place)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let stream = prepared(stream);
+        let answer = answer.clone();
+        let service = service_fn(move |request| {
+            let answered = answer(request, client);
+            async move { Ok::<_, Infallible>(answered.await) }
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
+        let watched = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A client that leaves in the middle is no fault of ours.
+            let _ = watched.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(limits::DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!(seconds = limits::DRAIN.as_secs(), "some connections did not finish in time and were cut");
+    }
+}
+
+fn prepared(stream: TcpStream) -> TcpStream {
+    // Without this, an answer written in two pieces waits for the client's delayed acknowledgement: 40 ms.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(cause = %error, "TCP_NODELAY is not set");
+    }
+    stream
+}
+
+fn http() -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::REQUEST_HEAD_WAIT)
+        .max_buf_size(limits::REQUEST_HEAD_BYTES)
+        .max_headers(limits::REQUEST_HEADERS);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .max_header_list_size(limits::REQUEST_HEAD_BYTES as u32)
+        .keep_alive_interval(Duration::from_secs(30));
+    http
+}

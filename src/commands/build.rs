@@ -1,0 +1,25 @@
+//! `nearside build`: runs the app's own build command, then looks for what it should have made.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, bail};
+use nearside_host::archive::Archive;
+use nearside_protocol::app::{self, App};
+
+use crate::cli::AppArgs;
+
+pub fn run(args: &AppArgs) -> anyhow::Result<ExitCode> {
+    let manifest = args.folder.join(app::FILE_NAME);
+    let text = std::fs::read_to_string(&manifest).with_context(|| format!("{} cannot be read", manifest.display()))?;
+    let app = App::parse(&text)?;
+    if let Some(command) = &app.build {
+        eprintln!("{}: {command}", app.name);
+        let status = Command::new("sh").arg("-c").arg(command).current_dir(&args.folder).status().context("`sh` does not start")?;
+        if !status.success() {
+            bail!("the build command of `{}` failed: {status}", app.name);
+        }
+    }
+    let packed = Archive::collect(&args.folder)?.pack()?;
+    println!("{}: {} components, {} KiB packed, version {}", app.name, app.components.len(), packed.len().div_ceil(1024), Archive::digest(&packed).short());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,59 @@
+//! `nearside host`: a node, from its settings to its last connection.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use nearside_host::{
+    admin,
+    engine::Engine,
+    follow,
+    host::Host,
+    origin_client::{NoOrigin, OriginClient},
+    replica::Replica,
+    serve,
+    upstream::Upstream,
+};
+use tokio::net::TcpListener;
+
+use crate::{cli::HostArgs, settings::NodeSettings};
+
+pub async fn run(args: HostArgs) -> anyhow::Result<ExitCode> {
+    let settings = NodeSettings::resolve(args)?;
+    let origin = match &settings.origin {
+        Some(url) => Some(Arc::new(OriginClient::new(url, settings.token.clone())?)),
+        None => None,
+    };
+    let upstream: Arc<dyn Upstream> = match &origin {
+        Some(origin) => origin.clone(),
+        None => Arc::new(NoOrigin),
+    };
+    let replica = Replica::open(&settings.data)?;
+    let engine = Engine::start(&replica.compiled())?;
+    let host = Host::new(&settings.name, engine, settings.cache_mib, upstream)?;
+    let from_disk = (host.clone(), replica.clone());
+    tokio::task::spawn_blocking(move || follow::start_from_disk(&from_disk.0, &from_disk.1)).await??;
+
+    let visitors = bind(settings.listen).await?;
+    let operators = bind(settings.admin).await?;
+    // Scripts and people read these lines: where things are, once they are there.
+    println!("{} serves http://{}", settings.name, visitors.local_addr()?);
+    println!("{} admin http://{}", settings.name, operators.local_addr()?);
+
+    let stop = super::shutdown()?;
+    let follows = async {
+        match origin.clone() {
+            Some(origin) => follow::follow(host.clone(), replica, origin, stop()).await,
+            None => stop().await,
+        }
+    };
+    tokio::join!(
+        serve::serve(host.clone(), visitors, stop()),
+        admin::serve(host.clone(), origin.clone(), operators, stop()),
+        follows,
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}

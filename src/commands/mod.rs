@@ -1,0 +1,48 @@
+//! One file a subcommand.
+
+pub mod build;
+pub mod check;
+pub mod host;
+pub mod origin;
+pub mod push;
+pub mod status;
+
+use std::future::Future;
+
+use nearside_host::origin_client::OriginClient;
+
+use crate::{cli::OriginAccess, settings::read_token};
+
+/// A client for the origin the command line names.
+fn origin_client(access: &OriginAccess) -> anyhow::Result<OriginClient> {
+    let token = access.token_file.as_deref().map(read_token).transpose()?;
+    Ok(OriginClient::new(&access.origin, token)?)
+}
+
+/// Resolves at SIGINT or SIGTERM, for all who wait for it.
+fn shutdown() -> anyhow::Result<impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (tell, told) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+        tell.send_replace(true);
+        // A second signal means now.
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130);
+    });
+    Ok(move || {
+        let mut told = told.clone();
+        Box::pin(async move {
+            let _ = told.wait_for(|stop| *stop).await;
+        }) as std::pin::Pin<Box<dyn Future<Output = ()> + Send>>
+    })
+}

@@ -1,0 +1,71 @@
+//! `nearside push`: an app, or data, to the origin.
+
+use std::{io::Read, path::Path, process::ExitCode, time::Duration};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::Method;
+use http_body_util::{BodyExt, channel::Channel};
+use nearside_host::{
+    archive::Archive,
+    origin_client::{ClientBody, bytes, whole},
+};
+use nearside_protocol::{app, limits, wire::Pushed};
+
+use crate::cli::PushArgs;
+
+/// A merge of a large file takes its time.
+const PATIENCE: Duration = Duration::from_secs(600);
+const PIECE_BYTES: usize = 1 << 20;
+
+pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
+    let origin = super::origin_client(&args.origin)?;
+    let (path, body) = if args.path.join(app::FILE_NAME).is_file() {
+        let archive = Archive::collect(&args.path)?;
+        let name = archive.app.name.clone();
+        if args.app.as_ref().is_some_and(|given| *given != name) {
+            bail!("{} is the app `{name}`; leave --app out, or name that one", args.path.display());
+        }
+        (format!("/v1/apps/{name}/archive"), bytes(archive.pack()?))
+    } else if args.path.is_file() {
+        let Some(name) = &args.app else {
+            bail!("{} is a file: say by --app NAME whose data it is", args.path.display());
+        };
+        (format!("/v1/apps/{name}/data"), file(&args.path)?)
+    } else {
+        bail!("{}: neither an app's folder (with a {}) nor a file", args.path.display(), app::FILE_NAME);
+    };
+    let request = origin.request(Method::PUT, &path).body(body)?;
+    let response = origin.send(request, PATIENCE).await?;
+    let pushed: Pushed = serde_json::from_slice(&whole(response, limits::MANIFEST_BYTES).await?)?;
+    pushed.report.iter().for_each(|line| println!("{line}"));
+    match pushed.release {
+        Some(release) => println!("release {release}"),
+        None => println!("no release yet"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A file, read while it is sent.
+fn file(path: &Path) -> anyhow::Result<ClientBody> {
+    let mut file = std::fs::File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(4);
+    tokio::spawn(async move {
+        loop {
+            let read = tokio::task::spawn_blocking(move || {
+                let mut piece = vec![0; PIECE_BYTES];
+                let length = file.read(&mut piece);
+                (file, length.map(|length| Bytes::from(piece).slice(..length)))
+            });
+            let Ok((back, piece)) = read.await else { return };
+            file = back;
+            match piece {
+                Ok(piece) if piece.is_empty() => return,
+                Ok(piece) if sender.send_data(piece).await.is_err() => return,
+                Ok(_) => {}
+                Err(error) => return sender.abort(error),
+            }
+        }
+    });
+    Ok(body.boxed_unsync())
+}

@@ -1,0 +1,74 @@
+//! `nearside status`: what the origin and the nodes say of themselves.
+
+use std::process::ExitCode;
+
+use nearside_host::origin_client::{ClientError, OriginClient};
+use nearside_protocol::status::{NodeStatus, OriginStatus};
+
+use crate::cli::StatusArgs;
+
+pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
+    let origin: Result<OriginStatus, ClientError> = super::origin_client(&args.origin)?.get_json("/v1/status").await;
+    let mut nodes: Vec<(String, Result<NodeStatus, ClientError>)> = Vec::new();
+    for url in &args.nodes {
+        nodes.push((url.clone(), OriginClient::new(url, None)?.get_json("/status").await));
+    }
+    let all_answer = origin.is_ok() && nodes.iter().all(|(_, node)| node.is_ok());
+    if args.json {
+        let nodes: Vec<_> = nodes.iter().map(|(_, node)| node.as_ref().ok()).collect();
+        println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "origin": origin.ok(), "nodes": nodes }))?);
+    } else {
+        show_origin(&args.origin.origin, &origin);
+        nodes.iter().for_each(|(url, node)| show_node(url, node));
+    }
+    Ok(if all_answer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn show_origin(url: &str, origin: &Result<OriginStatus, ClientError>) {
+    let origin = match origin {
+        Ok(origin) => origin,
+        Err(error) => return println!("origin {url}: {error}"),
+    };
+    println!("origin {url}  version {}  up {}", origin.version, duration(origin.uptime_s));
+    for (name, app) in &origin.apps {
+        let release = app.release.map_or("none yet".to_owned(), |release| release.to_string());
+        let tasks: Vec<String> = app.tasks.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        println!("  {name}  release {release}  commit {} (read database at {})  {} MiB  tasks: {}", app.commit, app.applied_commit, app.page_count * 4 / 1024, if tasks.is_empty() { "none".into() } else { tasks.join(", ") });
+        if let Some(error) = &app.last_error {
+            println!("    last error: {error}");
+        }
+    }
+}
+
+fn show_node(url: &str, node: &Result<NodeStatus, ClientError>) {
+    let node = match node {
+        Ok(node) => node,
+        Err(error) => return println!("node {url}: {error}"),
+    };
+    println!("node {} {url}  version {}  up {}", node.node, node.version, duration(node.uptime_s));
+    match &node.origin {
+        None => println!("  no origin"),
+        Some(link) => {
+            let heard = link.heard_ms_ago.map_or("never heard".to_owned(), |ms| format!("heard {} ago", duration(ms / 1000)));
+            println!("  origin {}  {heard}{}", link.url, link.last_error.as_ref().map(|error| format!("  ({error})")).unwrap_or_default());
+        }
+    }
+    for (name, app) in &node.apps {
+        println!("  {name}  release {}  commit {}  app {}", app.release, app.applied_commit, app.app_digest.short());
+        if let Some(refused) = &app.refused {
+            println!("    refused: {refused}");
+        }
+    }
+    let counts: Vec<String> = node.requests.iter().filter(|(_, count)| **count > 0).map(|(result, count)| format!("{result} {count}")).collect();
+    println!("  requests: {}", if counts.is_empty() { "none".into() } else { counts.join(", ") });
+    println!("  cache: {} responses, {} KiB", node.cache_entries, node.cache_bytes / 1024);
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}

@@ -1,0 +1,100 @@
+//! A node's settings: flags, else environment, else file, else defaults. Checked before any port is bound.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use nearside_protocol::limits;
+use serde::Deserialize;
+
+use crate::cli::HostArgs;
+
+/// The file's settings; all of them may be left out.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Option<String>,
+    listen: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+    origin: Option<String>,
+    token_file: Option<PathBuf>,
+    data: Option<PathBuf>,
+    cache_mib: Option<u64>,
+}
+
+pub struct NodeSettings {
+    pub name: String,
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    pub origin: Option<String>,
+    pub token: Option<String>,
+    pub data: PathBuf,
+    pub cache_mib: u64,
+}
+
+/// More than this is more likely a slip than a machine.
+const CACHE_MIB_MOST: u64 = 1 << 20;
+
+impl NodeSettings {
+    pub fn resolve(args: HostArgs) -> anyhow::Result<NodeSettings> {
+        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let listen = args.listen.or(file.listen).unwrap_or(local(8080));
+        let admin = args.admin.or(file.admin).unwrap_or(local(8081));
+        let cache_mib = args.cache_mib.or(file.cache_mib).unwrap_or(limits::CACHE_MIB);
+        if listen == admin && listen.port() != 0 {
+            bail!("listen and admin are both {listen}: give the operator another address than the visitors");
+        }
+        if cache_mib > CACHE_MIB_MOST {
+            bail!("cache_mib is {cache_mib}; at most {CACHE_MIB_MOST} make sense");
+        }
+        let token_file = args.token_file.or(file.token_file);
+        Ok(NodeSettings {
+            name: args.name.or(file.name).unwrap_or_else(|| "node".into()),
+            listen,
+            admin,
+            origin: args.origin.or(file.origin),
+            token: token_file.as_deref().map(read_token).transpose()?,
+            data: args.data.or(file.data).unwrap_or_else(|| "nearside-node".into()),
+            cache_mib,
+        })
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<File> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    parse(&text).map_err(|(line, message)| anyhow::anyhow!("{}:{line}: {message}", path.display()))
+}
+
+fn parse(text: &str) -> Result<File, (usize, String)> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        (text[..at].matches('\n').count() + 1, error.message().to_owned())
+    })
+}
+
+pub fn read_token(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("the token file {} cannot be read", path.display()))?;
+    let token = text.trim();
+    if token.is_empty() || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        bail!("{} holds no token: one line of visible characters expected", path.display());
+    }
+    Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_keys_and_wrong_values_are_named_by_line() {
+        assert!(parse("name = \"a\"\nlisten = \"127.0.0.1:1\"\n").is_ok());
+        let fault = |text: &str| parse(text).map(|_| ()).unwrap_err();
+        assert_eq!(fault("name = \"a\"\nlisted = 1\n").0, 2);
+        assert!(fault("name = \"a\"\nlisted = 1\n").1.contains("listed"));
+        assert_eq!(fault("\n\nlisten = \"here\"\n").0, 3);
+        assert_eq!(fault("cache_mib = -1\n").0, 1);
+    }
+}
