@@ -82,9 +82,9 @@ pub struct Native {
     /// The release's SQLite file
     #[arg(long, value_name = "FILE")]
     pub db: PathBuf,
-    /// The app's named statements
-    #[arg(long, value_name = "FILE")]
-    pub queries: PathBuf,
+    /// The app's folder, for its named statements and its style sheet
+    #[arg(long, value_name = "DIR")]
+    pub app: PathBuf,
 }
 
 fn positive(text: &str) -> Result<usize, String> {

@@ -66,17 +66,23 @@ impl Requests {
 
 /// Percent-encodes one path segment or query value (RFC 3986: everything but the unreserved characters).
 pub fn percent_encode(text: &str) -> String {
+    percent_encode_except(text, b"")
+}
+
+/// The same, leaving also `plain` as it is.
+pub fn percent_encode_except(text: &str, plain: &[u8]) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte as char),
-            other => encoded.push_str(&format!("%{other:02X}")),
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || plain.contains(&byte) {
+            encoded.push(byte as char);
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
         }
     }
     encoded
 }
 
-/// The reverse, for a query value: `+` is a space there. What is not a valid escape stands for itself.
+/// The reverse. What is not a valid escape stands for itself.
 pub fn percent_decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -88,7 +94,6 @@ pub fn percent_decode(text: &str) -> String {
                 decoded.push(byte);
                 at += 2;
             }
-            (b'+', _) => decoded.push(b' '),
             (byte, _) => decoded.push(byte),
         }
         at += 1;
@@ -133,6 +138,7 @@ mod tests {
     #[test]
     fn encoding() {
         assert_eq!(percent_encode("lib c++/ü~"), "lib%20c%2B%2B%2F%C3%BC~");
-        assert_eq!(percent_decode("lib%20c%2B%2b+%2F%C3%BC~%"), "lib c++ /ü~%");
+        assert_eq!(percent_encode_except("g++/", b"+"), "g++%2F");
+        assert_eq!(percent_decode("lib%20c%2B%2b+%2F%C3%BC~%"), "lib c+++/ü~%");
     }
 }

@@ -46,7 +46,7 @@ fn release(directory: &TempDir) -> PathBuf {
 async fn serve(directory: &TempDir, server: &'static str, targets: &[&str]) -> (Process, Contender) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nearside-bench"));
     command.args([server, "--exit-with-stdin", "--db"]).arg(release(directory));
-    command.arg("--queries").arg(app().join("queries.sql"));
+    command.arg("--app").arg(app());
     let mut process = Process::spawn(server, command, directory.path()).unwrap();
     let address = process.listening().await.unwrap();
     let requests = targets.iter().map(|target| Request::get("packages.localhost", target, &[])).collect();
@@ -56,19 +56,19 @@ async fn serve(directory: &TempDir, server: &'static str, targets: &[&str]) -> (
 }
 
 #[tokio::test]
-async fn a_search_finds_and_marks() {
+async fn a_search_finds_and_counts() {
     let directory = tempfile::tempdir().unwrap();
     let (_process, contender) =
-        serve(&directory, "serve-search", &["/search?q=number7", "/search?q=sharp%20tool"]).await;
+        serve(&directory, "serve-search", &["/search?q=number7%20", "/search?q=sharp%20tool"]).await;
     let answer = fetch(contender.address, &contender.requests.all()[0]).await.unwrap();
     let answer: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
     assert_eq!(answer["total"], 1);
     assert_eq!(answer["results"][0]["name"], "tool-7");
-    assert!(answer["results"][0]["excerpt"].as_str().unwrap().contains("<mark>number7</mark>"), "{answer}");
+    assert_eq!(answer["results"][0]["summary"], "a <sharp> tool");
     let answer = fetch(contender.address, &contender.requests.all()[1]).await.unwrap();
     let answer: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
     assert_eq!((&answer["total"], answer["results"].as_array().unwrap().len()), (&PACKAGES.into(), 20));
-    assert_eq!(answer["tags"][0]["name"], "role::tool");
+    assert_eq!(answer["tags"][0]["value"], "role::tool");
 }
 
 #[tokio::test]
@@ -77,7 +77,10 @@ async fn a_page_is_rendered_and_a_wrong_name_is_not() {
     let (_process, contender) = serve(&directory, "serve-package", &["/package/tool-5", "/package/none"]).await;
     let page = fetch(contender.address, &contender.requests.all()[0]).await.unwrap();
     let text = String::from_utf8(page.body().to_vec()).unwrap();
-    assert!(text.contains("a &lt;sharp&gt; tool") && text.contains("<a href=\"/package/tool-3\">"), "{text}");
+    assert!(
+        text.contains("a &lt;sharp&gt; tool") && text.contains("<a class=\"name\" href=\"/package/tool-3\">"),
+        "{text}"
+    );
     assert_eq!(fetch(contender.address, &contender.requests.all()[1]).await.unwrap().status, 404);
 }
 

@@ -188,10 +188,13 @@ async fn led(host: &Arc<Host>, lead: crate::cache::Lead, asking: Asking) -> Resu
 /// Makes an entry of a whole response, and judges whether it may be kept.
 fn keep(rendered: Rendered, release: Arc<Release>, route: usize) -> (Made, Result<crate::policy::Lifetime, NotStored>) {
     let declared = &release.code.app.routes[route];
-    let verdict = match &rendered.body {
-        RenderedBody::Streams(_) => Err(NotStored::TooLarge),
-        RenderedBody::Whole(_) => storable(&declared.inputs, rendered.status, &rendered.headers, &rendered.taint),
-    };
+    let verdict =
+        storable(&declared.inputs, rendered.status, &rendered.headers, &rendered.taint).and_then(|lifetime| {
+            match rendered.body {
+                RenderedBody::Streams(_) => Err(NotStored::TooLarge),
+                RenderedBody::Whole(_) => Ok(lifetime),
+            }
+        });
     let entry = match &rendered.body {
         RenderedBody::Streams(_) => None,
         RenderedBody::Whole(body) => {

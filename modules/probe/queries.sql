@@ -14,5 +14,5 @@ SELECT sum(a.d + b.d + c.d + d.d + e.d + f.d + g.d + h.d + i.d + j.d + k.d + l.d
 FROM digit a, digit b, digit c, digit d, digit e, digit f, digit g, digit h, digit i, digit j, digit k, digit l;
 
 -- name: randomblob
--- A gigabyte, from a function whose value is not in the pages.
-SELECT length(randomblob(1000000000)) AS n;
+-- A gigabyte. (`randomblob` itself is refused when the app is checked: its value is not in the pages.)
+SELECT length(hex(zeroblob(1000000000))) AS n;

@@ -1,11 +1,6 @@
 //! An app's version at the origin: what commands and tasks run, and how it takes over.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use nearside_host::{
     archive::{Archive, ArchiveError},
@@ -188,8 +183,8 @@ fn change(
 
 /// A version with no components, for tests of what surrounds them.
 #[cfg(test)]
-pub(crate) fn bare(manifest: &str, migrations: &[(&str, &str)]) -> Arc<Version> {
-    use std::fs;
+pub(crate) fn bare(manifest: &str, migrations: &[(&str, &str)]) -> std::sync::Arc<Version> {
+    use std::{fs, sync::Arc};
 
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("nearside.toml"), format!("name = \"a\"\nhosts = [\"a\"]\n{manifest}")).unwrap();

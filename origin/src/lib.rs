@@ -2,17 +2,17 @@
 
 mod app_version;
 mod carry;
-mod change_log;
+pub mod change_log;
 pub mod command;
 pub mod config;
 mod dedupe;
 mod entry;
 mod group;
-mod install;
+pub mod install;
 mod job;
 pub mod keyed;
 pub mod merge;
-mod migrate;
+pub mod migrate;
 mod objects;
 mod pace;
 mod projector;
@@ -25,4 +25,3 @@ pub mod task_guest;
 pub mod task_runner;
 mod tasks;
 pub mod writer;
-pub mod writer { pub(crate) fn now_ms() -> u64 { 0 } }

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::hit::is_hit;
+use super::search::native;
 use super::stage::{HOST, Stage};
 use crate::args::Run;
 use crate::catalogue;
@@ -20,27 +21,43 @@ pub(super) async fn prepare(args: &Run) -> Result<Stage> {
     let mut stage = Stage::new("Package pages rendered for each request, beside native rendering and raw hyper.")?;
     let catalogue = stage.start_nearside(args, Some(0)).await?;
     let names = catalogue::names(&catalogue, RENDER_PAGES)?;
-    let page =
-        |name: &String| Request::get(HOST, &format!("/package/{}", percent_encode(name)), &[("Accept", "text/html")]);
-    let requests: Vec<Request> = names.iter().map(page).collect();
-    let usual = usual_page(&stage, &requests).await?;
-
     let release = stage.cluster()?.release_file()?;
-    let nearside = stage.nearside("a node with its cache off: a fresh instance for each request", requests.clone())?;
-    let arguments = super::search::native("serve-package", &release, &args.root);
-    let about = "hyper and rusqlite: the same statements on the same release, rendered in the same process";
-    let native = stage.serve("native", about, requests.clone(), &arguments).await?;
-    let hyper = stage.serve_raw("hyper", "one page of the usual size, fixed", requests, &usual).await?;
+    let arguments = native("serve-package", &release, &args.root);
+    let about_nearside = "a node with its cache off: a fresh instance for each request";
+    let about_native = "hyper and rusqlite: the same statements on the same release, rendered in the same process";
+
+    let pages = requests(&names, "text/html");
+    let usual = usual_page(&stage, &pages).await?;
+    let nearside = stage.nearside(about_nearside, pages.clone())?;
+    let native = stage.serve("native", about_native, pages.clone(), &arguments).await?;
+    let hyper = stage.serve_raw("hyper", "one page of the usual size, fixed", pages, &usual).await?;
     stage.cases.push(Case {
-        name: "page",
+        name: "html",
         about: format!("GET of {} different package pages in turn, nothing cached.", names.len()),
         limit: "native",
         answers: Answers::Differ {
-            why: "hyper sends one page to everyone, and native renders its own markup from the same rows.".to_owned(),
+            why: "hyper sends one page to everyone, and native renders markup of its own from the same rows."
+                .to_owned(),
         },
         contenders: vec![nearside, native, hyper],
     });
+
+    let documents = requests(&names, "application/json");
+    let nearside = stage.nearside(about_nearside, documents.clone())?;
+    let native = stage.serve("native", about_native, documents, &arguments).await?;
+    stage.cases.push(Case {
+        name: "json",
+        about: "The same packages as JSON.".to_owned(),
+        limit: "native",
+        answers: Answers::Same,
+        contenders: vec![nearside, native],
+    });
     Ok(stage)
+}
+
+fn requests(names: &[String], accept: &str) -> Vec<Request> {
+    let target = |name: &String| format!("/package/{}", percent_encode(name));
+    names.iter().map(|name| Request::get(HOST, &target(name), &[("Accept", accept)])).collect()
 }
 
 /// A page of median size among the first; also makes sure that nothing is cached.

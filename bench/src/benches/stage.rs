@@ -18,6 +18,9 @@ use crate::response::Response;
 /// The name every contender is asked by; the app's manifest has it.
 pub(super) const HOST: &str = "packages.localhost";
 
+/// The app's folder in the project.
+pub(super) const APP: &str = "modules/packages";
+
 /// Dropped in this order: processes before the folder they write to.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -48,7 +51,7 @@ impl Stage {
         let catalogue = catalogue::obtain(args, &self.programs.join("packages-import"), self.scratch()).await?;
         let setup = Setup {
             program: &self.programs.join("nearside"),
-            app: &args.root.join("modules/packages"),
+            app: &args.root.join(APP),
             catalogue: &catalogue,
             scratch: self.scratch(),
             cache_mib,

@@ -39,7 +39,7 @@ impl Database {
     /// Prepares the statements named, so that a wrong file is refused before the first request.
     pub fn open(args: &Native, names: &[&str]) -> Result<Self> {
         ensure!(args.db.exists(), "there is no database {}", args.db.display());
-        let database = Self { uri: uri(&args.db), queries: Queries::read(&args.queries)? };
+        let database = Self { uri: uri(&args.db), queries: Queries::read(&args.app.join("queries.sql"))? };
         database.read(|reader| names.iter().try_for_each(|name| reader.statement(name).map(drop)))?;
         Ok(database)
     }

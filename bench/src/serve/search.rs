@@ -1,4 +1,5 @@
-//! The package directory's search as one native process would do it: the app's statements, rendered as JSON here.
+//! The package directory's search as one native process would do it: the app's statements, run in the app's order, and
+//! the same JSON to the byte. The check before each run holds it to that.
 
 use anyhow::Result;
 use http::Request;
@@ -8,17 +9,25 @@ use serde::Serialize;
 use super::native::{Database, Reader, answer};
 use super::serve;
 use crate::args::Native;
-use crate::request::percent_decode;
+use crate::request::{percent_decode, percent_encode_except};
 
 const STATEMENTS: [&str; 3] = ["exact", "search", "search-facets"];
-const RESULTS_PER_PAGE: i64 = 20;
+const RESULTS_PER_PAGE: u32 = 20;
 /// What the app's statement marks a found word with.
-const MARKS: [(char, &str); 2] = [('\u{1}', "<mark>"), ('\u{2}', "</mark>")];
+const MARKS: [char; 2] = ['\u{1}', '\u{2}'];
+/// The app does not look for what begins with less.
+const PREFIX_MIN_CHARS: usize = 2;
+/// What the app leaves as it is in a link.
+pub(super) const PLAIN_IN_A_SEGMENT: &[u8] = b"+:@";
 
-#[derive(Debug, Default, Serialize)]
-struct Found {
-    query: String,
-    total: i64,
+#[derive(Debug, Serialize)]
+struct Found<'q> {
+    q: &'q str,
+    section: Option<&'q str>,
+    tag: Option<&'q str>,
+    page: u32,
+    pages: u32,
+    total: u32,
     results: Vec<Package>,
     sections: Vec<Facet>,
     tags: Vec<Facet>,
@@ -30,13 +39,13 @@ struct Package {
     version: String,
     section: String,
     summary: String,
-    excerpt: Option<String>,
+    url: String,
 }
 
 #[derive(Debug, Serialize)]
 struct Facet {
-    name: String,
-    packages: i64,
+    value: String,
+    packages: u32,
 }
 
 pub fn run(args: &Native) -> Result<()> {
@@ -50,54 +59,85 @@ pub fn run(args: &Native) -> Result<()> {
 fn words<B>(request: &Request<B>) -> String {
     let query = request.uri().query().unwrap_or_default();
     let value = query.split('&').find_map(|pair| pair.strip_prefix("q="));
-    value.map(percent_decode).unwrap_or_default()
+    value.map(|value| percent_decode(&value.replace('+', " "))).unwrap_or_default()
 }
 
-fn search(reader: &Reader<'_>, words: &str) -> Result<Vec<u8>> {
-    let mut found = Found { query: words.to_owned(), ..Found::default() };
-    let text = full_text(words);
+fn search(reader: &Reader<'_>, q: &str) -> Result<Vec<u8>> {
+    let none = None::<&str>;
+    let mut found = Found {
+        q,
+        section: none,
+        tag: none,
+        page: 1,
+        pages: 1,
+        total: 0,
+        results: Vec::new(),
+        sections: Vec::new(),
+        tags: Vec::new(),
+    };
+    let text = full_text(q);
     if !text.is_empty() {
-        reader.rows("exact", [words], |row| {
-            found.results.push(package(row, 3, None)?);
-            Ok(())
-        })?;
-        let parameters = (&text, None::<&str>, None::<&str>, RESULTS_PER_PAGE, 0);
-        reader.rows("search", parameters, |row| {
-            found.results.push(package(row, 4, Some(5))?);
-            Ok(())
-        })?;
-        reader.rows("search-facets", (&text, None::<&str>, None::<&str>), |row| {
-            let (kind, packages) = (row.get_ref(0)?.as_str()?, row.get(2)?);
-            match kind {
-                "total" => found.total = packages,
-                "section" => found.sections.push(Facet { name: row.get(1)?, packages }),
-                _ => found.tags.push(Facet { name: row.get(1)?, packages }),
+        reader.rows("search-facets", (&text, none, none), |row| {
+            let facet = Facet { value: row.get(1)?, packages: row.get(2)? };
+            match row.get_ref(0)?.as_str()? {
+                "total" => found.total = facet.packages,
+                "section" => found.sections.push(facet),
+                _ => found.tags.push(facet),
             }
             Ok(())
         })?;
     }
+    if found.total > 0 {
+        found.pages = found.total.div_ceil(RESULTS_PER_PAGE);
+        reader.rows("search", (&text, none, none, RESULTS_PER_PAGE, 0), |row| {
+            found.results.push(package(row, 4)?);
+            Ok(())
+        })?;
+        exact_first(reader, &mut found)?;
+    }
     Ok(serde_json::to_vec(&found)?)
 }
 
-fn package(row: &Row<'_>, summary: usize, excerpt: Option<usize>) -> rusqlite::Result<Package> {
-    let excerpt = excerpt.map(|column| Ok::<_, rusqlite::Error>(marked(row.get_ref(column)?.as_str()?))).transpose()?;
+fn exact_first(reader: &Reader<'_>, found: &mut Found<'_>) -> Result<()> {
+    let typed = found.q.trim().to_lowercase();
+    match found.results.iter().position(|package| package.name == typed) {
+        Some(place) => found.results[..=place].rotate_right(1),
+        None => {
+            reader.rows("exact", [typed], |row| {
+                found.results.insert(0, package(row, 3)?);
+                Ok(())
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn package(row: &Row<'_>, summary: usize) -> rusqlite::Result<Package> {
+    let name: String = row.get(0)?;
     Ok(Package {
-        name: row.get(0)?,
+        url: format!("/package/{}", percent_encode_except(&name, PLAIN_IN_A_SEGMENT)),
+        name,
         version: row.get(1)?,
         section: row.get(2)?,
-        summary: marked(row.get_ref(summary)?.as_str()?),
-        excerpt,
+        summary: row.get_ref(summary)?.as_str()?.replace(MARKS, ""),
     })
 }
 
-fn marked(text: &str) -> String {
-    MARKS.iter().fold(text.to_owned(), |text, (mark, tag)| text.replace(*mark, tag))
-}
-
-/// Every word quoted, so that nothing is an operator; all must be found.
-fn full_text(words: &str) -> String {
-    let quoted = words.split_whitespace().map(|word| format!("\"{}\"", word.replace('"', "\"\"")));
-    quoted.collect::<Vec<_>>().join(" ")
+/// Every word quoted, all of them wanted; the last one may go on if no space follows it. Enough for plain words, which is
+/// what the bench asks for.
+fn full_text(typed: &str) -> String {
+    let mut text = String::new();
+    for word in typed.split_whitespace() {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&format!("\"{}\"", word.replace('"', " ")));
+    }
+    let last = typed.chars().rev().take_while(|letter| letter.is_alphanumeric()).count();
+    if last >= PREFIX_MIN_CHARS {
+        text.push_str(" *");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -107,13 +147,15 @@ mod tests {
     #[test]
     fn words_of_a_request() {
         let request = |uri: &str| Request::builder().uri(uri).body(()).unwrap();
-        assert_eq!(words(&request("/search?page=2&q=big%20tool")), "big tool");
+        assert_eq!(words(&request("/search?page=2&q=big%20fast+tool%20")), "big fast tool ");
         assert_eq!(words(&request("/search")), "");
     }
 
     #[test]
-    fn no_word_is_an_operator() {
-        assert_eq!(full_text(" big OR \"tool "), "\"big\" \"OR\" \"\"\"tool\"");
-        assert_eq!(marked("a \u{1}b\u{2}"), "a <mark>b</mark>");
+    fn no_word_is_an_operator_and_the_last_may_go_on() {
+        assert_eq!(full_text("big OR tool "), r#""big" "OR" "tool""#);
+        assert_eq!(full_text("big tool"), r#""big" "tool" *"#);
+        assert_eq!(full_text("c"), r#""c""#);
+        assert_eq!(full_text(" "), "");
     }
 }

@@ -1,0 +1,205 @@
+//! A node without an origin, in this process, and a client that can say wrong things.
+
+#![allow(dead_code, unreachable_pub)]
+
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use nearside_host::{
+    archive::Archive, engine::Engine, follow, host::Host, origin_client::NoOrigin, replica::Replica, serve,
+};
+use nearside_protocol::{
+    digest::{Digest, PageTree},
+    key::SecretKey,
+    limits,
+    release::{DatabaseId, FORMAT, Manifest, ReleaseId, SignedManifest},
+};
+
+/// An app of `modules/`, built.
+pub fn app(name: &str) -> Archive {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules").join(name);
+    Archive::collect(&folder).unwrap_or_else(|error| panic!("{error}\n(scripts/test builds the modules first)"))
+}
+
+/// Puts releases on a node's disk, as a pull would.
+pub struct Shelf {
+    pub data: PathBuf,
+    key: SecretKey,
+    seq: u64,
+}
+
+impl Shelf {
+    pub fn new(data: &Path) -> Shelf {
+        let shelf = Shelf { data: data.to_owned(), key: SecretKey::from_seed([9; 32]), seq: 0 };
+        Replica::open(data).unwrap().trust(&shelf.key.public()).unwrap();
+        shelf
+    }
+
+    /// Makes the next release of `archive`, its read database filled by `seed`.
+    pub fn put(&mut self, archive: &Archive, seed: &str) -> Manifest {
+        self.seq += 1;
+        let packed = archive.pack().unwrap();
+        let file = self.data.join("seed.db");
+        let _ = std::fs::remove_file(&file);
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        connection.execute_batch(&archive.text("snapshot.sql").unwrap()).unwrap();
+        connection.execute_batch("CREATE TABLE IF NOT EXISTS anything (x)").unwrap();
+        connection.execute_batch(seed).unwrap();
+        drop(connection);
+        let pages = std::fs::read(&file).unwrap();
+        let mut tree = PageTree::default();
+        pages.chunks(limits::PAGE_BYTES).for_each(|page| tree.add(page));
+
+        let manifest = Manifest {
+            format: FORMAT,
+            app: archive.app.name.clone(),
+            database: DatabaseId("d0".into()),
+            release: ReleaseId { epoch: 1, seq: self.seq },
+            parent: None,
+            created_at_ms: 0,
+            applied_commit: self.seq,
+            page_count: tree.pages(),
+            root: tree.root(),
+            app_digest: Digest::of(&packed),
+            app_archive_bytes: packed.len() as u64,
+            variables: BTreeMap::new(),
+            fingerprint: Digest::of(b""),
+        };
+        let disk = Replica::open(&self.data).unwrap().app(&manifest.app).unwrap();
+        disk.put_archive(&manifest.app_digest, &packed).unwrap();
+        let mut incoming = disk.incoming(&manifest).unwrap();
+        incoming.write(&pages).unwrap();
+        incoming.finish().unwrap();
+        disk.commit(manifest.release, &SignedManifest::sign(&manifest, &self.key)).unwrap();
+        manifest
+    }
+
+    pub fn snapshot(&self, manifest: &Manifest) -> PathBuf {
+        self.data.join("apps").join(&manifest.app).join("snapshots").join(format!("{}.db", manifest.root))
+    }
+}
+
+/// A running node.
+pub struct Node {
+    pub address: SocketAddr,
+    pub host: Arc<Host>,
+    pub site: String,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Node {
+    /// Starts from what is on the shelf; requests go to `site` unless they say otherwise.
+    pub fn start(shelf: &Shelf, site: &str) -> Node {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let replica = Replica::open(&shelf.data).unwrap();
+        let engine = Engine::start(&replica.compiled()).unwrap();
+        let host = Host::new("test", engine, 64, Arc::new(NoOrigin)).unwrap();
+        follow::start_from_disk(&host, &replica).unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(serve::serve(host.clone(), listener, std::future::pending()));
+        Node { address, host, site: site.to_owned(), _runtime: runtime }
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[], "")
+    }
+
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            text += &format!("Host: {}\r\n", self.site);
+        }
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        if !body.is_empty() {
+            text += &format!("Content-Length: {}\r\n", body.len());
+        }
+        self.raw(format!("{text}\r\n{body}").as_bytes())
+    }
+
+    /// Sends these bytes and reads until the node closes.
+    pub fn raw(&self, bytes: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut answer = Vec::new();
+        let ended = stream.read_to_end(&mut answer);
+        Answer::parse(&answer, ended.is_err())
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// The connection broke before the body was whole.
+    pub broken: bool,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8], reset: bool) -> Answer {
+        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return Answer { status: 0, headers: Vec::new(), body: Vec::new(), broken: true };
+        };
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: Vec<(String, String)> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let mut answer = Answer { status, headers, body: bytes[end + 4..].to_vec(), broken: reset };
+        if answer.header("transfer-encoding") == "chunked" {
+            answer.unchunk();
+        }
+        answer
+    }
+
+    fn unchunk(&mut self) {
+        let mut rest = &self.body[..];
+        let mut body = Vec::new();
+        loop {
+            let Some(end) = rest.windows(2).position(|two| two == b"\r\n") else { break self.broken = true };
+            let length = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+            if length == 0 {
+                break;
+            }
+            let Some(piece) = rest.get(end + 2..end + 2 + length) else { break self.broken = true };
+            body.extend_from_slice(piece);
+            rest = &rest[end + 4 + length..];
+        }
+        self.body = body;
+    }
+
+    /// The header's value; empty when it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(one, _)| one == name).map_or("", |(_, value)| value)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn cache(&self) -> &str {
+        self.header("cache-status")
+    }
+}
+
+pub const PAIR: &str = "INSERT INTO \"left\" VALUES (1, 7); INSERT INTO \"right\" VALUES (1, 7);";
+
+/// The probe app on a node of its own.
+pub fn probe() -> (Node, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shelf = Shelf::new(folder.path());
+    shelf.put(&app("probe"), PAIR);
+    (Node::start(&shelf, "probe.localhost"), folder)
+}
