@@ -98,7 +98,7 @@ fn write_bar(text: &mut String, row: &Row, colour: &str, Place { left, y, width,
     let (from, to) = (left + x(row.min), left + x(row.max));
     let _ = writeln!(
         text,
-        "<text x=\"{left:.1}\" y=\"{y:.1}\">{}</text><text x=\"{right:.1}\" y=\"{y:.1}\" text-anchor=\"end\">{}</text>\n\
+        "<text x=\"{left:.1}\" y=\"{y:.1}\">{}</text>\n<text x=\"{right:.1}\" y=\"{y:.1}\" text-anchor=\"end\">{}</text>\n\
          <rect class=\"track\" x=\"{left:.1}\" y=\"{bar:.1}\" width=\"{width:.1}\" height=\"{BAR_HEIGHT}\" rx=\"2\"/>\
          <rect x=\"{left:.1}\" y=\"{bar:.1}\" width=\"{:.1}\" height=\"{BAR_HEIGHT}\" rx=\"2\" fill=\"{colour}\"/>\
          <line class=\"whisker\" x1=\"{from:.1}\" y1=\"{middle:.1}\" x2=\"{to:.1}\" y2=\"{middle:.1}\"/>",

@@ -25,7 +25,7 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; READ_BUFFER_BYTES], response })
     }
 
-    /// Sends the request and reads its response into `self.response`. No timeout: a phase has one for all its exchanges.
+    /// Sends the request and reads its response into `self.response`. No timeout: a phase has one for all of them.
     pub async fn exchange(&mut self, request: &Request) -> Result<()> {
         self.response.reset();
         self.stream.write_all(&request.bytes).await.with_context(|| format!("sending GET {}", request.target))?;

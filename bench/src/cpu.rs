@@ -43,8 +43,8 @@ pub fn own_microseconds() -> Result<u64> {
     Ok(own.own_ticks * MICROSECONDS_PER_TICK)
 }
 
-/// How busy all cores together have been with processes, in microseconds since boot: user, nice and system time, and what
-/// the hypervisor took away. Interrupts are left out, because nobody's process time has them either.
+/// How busy all cores together have been with processes, in microseconds since boot: user, nice and system time, and
+/// what the hypervisor took away. Interrupts are left out, because nobody's process time has them either.
 pub fn machine_microseconds() -> Result<u64> {
     let text = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
     parse_machine(&text).map(|ticks| ticks * MICROSECONDS_PER_TICK).context("reading /proc/stat: no cpu line")

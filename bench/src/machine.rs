@@ -78,7 +78,8 @@ mod tests {
     fn fields_and_locked_versions() {
         assert_eq!(field("a : 1\nmodel name\t: Chip: X\nmodel name : Y\n", "model name").unwrap(), "Chip: X");
         assert_eq!(field("", "model name"), None);
-        let lock = "[[package]]\nname = \"hyper-util\"\nversion = \"0.1.0\"\n\n[[package]]\nname = \"hyper\"\nversion = \"1.2.3\"\n";
+        let package = |name, version| format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n");
+        let lock = &(package("hyper-util", "0.1.0") + &package("hyper", "1.2.3"));
         assert_eq!(locked(lock, "hyper"), Some("1.2.3"));
         assert_eq!(locked(lock, "serde"), None);
     }

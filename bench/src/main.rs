@@ -1,13 +1,24 @@
 //! `nearside-bench NAME...`, or one of the servers it compares with.
 
+use std::process::ExitCode;
+
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use nearside_bench::args::{Cli, Run, Serve};
 use nearside_bench::{benches, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
-fn main() -> Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match dispatch(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nearside-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<()> {
     match &cli.serve {
         Some(Serve::ServeRaw(args)) => serve::raw::run(args),
         Some(Serve::ServeSearch(args)) => serve::search::run(args),

@@ -80,7 +80,7 @@ impl Cluster {
     }
 }
 
-/// Ports nobody listens on now. Another process may take one before it is used; then its server says so and the bench ends.
+/// Ports nobody listens on now. Another process may take one before it is used: its server then fails, and says so.
 fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
     // All are bound at once, so that no two are the same.
     let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");

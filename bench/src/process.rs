@@ -21,8 +21,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`, logging to `NAME.log` in `directory`. Its standard input stays open as long as the guard lives:
-    /// our own servers end with it, should the harness be killed without a chance to clean up.
+    /// Starts `command`, logging to `NAME.log` in `directory`. Its standard input stays open as long as the guard
+    /// lives: our own servers end with it, should the harness be killed without a chance to clean up.
     pub fn spawn(name: &str, mut command: Command, directory: &Path) -> Result<Self> {
         let log = directory.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("creating the log of {name}"))?;

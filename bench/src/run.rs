@@ -139,7 +139,7 @@ fn plan(contender: &Contender, settings: &Settings) -> Plan {
 fn progress(sample: &Sample) {
     let value = |metric| sample.values.get(&metric).copied().unwrap_or(f64::NAN);
     eprintln!(
-        "  {} round {}: {:<10} {:>8.0}/s  {:>7.1} us CPU  p50 {:>7.0} us  p99 {:>7.0} us  sent late {:>5.0} us  others {:>2.0} %",
+        "  {} {}: {:<10} {:>8.0}/s  {:>7.1} us CPU  p50 {:>7.0} us  p99 {:>7.0} us  ({:>6.0} late, others {:>2.0} %)",
         sample.case,
         sample.round,
         sample.contender,

@@ -20,7 +20,7 @@ pub enum Metric {
     CpuOpen,
     #[serde(rename = "send_late_p99_us")]
     SendLateP99,
-    /// What neither the contender nor the load generator used, as a share of all cores: a run beside a build is no result.
+    /// What neither the contender nor the load generator used, as a share of all cores: more than a little spoils a run.
     #[serde(rename = "others_cpu_share")]
     OthersCpu,
 }

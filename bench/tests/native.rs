@@ -29,10 +29,11 @@ fn release(directory: &TempDir) -> PathBuf {
     connection.execute_batch("BEGIN").unwrap();
     for id in 1..=PACKAGES {
         let (name, section) = (format!("tool-{id}"), ["net", "math"][id as usize % 2]);
+        let rest = "'a <sharp> tool', 1, '[\"role::tool\"]', 'Ann', NULL";
         let columns = "id, name, version, section, summary, size_bytes, tags, maintainer, homepage, description";
         connection
             .execute(
-                &format!("INSERT INTO package ({columns}) VALUES (?1, ?2, '1.0', ?3, 'a <sharp> tool', 1, '[\"role::tool\"]', 'Ann', NULL, ?4)"),
+                &format!("INSERT INTO package ({columns}) VALUES (?1, ?2, '1.0', ?3, {rest}, ?4)"),
                 params![id, name, section, format!("described at length, number{id}")],
             )
             .unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method};
 use nearside_protocol::{
     limits,
     wire::{RECEIPT_COOKIE, RECEIPT_HEADER},
@@ -15,6 +15,7 @@ use crate::{
     release::Release,
     reply::{self, Reply},
     target::Target,
+    upstream::Visitor,
 };
 
 /// On what a read is answered.
@@ -42,7 +43,7 @@ pub async fn settle(
     receipt: &Receipt,
     target: &Target,
     method: &Method,
-    headers: &HeaderMap,
+    visitor: &Visitor,
 ) -> Fresh {
     match receipt.standing(&release.manifest) {
         Standing::Contains => return Fresh::Release(release),
@@ -64,8 +65,7 @@ pub async fn settle(
     if let Ok(current) = tokio::time::timeout(limits::RECEIPT_WAIT, arrives).await {
         return Fresh::Release(current);
     }
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    match host.upstream().render(&served.name, &target.path_and_query(), accept, receipt).await {
+    match host.upstream().render(&served.name, &target.path_and_query(), visitor, receipt).await {
         Ok(response) => Fresh::Origin(reply::from_origin(response, method)),
         Err(unreachable) => {
             tracing::warn!(app = %served.name, cause = %unreachable, "a visitor's own write cannot be shown yet");

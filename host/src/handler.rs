@@ -29,6 +29,7 @@ use crate::{
     senses::Taint,
     target::{Target, decoded_below},
     trace::trace_id,
+    upstream::Visitor,
 };
 
 const STATIC: &str = "/static/";
@@ -65,7 +66,8 @@ async fn respond(host: &Arc<Host>, parts: &Parts, body: Incoming, client: IpAddr
 
     let mut behind = None;
     if let Some(receipt) = freshness::receipt_of(&parts.headers) {
-        match freshness::settle(host, &served, release, &receipt, &target, &parts.method, &parts.headers).await {
+        let visitor = Visitor { headers: parts.headers.clone(), client };
+        match freshness::settle(host, &served, release, &receipt, &target, &parts.method, &visitor).await {
             Fresh::Release(fresh) => release = fresh,
             Fresh::Behind(there_is, why) => (release, behind) = (there_is, Some(why)),
             Fresh::Origin(reply) => {
@@ -239,6 +241,32 @@ fn finish(host: &Host, made: Made, parts: &Parts) -> Reply {
 fn send(host: &Host, entry: &Arc<Entry>, status: CacheStatus, timing: Option<String>, parts: &Parts) -> Reply {
     host.counters.count(status);
     reply::from_entry(entry, &parts.method, &parts.headers, status, timing)
+}
+
+impl Host {
+    /// Renders a page past the cache, as this visitor sees it: how the origin answers for a node that is behind.
+    pub async fn render_for(
+        self: &Arc<Host>,
+        release: Arc<Release>,
+        target: Target,
+        visitor: &Visitor,
+    ) -> Result<http::Response<Bytes>, Refusal> {
+        let route = find(&release, &target, Method::Get)?;
+        let trace = trace_id(&visitor.headers);
+        let Inputs::Declared(declared) = &release.code.app.routes[route].inputs else {
+            return Err(Refusal::NotFound);
+        };
+        let seen = Seen::new(declared, target, &visitor.headers, Some(visitor.client));
+        let request = seen.request(canonical_host(&release), Full::default());
+        let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone() };
+        let rendered = make(self, asking, false).await?;
+        let (made, _) = keep(rendered, release, route);
+        let entry = made.entry.ok_or(Refusal::Handler { trace })?;
+        let mut response = http::Response::new(entry.body.clone());
+        *response.status_mut() = entry.status;
+        *response.headers_mut() = entry.headers.clone();
+        Ok(response)
+    }
 }
 
 // --- Fragments ------------------------------------------------------------------------------------------------------

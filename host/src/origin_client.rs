@@ -17,12 +17,12 @@ use nearside_protocol::{
     limits,
     problem::Problem,
     status::OriginLink,
-    wire::{IDEMPOTENCY_KEY_HEADER, RECEIPT_HEADER},
+    wire::{IDEMPOTENCY_KEY_HEADER, RECEIPT_HEADER, VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
     write::{Enqueued, IdempotencyKey, Outcome, Receipt},
 };
 use tokio::sync::Semaphore;
 
-use crate::upstream::{Unreachable, Upstream};
+use crate::upstream::{Unreachable, Upstream, Visitor};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -178,16 +178,18 @@ impl Upstream for OriginClient {
         &self,
         app: &str,
         target: &str,
-        accept: Option<&str>,
+        visitor: &Visitor,
         receipt: &Receipt,
     ) -> Result<Response<Bytes>, Unreachable> {
         let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
         let mut request = self
             .request(Method::GET, &format!("/v1/apps/{app}/render?target={target}"))
             .header(RECEIPT_HEADER, receipt.to_string());
-        if let Some(accept) = accept {
-            request = request.header(header::ACCEPT, accept);
+        // The visitor's headers travel under names of their own, apart from those of this request.
+        for (name, value) in &visitor.headers {
+            request = request.header(format!("{VISITOR_PREFIX}{name}"), value);
         }
+        request = request.header(VISITOR_ADDRESS_HEADER, visitor.client.to_string());
         let unreachable = |error: ClientError| Unreachable(error.to_string());
         let request = request.body(bytes("")).map_err(|error| Unreachable(error.to_string()))?;
         let sent = tokio::time::timeout(limits::SUBMIT_WAIT, self.http.request(request)).await;
@@ -243,7 +245,7 @@ impl Upstream for NoOrigin {
         Err(Unreachable("this node has none".into()))
     }
 
-    async fn render(&self, _: &str, _: &str, _: Option<&str>, _: &Receipt) -> Result<Response<Bytes>, Unreachable> {
+    async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<Response<Bytes>, Unreachable> {
         Err(Unreachable("this node has none".into()))
     }
 }

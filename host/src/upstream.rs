@@ -1,7 +1,9 @@
 //! The origin, as handlers reach it: over HTTP from a node, directly inside the origin's own process.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use nearside_protocol::write::{IdempotencyKey, Outcome, Receipt};
 
 /// The origin did not answer, or not in time. Nothing is known about what was asked.
@@ -21,12 +23,19 @@ pub trait Upstream: Send + Sync {
 
     async fn enqueue(&self, app: &str, task: &str, payload: String, key: IdempotencyKey) -> Result<u64, Unreachable>;
 
-    /// The page at `target`, from the newest read database, which contains `receipt`'s commit.
+    /// The page at `target` as this visitor sees it, from the newest read database, which contains `receipt`'s commit.
     async fn render(
         &self,
         app: &str,
         target: &str,
-        accept: Option<&str>,
+        visitor: &Visitor,
         receipt: &Receipt,
     ) -> Result<Response<Bytes>, Unreachable>;
+}
+
+/// What a visitor's request says besides its target.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    pub headers: HeaderMap,
+    pub client: IpAddr,
 }

@@ -15,7 +15,7 @@ use nearside_host::{
     sql::{Grant, Guarded},
 };
 use nearside_protocol::{limits, write::Outcome};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
@@ -100,7 +100,7 @@ impl Thread {
 
     /// One group, beginning with `first`; gives back a job that must have the store for itself, if one came.
     fn group(&mut self, first: Job, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
-        let mut group = Group { number: self.commit + 1, jobs: Vec::new(), done: Vec::new(), verdicts: BTreeMap::new() };
+        let mut group = Group::new(self.commit + 1);
         let started = Instant::now();
         let mut held = None;
         let mut next = Some(first);
@@ -119,10 +119,11 @@ impl Thread {
                 Err(_) => {}
             }
         }
-        if fault.is_none() {
-            fault = self.commit(&group).err();
+        match fault.or_else(|| self.commit(&group).err()) {
+            None => self.answer(group),
+            Some(fault) if fault.is_constraint() => self.one_by_one(group),
+            Some(fault) => self.refuse(group, &fault),
         }
-        self.answer(group, fault);
         held
     }
 
@@ -138,17 +139,44 @@ impl Thread {
             Step::Done(done) => group.done.push(done),
             Step::Torn(verdict) => {
                 group.verdicts.insert(at, verdict);
-                group.done.clear();
-                self.begin()?;
-                for (at, job) in group.jobs.iter().enumerate() {
-                    match self.entries.run(job, group.number, group.verdicts.get(&at))? {
-                        Step::Done(done) => group.done.push(done),
-                        Step::Torn(_) => return Err(Fault::TornAgain),
-                    }
-                }
+                self.again(group)?;
             }
         }
         Ok(())
+    }
+
+    fn again(&mut self, group: &mut Group) -> Result<(), Fault> {
+        group.done.clear();
+        self.begin()?;
+        for (at, job) in group.jobs.iter().enumerate() {
+            match self.entries.run(job, group.number, group.verdicts.get(&at))? {
+                Step::Done(done) => group.done.push(done),
+                Step::Torn(_) => return Err(Fault::TornAgain),
+            }
+        }
+        Ok(())
+    }
+
+    /// A deferred foreign key is judged at the commit, for the whole group at once. So each job gets a commit of its
+    /// own, and the one that cannot have it has failed.
+    fn one_by_one(&mut self, mut group: Group) {
+        self.roll_back();
+        for (at, job) in group.jobs.into_iter().enumerate() {
+            let mut alone = Group::new(self.commit + 1);
+            alone.jobs.push(job);
+            alone.verdicts.extend(group.verdicts.remove(&at).map(|verdict| (0, verdict)));
+            let mut fault = self.again(&mut alone).and_then(|()| self.commit(&alone)).err();
+            if fault.as_ref().is_some_and(Fault::is_constraint) {
+                self.roll_back();
+                let message = "it leaves rows that point to rows that are not there".to_owned();
+                alone.verdicts.insert(0, Outcome::Failed { message });
+                fault = self.again(&mut alone).and_then(|()| self.commit(&alone)).err();
+            }
+            match fault {
+                None => self.answer(alone),
+                Some(fault) => self.refuse(alone, &fault),
+            }
+        }
     }
 
     fn commit(&mut self, group: &Group) -> Result<(), Fault> {
@@ -176,20 +204,7 @@ impl Thread {
         Ok(())
     }
 
-    fn answer(&mut self, group: Group, fault: Option<Fault>) {
-        if let Some(error) = fault {
-            tracing::error!(cause = %error, jobs = group.jobs.len(), "a group was not committed; its senders are told to try again");
-            self.entries.trusted(|connection| {
-                if !connection.is_autocommit()
-                    && let Err(error) = connection.execute_batch("ROLLBACK")
-                {
-                    tracing::error!(cause = %error, "the failed group is not rolled back");
-                }
-            });
-            let busy = Busy("the store failed to commit; nothing was kept".into());
-            group.jobs.into_iter().for_each(|job| job.refuse(busy.clone()));
-            return;
-        }
+    fn answer(&mut self, group: Group) {
         self.seats.commits.send_if_modified(|commit| std::mem::replace(commit, self.commit) != self.commit);
         if group.done.iter().any(|done| done.queued_task) {
             self.seats.tasks_due.notify_one();
@@ -197,6 +212,24 @@ impl Thread {
         for (job, done) in group.jobs.into_iter().zip(group.done) {
             job.answer(done.answer);
         }
+    }
+
+    /// Nothing of the group is kept, and all are told so.
+    fn refuse(&mut self, group: Group, fault: &Fault) {
+        tracing::error!(cause = %fault, jobs = group.jobs.len(), "a group was not committed; its senders may try again");
+        self.roll_back();
+        let busy = Busy("the store failed to commit; nothing was kept".into());
+        group.jobs.into_iter().for_each(|job| job.refuse(busy.clone()));
+    }
+
+    fn roll_back(&mut self) {
+        self.entries.trusted(|connection| {
+            if !connection.is_autocommit()
+                && let Err(error) = connection.execute_batch("ROLLBACK")
+            {
+                tracing::error!(cause = %error, "a failed group is not rolled back");
+            }
+        });
     }
 
     fn install(&mut self, version: Arc<Version>) -> Result<Vec<String>, InstallError> {
@@ -230,8 +263,14 @@ struct Group {
     number: u64,
     jobs: Vec<Job>,
     done: Vec<Done>,
-    /// Of the commands that tore the transaction, by place.
+    /// Of the commands that cannot be in a transaction with others, by place.
     verdicts: BTreeMap<usize, Outcome>,
+}
+
+impl Group {
+    fn new(number: u64) -> Group {
+        Group { number, jobs: Vec::new(), done: Vec::new(), verdicts: BTreeMap::new() }
+    }
 }
 
 /// Why a group was not committed.
@@ -241,6 +280,12 @@ enum Fault {
     Sqlite(#[from] rusqlite::Error),
     #[error("a command that went well at first tore the transaction when it was done again")]
     TornAgain,
+}
+
+impl Fault {
+    fn is_constraint(&self) -> bool {
+        matches!(self, Fault::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation))
+    }
 }
 
 /// Eight bytes of the operating system's randomness.

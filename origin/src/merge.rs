@@ -186,3 +186,185 @@ fn commit_or_name(connection: &Connection) -> Result<(), MergeError> {
         _ => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    const STORE: &str = "
+        CREATE TABLE package (id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE UNIQUE, version TEXT NOT NULL,
+            size INTEGER CHECK (size >= 0), stars INTEGER NOT NULL DEFAULT 0, upper TEXT AS (upper(name)));
+        CREATE TABLE dependency (id INTEGER PRIMARY KEY, package TEXT NOT NULL REFERENCES package (name),
+            target TEXT NOT NULL, position INTEGER NOT NULL, UNIQUE (package, position));
+        CREATE TABLE loose (id INTEGER PRIMARY KEY, name TEXT);
+        INSERT INTO package (id, name, version, size, stars) VALUES (1, 'zlib', '1.0', 10, 5), (2, 'curl', '8', NULL, 6), (3, 'gone', '1', 1, 7);
+        INSERT INTO dependency (id, package, target, position) VALUES (1, 'curl', 'zlib', 0);";
+
+    struct Fixture {
+        folder: tempfile::TempDir,
+        data: BTreeMap<String, Vec<String>>,
+    }
+
+    impl Fixture {
+        fn new() -> Fixture {
+            let folder = tempfile::tempdir().unwrap();
+            let fixture = Fixture { folder, data: data(&[("package", &["name"]), ("dependency", &["package", "position"])]) };
+            fixture.store().execute_batch(STORE).unwrap();
+            fixture
+        }
+
+        fn path(&self) -> PathBuf {
+            self.folder.path().join(store::FILE_NAME)
+        }
+
+        fn store(&self) -> Connection {
+            store::open(&self.path()).unwrap()
+        }
+
+        fn push(&self, sql: &str) -> Result<Merged, MergeError> {
+            let file = self.folder.path().join("a ?%#.db");
+            let _ = std::fs::remove_file(&file);
+            Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+            run(&self.path(), &file, &self.data)
+        }
+
+        fn rows(&self, sql: &str) -> Vec<String> {
+            let store = self.store();
+            let mut statement = store.prepare(sql).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        }
+
+        fn everything(&self) -> Vec<String> {
+            self.rows(
+                "SELECT format('%s %s %s %s %s', id, name, version, size, stars) FROM package
+                 UNION ALL SELECT format('%s %s %s %s', id, package, target, position) FROM dependency
+                 UNION ALL SELECT format('%s %s', key, value) FROM _nearside_meta WHERE key <> 'secret'",
+            )
+        }
+    }
+
+    fn data(entries: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
+        let columns = |columns: &[&str]| columns.iter().map(|column| column.to_string()).collect();
+        entries.iter().map(|(table, key)| (table.to_string(), columns(key))).collect()
+    }
+
+    #[test]
+    fn the_store_becomes_equal_and_rows_that_stay_keep_what_is_theirs() {
+        let fixture = Fixture::new();
+        // Another layout: no ids, text where the store has numbers, other order, no indices.
+        let file = "CREATE TABLE package (version, name, size, upper);
+            INSERT INTO package VALUES ('2', 'new', NULL, 'x'), ('1.0', 'zlib', '10', 'x'), ('9', 'curl', NULL, 'x');
+            CREATE TABLE dependency (id, package, target, position);
+            INSERT INTO dependency VALUES (77, 'curl', 'zlib', 0), (78, 'curl', 'new', 1);";
+        let merged = fixture.push(file).unwrap();
+        assert_eq!(
+            merged.report,
+            ["dependency: 1 inserted, 0 updated, 0 deleted, 1 unchanged", "package: 1 inserted, 1 updated, 1 deleted, 1 unchanged"]
+        );
+        assert_eq!(merged.commit, Some(1));
+        let packages = "SELECT format('%s %s %s %s %s', id, name, version, size, stars) FROM package ORDER BY id";
+        assert_eq!(fixture.rows(packages), ["1 zlib 1.0 10 5", "2 curl 9  6", "3 new 2  0"]);
+        let again = fixture.push(file).unwrap();
+        assert_eq!(again.commit, None);
+        assert!(again.report[1].ends_with("0 inserted, 0 updated, 0 deleted, 3 unchanged"), "{:?}", again.report);
+        let renamed = fixture.push(&file.replace("'zlib', '10'", "'ZLIB', '10'")).unwrap();
+        assert!(renamed.report[1].contains("1 updated"), "a change of case only: {:?}", renamed.report);
+    }
+
+    #[test]
+    fn a_table_the_file_lacks_is_left() {
+        let fixture = Fixture::new();
+        let merged = fixture.push("CREATE TABLE other (x); CREATE TABLE dependency (package, target, position);").unwrap();
+        assert_eq!(
+            merged.report,
+            ["dependency: 0 inserted, 0 updated, 1 deleted, 0 unchanged", "package: not in the file; left as it is"]
+        );
+    }
+
+    #[test]
+    fn bad_files_are_refused_by_name_and_the_store_is_untouched() {
+        let fixture = Fixture::new();
+        let before = fixture.everything();
+        const PACKAGES: &str = "CREATE TABLE package (name, version, size); INSERT INTO package VALUES ('zlib', '1.1', 1), ('curl', '8', 2);";
+        const NONE: &str = "CREATE TABLE dependency (package, target, position);";
+        for (sql, expected) in [
+            ("CREATE TABLE other (x)".to_owned(), "none of the tables in [data]: dependency, package"),
+            ("CREATE VIEW package AS SELECT 1 AS name".into(), "package: in the file it is not an ordinary table"),
+            ("CREATE TABLE package (version)".into(), "package: the file lacks the column `name`"),
+            ("CREATE TABLE package (name, version, colour)".into(), "package: the file has a column `colour`"),
+            (format!("{NONE}{PACKAGES} INSERT INTO package VALUES ('x', NULL, 1)"), "package row 3 (name = 'x'): NOT NULL constraint failed: package.version"),
+            (format!("{NONE}{PACKAGES} INSERT INTO package VALUES ('x', '1', -1)"), "package row 3 (name = 'x'): CHECK constraint failed"),
+            (format!("{NONE}{PACKAGES} INSERT INTO package VALUES ('CURL', '1', 1)"), "package row 3 (name = 'CURL'): another row of the file has the same key"),
+            (format!("{NONE}{PACKAGES} INSERT INTO package VALUES (NULL, '1', 1)"), "package row 3 (name = NULL): a part of its key is NULL"),
+            (format!("{PACKAGES} {NONE} INSERT INTO dependency VALUES ('nobody', 'zlib', 0)"), "of `dependency` would point to a row of `package` that is not there"),
+            ("CREATE TABLE package (name, version, size)".into(), "row 1 of `dependency` would point to a row of `package`"),
+        ] {
+            let error = fixture.push(&sql).unwrap_err().to_string();
+            assert!(error.contains(expected), "{sql}: {error}");
+            assert_eq!(fixture.everything(), before, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_database_or_a_damaged_one_is_refused() {
+        let fixture = Fixture::new();
+        let file = fixture.folder.path().join("x.db");
+        for bytes in [&b""[..], b"name,version\nzlib,1\n", b"SQLite format 3\0 and then nothing of the kind"] {
+            std::fs::write(&file, bytes).unwrap();
+            let error = run(&fixture.path(), &file, &fixture.data).unwrap_err();
+            assert!(matches!(error, MergeError::NotADatabase(_) | MergeError::Damaged(_)), "{error}");
+        }
+        assert!(run(&fixture.path(), &fixture.folder.path().join("none"), &fixture.data).is_err());
+        std::fs::remove_file(&file).unwrap();
+        let pushed = Connection::open(&file).unwrap();
+        pushed.execute_batch("CREATE TABLE package (name, version, size);").unwrap();
+        let mut insert = pushed.prepare("INSERT INTO package VALUES (?1, '1', 1)").unwrap();
+        (0..2_000).for_each(|number| drop(insert.execute([format!("package number {number}")]).unwrap()));
+        drop(insert);
+        drop(pushed);
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[8_192..12_288].fill(0xa5);
+        std::fs::write(&file, bytes).unwrap();
+        let error = run(&fixture.path(), &file, &fixture.data).unwrap_err();
+        assert!(matches!(error, MergeError::Damaged(_)), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_is_not_unique_is_told_with_its_remedy() {
+        let fixture = Fixture { data: data(&[("loose", &["name"])]), ..Fixture::new() };
+        let error = fixture.push("CREATE TABLE loose (name)").unwrap_err().to_string();
+        assert!(error.contains("CREATE UNIQUE INDEX loose_key ON \"loose\" (name)"), "{error}");
+        let fixture = Fixture { data: data(&[("nothing", &["name"])]), ..Fixture::new() };
+        assert!(fixture.push("CREATE TABLE nothing (name)").unwrap_err().to_string().contains("no such table"));
+        let fixture = Fixture { data: data(&[("loose", &["id"])]), ..Fixture::new() };
+        let merged = fixture.push("CREATE TABLE loose (id, name); INSERT INTO loose VALUES (5, 'a'), (9, 'b')").unwrap();
+        assert_eq!(merged.report, ["loose: 2 inserted, 0 updated, 0 deleted, 0 unchanged"]);
+        assert_eq!(fixture.rows("SELECT id || name FROM loose ORDER BY id"), ["5a", "9b"]);
+    }
+
+    /// The size of the example's data; `cargo test -- --ignored --nocapture merge` shows how long it takes.
+    #[test]
+    #[ignore = "takes seconds"]
+    fn a_large_merge_takes_seconds() {
+        let fixture = Fixture::new();
+        let mirror = data(&[("package", &["id", "name", "version"]), ("dependency", &["id", "package", "target", "position"])]);
+        let store = fixture.store();
+        crate::change_log::make_triggers(&store, &crate::change_log::wanted(&mirror)).unwrap();
+        let file = |version: &str| {
+            format!(
+                "BEGIN; CREATE TABLE package (name, version, size); CREATE TABLE dependency (package, target, position);
+                 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 62999)
+                 INSERT INTO package SELECT 'package-' || (i * 7919 % 63000), CASE WHEN i % 100 = 0 THEN '{version}' ELSE '1' END, i FROM n;
+                 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 349999)
+                 INSERT INTO dependency SELECT 'package-' || (i % 63000), 'package-' || (i * 31 % 63000), i / 63000 FROM n; COMMIT;"
+            )
+        };
+        for version in ["1", "2", "2"] {
+            let sql = file(version);
+            let started = Instant::now();
+            let merged = fixture.push(&sql).unwrap();
+            println!("{:?} (with making the file): {:?}", started.elapsed(), merged.report);
+        }
+    }
+}

@@ -167,7 +167,7 @@ mod tests {
         for (sql, expected) in [
             ("CREATE TABLE t (x);\n\n-- why\nCREATE TABL u (x);", "0001.sql:4: near \"TABL\": syntax error"),
             ("CREATE TABLE t (x UNIQUE);\nINSERT INTO t VALUES (1),\n (1);", "0001.sql:2: UNIQUE constraint failed: t.x"),
-            ("CREATE TABLE t (x);\n/* a\n b */ INSERT INTO t\nVALUES (nothing);", "0001.sql:4: no such column: nothing"),
+            ("CREATE TABLE t (x);\n/* a\n b */ INSERT INTO t\nVALUES (missing);", "0001.sql:4: no such column: missing"),
             ("CREATE TABLE t (x);\nSELECT * FROM u;", "0001.sql:2: no such table: u"),
             ("CREATE TABLE t (x);;\n;COMMIT;", "0001.sql:2: not authorized"),
             ("CREATE TABLE t (x);\nATTACH 'y' AS y", "0001.sql:2: not authorized"),

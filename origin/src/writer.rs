@@ -222,3 +222,6 @@ pub(crate) fn now_ms() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     now.as_millis() as u64
 }
+
+#[cfg(test)]
+mod tests;

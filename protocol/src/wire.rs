@@ -25,6 +25,9 @@ pub const RELEASE_HEADER: &str = "nearside-release";
 pub const RECEIPT_HEADER: &str = "nearside-receipt";
 pub const RECEIPT_COOKIE: &str = "nearside-receipt";
 pub const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
+/// A node that has the origin render a page sends the visitor's headers along under this prefix, and the address.
+pub const VISITOR_PREFIX: &str = "nearside-visitor-";
+pub const VISITOR_ADDRESS_HEADER: &str = "nearside-visitor-address";
 /// On a page that does not contain the visitor's own last write, because neither this node nor the origin could.
 pub const BEHIND_HEADER: &str = "nearside-behind";
 

@@ -22,7 +22,7 @@ pub(super) async fn prepare(args: &Run) -> Result<Stage> {
         ("common", common, "The words most packages have, one or two of them."),
     ] {
         let search = |terms: &String| {
-            // A space follows the last word: without it the app takes the word for the beginning of one still being typed.
+            // A space follows the last word: without it the app also looks for longer words that begin so.
             let target = format!("/search?q={}%20", percent_encode(terms));
             Request::get(HOST, &target, &[("Accept", "application/json")])
         };
@@ -44,8 +44,6 @@ pub(super) async fn prepare(args: &Run) -> Result<Stage> {
 
 /// The arguments of a native server on the node's own release file, with the app's own statements.
 pub(super) fn native(server: &str, release: &Path, root: &Path) -> Vec<String> {
-    let queries = root.join("modules/packages/queries.sql");
-    [server, "--db", &release.display().to_string(), "--queries", &queries.display().to_string()]
-        .map(str::to_owned)
-        .into()
+    let (release, app) = (release.display().to_string(), root.join(APP).display().to_string());
+    [server, "--db", &release, "--app", &app].map(str::to_owned).into()
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-/// Holds at most the arrivals of one phase: those that came while every connection was busy wait here, and their wait is
-/// part of their latency.
+/// Holds at most the arrivals of one phase: those that came while every connection was busy wait here, and that wait
+/// is part of their latency.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     due: RefCell<VecDeque<Instant>>,

@@ -16,8 +16,8 @@ impl Schedule {
         Self { per_second, arrivals }
     }
 
-    /// The intended send time of arrival `index`, from the start; none past the last. Computed from the index each time,
-    /// so that no error adds up.
+    /// The intended send time of arrival `index`, from the start; none past the last. Computed from the index each
+    /// time, so that no error adds up.
     pub fn at(self, index: u64) -> Option<Duration> {
         (index < self.arrivals).then(|| Duration::from_secs_f64(index as f64 / self.per_second))
     }

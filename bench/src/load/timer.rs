@@ -19,7 +19,7 @@ impl Timer {
         let descriptor = timerfd_create(TimerfdClockId::Monotonic, flags).context("creating a timer")?;
         #[expect(
             deprecated,
-            reason = "its successor is unsafe to call because of descriptors that are closed or change behind it; an OwnedFd cannot"
+            reason = "its successor is unsafe for descriptors that may be closed behind it; an OwnedFd may not"
         )]
         let registered = AsyncFd::new(descriptor);
         Ok(Self(registered.context("registering a timer")?))
@@ -35,7 +35,7 @@ impl Timer {
         let value = Timespec { tv_sec: left.as_secs().try_into()?, tv_nsec: left.subsec_nanos().into() };
         let once = Itimerspec { it_interval: zero, it_value: value };
         timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once).context("arming a timer")?;
-        // The event alone is the answer: arming the timer again forgets the expiry, so reading the count is a call saved.
+        // The event alone is the answer: arming the timer again forgets the expiry, which need not be read.
         // An event left over from an earlier expiry would be too early, hence the loop.
         while Instant::now() < deadline {
             self.0.readable().await.context("waiting for a timer")?.clear_ready();

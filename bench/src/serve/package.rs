@@ -1,6 +1,6 @@
 //! The package directory's package page as one native process would render it: the app's statements in the app's order.
-//! The JSON is the app's to the byte; the HTML carries the same text, links and style sheet in markup of its own, so that
-//! the app may be restyled without anyone thinking of this file.
+//! The JSON is the app's to the byte; the HTML carries the same text, links and style sheet in markup of its own, so
+//! that the app may be restyled without anyone thinking of this file.
 
 use std::fmt::{Display, Formatter, Result as FmtResult, Write};
 use std::fs;
@@ -138,7 +138,8 @@ fn write_head(page: &mut String, package: &Package, style: &str) -> FmtResult {
     let (name, section) = (Escaped(&package.name), Escaped(&package.section));
     write!(
         page,
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title><style>{style}</style></head>\
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title>\
+         <style>{style}</style></head>\
          <body><header class=\"site\"><a class=\"brand\" href=\"/\">Package Directory</a>\
          <form class=\"search\" role=\"search\" action=\"/search\"><input type=\"search\" name=\"q\">\
          <button>Search</button></form><nav><a href=\"/sections\">Sections</a></nav></header><main id=\"content\">\

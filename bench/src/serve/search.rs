@@ -123,8 +123,8 @@ fn package(row: &Row<'_>, summary: usize) -> rusqlite::Result<Package> {
     })
 }
 
-/// Every word quoted, all of them wanted; the last one may go on if no space follows it. Enough for plain words, which is
-/// what the bench asks for.
+/// Every word quoted, all of them wanted; the last one may go on if no space follows it. Enough for plain words,
+/// which the bench asks for.
 fn full_text(typed: &str) -> String {
     let mut text = String::new();
     for word in typed.split_whitespace() {

@@ -2,14 +2,17 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "../../../tests/support/http.rs"]
+pub mod http;
+
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
+
+use http::Answer;
 
 use nearside_host::{
     archive::Archive, engine::Engine, follow, host::Host, origin_client::NoOrigin, replica::Replica, serve,
@@ -112,85 +115,12 @@ impl Node {
     }
 
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            text += &format!("Host: {}\r\n", self.site);
-        }
-        for (name, value) in headers {
-            text += &format!("{name}: {value}\r\n");
-        }
-        if !body.is_empty() {
-            text += &format!("Content-Length: {}\r\n", body.len());
-        }
-        self.raw(format!("{text}\r\n{body}").as_bytes())
+        http::request(self.address, &self.site, method, path, headers, body).unwrap()
     }
 
     /// Sends these bytes and reads until the node closes.
     pub fn raw(&self, bytes: &[u8]) -> Answer {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream.write_all(bytes).unwrap();
-        let mut answer = Vec::new();
-        let ended = stream.read_to_end(&mut answer);
-        Answer::parse(&answer, ended.is_err())
-    }
-}
-
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-    /// The connection broke before the body was whole.
-    pub broken: bool,
-}
-
-impl Answer {
-    fn parse(bytes: &[u8], reset: bool) -> Answer {
-        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-            return Answer { status: 0, headers: Vec::new(), body: Vec::new(), broken: true };
-        };
-        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        let mut lines = head.lines();
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let headers: Vec<(String, String)> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let mut answer = Answer { status, headers, body: bytes[end + 4..].to_vec(), broken: reset };
-        if answer.header("transfer-encoding") == "chunked" {
-            answer.unchunk();
-        }
-        answer
-    }
-
-    fn unchunk(&mut self) {
-        let mut rest = &self.body[..];
-        let mut body = Vec::new();
-        loop {
-            let Some(end) = rest.windows(2).position(|two| two == b"\r\n") else { break self.broken = true };
-            let length = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
-            if length == 0 {
-                break;
-            }
-            let Some(piece) = rest.get(end + 2..end + 2 + length) else { break self.broken = true };
-            body.extend_from_slice(piece);
-            rest = &rest[end + 4 + length..];
-        }
-        self.body = body;
-    }
-
-    /// The header's value; empty when it is not there.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(one, _)| one == name).map_or("", |(_, value)| value)
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    pub fn cache(&self) -> &str {
-        self.header("cache-status")
+        http::raw(self.address, bytes).unwrap()
     }
 }
 

@@ -79,7 +79,7 @@ impl Package {
             summary: row.get("summary")?,
             description: row.get("description")?,
             homepage: row.get("homepage")?,
-            maintainer: row.get("maintainer")?,
+            maintainer: without_address(row.get("maintainer")?).to_owned(),
             size_bytes: row.get("size_bytes")?,
             tags: serde_json::from_str(row.get("tags")?).unwrap_or_default(),
             rating: Rating { reviews: row.get("reviews")?, stars: row.get("stars")? },
@@ -92,11 +92,6 @@ impl Package {
     /// Whatever else is in that field, only a web address becomes a link.
     fn web_address(&self) -> Option<&str> {
         self.homepage.as_deref().filter(|url| url.starts_with("https://") || url.starts_with("http://"))
-    }
-
-    /// The name alone: the address beside it is not for harvesters.
-    fn maintainer_name(&self) -> &str {
-        self.maintainer.split('<').next().unwrap_or_default().trim()
     }
 }
 
@@ -162,7 +157,7 @@ fn facts(package: &Package) -> Markup {
         dl.facts {
             div { dt { "Version" } dd { (package.version) } }
             div { dt { "Download" } dd { (size(package.size_bytes)) } }
-            div { dt { "Maintainer" } dd { (package.maintainer_name()) } }
+            div { dt { "Maintainer" } dd { (package.maintainer) } }
             @if let Some(url) = package.web_address() {
                 div { dt { "Homepage" } dd { a href=(url) rel="external nofollow" { (without_scheme(url)) } } }
             }
@@ -230,6 +225,11 @@ fn reviews(reviews: &[Review]) -> Markup {
             }
         }
     }
+}
+
+/// The address beside a name is not for harvesters.
+fn without_address(person: &str) -> &str {
+    person.split('<').next().unwrap_or_default().trim()
 }
 
 fn without_scheme(url: &str) -> &str {
