@@ -97,51 +97,78 @@ fn attach(connection: &Connection, file: &Path) -> Result<(), MergeError> {
 }
 
 /// Merges each table of `[data]` that the file has; gives the report and whether anything changed.
+///
+/// Rows are written parents first and deleted children first: while no reference dangles, SQLite does not search the
+/// children of each row it writes.
 fn tables(connection: &Connection, data: &BTreeMap<String, Vec<String>>) -> Result<(Vec<String>, bool), MergeError> {
-    let mut report = Vec::new();
-    let mut changed = false;
-    let mut merged = 0;
+    let mut found = Vec::new();
     for (table, key) in data {
-        match Keyed::find(connection, table, key)? {
-            None => report.push(format!("{table}: not in the file; left as it is")),
-            Some(keyed) => {
-                let counts = merge(connection, &keyed)?;
-                changed |= counts.inserted + counts.updated + counts.deleted > 0;
-                merged += 1;
-                report.push(format!(
-                    "{table}: {} inserted, {} updated, {} deleted, {} unchanged",
-                    counts.inserted, counts.updated, counts.deleted, counts.unchanged
-                ));
-            }
-        }
+        found.extend(Keyed::find(connection, table, key)?);
     }
-    if merged == 0 {
+    if found.is_empty() {
         return Err(MergeError::NoTable(data.keys().map(String::as_str).collect::<Vec<_>>().join(", ")));
     }
-    Ok((report, changed))
+    let found = parents_first(connection, found)?;
+    let mut deleted = BTreeMap::new();
+    for keyed in found.iter().rev() {
+        deleted.insert(keyed.table.as_str(), delete(connection, keyed)?);
+    }
+    let mut lines = BTreeMap::new();
+    let mut changed = false;
+    for keyed in &found {
+        let (inserted, updated, unchanged) = upsert(connection, keyed)?;
+        let deleted = deleted[keyed.table.as_str()];
+        changed |= inserted + updated + deleted > 0;
+        let line = format!("{inserted} inserted, {updated} updated, {deleted} deleted, {unchanged} unchanged");
+        lines.insert(keyed.table.as_str(), line);
+    }
+    let line = |table: &String| match lines.get(table.as_str()) {
+        Some(line) => format!("{table}: {line}"),
+        None => format!("{table}: not in the file; left as it is"),
+    };
+    Ok((data.keys().map(line).collect(), changed))
 }
 
-struct Counts {
-    inserted: u64,
-    updated: u64,
-    deleted: u64,
-    unchanged: u64,
+/// Orders tables so that those referred to come before those that refer to them, circles excepted.
+fn parents_first(connection: &Connection, tables: Vec<Keyed>) -> rusqlite::Result<Vec<Keyed>> {
+    let mut waiting = Vec::new();
+    for keyed in tables {
+        let sql = "SELECT lower(\"table\") FROM pragma_foreign_key_list(?1, 'main')";
+        let parents: Vec<String> =
+            connection.prepare(sql)?.query_map([&keyed.table], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        waiting.push((keyed, parents));
+    }
+    let mut ordered = Vec::new();
+    while !waiting.is_empty() {
+        let free = |(keyed, parents): &(Keyed, Vec<String>)| {
+            let waits_for = |other: &Keyed| !std::ptr::eq(other, keyed) && parents.contains(&other.table.to_lowercase());
+            !waiting.iter().any(|(other, _)| waits_for(other))
+        };
+        let next = waiting.iter().position(free).unwrap_or(0);
+        ordered.push(waiting.remove(next).0);
+    }
+    Ok(ordered)
 }
 
-fn merge(connection: &Connection, keyed: &Keyed) -> Result<Counts, MergeError> {
+/// Deletes the store's rows whose keys the file does not have.
+fn delete(connection: &Connection, keyed: &Keyed) -> Result<u64, MergeError> {
     // The file's keys, under the store's own idea of what is equal; doubles and NULLs show here.
     connection.execute_batch(&keyed.stage_sql())?;
     bulk_or_name(connection, keyed, &keyed.stage_all_sql(), &keyed.stage_one_sql())?;
     let deleted = connection
         .execute(&keyed.delete_sql(), [])
         .map_err(|error| MergeError::Delete { table: keyed.table.clone(), why: error.to_string() })?;
+    connection.execute_batch("DROP TABLE temp.stage")?;
+    Ok(deleted as u64)
+}
+
+/// Writes the file's rows that are new or differ; gives how many were inserted, updated, and left as they were.
+fn upsert(connection: &Connection, keyed: &Keyed) -> Result<(u64, u64, u64), MergeError> {
     let before = count(connection, "main", &keyed.table)?;
     let written = bulk_or_name(connection, keyed, &keyed.upsert_all_sql(), &keyed.upsert_one_sql())?;
     let inserted = count(connection, "main", &keyed.table)? - before;
-    connection.execute_batch("DROP TABLE temp.stage")?;
-    let updated = written - inserted;
     let unchanged = count(connection, "pushed", &keyed.table)? - written;
-    Ok(Counts { inserted, updated, deleted: deleted as u64, unchanged })
+    Ok((inserted, written - inserted, unchanged))
 }
 
 /// Runs a statement over all rows of the file. If it fails, the rows are taken one by one to name the first that does.
@@ -335,8 +362,8 @@ mod tests {
         let fixture = Fixture { data: data(&[("loose", &["name"])]), ..Fixture::new() };
         let error = fixture.push("CREATE TABLE loose (name)").unwrap_err().to_string();
         assert!(error.contains("CREATE UNIQUE INDEX loose_key ON \"loose\" (name)"), "{error}");
-        let fixture = Fixture { data: data(&[("nothing", &["name"])]), ..Fixture::new() };
-        assert!(fixture.push("CREATE TABLE nothing (name)").unwrap_err().to_string().contains("no such table"));
+        let fixture = Fixture { data: data(&[("absent", &["name"])]), ..Fixture::new() };
+        assert!(fixture.push("CREATE TABLE absent (name)").unwrap_err().to_string().contains("no such table"));
         let fixture = Fixture { data: data(&[("loose", &["id"])]), ..Fixture::new() };
         let merged = fixture.push("CREATE TABLE loose (id, name); INSERT INTO loose VALUES (5, 'a'), (9, 'b')").unwrap();
         assert_eq!(merged.report, ["loose: 2 inserted, 0 updated, 0 deleted, 0 unchanged"]);

@@ -30,13 +30,8 @@ pub struct Projected {
     pub position: Position,
 }
 
-/// Told to the origin's other parts.
-pub struct Listeners {
-    /// The rows of a commit can be read.
-    pub projected: Box<dyn Fn() + Send>,
-    /// Everything up to this commit is in the file, durably: the change log can go.
-    pub durable: Box<dyn Fn(u64) + Send>,
-}
+/// Called when everything up to a commit is in the file, durably: the change log can go.
+pub type OnDurable = Box<dyn Fn(u64) + Send>;
 
 enum Job {
     /// The store has moved.
@@ -61,7 +56,7 @@ impl Projector {
         folder: &Path,
         store: &Path,
         version: Arc<AppVersion>,
-        listeners: Listeners,
+        on_durable: OnDurable,
     ) -> Result<Projector, ReadError> {
         let files = Files { folder: folder.to_owned(), store: store.to_owned() };
         let (file, mut database) = files.open(&version)?;
@@ -70,7 +65,7 @@ impl Projector {
         let (projected_out, projected) = watch::channel(Projected { version, file, position });
         let (error_out, error) = watch::channel(None);
         let (jobs, queue) = sync_channel(limits::ORIGIN_QUEUE);
-        let worker = Worker { files, database, projected: projected_out, error: error_out, listeners, undurable: None, retry_at: None };
+        let worker = Worker { files, database, projected: projected_out, error: error_out, on_durable, undurable: None, retry_at: None };
         let thread = std::thread::Builder::new()
             .name("nearside-projector".into())
             .spawn(move || worker.run(queue))
@@ -87,15 +82,13 @@ impl Projector {
         self.error.borrow().clone()
     }
 
-    /// The store has moved. Never waits: when the queue is full, a job in it will see the store as it is now.
-    pub fn wake(&self) {
-        wake(&self.jobs);
-    }
-
-    /// Something to call [`Projector::wake`] by, from anywhere.
-    pub fn waker(&self) -> impl Fn() + Send + 'static {
+    /// Something to wake the projector by when the store has moved. Never waits: when the queue is full, a job in it will
+    /// see the store as it is now.
+    pub fn waker(&self) -> impl Fn() + Send + use<> {
         let jobs = self.jobs.clone();
-        move || wake(&jobs)
+        move || {
+            let _ = jobs.try_send(Job::Wake);
+        }
     }
 
     /// Brings the read database up to the store as it is when this is called, or later.
@@ -121,10 +114,6 @@ impl Projector {
     }
 }
 
-fn wake(jobs: &SyncSender<Job>) {
-    let _ = jobs.try_send(Job::Wake);
-}
-
 impl Drop for Projector {
     fn drop(&mut self) {
         let _ = self.jobs.send(Job::Stop);
@@ -139,7 +128,7 @@ struct Worker {
     database: ReadDatabase,
     projected: watch::Sender<Projected>,
     error: watch::Sender<Option<String>>,
-    listeners: Listeners,
+    on_durable: OnDurable,
     /// Updates since the last checkpoint.
     undurable: Option<Pending>,
     /// The last update failed: again then, whether or not the store moves.
@@ -222,7 +211,6 @@ impl Worker {
                 if changed {
                     self.projected.send_replace(projected.clone());
                     self.undurable = Some(Pending::asked(self.undurable, Instant::now()));
-                    (self.listeners.projected)();
                 }
                 Ok(projected)
             }
@@ -240,7 +228,7 @@ impl Worker {
         self.undurable = None;
         let commit = self.projected.borrow().position.commit;
         match self.database.checkpoint() {
-            Ok(true) => (self.listeners.durable)(commit),
+            Ok(true) => (self.on_durable)(commit),
             // A reader holds on to older pages: later, then.
             Ok(false) => self.undurable = Some(Pending::asked(None, Instant::now())),
             Err(error) => tracing::warn!(cause = %error, "the read database is not checkpointed; its change log grows"),

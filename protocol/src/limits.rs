@@ -137,7 +137,6 @@ pub const RELEASE_RETRY: Duration = Duration::from_secs(5);
 
 // --- The origin's HTTP interface ------------------------------------------------------------------------------------
 
-pub const ORIGIN_CONNECTIONS: usize = 4_096;
 /// Pushes whose bodies are taken at once, of all apps.
 pub const PUSHES_AT_ONCE: usize = 2;
 /// What a node says it has: a line for each app.

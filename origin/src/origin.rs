@@ -1,0 +1,209 @@
+//! `Origin`: all apps, the signing key, the operator's token, and the HTTP interface around them.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use nearside_host::{disk::Disk, engine::Engine, serve};
+use nearside_protocol::{app, key::PublicKey, limits, status::OriginStatus, wire::Heads};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
+
+use crate::{
+    api,
+    config::Config,
+    secrets::{self, SecretError, Token},
+    site::{Common, Site, SiteError},
+};
+
+const APPS: &str = "apps";
+
+#[derive(Debug, thiserror::Error)]
+pub enum OriginError {
+    #[error("{path}: {error}", path = path.display())]
+    Io { path: PathBuf, error: io::Error },
+    #[error("{path}: another origin is running on this data folder", path = path.display())]
+    InUse { path: PathBuf },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("app `{app}`: {error}")]
+    Site { app: String, error: SiteError },
+    #[error("{0} apps are here already; that is the most one origin takes")]
+    TooManyApps(usize),
+}
+
+pub struct Origin {
+    config: Config,
+    common: Common,
+    token: Token,
+    started: Instant,
+    sites: RwLock<BTreeMap<String, Arc<Site>>>,
+    /// Pushes whose bodies are being taken.
+    pub(crate) pushes: Semaphore,
+    incoming: AtomicU64,
+    stopping: watch::Sender<bool>,
+    /// Held for as long as the origin lives.
+    _lock: File,
+}
+
+impl Origin {
+    /// Opens the data folder and starts every app that has a release. An app that does not start is logged, and told in
+    /// `status`; its releases can be pulled.
+    pub async fn open(config: Config, engine: Engine) -> Result<Arc<Origin>, OriginError> {
+        let apps = config.data.join(APPS);
+        let io = |error| OriginError::Io { path: config.data.clone(), error };
+        Disk::real().folder(&apps).map_err(io)?;
+        let lock = lock(&config.data)?;
+        let token = Token::load(&config.data, config.token_file.as_deref())?;
+        let key = secrets::signing_key(&config.data)?;
+        let common = Common { engine, key, heads: watch::channel(Heads::new()).0 };
+        let names = names_in(&apps).map_err(io)?;
+        let origin = Arc::new(Origin {
+            config,
+            common,
+            token,
+            started: Instant::now(),
+            sites: RwLock::default(),
+            pushes: Semaphore::new(limits::PUSHES_AT_ONCE),
+            incoming: AtomicU64::new(0),
+            stopping: watch::channel(false).0,
+            _lock: lock,
+        });
+        for name in names {
+            let site = origin.site_or_new(&name)?;
+            if let Err(error) = site.resume().await {
+                tracing::error!(app = name, cause = %error, "the app does not start");
+            }
+        }
+        Ok(origin)
+    }
+
+    /// Answers nodes and operators until `shutdown`; then lets what is under way finish, for at most [`limits::DRAIN`],
+    /// and stops all apps.
+    pub async fn serve(self: &Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let origin = self.clone();
+        let answer = move |request, _| {
+            let origin = origin.clone();
+            async move { api::answer(&origin, request).await }
+        };
+        let stopping = self.stopping.clone();
+        let shutdown = async move {
+            shutdown.await;
+            // Those who wait for news are told that there is none.
+            stopping.send_replace(true);
+        };
+        serve::accept(listener, answer, shutdown).await;
+        self.stop().await;
+    }
+
+    /// Stops all apps; called by [`Origin::serve`] at its end.
+    pub async fn stop(&self) {
+        self.stopping.send_replace(true);
+        let stops: Vec<_> =
+            self.sites().into_values().map(|site| tokio::spawn(async move { site.stop().await })).collect();
+        for stop in stops {
+            let _ = stop.await;
+        }
+    }
+
+    pub fn key(&self) -> PublicKey {
+        self.common.key.public()
+    }
+
+    /// What an operator shows to be let in.
+    pub fn token(&self) -> &str {
+        self.token.text()
+    }
+
+    /// The newest release of each app, as it changes.
+    pub fn heads(&self) -> watch::Receiver<Heads> {
+        self.common.heads.subscribe()
+    }
+
+    pub async fn status(&self) -> OriginStatus {
+        let mut apps = BTreeMap::new();
+        for (name, site) in self.sites() {
+            apps.insert(name, site.status().await);
+        }
+        OriginStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.started.elapsed().as_secs(),
+            key: self.key().to_string(),
+            apps,
+        }
+    }
+
+    pub(crate) fn admits(&self, shown: &str) -> bool {
+        self.token.is(shown)
+    }
+
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// A number no other file that comes in has.
+    pub(crate) fn next_incoming(&self) -> u64 {
+        self.incoming.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn site(&self, name: &str) -> Option<Arc<Site>> {
+        self.sites.read().expect("BUG: nothing panics while holding the sites").get(name).cloned()
+    }
+
+    /// The site of an app that may be new here. `name` is an app's name, checked.
+    pub(crate) fn site_or_new(&self, name: &str) -> Result<Arc<Site>, OriginError> {
+        let mut sites = self.sites.write().expect("BUG: nothing panics while holding the sites");
+        if let Some(site) = sites.get(name) {
+            return Ok(site.clone());
+        }
+        if sites.len() >= limits::APPS {
+            return Err(OriginError::TooManyApps(sites.len()));
+        }
+        let settings = self.config.apps.get(name).cloned().unwrap_or_default();
+        let folder = self.config.data.join(APPS).join(name);
+        let site = Site::open(&folder, name, settings, self.common.clone())
+            .map_err(|error| OriginError::Site { app: name.to_owned(), error })?;
+        let site = Arc::new(site);
+        sites.insert(name.to_owned(), site.clone());
+        Ok(site)
+    }
+
+    fn sites(&self) -> BTreeMap<String, Arc<Site>> {
+        self.sites.read().expect("BUG: nothing panics while holding the sites").clone()
+    }
+}
+
+/// Two processes on one folder would write over each other's releases.
+fn lock(data: &Path) -> Result<File, OriginError> {
+    let path = data.join("lock");
+    let file = File::create(&path).map_err(|error| OriginError::Io { path: path.clone(), error })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OriginError::InUse { path: data.to_owned() }),
+        Err(std::fs::TryLockError::Error(error)) => Err(OriginError::Io { path, error }),
+    }
+}
+
+fn names_in(apps: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(apps)? {
+        let entry = entry?;
+        match entry.file_name().into_string() {
+            Ok(name) if app::is_name(&name) && entry.path().is_dir() => names.push(name),
+            _ => tracing::warn!(path = %entry.path().display(), "not an app's folder; left alone"),
+        }
+    }
+    names.sort();
+    Ok(names)
+}
