@@ -179,6 +179,15 @@ impl Origin {
         Ok(site)
     }
 
+    /// Forgets an app whose first push came to nothing, unless another push is on its way there.
+    pub(crate) fn forget_if_empty(&self, site: Arc<Site>) {
+        let mut sites = self.sites.write().expect("BUG: nothing panics while holding the sites");
+        // One count is the directory's, one ours.
+        if Arc::strong_count(&site) == 2 && site.remove_if_empty() {
+            sites.remove(site.name());
+        }
+    }
+
     fn sites(&self) -> BTreeMap<String, Arc<Site>> {
         self.sites.read().expect("BUG: nothing panics while holding the sites").clone()
     }

@@ -150,6 +150,18 @@ impl Site {
         self.running.read().expect("BUG: nothing panics while holding the parts").clone()
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Removes the folder of an app that has neither a store nor a release.
+    pub fn remove_if_empty(&self) -> bool {
+        let empty = self.running().is_none()
+            && !self.folder.join(store::FILE_NAME).exists()
+            && self.objects.releases().is_ok_and(|releases| releases.is_empty());
+        empty && std::fs::remove_dir_all(&self.folder).is_ok()
+    }
+
     /// A name for a file that is coming in, in the app's own folder.
     pub fn incoming(&self, number: u64) -> PathBuf {
         self.folder.join(format!("{INCOMING}{number}"))

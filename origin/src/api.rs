@@ -1,0 +1,263 @@
+//! The origin's HTTP interface, as the table in [`nearside_protocol::wire`] has it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use nearside_protocol::{
+    app,
+    digest::Digest,
+    limits,
+    release::ReleaseId,
+    wire::{Heads, IDEMPOTENCY_KEY_HEADER},
+    write::{Enqueued, IdempotencyKey, Outcome},
+};
+
+use crate::{
+    api_error::ApiError,
+    body::{self, Body, FileBody, IncomingFile},
+    origin::Origin,
+    render,
+    site::{Running, Site},
+};
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const BYTES: &str = "application/octet-stream";
+const SQLITE: &str = "application/vnd.sqlite3";
+
+/// What a method and a path ask for.
+#[derive(Debug, PartialEq)]
+enum Asked {
+    Key,
+    Heads,
+    Status,
+    Release(String, ReleaseId),
+    Snapshot(String, Digest),
+    Archive(String, Digest),
+    PushArchive(String),
+    PushData(String),
+    Command(String, String),
+    Task(String, String),
+    Render(String),
+}
+
+pub(crate) async fn answer(origin: &Arc<Origin>, request: Request<Incoming>) -> Response<Body> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    match respond(origin, request).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::info!(%method, path, ?error, "refused");
+            error.into_response()
+        }
+    }
+}
+
+async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    authorize(origin, request.headers())?;
+    let asked = asked(request.method(), request.uri().path())?;
+    let (head, body) = request.into_parts();
+    match asked {
+        Asked::Key => Ok(answered(TEXT, origin.key().to_string())),
+        Asked::Heads => heads(origin, body).await,
+        Asked::Status => Ok(json(&origin.status().await)),
+        Asked::Release(app, id) => {
+            let site = site(origin, &app)?;
+            file(&site.objects.release_path(id), JSON, || format!("`{app}` has no release {id}")).await
+        }
+        Asked::Snapshot(app, root) => {
+            let site = site(origin, &app)?;
+            file(&site.objects.snapshot_path(&root), SQLITE, || format!("`{app}` has no snapshot {root}")).await
+        }
+        Asked::Archive(app, digest) => {
+            let site = site(origin, &app)?;
+            file(&site.objects.archive_path(&digest), BYTES, || format!("`{app}` has no archive {digest}")).await
+        }
+        Asked::PushArchive(app) => push_archive(origin, &app, body).await,
+        Asked::PushData(app) => push_data(origin, &app, body).await,
+        Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
+        Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
+        Asked::Render(app) => {
+            let target = target_in(head.uri.query().unwrap_or_default())
+                .ok_or_else(|| ApiError::bad_request("render needs ?target=/path, percent-encoded"))?;
+            render::render(&*site(origin, &app)?, &target, &head.headers).await
+        }
+    }
+}
+
+fn authorize(origin: &Origin, headers: &HeaderMap) -> Result<(), ApiError> {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = shown.and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    if token.is_some_and(|token| origin.admits(token)) { Ok(()) } else { Err(ApiError::unauthorized()) }
+}
+
+fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
+    let nothing = || ApiError::not_found("there is nothing at this path");
+    let only = |wanted: Method, allow: &'static str, asked: Asked| {
+        if *method == wanted { Ok(asked) } else { Err(ApiError::method(allow)) }
+    };
+    let path = path.strip_prefix("/v1/").ok_or_else(nothing)?;
+    let parts: Vec<&str> = path.split('/').collect();
+    let name = |name: &str| {
+        if app::is_name(name) { Ok(name.to_owned()) } else { Err(ApiError::not_found(format!("`{name}` is not a name"))) }
+    };
+    match parts[..] {
+        ["key"] => only(Method::GET, "GET", Asked::Key),
+        ["heads"] => only(Method::POST, "POST", Asked::Heads),
+        ["status"] => only(Method::GET, "GET", Asked::Status),
+        ["apps", app, "releases", id] => {
+            let id = id.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
+            only(Method::GET, "GET", Asked::Release(name(app)?, id))
+        }
+        ["apps", app, kind @ ("snapshots" | "archives"), digest] => {
+            let digest = digest.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
+            let app = name(app)?;
+            only(Method::GET, "GET", if kind == "archives" { Asked::Archive(app, digest) } else { Asked::Snapshot(app, digest) })
+        }
+        ["apps", app, "archive"] => only(Method::PUT, "PUT", Asked::PushArchive(name(app)?)),
+        ["apps", app, "data"] => only(Method::PUT, "PUT", Asked::PushData(name(app)?)),
+        ["apps", app, "commands", command] => only(Method::POST, "POST", Asked::Command(name(app)?, name(command)?)),
+        ["apps", app, "tasks", task] => only(Method::POST, "POST", Asked::Task(name(app)?, name(task)?)),
+        ["apps", app, "render"] => only(Method::GET, "GET", Asked::Render(name(app)?)),
+        _ => Err(nothing()),
+    }
+}
+
+fn site(origin: &Origin, app: &str) -> Result<Arc<Site>, ApiError> {
+    origin.site(app).ok_or_else(|| ApiError::not_found(format!("no app `{app}` here: push it first")))
+}
+
+fn running(origin: &Origin, app: &str) -> Result<Arc<Running>, ApiError> {
+    site(origin, app)?.running().ok_or_else(|| {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("`{app}` is not running: see the origin's status"))
+    })
+}
+
+/// Answers as soon as the origin's releases are not those the node has; or after a while, or at the origin's end.
+async fn heads(origin: &Origin, body: Incoming) -> Result<Response<Body>, ApiError> {
+    let body = body::whole(body, limits::HEADS_BYTES).await?;
+    let theirs: Heads = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::bad_request(format!("the body is a JSON object of app: release; {error}")))?;
+    let mut ours = origin.heads();
+    let mut stopping = origin.stopping();
+    tokio::select! {
+        _ = ours.wait_for(|ours| *ours != theirs) => {}
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+        () = tokio::time::sleep(limits::LONG_POLL) => {}
+    }
+    let newest = ours.borrow().clone();
+    Ok(json(&newest))
+}
+
+async fn push_archive(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {
+    let _place = origin.pushes.acquire().await;
+    let packed = body::whole(body, limits::APP_ARCHIVE_BYTES).await?;
+    let site = origin.site_or_new(app)?;
+    match site.push_archive(packed).await {
+        Ok(pushed) => Ok(json(&pushed)),
+        Err(error) => {
+            origin.forget_if_empty(site);
+            Err(error.into())
+        }
+    }
+}
+
+async fn push_data(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {
+    let site = site(origin, app)?;
+    let _place = origin.pushes.acquire().await;
+    let path = site.incoming(origin.next_incoming());
+    let file = IncomingFile::receive(body, limits::DATABASE_BYTES, path).await?;
+    Ok(json(&site.push_data(file.path()).await?))
+}
+
+async fn command(
+    origin: &Origin,
+    app: &str,
+    command: &str,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Response<Body>, ApiError> {
+    let running = running(origin, app)?;
+    let key = key_in(headers)?;
+    let payload = payload(body).await?;
+    let outcome: Outcome = running.writer.submit(command, &payload, &key).await;
+    Ok(json(&outcome))
+}
+
+async fn task(
+    origin: &Origin,
+    app: &str,
+    task: &str,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Response<Body>, ApiError> {
+    let running = running(origin, app)?;
+    let key = key_in(headers)?;
+    let payload = payload(body).await?;
+    let task = running.writer.enqueue_task(task, &payload, &key).await?;
+    Ok(json(&Enqueued { task }))
+}
+
+fn key_in(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {
+    let value = headers
+        .get(IDEMPOTENCY_KEY_HEADER)
+        .ok_or_else(|| ApiError::bad_request("a write needs an Idempotency-Key header, so that it can be sent again"))?;
+    let text = value.to_str().unwrap_or_default().to_owned();
+    IdempotencyKey::try_from(text).map_err(|error| ApiError::bad_request(error.to_string()))
+}
+
+async fn payload(body: Incoming) -> Result<String, ApiError> {
+    let bytes = body::whole(body, limits::COMMAND_PAYLOAD_BYTES).await?;
+    String::from_utf8(bytes).map_err(|_| ApiError::bad_request("the payload is not UTF-8 text"))
+}
+
+/// The value of `target` in a query, decoded.
+fn target_in(query: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("target="))?;
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let pair = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok().filter(|target| target.starts_with('/') && target.len() <= limits::REQUEST_TARGET_BYTES)
+}
+
+async fn file(
+    path: &std::path::Path,
+    content_type: &'static str,
+    missing: impl FnOnce() -> String,
+) -> Result<Response<Body>, ApiError> {
+    match FileBody::open(path).await {
+        Ok(Some(body)) => Ok(with_type(content_type, body.boxed_unsync())),
+        Ok(None) => Err(ApiError::not_found(missing())),
+        Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{}: {error}", path.display()))),
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Response<Body> {
+    answered(JSON, serde_json::to_vec(value).expect("BUG: what is answered is plain data"))
+}
+
+fn answered(content_type: &'static str, bytes: impl Into<bytes::Bytes>) -> Response<Body> {
+    with_type(content_type, body::full(bytes))
+}
+
+fn with_type(content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! What the HTTP interface answers when it does not do what was asked: RFC 9457 problem details.
+
+use http::{HeaderValue, Response, StatusCode, header};
+use nearside_protocol::problem::{self, Problem};
+
+use crate::{
+    body::{self, Body, BodyError},
+    merge::MergeError,
+    origin::OriginError,
+    site::PushError,
+    writer::EnqueueError,
+};
+
+/// The status says whose turn it is: 4xx is the caller's to change, 5xx is the origin's, and trying again may help.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    detail: String,
+    allow: Option<&'static str>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> ApiError {
+        ApiError { status, detail: detail.into(), allow: None }
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(crate) fn method(allow: &'static str) -> ApiError {
+        ApiError { allow: Some(allow), ..ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path takes {allow}")) }
+    }
+
+    pub(crate) fn unauthorized() -> ApiError {
+        ApiError::new(StatusCode::UNAUTHORIZED, "send `Authorization: Bearer <token>` with the token of the origin's data folder")
+    }
+
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let problem = Problem::new(self.status.as_u16(), title).detail(self.detail);
+        let mut response = Response::new(body::full(problem.to_json()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> ApiError {
+        let status = match &error {
+            BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
+            BodyError::Broken(_) => StatusCode::BAD_REQUEST,
+            BodyError::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<PushError> for ApiError {
+    fn from(error: PushError) -> ApiError {
+        let status = match &error {
+            PushError::NoApp | PushError::Merge(MergeError::NoApp) => StatusCode::CONFLICT,
+            PushError::Archive(_) | PushError::OtherApp { .. } | PushError::Findings(_) | PushError::Rehearsal(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            PushError::Merge(MergeError::Store(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+            PushError::Merge(MergeError::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+            PushError::Merge(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            PushError::Site(_) | PushError::Unreleased(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<EnqueueError> for ApiError {
+    fn from(error: EnqueueError) -> ApiError {
+        let status = match &error {
+            EnqueueError::UnknownTask(_) => StatusCode::NOT_FOUND,
+            EnqueueError::InvalidPayload(_) | EnqueueError::KeyConflict => StatusCode::UNPROCESSABLE_ENTITY,
+            EnqueueError::Full | EnqueueError::Retry(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<OriginError> for ApiError {
+    fn from(error: OriginError) -> ApiError {
+        let status = match &error {
+            OriginError::TooManyApps(_) => StatusCode::INSUFFICIENT_STORAGE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        ApiError::new(status, error.to_string())
+    }
+}
