@@ -37,7 +37,8 @@ pub fn check(catalogue: &Path) -> anyhow::Result<()> {
 
 fn browse(name: &str, node: &Node, package: &str) -> anyhow::Result<()> {
     let home = step(&format!("home at {name}"), || ok(node.get("/", &[])?, "home"))?;
-    let section = between(&home.text(), "href=\"/section/", "\"").context("home links to no section")?;
+    let home = home.text();
+    let section = between(&home, "href=\"/section/", "\"").context("home links to no section")?;
     let pages = [
         ("a section", format!("/section/{section}")),
         ("a package", format!("/package/{package}")),

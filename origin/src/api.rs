@@ -81,7 +81,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Render(app) => {
             let target = target_in(head.uri.query().unwrap_or_default())
                 .ok_or_else(|| ApiError::bad_request("render needs ?target=/path, percent-encoded"))?;
-            render::render(&*site(origin, &app)?, &target, &head.headers).await
+            render::render(&site(origin, &app)?, &target, &head.headers).await
         }
     }
 }

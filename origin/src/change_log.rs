@@ -42,8 +42,9 @@ pub fn check(connection: &Connection, mirror: &BTreeMap<String, Vec<String>>) ->
             return Err(MirrorError::NotATable(table.clone()));
         }
         let mut statement = connection.prepare("SELECT lower(name), upper(type), pk FROM pragma_table_xinfo(?1)")?;
-        let found: BTreeMap<String, (String, u32)> =
-            statement.query_map([table], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?.collect::<Result<_, _>>()?;
+        let found: BTreeMap<String, (String, u32)> = statement
+            .query_map([table], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?
+            .collect::<Result<_, _>>()?;
         if let Some(column) = columns.iter().find(|column| !found.contains_key(&column.to_lowercase())) {
             return Err(MirrorError::NoColumn { table: table.clone(), column: column.clone() });
         }
@@ -95,7 +96,9 @@ fn triggers(table: &str, columns: &[String]) -> [(String, String); 3] {
     };
     // Compared as stored: neither the column's collation nor 1 = 1.0 may hide a change.
     let differs = |column: &String| {
-        format!("old.\"{column}\" IS NOT new.\"{column}\" COLLATE BINARY OR typeof(old.\"{column}\") <> typeof(new.\"{column}\")")
+        format!(
+            "old.\"{column}\" IS NOT new.\"{column}\" COLLATE BINARY OR typeof(old.\"{column}\") <> typeof(new.\"{column}\")"
+        )
     };
     let changed = columns.iter().map(differs).collect::<Vec<_>>().join(" OR ");
     [
@@ -140,7 +143,8 @@ mod tests {
     fn logged(connection: &Connection, sql: &str) -> Vec<(String, i64)> {
         connection.execute("DELETE FROM _nearside_change", []).unwrap();
         connection.execute_batch(sql).unwrap();
-        let mut statement = connection.prepare("SELECT table_name, row_id FROM _nearside_change ORDER BY 1, 2").unwrap();
+        let mut statement =
+            connection.prepare("SELECT table_name, row_id FROM _nearside_change ORDER BY 1, 2").unwrap();
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
     }
 
@@ -170,7 +174,10 @@ mod tests {
             ("UPDATE p SET n = NULL WHERE id = 1", &[]),
             ("UPDATE p SET id = 3 WHERE id = 2", &[("c", 11), ("p", 2), ("p", 3)]),
             ("REPLACE INTO p (id, name) VALUES (4, 'a')", &[("c", 10), ("p", 1), ("p", 4)]),
-            ("INSERT INTO p (id, name) VALUES (4, 'x') ON CONFLICT (id) DO UPDATE SET name = excluded.name", &[("p", 4)]),
+            (
+                "INSERT INTO p (id, name) VALUES (4, 'x') ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+                &[("p", 4)],
+            ),
             ("DELETE FROM p WHERE id = 3", &[("c", 11), ("p", 3)]),
             ("DELETE FROM p", &[("p", 4)]),
         ] {

@@ -3,11 +3,7 @@
 //! The app's parts are tried on databases in memory: migrations on an empty store, `snapshot.sql` on an empty read
 //! database, each named query on that. A push with any finding is refused while what was running goes on.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    time::Instant,
-};
+use std::{collections::BTreeSet, fmt, time::Instant};
 
 use nearside_host::{
     archive::{self, Archive, ArchiveError},
@@ -29,11 +25,11 @@ use crate::{
     command,
     migrate::{self, MigrateError},
     read_database::{ReadDatabase, ReadError, Shape},
-    script, store, task_guest, tables,
+    script, store, tables, task_guest,
 };
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Finding {
     /// Path inside the app's folder.
     pub file: String,
@@ -61,7 +57,7 @@ impl Finding {
         Finding { file: file.to_owned(), line, what: what.into(), fix: fix.into() }
     }
 
-    fn of_archive(error: &ArchiveError) -> Finding {
+    pub fn of_archive(error: &ArchiveError) -> Finding {
         match error {
             ArchiveError::App(error) => Finding::new(app::FILE_NAME, error.line, &error.message, ""),
             other => Finding::new(app::FILE_NAME, None, other.to_string(), ""),
@@ -193,10 +189,16 @@ fn empty_store(archive: &Archive) -> Result<Connection, Finding> {
     let migrations = archive.migrations().map_err(|error| Finding::of_archive(&error))?;
     let mut connection = Connection::open_in_memory().map_err(broken)?;
     store::prepare(&connection).map_err(broken)?;
-    bound_work(&connection).map_err(broken)?;
+    bound_work(&mut connection).map_err(broken)?;
     connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN").map_err(broken)?;
     migrate::run(&mut connection, &migrations).map_err(|error| match error {
-        MigrateError::Failed { file, line, why } => Finding::new(&file, Some(line), why, ""),
+        MigrateError::Failed { file, line, why } => {
+            let fix = match why.as_str() {
+                "not authorized" => "migrations change the app's own tables: no transactions, other files or reserved tables",
+                _ => "",
+            };
+            Finding::new(&file, Some(line), why, fix)
+        }
         other => Finding::new(archive::MIGRATIONS, None, other.to_string(), ""),
     })?;
     connection.execute_batch("COMMIT").map_err(broken)?;
@@ -216,12 +218,12 @@ fn empty_read_database(archive: &Archive) -> Result<Connection, Finding> {
         other => Finding::new(archive::SNAPSHOT, None, other.to_string(), ""),
     };
     let shape = Shape::of(archive).map_err(|error| Finding::of_archive(&error))?;
-    let connection = Connection::open_in_memory().map_err(|error| told(error.into()))?;
-    bound_work(&connection).map_err(|error| told(error.into()))?;
+    let mut connection = Connection::open_in_memory().map_err(|error| told(error.into()))?;
+    bound_work(&mut connection).map_err(|error| told(error.into()))?;
     ReadDatabase::create(connection, &shape).map(ReadDatabase::into_connection).map_err(told)
 }
 
-fn bound_work(connection: &Connection) -> rusqlite::Result<()> {
+fn bound_work(connection: &mut Connection) -> rusqlite::Result<()> {
     let ends_at = Instant::now() + limits::MIGRATIONS_WORK;
     connection.progress_handler(1_000, Some(move || Instant::now() > ends_at))
 }
@@ -240,6 +242,9 @@ fn named_query(guarded: &mut Guarded, query: &Query) -> Option<Finding> {
     };
     // Unguarded first: SQLite then says where in the text the fault is.
     let bare = guarded.trusted(|connection| match connection.prepare(&query.sql) {
+        Ok(statement) if !statement.readonly() => {
+            Some((query.line, "it changes something: queries only read; put the change into a command".to_owned()))
+        }
         Ok(_) => None,
         Err(rusqlite::Error::MultipleStatement) => Some((query.line, "it has more than one statement".to_owned())),
         Err(error) => Some(script::place(query.line, &query.sql, &error)),
@@ -252,9 +257,9 @@ fn named_query(guarded: &mut Guarded, query: &Query) -> Option<Finding> {
             let fix = "queries read the app's own tables; random(), clocks, PRAGMA and reserved tables are not in the pages";
             finding(query.line, sql::describe(&error).split(" in ").next().unwrap_or_default(), fix)
         }
-        Ok(examined) if !examined.read_only => {
-            finding(query.line, "it changes something", "queries only read: put the change into a command")
-        }
         Ok(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

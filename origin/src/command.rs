@@ -14,11 +14,7 @@ use nearside_host::{
     senses::Senses,
     sql::Guarded,
 };
-use nearside_protocol::{
-    digest::Digest,
-    limits,
-    write::IdempotencyKey,
-};
+use nearside_protocol::{digest::Digest, limits, write::IdempotencyKey};
 use wasmtime::component::{Component, HasSelf};
 
 use crate::{install::Version, tasks};
@@ -109,12 +105,7 @@ pub(crate) struct Ended {
 }
 
 /// Runs a command. The caller keeps or undoes what it did.
-pub(crate) async fn apply(
-    engine: &Engine,
-    version: &Arc<Version>,
-    call: Call<'_>,
-    guarded: Guarded,
-) -> Ended {
+pub(crate) async fn apply(engine: &Engine, version: &Arc<Version>, call: Call<'_>, guarded: Guarded) -> Ended {
     let transaction = Transaction {
         guarded,
         version: version.clone(),
@@ -142,7 +133,11 @@ pub(crate) async fn apply(
             };
             match tokio::time::timeout(WALL, run).await {
                 Ok(result) => result,
-                Err(_) => return take(store, |_| Applied::Failed(guest::Ended::Deadline(limits::COMMAND_WALL_MS).to_string())),
+                Err(_) => {
+                    return take(store, |_| {
+                        Applied::Failed(guest::Ended::Deadline(limits::COMMAND_WALL_MS).to_string())
+                    });
+                }
             }
         }
     };
@@ -159,10 +154,7 @@ pub(crate) async fn apply(
 
 const WALL: Duration = Duration::from_millis(limits::COMMAND_WALL_MS);
 
-fn take(
-    store: wasmtime::Store<Guest<Transaction>>,
-    verdict: impl FnOnce(&Guest<Transaction>) -> Applied,
-) -> Ended {
+fn take(store: wasmtime::Store<Guest<Transaction>>, verdict: impl FnOnce(&Guest<Transaction>) -> Applied) -> Ended {
     let guest = store.into_data();
     let applied = match guest.context.torn {
         None => verdict(&guest),
@@ -194,10 +186,7 @@ fn cut(mut message: String) -> String {
 
 impl Transaction {
     /// Runs one statement within what is left of the command's time.
-    fn run<T>(
-        &mut self,
-        statement: impl FnOnce(&mut Guarded, Duration) -> Result<T, SqlError>,
-    ) -> Result<T, SqlError> {
+    fn run<T>(&mut self, statement: impl FnOnce(&mut Guarded, Duration) -> Result<T, SqlError>) -> Result<T, SqlError> {
         // Outside the transaction a change would be durable at once, on its own: nothing may run there.
         if self.torn.is_some() {
             return Err(SqlError::Failed("the transaction is gone".into()));
@@ -248,9 +237,15 @@ impl Transaction {
 /// A task's payload is JSON of a bounded size, whoever queues it.
 pub(crate) fn check_task_payload(payload: &str) -> Result<(), String> {
     if payload.len() > limits::COMMAND_PAYLOAD_BYTES {
-        return Err(format!("the payload has {} bytes; at most {} are taken", payload.len(), limits::COMMAND_PAYLOAD_BYTES));
+        return Err(format!(
+            "the payload has {} bytes; at most {} are taken",
+            payload.len(),
+            limits::COMMAND_PAYLOAD_BYTES
+        ));
     }
-    serde_json::from_str::<serde::de::IgnoredAny>(payload).map(drop).map_err(|error| format!("the payload is not JSON: {error}"))
+    serde_json::from_str::<serde::de::IgnoredAny>(payload)
+        .map(drop)
+        .map_err(|error| format!("the payload is not JSON: {error}"))
 }
 
 impl store::Host for Transaction {

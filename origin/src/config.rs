@@ -72,6 +72,10 @@ struct Raw {
 }
 
 impl Config {
+    pub fn new(listen: SocketAddr, data: PathBuf) -> Config {
+        Config { listen, data, token_file: None, apps: BTreeMap::new() }
+    }
+
     pub fn read(file: &Path) -> Result<Config, ConfigError> {
         let text = std::fs::read_to_string(file).map_err(|error| ConfigError {
             file: file.to_owned(),

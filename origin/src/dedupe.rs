@@ -25,7 +25,8 @@ pub(crate) fn look_up<T: DeserializeOwned>(
         None => Ok(Known::Nothing),
         Some((known, _)) if known != *fingerprint.as_bytes() => Ok(Known::Conflict),
         Some((_, outcome)) => {
-            let unreadable = |error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error));
+            let unreadable =
+                |error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error));
             serde_json::from_str(&outcome).map(Known::Answered).map_err(unreadable)
         }
     }

@@ -196,9 +196,5 @@ impl Entries {
 
 /// The same command sees the same chance each time it is applied; who chose its key cannot foresee it.
 fn seed(secret: &[u8; 32], job: &Command) -> Digest {
-    PartsHasher::default()
-        .part(secret)
-        .part(job.key.to_string().as_bytes())
-        .part(job.fingerprint.as_bytes())
-        .finish()
+    PartsHasher::default().part(secret).part(job.key.to_string().as_bytes()).part(job.fingerprint.as_bytes()).finish()
 }

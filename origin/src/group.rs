@@ -57,13 +57,7 @@ pub(crate) fn start(
         secret,
         version: None,
     };
-    let thread = Thread {
-        path: path.to_owned(),
-        entries,
-        commit: meta.commit,
-        seats,
-        purged_at: None,
-    };
+    let thread = Thread { path: path.to_owned(), entries, commit: meta.commit, seats, purged_at: None };
     std::thread::Builder::new()
         .name("nearside-writer".into())
         .spawn(move || thread.run(queue))

@@ -211,15 +211,26 @@ mod tests {
         let one = ("1.sql", "CREATE TABLE p (id INTEGER PRIMARY KEY, name, n);");
         let first = bare("[mirror]\np = [\"id\", \"name\", \"n\"]", &[one]);
         let installed = apply(&path, &first).unwrap();
-        assert_eq!((installed.report, installed.commit), (vec!["migrations/1.sql: applied".into(), "mirrors p".into()], Some(1)));
+        assert_eq!(
+            (installed.report, installed.commit),
+            (vec!["migrations/1.sql: applied".into(), "mirrors p".into()], Some(1))
+        );
         let before = store::meta(&store::open(&path).unwrap()).unwrap();
         assert_eq!(before.layout, 1);
 
         let again = apply(&path, &first).unwrap();
         assert_eq!((again.report.len(), again.commit), (0, None));
         for (mirror, migration, expected) in [
-            ("p = [\"id\", \"name\"]", "ALTER TABLE p DROP COLUMN n; CREATE TABLE q (id);\nCREATE TABLE q (id);", "2.sql:2: "),
-            ("p = [\"id\", \"name\", \"n\"]", "ALTER TABLE p DROP COLUMN n;", "mirror.p: the store's table has no column `n`"),
+            (
+                "p = [\"id\", \"name\"]",
+                "ALTER TABLE p DROP COLUMN n; CREATE TABLE q (id);\nCREATE TABLE q (id);",
+                "2.sql:2: ",
+            ),
+            (
+                "p = [\"id\", \"name\", \"n\"]",
+                "ALTER TABLE p DROP COLUMN n;",
+                "mirror.p: the store's table has no column `n`",
+            ),
             ("q = [\"id\"]", "ALTER TABLE p DROP COLUMN n;", "mirror.q: the store has no such table"),
         ] {
             let version = bare(&format!("[mirror]\n{mirror}"), &[one, ("2.sql", migration)]);

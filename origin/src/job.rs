@@ -19,14 +19,32 @@ pub(crate) enum Job {
     Command(Command),
     Enqueue(Enqueue),
     /// Takes due tasks, at most so many.
-    Claim { most: usize, answer: Sender<Result<Claims, Busy>> },
-    Finish { id: u64, lease: u64, ending: Ending, answer: Sender<Result<bool, Busy>> },
+    Claim {
+        most: usize,
+        answer: Sender<Result<Claims, Busy>>,
+    },
+    Finish {
+        id: u64,
+        lease: u64,
+        ending: Ending,
+        answer: Sender<Result<bool, Busy>>,
+    },
     /// The read database holds everything up to this commit: the log of it can go.
-    Projected { commit: u64 },
-    TaskCounts { answer: Sender<Result<BTreeMap<String, u64>, Busy>> },
+    Projected {
+        commit: u64,
+    },
+    TaskCounts {
+        answer: Sender<Result<BTreeMap<String, u64>, Busy>>,
+    },
     /// The two that have the store for themselves.
-    Install { version: Arc<Version>, answer: Sender<Result<Vec<String>, InstallError>> },
-    Merge { file: PathBuf, answer: Sender<Result<Vec<String>, MergeError>> },
+    Install {
+        version: Arc<Version>,
+        answer: Sender<Result<Vec<String>, InstallError>>,
+    },
+    Merge {
+        file: PathBuf,
+        answer: Sender<Result<Vec<String>, MergeError>>,
+    },
 }
 
 pub(crate) struct Command {

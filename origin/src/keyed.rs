@@ -61,7 +61,10 @@ struct Column {
 }
 
 /// Checks that the store can tell rows of these tables apart by their keys.
-pub fn check(connection: &Connection, data: &std::collections::BTreeMap<String, Vec<String>>) -> Result<(), KeyedError> {
+pub fn check(
+    connection: &Connection,
+    data: &std::collections::BTreeMap<String, Vec<String>>,
+) -> Result<(), KeyedError> {
     data.iter().try_for_each(|(table, key)| key_of(connection, table, key).map(drop))
 }
 
@@ -107,7 +110,9 @@ impl Keyed {
             .map(|column| format!("\"{}\" {} COLLATE {}", column.name, column.affinity, column.collation))
             .collect();
         let (columns, key) = (columns.join(", "), self.key_list());
-        format!("DROP TABLE IF EXISTS temp.stage; CREATE TEMP TABLE stage ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID")
+        format!(
+            "DROP TABLE IF EXISTS temp.stage; CREATE TEMP TABLE stage ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID"
+        )
     }
 
     pub(crate) fn stage_all_sql(&self) -> String {
@@ -119,7 +124,9 @@ impl Keyed {
         let values = places(self.columns.len()).join(", ");
         let columns = list(self.columns.iter());
         let key = self.key_list();
-        format!("INSERT INTO temp.stage ({key}) SELECT {key} FROM (WITH row ({columns}) AS (VALUES ({values})) SELECT * FROM row)")
+        format!(
+            "INSERT INTO temp.stage ({key}) SELECT {key} FROM (WITH row ({columns}) AS (VALUES ({values})) SELECT * FROM row)"
+        )
     }
 
     pub(crate) fn delete_sql(&self) -> String {
@@ -144,23 +151,36 @@ impl Keyed {
     }
 
     fn upsert_sql(&self, rows: &str) -> String {
-        // A key can change too, in ways its collation does not see.
-        let settable: Vec<&String> = self
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| self.key.get(*index).is_none_or(|key| key.collation != "BINARY"))
-            .map(|(_, name)| name)
-            .collect();
         let (table, columns, key) = (&self.table, list(self.columns.iter()), self.key_list());
+        let others: Vec<&String> = self.columns[self.key.len()..].iter().collect();
+        // A key can change too, in ways its collation does not see. The row counts as different, but the key is written
+        // apart, for such rows only: where a key may change, SQLite searches the row's children.
+        let blind: Vec<&String> = self.collated_key().collect();
+        let settable = if others.is_empty() { &blind } else { &others };
         let insert = format!("INSERT INTO main.\"{table}\" AS ours ({columns}) {rows} ON CONFLICT ({key})");
         if settable.is_empty() {
             return format!("{insert} DO NOTHING");
         }
         let set: Vec<String> = settable.iter().map(|name| format!("\"{name}\" = excluded.\"{name}\"")).collect();
-        let differ: Vec<String> =
-            settable.iter().map(|name| format!("ours.\"{name}\" IS NOT excluded.\"{name}\" COLLATE BINARY")).collect();
+        let differ: Vec<String> = others.iter().chain(&blind).map(|name| differs(name, "excluded")).collect();
         format!("{insert} DO UPDATE SET {} WHERE {}", set.join(", "), differ.join(" OR "))
+    }
+
+    /// Writes keys that differ from the file's in ways their collation does not see; none if there can be no such.
+    pub(crate) fn respell_sql(&self) -> Option<String> {
+        let table = &self.table;
+        let set: Vec<String> = self.collated_key().map(|name| format!("\"{name}\" = theirs.\"{name}\"")).collect();
+        let same: Vec<String> =
+            self.key.iter().map(|KeyColumn { name, .. }| format!("ours.\"{name}\" = theirs.\"{name}\"")).collect();
+        let differ: Vec<String> = self.collated_key().map(|name| differs(name, "theirs")).collect();
+        (!set.is_empty()).then(|| {
+            let (set, same, differ) = (set.join(", "), same.join(" AND "), differ.join(" OR "));
+            format!("UPDATE main.\"{table}\" AS ours SET {set} FROM pushed.\"{table}\" AS theirs WHERE {same} AND ({differ})")
+        })
+    }
+
+    fn collated_key(&self) -> impl Iterator<Item = &String> {
+        self.key.iter().filter(|column| column.collation != "BINARY").map(|column| &column.name)
     }
 
     /// A row of the file, for people.
@@ -223,7 +243,8 @@ fn unique_index(connection: &Connection, table: &str, key: &[String]) -> rusqlit
         let columns: Vec<(Option<String>, String)> =
             statement.query_map([&index], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
         let collation = |name: &String| {
-            let of = |(column, _): &&(Option<String>, String)| column.as_ref().is_some_and(|c| c.eq_ignore_ascii_case(name));
+            let of =
+                |(column, _): &&(Option<String>, String)| column.as_ref().is_some_and(|c| c.eq_ignore_ascii_case(name));
             columns.iter().find(of).map(|(_, collation)| collation.clone())
         };
         if columns.len() == key.len()
@@ -238,7 +259,12 @@ fn unique_index(connection: &Connection, table: &str, key: &[String]) -> rusqlit
 fn columns(connection: &Connection, table: &str, schema: &str) -> rusqlite::Result<Vec<Column>> {
     let sql = "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?1, ?2)";
     let column = |row: &rusqlite::Row<'_>| {
-        Ok(Column { name: row.get(0)?, kind: row.get(1)?, key_place: row.get(2)?, generated: row.get::<_, u32>(3)? > 1 })
+        Ok(Column {
+            name: row.get(0)?,
+            kind: row.get(1)?,
+            key_place: row.get(2)?,
+            generated: row.get::<_, u32>(3)? > 1,
+        })
     };
     connection.prepare(sql)?.query_map([table, schema], column)?.collect()
 }
@@ -258,6 +284,10 @@ fn affinity(kind: &str) -> &'static str {
 
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect::<Vec<_>>().join(", ")
+}
+
+fn differs(column: &str, other: &str) -> String {
+    format!("ours.\"{column}\" IS NOT {other}.\"{column}\" COLLATE BINARY")
 }
 
 fn places(count: usize) -> Vec<String> {

@@ -1,8 +1,31 @@
-//! x
+//! The Nearside origin: one write store per app, the commands and tasks that change it, and the releases nodes pull.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`config`] | what the operator writes |
+//! | `secrets` | the operator's token, the signing key |
+//! | [`origin`] | [`Origin`]: all apps, and how they start and stop |
+//! | [`site`] | one app: its parts, and what a push does |
+//! | `api`, `api_error`, `body`, `render` | the HTTP interface |
+//! | [`check`], `tables`, `rehearsal` | what is wrong with an app, found before it is installed |
+//! | **writing** | |
+//! | [`store`] | the write store's file and reserved tables |
+//! | [`writer`], `job`, `group`, `entry` | the thread that owns it: jobs in, one commit for all that queued |
+//! | [`command`], `dedupe` | a command's component in its transaction, exactly once |
+//! | [`install`], [`migrate`], `script` | an app version taking over; SQL files |
+//! | [`change_log`] | which mirrored rows each commit touched |
+//! | [`merge`], [`keyed`] | data pushed from outside, row by row |
+//! | `tasks`, [`task_runner`], [`task_guest`] | work after the answer |
+//! | **releases** | |
+//! | `app_version` | an app's archive with the operator's variables |
+//! | `read_database`, `carry` | mirrored rows and what `snapshot.sql` derives from them |
+//! | `projector` | the thread that follows every commit |
+//! | `snapshot`, `publisher`, `pace` | the thread that makes releases, and when |
+//! | `objects` | manifests, snapshots and archives on disk |
 
 mod api;
 mod api_error;
-mod app_version;
+pub mod app_version;
 mod body;
 mod carry;
 pub mod change_log;
@@ -17,18 +40,18 @@ mod job;
 pub mod keyed;
 pub mod merge;
 pub mod migrate;
-mod objects;
+pub mod objects;
 pub mod origin;
 mod pace;
-mod projector;
-mod publisher;
-mod read_database;
-mod rehearsal;
+pub mod projector;
+pub mod publisher;
+pub mod read_database;
+pub mod rehearsal;
 mod render;
-mod script;
-mod secrets;
+pub mod script;
+pub mod secrets;
 pub mod site;
-mod snapshot;
+pub mod snapshot;
 pub mod store;
 mod tables;
 pub mod task_guest;

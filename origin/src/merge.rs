@@ -141,7 +141,8 @@ fn parents_first(connection: &Connection, tables: Vec<Keyed>) -> rusqlite::Resul
     let mut ordered = Vec::new();
     while !waiting.is_empty() {
         let free = |(keyed, parents): &(Keyed, Vec<String>)| {
-            let waits_for = |other: &Keyed| !std::ptr::eq(other, keyed) && parents.contains(&other.table.to_lowercase());
+            let waits_for =
+                |other: &Keyed| !std::ptr::eq(other, keyed) && parents.contains(&other.table.to_lowercase());
             !waiting.iter().any(|(other, _)| waits_for(other))
         };
         let next = waiting.iter().position(free).unwrap_or(0);
@@ -166,6 +167,10 @@ fn delete(connection: &Connection, keyed: &Keyed) -> Result<u64, MergeError> {
 fn upsert(connection: &Connection, keyed: &Keyed) -> Result<(u64, u64, u64), MergeError> {
     let before = count(connection, "main", &keyed.table)?;
     let written = bulk_or_name(connection, keyed, &keyed.upsert_all_sql(), &keyed.upsert_one_sql())?;
+    if let Some(sql) = keyed.respell_sql() {
+        let fault = |error: rusqlite::Error| MergeError::Row { place: keyed.table.clone(), why: error.to_string() };
+        connection.execute(&sql, []).map_err(fault)?;
+    }
     let inserted = count(connection, "main", &keyed.table)? - before;
     let unchanged = count(connection, "pushed", &keyed.table)? - written;
     Ok((inserted, written - inserted, unchanged))
@@ -236,7 +241,8 @@ mod tests {
     impl Fixture {
         fn new() -> Fixture {
             let folder = tempfile::tempdir().unwrap();
-            let fixture = Fixture { folder, data: data(&[("package", &["name"]), ("dependency", &["package", "position"])]) };
+            let fixture =
+                Fixture { folder, data: data(&[("package", &["name"]), ("dependency", &["package", "position"])]) };
             fixture.store().execute_batch(STORE).unwrap();
             fixture
         }
@@ -287,7 +293,10 @@ mod tests {
         let merged = fixture.push(file).unwrap();
         assert_eq!(
             merged.report,
-            ["dependency: 1 inserted, 0 updated, 0 deleted, 1 unchanged", "package: 1 inserted, 1 updated, 1 deleted, 1 unchanged"]
+            [
+                "dependency: 1 inserted, 0 updated, 0 deleted, 1 unchanged",
+                "package: 1 inserted, 1 updated, 1 deleted, 1 unchanged"
+            ]
         );
         assert_eq!(merged.commit, Some(1));
         let packages = "SELECT format('%s %s %s %s %s', id, name, version, size, stars) FROM package ORDER BY id";
@@ -297,12 +306,14 @@ mod tests {
         assert!(again.report[1].ends_with("0 inserted, 0 updated, 0 deleted, 3 unchanged"), "{:?}", again.report);
         let renamed = fixture.push(&file.replace("'zlib', '10'", "'ZLIB', '10'")).unwrap();
         assert!(renamed.report[1].contains("1 updated"), "a change of case only: {:?}", renamed.report);
+        assert_eq!(fixture.rows("SELECT name FROM package WHERE id = 1"), ["ZLIB"]);
     }
 
     #[test]
     fn a_table_the_file_lacks_is_left() {
         let fixture = Fixture::new();
-        let merged = fixture.push("CREATE TABLE other (x); CREATE TABLE dependency (package, target, position);").unwrap();
+        let merged =
+            fixture.push("CREATE TABLE other (x); CREATE TABLE dependency (package, target, position);").unwrap();
         assert_eq!(
             merged.report,
             ["dependency: 0 inserted, 0 updated, 1 deleted, 0 unchanged", "package: not in the file; left as it is"]
@@ -320,12 +331,30 @@ mod tests {
             ("CREATE VIEW package AS SELECT 1 AS name".into(), "package: in the file it is not an ordinary table"),
             ("CREATE TABLE package (version)".into(), "package: the file lacks the column `name`"),
             ("CREATE TABLE package (name, version, colour)".into(), "package: the file has a column `colour`"),
-            (format!("{NONE}{PACKAGES} INSERT INTO package VALUES ('x', NULL, 1)"), "package row 3 (name = 'x'): NOT NULL constraint failed: package.version"),
-            (format!("{NONE}{PACKAGES} INSERT INTO package VALUES ('x', '1', -1)"), "package row 3 (name = 'x'): CHECK constraint failed"),
-            (format!("{NONE}{PACKAGES} INSERT INTO package VALUES ('CURL', '1', 1)"), "package row 3 (name = 'CURL'): another row of the file has the same key"),
-            (format!("{NONE}{PACKAGES} INSERT INTO package VALUES (NULL, '1', 1)"), "package row 3 (name = NULL): a part of its key is NULL"),
-            (format!("{PACKAGES} {NONE} INSERT INTO dependency VALUES ('nobody', 'zlib', 0)"), "of `dependency` would point to a row of `package` that is not there"),
-            ("CREATE TABLE package (name, version, size)".into(), "row 1 of `dependency` would point to a row of `package`"),
+            (
+                format!("{NONE}{PACKAGES} INSERT INTO package VALUES ('x', NULL, 1)"),
+                "package row 3 (name = 'x'): NOT NULL constraint failed: package.version",
+            ),
+            (
+                format!("{NONE}{PACKAGES} INSERT INTO package VALUES ('x', '1', -1)"),
+                "package row 3 (name = 'x'): CHECK constraint failed",
+            ),
+            (
+                format!("{NONE}{PACKAGES} INSERT INTO package VALUES ('CURL', '1', 1)"),
+                "package row 3 (name = 'CURL'): another row of the file has the same key",
+            ),
+            (
+                format!("{NONE}{PACKAGES} INSERT INTO package VALUES (NULL, '1', 1)"),
+                "package row 3 (name = NULL): a part of its key is NULL",
+            ),
+            (
+                format!("{PACKAGES} {NONE} INSERT INTO dependency VALUES ('nobody', 'zlib', 0)"),
+                "of `dependency` would point to a row of `package` that is not there",
+            ),
+            (
+                "CREATE TABLE package (name, version, size)".into(),
+                "row 1 of `dependency` would point to a row of `package`",
+            ),
         ] {
             let error = fixture.push(&sql).unwrap_err().to_string();
             assert!(error.contains(expected), "{sql}: {error}");
@@ -347,7 +376,7 @@ mod tests {
         let pushed = Connection::open(&file).unwrap();
         pushed.execute_batch("CREATE TABLE package (name, version, size);").unwrap();
         let mut insert = pushed.prepare("INSERT INTO package VALUES (?1, '1', 1)").unwrap();
-        (0..2_000).for_each(|number| drop(insert.execute([format!("package number {number}")]).unwrap()));
+        (0..2_000).for_each(|number| assert_eq!(insert.execute([format!("package number {number}")]).unwrap(), 1));
         drop(insert);
         drop(pushed);
         let mut bytes = std::fs::read(&file).unwrap();
@@ -365,7 +394,8 @@ mod tests {
         let fixture = Fixture { data: data(&[("absent", &["name"])]), ..Fixture::new() };
         assert!(fixture.push("CREATE TABLE absent (name)").unwrap_err().to_string().contains("no such table"));
         let fixture = Fixture { data: data(&[("loose", &["id"])]), ..Fixture::new() };
-        let merged = fixture.push("CREATE TABLE loose (id, name); INSERT INTO loose VALUES (5, 'a'), (9, 'b')").unwrap();
+        let merged =
+            fixture.push("CREATE TABLE loose (id, name); INSERT INTO loose VALUES (5, 'a'), (9, 'b')").unwrap();
         assert_eq!(merged.report, ["loose: 2 inserted, 0 updated, 0 deleted, 0 unchanged"]);
         assert_eq!(fixture.rows("SELECT id || name FROM loose ORDER BY id"), ["5a", "9b"]);
     }
@@ -375,7 +405,8 @@ mod tests {
     #[ignore = "takes seconds"]
     fn a_large_merge_takes_seconds() {
         let fixture = Fixture::new();
-        let mirror = data(&[("package", &["id", "name", "version"]), ("dependency", &["id", "package", "target", "position"])]);
+        let mirror =
+            data(&[("package", &["id", "name", "version"]), ("dependency", &["id", "package", "target", "position"])]);
         let store = fixture.store();
         crate::change_log::make_triggers(&store, &crate::change_log::wanted(&mirror)).unwrap();
         let file = |version: &str| {

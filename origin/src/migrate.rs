@@ -19,12 +19,18 @@ pub enum MigrateError {
     Changed { file: String },
     #[error("{file}: `{last}` has run already and comes later by name; give the new file a higher number")]
     OutOfOrder { file: String, last: String },
-    #[error(transparent)]
-    Failed(#[from] ScriptError),
+    #[error("{file}:{line}: {why}")]
+    Failed { file: String, line: usize, why: String },
     #[error("the migrations leave row {row} of `{table}` pointing to a row of `{parent}` that is not there")]
     Dangling { table: String, row: String, parent: String },
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl From<ScriptError> for MigrateError {
+    fn from(ScriptError { file, line, message }: ScriptError) -> MigrateError {
+        MigrateError::Failed { file, line, why: message }
+    }
 }
 
 /// Runs those of `migrations` (file name, SQL) that have not run yet; gives the names of those it ran.
@@ -166,15 +172,24 @@ mod tests {
     fn a_failure_names_its_line_and_leaves_nothing() {
         for (sql, expected) in [
             ("CREATE TABLE t (x);\n\n-- why\nCREATE TABL u (x);", "0001.sql:4: near \"TABL\": syntax error"),
-            ("CREATE TABLE t (x UNIQUE);\nINSERT INTO t VALUES (1),\n (1);", "0001.sql:2: UNIQUE constraint failed: t.x"),
-            ("CREATE TABLE t (x);\n/* a\n b */ INSERT INTO t\nVALUES (missing);", "0001.sql:4: no such column: missing"),
+            (
+                "CREATE TABLE t (x UNIQUE);\nINSERT INTO t VALUES (1),\n (1);",
+                "0001.sql:2: UNIQUE constraint failed: t.x",
+            ),
+            (
+                "CREATE TABLE t (x);\n/* a\n b */ INSERT INTO t\nVALUES (missing);",
+                "0001.sql:4: no such column: missing",
+            ),
             ("CREATE TABLE t (x);\nSELECT * FROM u;", "0001.sql:2: no such table: u"),
             ("CREATE TABLE t (x);;\n;COMMIT;", "0001.sql:2: not authorized"),
             ("CREATE TABLE t (x);\nATTACH 'y' AS y", "0001.sql:2: not authorized"),
             ("CREATE TABLE t (x);\nDELETE FROM _nearside_task", "0001.sql:2: not authorized"),
             ("CREATE TABLE t (x);\nCREATE TABLE _Nearside_x (y)", "0001.sql:2: not authorized"),
             ("CREATE TABLE t (x);\nPRAGMA writable_schema = 1", "0001.sql:2: not authorized"),
-            ("CREATE TABLE t (x UNIQUE ON CONFLICT ROLLBACK);\nINSERT INTO t VALUES (1), (1)", "0001.sql:2: UNIQUE constraint"),
+            (
+                "CREATE TABLE t (x UNIQUE ON CONFLICT ROLLBACK);\nINSERT INTO t VALUES (1), (1)",
+                "0001.sql:2: UNIQUE constraint",
+            ),
             ("CREATE TABLE t (x);\nVACUUM", "0001.sql:2: "),
         ] {
             let mut store = store();
@@ -192,18 +207,25 @@ mod tests {
         run_all(&mut store, &[("0002.sql", "CREATE TABLE t (x)")]).unwrap();
         let changed = run_all(&mut store, &[("0002.sql", "CREATE TABLE t (y)")]).unwrap_err();
         assert!(changed.contains("0002.sql: it has changed"), "{changed}");
-        let late = run_all(&mut store, &[("0001.sql", "CREATE TABLE u (x)"), ("0002.sql", "CREATE TABLE t (x)")]).unwrap_err();
+        let late =
+            run_all(&mut store, &[("0001.sql", "CREATE TABLE u (x)"), ("0002.sql", "CREATE TABLE t (x)")]).unwrap_err();
         assert!(late.contains("0001.sql: `migrations/0002.sql` has run already"), "{late}");
     }
 
     #[test]
     fn tables_are_rebuilt_without_losing_what_points_to_them() {
         let mut store = store();
-        let one = ("1.sql", "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);
-            CREATE TABLE c (p REFERENCES p ON DELETE CASCADE); INSERT INTO c VALUES (1);");
+        let one = (
+            "1.sql",
+            "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);
+            CREATE TABLE c (p REFERENCES p ON DELETE CASCADE); INSERT INTO c VALUES (1);",
+        );
         run_all(&mut store, &[one]).unwrap();
-        let two = ("2.sql", "CREATE TABLE q (id INTEGER PRIMARY KEY, n); INSERT INTO q (id) SELECT id FROM p;
-            DROP TABLE p; ALTER TABLE q RENAME TO p;");
+        let two = (
+            "2.sql",
+            "CREATE TABLE q (id INTEGER PRIMARY KEY, n); INSERT INTO q (id) SELECT id FROM p;
+            DROP TABLE p; ALTER TABLE q RENAME TO p;",
+        );
         run_all(&mut store, &[one, two]).unwrap();
         assert_eq!(store.query_row("SELECT count(*) FROM c", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
         let message = run_all(&mut store, &[one, two, ("3.sql", "DELETE FROM p")]).unwrap_err();

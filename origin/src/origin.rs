@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     api,
     config::Config,
+    render,
     secrets::{self, SecretError, Token},
     site::{Common, Site, SiteError},
 };
@@ -37,6 +38,8 @@ pub enum OriginError {
     InUse { path: PathBuf },
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error(transparent)]
+    Host(#[from] nearside_host::host::HostError),
     #[error("app `{app}`: {error}")]
     Site { app: String, error: SiteError },
     #[error("{0} apps are here already; that is the most one origin takes")]
@@ -67,7 +70,8 @@ impl Origin {
         let lock = lock(&config.data)?;
         let token = Token::load(&config.data, config.token_file.as_deref())?;
         let key = secrets::signing_key(&config.data)?;
-        let common = Common { engine, key, heads: watch::channel(Heads::new()).0 };
+        let host = render::host(engine.clone())?;
+        let common = Common { engine, host, key, heads: watch::channel(Heads::new()).0 };
         let names = names_in(&apps).map_err(io)?;
         let origin = Arc::new(Origin {
             config,

@@ -291,3 +291,6 @@ impl Files {
 fn number_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_prefix("read-")?.split('.').next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -257,3 +257,6 @@ impl Worker {
     }
 }
 
+
+#[cfg(test)]
+mod tests;

@@ -172,7 +172,11 @@ impl ReadDatabase {
     pub fn create(mut connection: Connection, shape: &Shape) -> Result<ReadDatabase, ReadError> {
         connection.execute_batch(APPLIED)?;
         let guard = |context: AuthContext<'_>| match context.action {
-            AuthAction::Attach { .. } | AuthAction::Detach { .. } => Authorization::Deny,
+            AuthAction::Attach { .. }
+            | AuthAction::Detach { .. }
+            | AuthAction::Transaction { .. }
+            | AuthAction::Savepoint { .. }
+            | AuthAction::DropTable { table_name: "_nearside_applied" } => Authorization::Deny,
             AuthAction::Function { function_name: "load_extension" } => Authorization::Deny,
             AuthAction::Pragma { pragma_value: Some(_), .. } => Authorization::Deny,
             _ => Authorization::Allow,
@@ -185,7 +189,8 @@ impl ReadDatabase {
         Ok(ReadDatabase { connection, shape: shape.clone() })
     }
 
-    pub fn connection(&self) -> &Connection {
+    #[cfg(test)]
+    pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
 
@@ -194,7 +199,8 @@ impl ReadDatabase {
     }
 
     /// The position noted in the file; none before its first update.
-    pub fn position(&self) -> Result<Option<Position>, ReadError> {
+    #[cfg(test)]
+    pub(crate) fn position(&self) -> Result<Option<Position>, ReadError> {
         position(&self.connection).map_err(ReadError::Sqlite)
     }
 

@@ -9,6 +9,7 @@ use nearside_host::{
     archive::{Archive, ArchiveError},
     disk::Disk,
     engine::Engine,
+    host::Host,
 };
 use nearside_protocol::{
     key::SecretKey,
@@ -25,9 +26,10 @@ use crate::{
     install::InstallError,
     merge::MergeError,
     objects::{ObjectError, Objects},
-    projector::Projector,
+    projector::{Projected, Projector},
     publisher::{Press, Publisher},
     read_database::ReadError,
+    render::Live,
     rehearsal::{self, RehearsalError},
     store::{self, StoreError},
     task_runner::TaskRunner,
@@ -80,6 +82,7 @@ pub enum PushError {
 #[derive(Clone)]
 pub struct Common {
     pub engine: Engine,
+    pub host: Arc<Host>,
     pub key: SecretKey,
     pub heads: watch::Sender<Heads>,
 }
@@ -90,6 +93,7 @@ pub struct Site {
     common: Common,
     settings: AppConfig,
     pub objects: Objects,
+    pub(crate) live: Live,
     running: RwLock<Option<Arc<Running>>>,
     /// Why nothing runs though there is a release.
     fault: Mutex<Option<String>>,
@@ -121,6 +125,7 @@ impl Site {
             common,
             settings,
             objects,
+            live: Live::default(),
             running: RwLock::default(),
             fault: Mutex::default(),
             pushing: tokio::sync::Mutex::default(),
@@ -148,6 +153,14 @@ impl Site {
 
     pub fn running(&self) -> Option<Arc<Running>> {
         self.running.read().expect("BUG: nothing panics while holding the parts").clone()
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.common.engine
+    }
+
+    pub(crate) fn host(&self) -> &Arc<Host> {
+        &self.common.host
     }
 
     pub fn name(&self) -> &str {
@@ -296,6 +309,14 @@ impl Site {
 }
 
 impl Running {
+    pub(crate) fn head(&self) -> Option<Manifest> {
+        self.publisher.head()
+    }
+
+    pub(crate) fn projected(&self) -> watch::Receiver<Projected> {
+        self.projector.projected()
+    }
+
     pub fn version(&self) -> Arc<AppVersion> {
         self.projector.projected().borrow().version.clone()
     }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::{
     change_log::{self, MirrorError},
     check::Finding,
-    keyed,
+    keyed, script,
 };
 
 type Tables = BTreeMap<String, Vec<String>>;
@@ -78,8 +78,27 @@ pub(crate) fn mirror_in_read_database(read: &Connection, mirror: &Tables, manife
                 "mirror it, or give it a default",
             );
         }
+        if columns.iter().all(|column| find(&found, column).is_some()) {
+            findings.extend(triggers(read, table, columns));
+        }
     }
     findings
+}
+
+/// SQLite looks at what a trigger says when a statement that fires it is prepared, not when the trigger is made.
+fn triggers(read: &Connection, table: &str, columns: &[String]) -> Option<Finding> {
+    let quoted: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
+    let list = quoted.join(", ");
+    let set = quoted.iter().map(|column| format!("{column} = {column}")).collect::<Vec<_>>().join(", ");
+    let statements = [
+        ("INSERT", format!("INSERT INTO \"{table}\" ({list}) SELECT {list} FROM \"{table}\"")),
+        ("UPDATE", format!("UPDATE \"{table}\" SET {set}")),
+        ("DELETE", format!("DELETE FROM \"{table}\"")),
+    ];
+    let (event, error) = statements.iter().find_map(|(event, sql)| Some((event, read.prepare(sql).err()?)))?;
+    let (_, why) = script::place(1, "", &error);
+    let what = format!("what is fired by {event} on `{table}`: {why}");
+    Some(Finding::new(archive::SNAPSHOT, None, what, "correct the trigger, or the foreign key"))
 }
 
 /// A value must come out of the read database as it is in the store: the columns' types must store it alike.

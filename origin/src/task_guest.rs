@@ -93,12 +93,8 @@ pub(crate) async fn run(
     };
     let attempt = Attempt { writer: writer.clone(), task: claimed.id, writes: 0 };
     let mut store = Guest::store(engine, given, attempt);
-    let job = Job {
-        id: claimed.id,
-        name: claimed.name.clone(),
-        payload: claimed.payload.clone(),
-        attempt: claimed.attempt,
-    };
+    let job =
+        Job { id: claimed.id, name: claimed.name.clone(), payload: claimed.payload.clone(), attempt: claimed.attempt };
     let work = async {
         let tasks: Tasks = pre.instantiate_async(&mut store).await?;
         tasks.nearside_edge_task_handler().call_run(&mut store, &job).await

@@ -1,10 +1,6 @@
 //! Runs due tasks: takes as many as there are places, and tells the writer how each attempt went.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use nearside_host::engine::Engine;
 use nearside_protocol::limits;
@@ -35,7 +31,8 @@ impl TaskRunner {
     /// Starts on the current tokio runtime. `private` lists the hosts that tasks may reach at private addresses.
     pub fn start(writer: Writer, engine: Engine, private: Vec<String>) -> TaskRunner {
         let (stop, stopped) = watch::channel(false);
-        let runner = Runner { writer, engine, private: private.into(), attempts: JoinSet::new(), leases: HashMap::new() };
+        let runner =
+            Runner { writer, engine, private: private.into(), attempts: JoinSet::new(), leases: HashMap::new() };
         TaskRunner { stop, running: tokio::spawn(runner.run(stopped)) }
     }
 

@@ -34,7 +34,13 @@ pub(crate) enum Ending {
 }
 
 /// Inside a write transaction: queues a task, due at once. Ids are never given twice.
-pub(crate) fn add(connection: &Connection, name: &str, payload: &str, attempts: u32, now_ms: u64) -> rusqlite::Result<u64> {
+pub(crate) fn add(
+    connection: &Connection,
+    name: &str,
+    payload: &str,
+    attempts: u32,
+    now_ms: u64,
+) -> rusqlite::Result<u64> {
     let id = store::grow(connection, "task")?;
     let sql = "INSERT INTO _nearside_task (id, name, payload, state, attempts, due_at_ms, created_at_ms)
         VALUES (?1, ?2, ?3, 'due', ?4, ?5, ?5)";
@@ -100,10 +106,8 @@ pub(crate) fn finish(
 /// attempt counts, and the pause grows, so that a task which takes the process down does so a few times only.
 pub(crate) fn recover(connection: &Connection, now_ms: u64, chance: u64) -> rusqlite::Result<usize> {
     let running = "SELECT id, lease FROM _nearside_task WHERE state = 'running'";
-    let running: Vec<(u64, u64)> = connection
-        .prepare(running)?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
+    let running: Vec<(u64, u64)> =
+        connection.prepare(running)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     let ending = Ending::Retry("the origin stopped during this attempt".into());
     for (index, (id, lease)) in running.iter().enumerate() {
         finish(connection, *id, *lease, &ending, now_ms, chance.rotate_left(index as u32 * 7))?;

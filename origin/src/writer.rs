@@ -1,10 +1,6 @@
 //! The one way into an app's write store: a thread owns the connection, and everyone else sends it jobs.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use nearside_host::{archive::Archive, engine::Engine};
 use nearside_protocol::{

@@ -95,6 +95,8 @@ pub const SUBMIT_WAIT: Duration = Duration::from_millis(1_500);
 pub const SUBMITS_AT_ONCE: usize = 256;
 /// How long a read with a receipt waits for the release that holds it before asking the origin for the rendering.
 pub const RECEIPT_WAIT: Duration = Duration::from_millis(150);
+/// How long the origin waits for its read database to reach that receipt.
+pub const RECEIPT_PROJECTED_WAIT: Duration = Duration::from_millis(1_000);
 pub const RECEIPT_COOKIE_SECONDS: u64 = 3_600;
 
 // --- Tasks ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ use crate::cli::CheckArgs;
 
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let findings = match Archive::collect(&args.folder) {
-        Err(error) => vec![Finding::from_archive(&error)],
+        Err(error) => vec![Finding::of_archive(&error)],
         Ok(archive) => {
             let compiled = tempdir()?;
             let findings = check(&archive, &Engine::start(&compiled)?);

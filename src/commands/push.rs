@@ -61,8 +61,12 @@ fn file(path: &Path) -> anyhow::Result<ClientBody> {
             file = back;
             match piece {
                 Ok(piece) if piece.is_empty() => return,
-                Ok(piece) if sender.send_data(piece).await.is_err() => return,
-                Ok(_) => {}
+                Ok(piece) => {
+                    // Whoever reads has gone; what it answers says why.
+                    if sender.send_data(piece).await.is_err() {
+                        return;
+                    }
+                }
                 Err(error) => return sender.abort(error),
             }
         }

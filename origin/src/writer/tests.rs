@@ -84,7 +84,8 @@ impl Fixture {
             .into_iter()
             .chain(["loop", "trap", "hog", "sql-runaway", "bad-sql", "reject"].map(|name| (name, "object")))
         {
-            manifest += &format!("[commands.{command}]\ncomponent = \"commands\"\nschema = \"schemas/{schema}.json\"\n");
+            manifest +=
+                &format!("[commands.{command}]\ncomponent = \"commands\"\nschema = \"schemas/{schema}.json\"\n");
         }
         for (task, attempts) in [("ok", 3), ("fail-twice", 5), ("always-fail", 2), ("unknown-to-it", 3)] {
             manifest += &format!("[tasks.{task}]\ncomponent = \"tasks\"\nattempts = {attempts}\n");
@@ -153,7 +154,10 @@ async fn what_an_app_refuses_or_cannot_do_is_recorded_and_leaves_nothing() {
         ("big-reply", "{\"bytes\":70000}", "its reply has 70002 bytes"),
     ] {
         let outcome = app.submit(command, payload, command).await;
-        assert!(matches!(&outcome, Outcome::Failed { message } if message.contains(expected)), "{command}: {outcome:?}");
+        assert!(
+            matches!(&outcome, Outcome::Failed { message } if message.contains(expected)),
+            "{command}: {outcome:?}"
+        );
         assert_eq!(app.submit(command, payload, command).await, outcome);
     }
     assert_eq!(app.both(), (0, 0));
@@ -168,11 +172,9 @@ async fn passing_faults_and_invalid_payloads_are_not_recorded() {
         let outcome = app.submit(command, "{}", command).await;
         assert!(matches!(outcome, Outcome::Retry { .. }), "{command}: {outcome:?}");
     }
-    for (command, payload, expected) in [
-        ("bump", "{\"by\":0}", "/by"),
-        ("bump", "{\"by\":", "not JSON"),
-        ("nothing", "{}", "no command `nothing`"),
-    ] {
+    for (command, payload, expected) in
+        [("bump", "{\"by\":0}", "/by"), ("bump", "{\"by\":", "not JSON"), ("nothing", "{}", "no command `nothing`")]
+    {
         let outcome = app.submit(command, payload, "i").await;
         assert!(matches!(&outcome, Outcome::Invalid { message } if message.contains(expected)), "{outcome:?}");
     }
@@ -199,10 +201,9 @@ async fn together(app: &Fixture, commands: &[(&str, &str)]) -> Vec<Outcome> {
 
 #[tokio::test]
 async fn one_command_goes_down_alone() {
-    for (payload, expected) in [
-        ("{\"by\":700}", "undid the transaction"),
-        ("{\"by\":900}", "point to rows that are not there"),
-    ] {
+    for (payload, expected) in
+        [("{\"by\":700}", "undid the transaction"), ("{\"by\":900}", "point to rows that are not there")]
+    {
         let Some(app) = Fixture::start().await else { return };
         let outcomes = together(
             &app,
@@ -226,6 +227,19 @@ async fn a_change_that_runs_too_long_is_undone_with_its_command_only() {
     assert!(matches!(&outcomes[1], Outcome::Failed { .. }), "{:?}", outcomes[1]);
     assert_eq!((commit_of(&outcomes[0]), app.both()), (2, (11, 11)));
     assert_eq!(app.number("SELECT count(*) FROM heap"), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_committed_is_not_acknowledged() {
+    let Some(app) = Fixture::start().await else { return };
+    let stranger = app.store();
+    stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let task = key("task");
+    let answers = tokio::join!(app.submit("bump", "{}", "a"), app.writer.enqueue_task("ok", "{}", &task));
+    assert!(matches!(answers, (Outcome::Retry { .. }, Err(EnqueueError::Retry(_)))), "{answers:?}");
+    stranger.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(commit_of(&app.submit("bump", "{}", "a").await), 2);
+    assert_eq!(app.both(), (1, 1));
 }
 
 #[tokio::test]
@@ -255,7 +269,9 @@ async fn a_bad_version_changes_nothing_and_a_good_one_takes_over() {
     let error = app.writer.install(bad, BTreeMap::new()).await.unwrap_err().to_string();
     assert!(error.contains("migrations/2.sql:2: table t already exists"), "{error}");
     commit_of(&app.submit("bump", "{}", "a").await);
-    let good = app.archive(&[("1.sql", TABLES), ("2.sql", "UPDATE \"left\" SET n = 40; UPDATE \"right\" SET n = 40;")]).unwrap();
+    let good = app
+        .archive(&[("1.sql", TABLES), ("2.sql", "UPDATE \"left\" SET n = 40; UPDATE \"right\" SET n = 40;")])
+        .unwrap();
     let report = app.writer.install(good.clone(), BTreeMap::new()).await.unwrap();
     assert_eq!(report, ["migrations/2.sql: applied"]);
     assert_eq!(*app.writer.commits().borrow(), 3);
@@ -276,7 +292,9 @@ async fn projected_changes_are_forgotten_and_a_merge_is_a_commit() {
 
     let file = app.folder.path().join("pushed.db");
     let pushed = Connection::open(&file).unwrap();
-    pushed.execute_batch("CREATE TABLE \"left\" (id INTEGER PRIMARY KEY, n); INSERT INTO \"left\" VALUES (1, 2), (5, 9)").unwrap();
+    pushed
+        .execute_batch("CREATE TABLE \"left\" (id INTEGER PRIMARY KEY, n); INSERT INTO \"left\" VALUES (1, 2), (5, 9)")
+        .unwrap();
     drop(pushed);
     assert_eq!(app.writer.merge(&file).await.unwrap(), ["left: 1 inserted, 0 updated, 0 deleted, 1 unchanged"]);
     assert_eq!(*app.writer.commits().borrow(), 4);
@@ -321,7 +339,10 @@ async fn tasks_run_retry_and_die() {
     }
     counts_become(&app, &[("due", 0), ("running", 0), ("done", 2), ("dead", 2)]).await;
     let attempts = |name: &str| app.number(&format!("SELECT attempt FROM _nearside_task WHERE name = '{name}'"));
-    assert_eq!([attempts("ok"), attempts("fail-twice"), attempts("always-fail"), attempts("unknown-to-it")], [1, 3, 2, 1]);
+    assert_eq!(
+        [attempts("ok"), attempts("fail-twice"), attempts("always-fail"), attempts("unknown-to-it")],
+        [1, 3, 2, 1]
+    );
     runner.drain().await;
 }
 
