@@ -118,7 +118,12 @@ impl Call {
             scheme if *scheme == Scheme::HTTPS => wasi::Scheme::Https,
             _ => return Err(Error::BadUrl(self.url.clone())),
         };
-        let fields = wasi::Fields::from_list(&self.headers).map_err(|error| Error::BadHeaders(format!("{error:?}")))?;
+        let mut headers = self.headers.clone();
+        if !self.body.is_empty() {
+            // Without its length a body goes out in chunks, which not every receiver of webhooks reads.
+            headers.push(("content-length".to_owned(), self.body.len().to_string().into_bytes()));
+        }
+        let fields = wasi::Fields::from_list(&headers).map_err(|error| Error::BadHeaders(format!("{error:?}")))?;
         let path = url.path_and_query().map(http::uri::PathAndQuery::as_str);
         let request = wasi::OutgoingRequest::new(fields);
         request
