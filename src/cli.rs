@@ -7,12 +7,17 @@ use clap::{Args, Parser, Subcommand};
 /// An edge runtime: WebAssembly handlers render pages next to the visitor, from a verified replica of the site's SQLite
 /// data and a cache that knows when it is wrong. Writes go to one origin.
 #[derive(Parser)]
-#[command(name = "nearside", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "nearside",
+    version,
+    max_term_width = 100,
+    after_help = "\
 A site in four commands:
   nearside origin --data origin-data &
   nearside build my-app
   nearside push my-app --token-file origin-data/token
-  nearside host --token-file origin-data/token --data node-data")]
+  nearside host --token-file origin-data/token --data node-data"
+)]
 pub struct Cli {
     /// What to log, like `info` or `nearside_host=debug`
     #[arg(long, global = true, env = "NEARSIDE_LOG", value_name = "FILTER")]

@@ -76,7 +76,8 @@ fn parse(text: &str) -> Result<File, (usize, String)> {
 }
 
 pub fn read_token(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("the token file {} cannot be read", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("the token file {} cannot be read", path.display()))?;
     let token = text.trim();
     if token.is_empty() || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
         bail!("{} holds no token: one line of visible characters expected", path.display());

@@ -5,8 +5,8 @@
 #[path = "../../tests/support/http.rs"]
 mod http;
 mod process;
-mod site;
 mod sink;
+mod site;
 mod story;
 
 use std::path::PathBuf;
@@ -32,17 +32,27 @@ fn main() -> anyhow::Result<()> {
 fn visit(catalogue: &std::path::Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Asked for before anything starts, so that Ctrl-C at any moment stops what was started.
-    let mut interrupt = runtime.block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()) })?;
+    let mut interrupt =
+        runtime.block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()) })?;
     let site = Site::start(catalogue, site::Ports::WellKnown)?;
     println!();
     println!("  node a     http://localhost:{}/", site.a.address.port());
     println!("  node b     http://localhost:{}/", site.b.address.port());
     println!("  webhooks   arrive at http://{}/ and are printed here", site.sink.address);
     println!();
-    println!("  Try:  curl -i http://localhost:{}/search?q=editor          twice, and look at cache-status", site.a.address.port());
-    println!("        curl -H 'accept: application/json' 'http://localhost:{}/search?q=\"image+viewer\"'", site.b.address.port());
+    println!(
+        "  Try:  curl -i http://localhost:{}/search?q=editor          twice, and look at cache-status",
+        site.a.address.port()
+    );
+    println!(
+        "        curl -H 'accept: application/json' 'http://localhost:{}/search?q=\"image+viewer\"'",
+        site.b.address.port()
+    );
     println!("        post a review at node a, and see it at node b");
-    println!("        kill -9 {}                                         (the origin) and go on reading", site.origin.id());
+    println!(
+        "        kill -9 {}                                         (the origin) and go on reading",
+        site.origin.id()
+    );
     println!("        {}", site.status_command());
     println!();
     println!("  Ctrl-C stops everything.");

@@ -44,8 +44,10 @@ impl Process {
 
     /// The address in the next line the process prints, `… http://address`.
     pub fn address(&mut self) -> anyhow::Result<SocketAddr> {
-        let line = self.lines.next().with_context(|| format!("{} ended before it served; see its log", self.name))??;
-        let (_, address) = line.rsplit_once("http://").with_context(|| format!("{}: no address in `{line}`", self.name))?;
+        let line =
+            self.lines.next().with_context(|| format!("{} ended before it served; see its log", self.name))??;
+        let (_, address) =
+            line.rsplit_once("http://").with_context(|| format!("{}: no address in `{line}`", self.name))?;
         Ok(address.parse()?)
     }
 

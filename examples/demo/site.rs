@@ -109,8 +109,21 @@ impl Node {
         let token = folder.join("origin/token");
         let text = |path: &Path| path.to_str().map(str::to_owned).context("this folder's path is not UTF-8");
         let (data, token) = (text(&data)?, text(&token)?);
-        let arguments =
-            ["host", "--name", name, "--listen", &listen, "--admin", &admin, "--origin", origin, "--token-file", &token, "--data", &data];
+        let arguments = [
+            "host",
+            "--name",
+            name,
+            "--listen",
+            &listen,
+            "--admin",
+            &admin,
+            "--origin",
+            origin,
+            "--token-file",
+            &token,
+            "--data",
+            &data,
+        ];
         let mut process = Process::start(name, &folder.join(format!("{name}.log")), &arguments)?;
         let address = process.address()?;
         let admin = process.address()?;

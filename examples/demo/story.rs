@@ -125,7 +125,10 @@ fn ok(answer: Answer, what: &str) -> anyhow::Result<Answer> {
 /// The first package's name in a JSON answer to a search.
 fn first_name(json: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(json).ok()?;
-    let found = value.as_object()?.values().find_map(|field| field.as_array()?.first()?.get("name")?.as_str().map(str::to_owned));
+    let found = value
+        .as_object()?
+        .values()
+        .find_map(|field| field.as_array()?.first()?.get("name")?.as_str().map(str::to_owned));
     found
 }
 

@@ -33,6 +33,7 @@ pub struct Host {
     /// Guests run here, apart from the sockets, so that a heavy page does not hold up a hit.
     renders: Option<Runtime>,
     places: Arc<Semaphore>,
+    stream_places: Arc<Semaphore>,
     waiting: AtomicUsize,
     upstream: Arc<dyn Upstream>,
     directory: ArcSwap<Directory>,
@@ -92,6 +93,7 @@ impl Host {
             cache: Arc::new(Cache::new(cache_mib)),
             renders: Some(renders),
             places: Arc::new(Semaphore::new(limits::RENDERS_AT_ONCE)),
+            stream_places: Arc::new(Semaphore::new(limits::STREAMS_AT_ONCE)),
             waiting: AtomicUsize::new(0),
             upstream,
             directory: ArcSwap::default(),
@@ -124,6 +126,11 @@ impl Host {
         let place = tokio::time::timeout(patience, self.places.clone().acquire_owned()).await;
         drop(queue);
         place.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
+    }
+
+    /// A place among the streams at once, if there is one.
+    pub fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.stream_places.clone().try_acquire_owned().ok()
     }
 
     pub fn by_host(&self, host: &str) -> Option<Arc<Served>> {

@@ -89,6 +89,8 @@ enum Failure {
     BrokenBody(String),
     #[error("its task was lost")]
     Lost,
+    #[error("{} responses stream already", limits::STREAMS_AT_ONCE)]
+    TooManyStreams,
 }
 
 pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
@@ -108,6 +110,7 @@ pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
             tracing::warn!(%app, route = %place, %release, %trace, cause = %failure, "a render failed");
             match failure {
                 Failure::Guest(Ended::Deadline(_) | Ended::Cpu(_)) => Refusal::Deadline { trace },
+                Failure::TooManyStreams => Refusal::Busy,
                 _ => Refusal::Handler { trace },
             }
         })
@@ -159,7 +162,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Speaker) -> Result<Rendered, F
         // Told before the store goes: a body that ends because its guest was torn down is not a whole body.
         let _ = finish.send(result);
     });
-    let mut guest = Running { task: guest, finished: Some(finished), _place: ask.place };
+    let mut guest = Running { task: guest, finished: Some(finished), place: ask.place };
 
     let response = match response.await {
         Ok(Ok(response)) => response,
@@ -168,8 +171,8 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Speaker) -> Result<Rendered, F
     };
     let (parts, body) = response.into_parts();
     let body = match streams {
-        true => RenderedBody::Streams(Stream { first: Vec::new(), rest: body, guest, deadline }),
-        false => collect(&parts.headers, body, guest, deadline).await?,
+        true => stream(host, Vec::new(), body, guest, deadline)?,
+        false => collect(host, &parts.headers, body, guest, deadline).await?,
     };
     let receipt = receipt.lock().expect("BUG: nothing panics while holding a receipt").clone();
     Ok(Rendered { status: parts.status, headers: parts.headers, body, taint, cost, took: Duration::ZERO, receipt })
@@ -206,6 +209,7 @@ async fn call(
 
 /// Collects a body up to what may be stored; a larger one goes on as a stream.
 async fn collect(
+    host: &Host,
     headers: &HeaderMap,
     mut body: HyperOutgoingBody,
     mut guest: Running,
@@ -223,7 +227,7 @@ async fn collect(
             Err(error) => return Err(guest.failed().await.unwrap_or(Failure::BrokenBody(format!("{error:?}")))),
         }
         if bytes > limits::STORED_BODY_BYTES {
-            return Ok(RenderedBody::Streams(Stream { first: pieces, rest: body, guest, deadline }));
+            return stream(host, pieces, body, guest, deadline);
         }
     }
     if let Some(failure) = guest.failed_already() {
@@ -239,6 +243,18 @@ async fn collect(
     Ok(RenderedBody::Whole(joined(pieces, bytes)))
 }
 
+/// From here on the response goes at the client's pace, outside the places of the renders.
+fn stream(
+    host: &Host,
+    first: Vec<Bytes>,
+    rest: HyperOutgoingBody,
+    mut guest: Running,
+    deadline: Deadline,
+) -> Result<RenderedBody, Failure> {
+    guest.place = Some(host.stream_place().ok_or(Failure::TooManyStreams)?);
+    Ok(RenderedBody::Streams(Stream { first, rest, guest, deadline }))
+}
+
 fn joined(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
     if pieces.len() == 1 {
         return pieces.remove(0);
@@ -252,7 +268,8 @@ fn joined(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
 struct Running {
     task: JoinHandle<()>,
     finished: Option<oneshot::Receiver<Result<(), Ended>>>,
-    _place: Option<OwnedSemaphorePermit>,
+    /// Given back when the guest is gone.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Running {

@@ -103,7 +103,11 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
     let path = path.strip_prefix("/v1/").ok_or_else(nothing)?;
     let parts: Vec<&str> = path.split('/').collect();
     let name = |name: &str| {
-        if app::is_name(name) { Ok(name.to_owned()) } else { Err(ApiError::not_found(format!("`{name}` is not a name"))) }
+        if app::is_name(name) {
+            Ok(name.to_owned())
+        } else {
+            Err(ApiError::not_found(format!("`{name}` is not a name")))
+        }
     };
     match parts[..] {
         ["key"] => only(Method::GET, "GET", Asked::Key),
@@ -116,7 +120,11 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
         ["apps", app, kind @ ("snapshots" | "archives"), digest] => {
             let digest = digest.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
             let app = name(app)?;
-            only(Method::GET, "GET", if kind == "archives" { Asked::Archive(app, digest) } else { Asked::Snapshot(app, digest) })
+            only(
+                Method::GET,
+                "GET",
+                if kind == "archives" { Asked::Archive(app, digest) } else { Asked::Snapshot(app, digest) },
+            )
         }
         ["apps", app, "archive"] => only(Method::PUT, "PUT", Asked::PushArchive(name(app)?)),
         ["apps", app, "data"] => only(Method::PUT, "PUT", Asked::PushData(name(app)?)),
@@ -203,9 +211,9 @@ async fn task(
 }
 
 fn key_in(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {
-    let value = headers
-        .get(IDEMPOTENCY_KEY_HEADER)
-        .ok_or_else(|| ApiError::bad_request("a write needs an Idempotency-Key header, so that it can be sent again"))?;
+    let value = headers.get(IDEMPOTENCY_KEY_HEADER).ok_or_else(|| {
+        ApiError::bad_request("a write needs an Idempotency-Key header, so that it can be sent again")
+    })?;
     let text = value.to_str().unwrap_or_default().to_owned();
     IdempotencyKey::try_from(text).map_err(|error| ApiError::bad_request(error.to_string()))
 }
@@ -230,7 +238,9 @@ fn target_in(query: &str) -> Option<String> {
             other => other,
         });
     }
-    String::from_utf8(bytes).ok().filter(|target| target.starts_with('/') && target.len() <= limits::REQUEST_TARGET_BYTES)
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|target| target.starts_with('/') && target.len() <= limits::REQUEST_TARGET_BYTES)
 }
 
 async fn file(

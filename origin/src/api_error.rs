@@ -33,11 +33,17 @@ impl ApiError {
     }
 
     pub(crate) fn method(allow: &'static str) -> ApiError {
-        ApiError { allow: Some(allow), ..ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path takes {allow}")) }
+        ApiError {
+            allow: Some(allow),
+            ..ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path takes {allow}"))
+        }
     }
 
     pub(crate) fn unauthorized() -> ApiError {
-        ApiError::new(StatusCode::UNAUTHORIZED, "send `Authorization: Bearer <token>` with the token of the origin's data folder")
+        ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "send `Authorization: Bearer <token>` with the token of the origin's data folder",
+        )
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {

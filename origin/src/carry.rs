@@ -28,13 +28,15 @@ enum Rows {
 
 /// Carries the rows that the change log names after a commit.
 pub(crate) fn changes(connection: &Connection, mirror: &Mirror, after: u64) -> Result<(), ReadError> {
-    connection.execute("DELETE FROM temp.changed", [])?;
     connection.execute(
         "INSERT OR IGNORE INTO temp.changed (table_name, id)
          SELECT table_name, row_id FROM store._nearside_change WHERE commit_no > ?1",
         [after],
     )?;
-    carry(connection, mirror, Rows::Logged)
+    carry(connection, mirror, Rows::Logged)?;
+    // Should this not be reached, the transaction is rolled back, and these rows with it.
+    connection.execute("DELETE FROM temp.changed", [])?;
+    Ok(())
 }
 
 /// Compares every mirrored row, and carries those that differ.
@@ -96,7 +98,9 @@ fn about(row: &str, table: &str, rows: Rows) -> String {
 
 fn delete_gone(table: &str, rows: Rows) -> String {
     let about = about("m", table, rows);
-    format!(r#"DELETE FROM main."{table}" AS m WHERE {about} AND NOT EXISTS (SELECT 1 FROM store."{table}" AS s WHERE s."id" = m."id")"#)
+    format!(
+        r#"DELETE FROM main."{table}" AS m WHERE {about} AND NOT EXISTS (SELECT 1 FROM store."{table}" AS s WHERE s."id" = m."id")"#
+    )
 }
 
 fn update(table: &str, columns: &[String], rows: Rows) -> Option<String> {
@@ -104,12 +108,15 @@ fn update(table: &str, columns: &[String], rows: Rows) -> Option<String> {
     let about = about("m", table, rows);
     let set: Vec<String> = columns[1..].iter().map(|column| format!(r#""{column}" = s."{column}""#)).collect();
     let set = set.join(", ");
-    Some(format!(r#"UPDATE main."{table}" AS m SET {set} FROM store."{table}" AS s WHERE s."id" = m."id" AND {about} AND ({differ})"#))
+    Some(format!(
+        r#"UPDATE main."{table}" AS m SET {set} FROM store."{table}" AS s WHERE s."id" = m."id" AND {about} AND ({differ})"#
+    ))
 }
 
 fn insert_missing(table: &str, columns: &[String], rows: Rows) -> String {
     let about = about("s", table, rows);
-    let list = |prefix: &str| columns.iter().map(|column| format!(r#"{prefix}"{column}""#)).collect::<Vec<_>>().join(", ");
+    let list =
+        |prefix: &str| columns.iter().map(|column| format!(r#"{prefix}"{column}""#)).collect::<Vec<_>>().join(", ");
     let (into, from) = (list(""), list("s."));
     format!(
         r#"INSERT INTO main."{table}" ({into}) SELECT {from} FROM store."{table}" AS s WHERE {about} AND NOT EXISTS (SELECT 1 FROM main."{table}" AS m WHERE m."id" = s."id") ORDER BY s."id""#
@@ -234,7 +241,9 @@ mod tests {
             all.extend(rows(&format!("SELECT '{table}', * FROM main.{table} ORDER BY 2")));
         }
         for word in WORDS {
-            all.extend(rows(&format!("SELECT '{word}', rowid FROM package_text WHERE package_text MATCH '{word}' ORDER BY 2")));
+            all.extend(rows(&format!(
+                "SELECT '{word}', rowid FROM package_text WHERE package_text MATCH '{word}' ORDER BY 2"
+            )));
         }
         all
     }
@@ -263,10 +272,14 @@ mod tests {
                 2 => format!("UPDATE OR IGNORE section SET id = {n} WHERE id = {section}"),
                 3 if n == 0 => format!("DELETE FROM section WHERE id = {section}"),
                 4 => format!("UPDATE section SET hidden = {n}"),
-                5 => format!("UPDATE package SET weight = CASE typeof(weight) WHEN 'integer' THEN {n}.0 ELSE {n} END WHERE id = {id}"),
+                5 => format!(
+                    "UPDATE package SET weight = CASE typeof(weight) WHEN 'integer' THEN {n}.0 ELSE {n} END WHERE id = {id}"
+                ),
                 6 => format!("UPDATE package SET summary = NULL WHERE id = {id}"),
                 7 => format!("DELETE FROM package WHERE id = {id}"),
-                8 => format!("REPLACE INTO package (id, section, name) SELECT {id}, max(id), '{a} {n}' FROM section HAVING max(id) > 0"),
+                8 => format!(
+                    "REPLACE INTO package (id, section, name) SELECT {id}, max(id), '{a} {n}' FROM section HAVING max(id) > 0"
+                ),
                 9 => format!("UPDATE OR REPLACE package SET id = {other} WHERE id = {id}"),
                 10 => format!(
                     "CREATE TEMP TABLE swap AS SELECT id, name FROM package WHERE id IN ({id}, {other});
@@ -313,7 +326,10 @@ mod tests {
             let statement = random.statement();
             fixture.commit(&statement);
         }
-        fixture.store.execute_batch("DELETE FROM _nearside_change; UPDATE _nearside_meta SET value = 5 WHERE key = 'layout'").unwrap();
+        fixture
+            .store
+            .execute_batch("DELETE FROM _nearside_change; UPDATE _nearside_meta SET value = 5 WHERE key = 'layout'")
+            .unwrap();
         followed.update().unwrap();
         assert_eq!(contents(&followed), contents(&fixture.build("fresh.db")));
 
@@ -331,7 +347,8 @@ mod tests {
         let sql = "CREATE TABLE package (id INTEGER PRIMARY KEY, section REFERENCES section, name, summary CHECK (summary <> 'bad'), weight);
             CREATE TABLE section (id INTEGER PRIMARY KEY, name);";
         let shape = Shape::new(mirrored(), sql.to_owned());
-        let mut database = ReadDatabase::build(&fixture.path("read-1.db"), &fixture.path(store::FILE_NAME), &shape).unwrap();
+        let mut database =
+            ReadDatabase::build(&fixture.path("read-1.db"), &fixture.path(store::FILE_NAME), &shape).unwrap();
         fixture.commit("INSERT INTO package (id, name, summary) VALUES (1, 'x', 'bad')");
         let message = database.update().unwrap_err().to_string();
         assert!(message.contains("mirrored table `package`: CHECK constraint failed"), "{message}");
@@ -350,35 +367,5 @@ mod tests {
             ("package".to_owned(), columns(&["id", "section", "name", "summary", "weight"])),
         ]
         .into()
-    }
-
-    #[test]
-    #[ignore]
-    fn zz_perf() {
-        let f = fixture();
-        f.store.execute_batch("INSERT INTO section (id, name) VALUES (1,'a'),(2,'b');
-          WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n LIMIT 400000)
-          INSERT INTO package SELECT x, 1 + x % 2, 'package number ' || x, CASE WHEN x < 63000 THEN 'a summary of some words about edge caches and page stores and other things ' || (x * 7919 % 1000) END, x FROM n").unwrap();
-        store::count_commit(&f.store).unwrap();
-        let t = std::time::Instant::now();
-        let mut db = f.build("read-1.db");
-        eprintln!("build {:?}", t.elapsed());
-        f.store.execute_batch("UPDATE _nearside_meta SET value = 9 WHERE key = 'layout'").unwrap();
-        let t = std::time::Instant::now();
-        db.update().unwrap();
-        eprintln!("compare everything, nothing differs {:?}", t.elapsed());
-        f.store.execute_batch("DELETE FROM _nearside_change; UPDATE package SET weight = weight + 1").unwrap();
-        store::count_commit(&f.store).unwrap();
-        let t = std::time::Instant::now();
-        db.update().unwrap();
-        eprintln!("follow 400k changes {:?}", t.elapsed());
-        f.store.execute_batch("DELETE FROM _nearside_change; UPDATE package SET weight = weight + 1 WHERE id = 77").unwrap();
-        store::count_commit(&f.store).unwrap();
-        let t = std::time::Instant::now();
-        db.update().unwrap();
-        eprintln!("follow 1 change {:?}", t.elapsed());
-        let t = std::time::Instant::now();
-        let s = crate::snapshot::take(&f.path("read-1.db"), &f.path("snap.tmp")).unwrap();
-        eprintln!("snapshot of {} pages {:?}", s.page_count, t.elapsed());
     }
 }

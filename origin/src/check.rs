@@ -89,9 +89,15 @@ enum Role {
 impl Role {
     fn fix(self) -> &'static str {
         match self {
-            Role::Handler => "a route's component exports wasi:http/incoming-handler and imports wasi:* and nearside:edge/{sql,page,origin} only",
-            Role::Command => "a command's component exports nearside:edge/command-handler and imports wasi:* without sockets and HTTP, and nearside:edge/store only",
-            Role::Task => "a task's component exports nearside:edge/task-handler and imports wasi:* and nearside:edge/origin only",
+            Role::Handler => {
+                "a route's component exports wasi:http/incoming-handler and imports wasi:* and nearside:edge/{sql,page,origin} only"
+            }
+            Role::Command => {
+                "a command's component exports nearside:edge/command-handler and imports wasi:* without sockets and HTTP, and nearside:edge/store only"
+            }
+            Role::Task => {
+                "a task's component exports nearside:edge/task-handler and imports wasi:* and nearside:edge/origin only"
+            }
         }
     }
 }
@@ -147,12 +153,18 @@ fn first_line(error: &EngineError) -> String {
 fn schemas(archive: &Archive) -> Option<Finding> {
     match Schemas::load(archive).err()? {
         SchemaError::Archive(error) => Some(Finding::of_archive(&error)),
-        SchemaError::NotJson { file, line, why } => {
-            Some(Finding::new(&file, Some(line), format!("it is not JSON: {why}"), "a command's schema is a JSON Schema document"))
-        }
-        SchemaError::NotASchema { file, why } => {
-            Some(Finding::new(&file, None, format!("it is not a JSON Schema: {why}"), "see json-schema.org, draft 2020-12"))
-        }
+        SchemaError::NotJson { file, line, why } => Some(Finding::new(
+            &file,
+            Some(line),
+            format!("it is not JSON: {why}"),
+            "a command's schema is a JSON Schema document",
+        )),
+        SchemaError::NotASchema { file, why } => Some(Finding::new(
+            &file,
+            None,
+            format!("it is not a JSON Schema: {why}"),
+            "see json-schema.org, draft 2020-12",
+        )),
     }
 }
 
@@ -194,7 +206,9 @@ fn empty_store(archive: &Archive) -> Result<Connection, Finding> {
     migrate::run(&mut connection, &migrations).map_err(|error| match error {
         MigrateError::Failed { file, line, why } => {
             let fix = match why.as_str() {
-                "not authorized" => "migrations change the app's own tables: no transactions, other files or reserved tables",
+                "not authorized" => {
+                    "migrations change the app's own tables: no transactions, other files or reserved tables"
+                }
                 _ => "",
             };
             Finding::new(&file, Some(line), why, fix)
@@ -210,7 +224,9 @@ fn empty_read_database(archive: &Archive) -> Result<Connection, Finding> {
     let told = |error: ReadError| match error {
         ReadError::Script(error) => {
             let fix = match error.message.as_str() {
-                "not authorized" => "snapshot.sql makes tables, indexes, views and triggers of its own database, and no PRAGMA",
+                "not authorized" => {
+                    "snapshot.sql makes tables, indexes, views and triggers of its own database, and no PRAGMA"
+                }
                 _ => "",
             };
             Finding::new(&error.file, Some(error.line), error.message, fix)
@@ -254,7 +270,8 @@ fn named_query(guarded: &mut Guarded, query: &Query) -> Option<Finding> {
     }
     match guarded.examine(&query.sql) {
         Err(error) => {
-            let fix = "queries read the app's own tables; random(), clocks, PRAGMA and reserved tables are not in the pages";
+            let fix =
+                "queries read the app's own tables; random(), clocks, PRAGMA and reserved tables are not in the pages";
             finding(query.line, sql::describe(&error).split(" in ").next().unwrap_or_default(), fix)
         }
         Ok(_) => None,

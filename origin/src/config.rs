@@ -96,15 +96,18 @@ impl Config {
             .map_err(|error| fail(error.span().map(|span| span.start), error.message().to_owned()))?;
         let at = raw.listen.span().start;
         let listen = raw.listen.into_inner();
-        let listen = listen
-            .parse()
-            .map_err(|_| fail(Some(at), format!("listen `{listen}`: an address and port like `127.0.0.1:7470` expected")))?;
+        let listen = listen.parse().map_err(|_| {
+            fail(Some(at), format!("listen `{listen}`: an address and port like `127.0.0.1:7470` expected"))
+        })?;
         let mut apps = BTreeMap::new();
         for (name, app) in raw.apps {
             let at = name.span().start;
             let name = name.into_inner();
             if !app::is_name(&name) {
-                return Err(fail(Some(at), format!("app `{name}`: 1 to 64 of a-z, 0-9 and `-` expected, beginning with a letter")));
+                return Err(fail(
+                    Some(at),
+                    format!("app `{name}`: 1 to 64 of a-z, 0-9 and `-` expected, beginning with a letter"),
+                ));
             }
             if let Some(bad) = app.allow_private.iter().find(|host| host.is_empty() || host.contains(['/', '@', '*'])) {
                 return Err(fail(Some(at), format!("allow_private `{bad}`: a host or host:port expected")));

@@ -229,7 +229,11 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, ObjectError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nearside_protocol::{key::SecretKey, limits::PAGE_BYTES, release::{DatabaseId, FORMAT}};
+    use nearside_protocol::{
+        key::SecretKey,
+        limits::PAGE_BYTES,
+        release::{DatabaseId, FORMAT},
+    };
 
     struct Fixture {
         _folder: tempfile::TempDir,
@@ -308,7 +312,9 @@ mod tests {
         let archived = |digest| fixture.objects.archive_path(digest).exists();
         assert_eq!(fixture.objects.releases().unwrap().len(), 2);
         assert!(!archived(&first.app_digest) && archived(&second.app_digest) && archived(&pushed));
-        assert!(!fixture.objects.snapshot_path(&first.root).exists() && fixture.objects.snapshot_path(&third.root).exists());
+        assert!(
+            !fixture.objects.snapshot_path(&first.root).exists() && fixture.objects.snapshot_path(&third.root).exists()
+        );
         drop(pin);
         fixture.objects.retain(2).unwrap();
         assert!(!archived(&pushed));
@@ -319,7 +325,8 @@ mod tests {
         let fixture = fixture();
         fixture.release(1, b"app", 1);
         let folder = fixture.objects.folder.clone();
-        let leftovers = [fixture.objects.new_snapshot_path(), folder.join("releases/1.2.tmp"), folder.join("archives/x.tmp")];
+        let leftovers =
+            [fixture.objects.new_snapshot_path(), folder.join("releases/1.2.tmp"), folder.join("archives/x.tmp")];
         leftovers.iter().for_each(|path| fs::write(path, b"half").unwrap());
         Objects::open(&folder, Disk::real()).unwrap();
         assert!(leftovers.iter().all(|path| !path.exists()));

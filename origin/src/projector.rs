@@ -65,7 +65,15 @@ impl Projector {
         let (projected_out, projected) = watch::channel(Projected { version, file, position });
         let (error_out, error) = watch::channel(None);
         let (jobs, queue) = sync_channel(limits::ORIGIN_QUEUE);
-        let worker = Worker { files, database, projected: projected_out, error: error_out, on_durable, undurable: None, retry_at: None };
+        let worker = Worker {
+            files,
+            database,
+            projected: projected_out,
+            error: error_out,
+            on_durable,
+            undurable: None,
+            retry_at: None,
+        };
         let thread = std::thread::Builder::new()
             .name("nearside-projector".into())
             .spawn(move || worker.run(queue))
@@ -266,7 +274,11 @@ impl Files {
     }
 
     fn numbers(&self) -> Vec<u64> {
-        self.entries().iter().filter(|path| path.extension().is_some_and(|e| e == "db")).filter_map(|path| number_of(path)).collect()
+        self.entries()
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "db"))
+            .filter_map(|path| number_of(path))
+            .collect()
     }
 
     fn entries(&self) -> Vec<PathBuf> {
@@ -278,7 +290,8 @@ impl Files {
     /// Also the write-ahead logs of the others, and what was left half-made. Readers that have a file open keep it.
     fn remove_all_but(&self, file: &Path) {
         for path in self.entries() {
-            if number_of(&path).is_some() && number_of(&path) != number_of(file)
+            if number_of(&path).is_some()
+                && number_of(&path) != number_of(file)
                 && let Err(error) = std::fs::remove_file(&path)
             {
                 tracing::warn!(file = %path.display(), cause = %error, "an old read database cannot be removed");

@@ -75,7 +75,8 @@ impl Press {
         head: Option<&Manifest>,
     ) -> Result<Manifest, PublishError> {
         // The next number after any there ever was, readable or not: a number is never used twice.
-        let taken = self.objects.releases()?.into_iter().chain(head.map(|head| head.release)).map(|release| release.seq).max();
+        let taken =
+            self.objects.releases()?.into_iter().chain(head.map(|head| head.release)).map(|release| release.seq).max();
         let release = ReleaseId { epoch: snapshot.position.epoch, seq: taken.unwrap_or(0) + 1 };
         Ok(Manifest {
             format: FORMAT,
@@ -115,7 +116,10 @@ fn sqlite_build() -> String {
         options.extend(rows.collect::<Result<Vec<String>, _>>()?);
         Ok(options)
     };
-    options().map_or_else(|_| rusqlite::version().to_owned(), |options| Digest::of(options.join("\n").as_bytes()).to_string())
+    options().map_or_else(
+        |_| rusqlite::version().to_owned(),
+        |options| Digest::of(options.join("\n").as_bytes()).to_string(),
+    )
 }
 
 enum Job {
@@ -256,7 +260,6 @@ impl Worker {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -85,8 +85,9 @@ pub(crate) async fn render(site: &Arc<Site>, target: &str, headers: &HeaderMap) 
 
 /// The read database once it holds the receipt's commit.
 async fn reached(running: &Running, headers: &HeaderMap) -> Result<Projected, ApiError> {
-    let receipt = freshness::receipt_of(headers)
-        .ok_or_else(|| ApiError::bad_request("render needs a Nearside-Receipt: without one, the node's own release will do"))?;
+    let receipt = freshness::receipt_of(headers).ok_or_else(|| {
+        ApiError::bad_request("render needs a Nearside-Receipt: without one, the node's own release will do")
+    })?;
     if receipt.database != *running.writer.database() || receipt.epoch != running.writer.epoch() {
         return Err(ApiError::new(StatusCode::CONFLICT, "the receipt is of another database or epoch"));
     }
@@ -94,7 +95,10 @@ async fn reached(running: &Running, headers: &HeaderMap) -> Result<Projected, Ap
     let reached = projected.wait_for(|projected| projected.position.commit >= receipt.commit);
     match tokio::time::timeout(limits::RECEIPT_PROJECTED_WAIT, reached).await {
         Ok(Ok(projected)) => Ok(projected.clone()),
-        _ => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the read database has not reached the receipt's commit")),
+        _ => Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the read database has not reached the receipt's commit",
+        )),
     }
 }
 

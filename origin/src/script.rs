@@ -135,7 +135,6 @@ impl Words {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +142,8 @@ mod tests {
     #[test]
     fn statements_end_where_they_end() {
         let script = "-- about; this\nCREATE TABLE t (\n  x DEFAULT ';');\n/* ; */ CREATE TEMP TRIGGER g AFTER INSERT ON t BEGIN\n  SELECT CASE WHEN 1 THEN 2 END;\n  DELETE FROM t;\nEND;\n;\nINSERT INTO t VALUES ('it''s; é'), (\"a;b\"), ([c;d]), (`e;f`)";
-        let statements: Vec<_> = split(script).iter().map(|s| (s.line, s.sql.lines().next().unwrap().to_owned())).collect();
+        let statements: Vec<_> =
+            split(script).iter().map(|s| (s.line, s.sql.lines().next().unwrap().to_owned())).collect();
         assert_eq!(
             statements,
             [
@@ -162,7 +162,10 @@ mod tests {
         let run = |script: &str| run(&connection, "f.sql", script).unwrap_err().to_string();
         assert_eq!(run("CREATE TABLE t (x);\n\nSELECT\n  y FROM t;"), "f.sql:4: no such column: y");
         assert_eq!(run("CREATE TABLE u (x);\nCREATE TABEL v (x);"), "f.sql:2: near \"TABEL\": syntax error");
-        assert_eq!(run("CREATE TABLE w (x UNIQUE);\nINSERT INTO w VALUES (1);\nINSERT INTO w VALUES (1);"), "f.sql:3: UNIQUE constraint failed: w.x");
+        assert_eq!(
+            run("CREATE TABLE w (x UNIQUE);\nINSERT INTO w VALUES (1);\nINSERT INTO w VALUES (1);"),
+            "f.sql:3: UNIQUE constraint failed: w.x"
+        );
         assert_eq!(run("SELECT 1;\nSELECT 'open"), "f.sql:2: unrecognized token: \"'open\"");
     }
 }

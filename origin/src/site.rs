@@ -29,8 +29,8 @@ use crate::{
     projector::{Projected, Projector},
     publisher::{Press, Publisher},
     read_database::ReadError,
-    render::Live,
     rehearsal::{self, RehearsalError},
+    render::Live,
     store::{self, StoreError},
     task_runner::TaskRunner,
     writer::Writer,
@@ -197,11 +197,14 @@ impl Site {
             if !findings.is_empty() {
                 return Err(PushError::Findings(findings));
             }
-            let tried = before.map(|before| rehearsal::is_needed(&before.archive, &archive)).transpose()?.unwrap_or(true);
+            let tried =
+                before.map(|before| rehearsal::is_needed(&before.archive, &archive)).transpose()?.unwrap_or(true);
             if tried && folder.join(store::FILE_NAME).exists() {
                 rehearsal::rehearse(&folder, &archive)?;
             }
-            AppVersion::pushed(&objects, &packed, Arc::new(archive), &overrides).map_err(SiteError::from).map_err(PushError::from)
+            AppVersion::pushed(&objects, &packed, Arc::new(archive), &overrides)
+                .map_err(SiteError::from)
+                .map_err(PushError::from)
         });
         let version = Arc::new(version.await?);
 
@@ -287,7 +290,8 @@ impl Site {
         let press = Press { app: self.name.clone(), objects: self.objects.clone(), key: self.common.key.clone() };
         let (name, heads) = (self.name.clone(), self.common.heads.clone());
         let released = move |release| announce(&heads, &name, release);
-        let publisher = Publisher::start(press, head, projector.projected(), Box::new(released)).map_err(SiteError::Thread)?;
+        let publisher =
+            Publisher::start(press, head, projector.projected(), Box::new(released)).map_err(SiteError::Thread)?;
 
         let forwarding = forward(&writer, &projector, &publisher);
         let tasks = TaskRunner::start(writer.clone(), self.common.engine.clone(), self.settings.allow_private.clone());
@@ -303,7 +307,9 @@ impl Site {
 
     fn undeclared(&self, version: &AppVersion) -> Vec<String> {
         let declared = |name: &&String| !version.variables.contains_key(*name);
-        let line = |name: &String| format!("the origin's configuration sets `{name}`, which [variables] does not declare: ignored");
+        let line = |name: &String| {
+            format!("the origin's configuration sets `{name}`, which [variables] does not declare: ignored")
+        };
         self.settings.variables.keys().filter(declared).map(line).collect()
     }
 }

@@ -55,7 +55,9 @@ pub(crate) fn mirror_in_read_database(read: &Connection, mirror: &Tables, manife
     for (table, columns) in mirror {
         let line = line_of(manifest, "mirror", table);
         let found = columns_of(read, table);
-        let mut add = |what: String, fix: &str| findings.push(Finding::new(app::FILE_NAME, line, format!("mirror.{table}: {what}"), fix));
+        let mut add = |what: String, fix: &str| {
+            findings.push(Finding::new(app::FILE_NAME, line, format!("mirror.{table}: {what}"), fix))
+        };
         if found.is_empty() {
             add("snapshot.sql makes no such table".into(), "its CREATE TABLE belongs there, with the mirrored columns");
             continue;
@@ -65,9 +67,15 @@ pub(crate) fn mirror_in_read_database(read: &Connection, mirror: &Tables, manife
         }
         for column in columns {
             match find(&found, column) {
-                None => add(format!("snapshot.sql's table has no column `{column}`"), "add it there, or take it out of [mirror]"),
+                None => add(
+                    format!("snapshot.sql's table has no column `{column}`"),
+                    "add it there, or take it out of [mirror]",
+                ),
                 Some(found) if found.generated => {
-                    add(format!("snapshot.sql's column `{column}` is generated"), "make it an ordinary column, or take it out of [mirror]");
+                    add(
+                        format!("snapshot.sql's column `{column}` is generated"),
+                        "make it an ordinary column, or take it out of [mirror]",
+                    );
                 }
                 Some(_) => {}
             }
@@ -109,8 +117,17 @@ pub(crate) fn mirror_alike(store: &Connection, read: &Connection, mirror: &Table
         for column in columns {
             let (Some(ours), Some(theirs)) = (find(&ours, column), find(&theirs, column)) else { continue };
             if affinity(&ours.kind) != affinity(&theirs.kind) {
-                let what = format!("mirror.{table}: `{column}` is {} in the store and {} in snapshot.sql", named(&ours.kind), named(&theirs.kind));
-                findings.push(Finding::new(app::FILE_NAME, line_of(manifest, "mirror", table), what, "declare the same type in both"));
+                let what = format!(
+                    "mirror.{table}: `{column}` is {} in the store and {} in snapshot.sql",
+                    named(&ours.kind),
+                    named(&theirs.kind)
+                );
+                findings.push(Finding::new(
+                    app::FILE_NAME,
+                    line_of(manifest, "mirror", table),
+                    what,
+                    "declare the same type in both",
+                ));
             }
         }
     }

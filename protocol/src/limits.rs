@@ -39,6 +39,9 @@ pub const GUEST_LOG_BYTES: usize = 16 << 10;
 pub const RENDERS_AT_ONCE: usize = 64;
 /// Renders that may wait for one of those places before the node answers 503.
 pub const RENDERS_WAITING: usize = 1_024;
+/// Responses that stream at once. They leave their place among the renders: a client that reads slowly must not keep
+/// pages from being made.
+pub const STREAMS_AT_ONCE: usize = 128;
 pub const INCLUDE_DEPTH: usize = 4;
 /// Time between two pieces of a streamed body before it is cut.
 pub const STREAM_IDLE: Duration = Duration::from_secs(10);

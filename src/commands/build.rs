@@ -14,12 +14,23 @@ pub fn run(args: &AppArgs) -> anyhow::Result<ExitCode> {
     let app = App::parse(&text)?;
     if let Some(command) = &app.build {
         eprintln!("{}: {command}", app.name);
-        let status = Command::new("sh").arg("-c").arg(command).current_dir(&args.folder).status().context("`sh` does not start")?;
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(command)
+            .current_dir(&args.folder)
+            .status()
+            .context("`sh` does not start")?;
         if !status.success() {
             bail!("the build command of `{}` failed: {status}", app.name);
         }
     }
     let packed = Archive::collect(&args.folder)?.pack()?;
-    println!("{}: {} components, {} KiB packed, version {}", app.name, app.components.len(), packed.len().div_ceil(1024), Archive::digest(&packed).short());
+    println!(
+        "{}: {} components, {} KiB packed, version {}",
+        app.name,
+        app.components.len(),
+        packed.len().div_ceil(1024),
+        Archive::digest(&packed).short()
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -21,7 +21,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
         findings.iter().for_each(|finding| println!("{finding}"));
-        eprintln!("{}: {}", args.folder.display(), if findings.is_empty() { "nothing to say" } else { "not ready to be pushed" });
+        eprintln!(
+            "{}: {}",
+            args.folder.display(),
+            if findings.is_empty() { "nothing to say" } else { "not ready to be pushed" }
+        );
     }
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -33,7 +33,13 @@ fn show_origin(url: &str, origin: &Result<OriginStatus, ClientError>) {
     for (name, app) in &origin.apps {
         let release = app.release.map_or("none yet".to_owned(), |release| release.to_string());
         let tasks: Vec<String> = app.tasks.iter().map(|(state, count)| format!("{count} {state}")).collect();
-        println!("  {name}  release {release}  commit {} (read database at {})  {} MiB  tasks: {}", app.commit, app.applied_commit, app.page_count * 4 / 1024, if tasks.is_empty() { "none".into() } else { tasks.join(", ") });
+        println!(
+            "  {name}  release {release}  commit {} (read database at {})  {} MiB  tasks: {}",
+            app.commit,
+            app.applied_commit,
+            app.page_count * 4 / 1024,
+            if tasks.is_empty() { "none".into() } else { tasks.join(", ") }
+        );
         if let Some(error) = &app.last_error {
             println!("    last error: {error}");
         }
@@ -49,8 +55,13 @@ fn show_node(url: &str, node: &Result<NodeStatus, ClientError>) {
     match &node.origin {
         None => println!("  no origin"),
         Some(link) => {
-            let heard = link.heard_ms_ago.map_or("never heard".to_owned(), |ms| format!("heard {} ago", duration(ms / 1000)));
-            println!("  origin {}  {heard}{}", link.url, link.last_error.as_ref().map(|error| format!("  ({error})")).unwrap_or_default());
+            let heard =
+                link.heard_ms_ago.map_or("never heard".to_owned(), |ms| format!("heard {} ago", duration(ms / 1000)));
+            println!(
+                "  origin {}  {heard}{}",
+                link.url,
+                link.last_error.as_ref().map(|error| format!("  ({error})")).unwrap_or_default()
+            );
         }
     }
     for (name, app) in &node.apps {
@@ -59,7 +70,12 @@ fn show_node(url: &str, node: &Result<NodeStatus, ClientError>) {
             println!("    refused: {refused}");
         }
     }
-    let counts: Vec<String> = node.requests.iter().filter(|(_, count)| **count > 0).map(|(result, count)| format!("{result} {count}")).collect();
+    let counts: Vec<String> = node
+        .requests
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(result, count)| format!("{result} {count}"))
+        .collect();
     println!("  requests: {}", if counts.is_empty() { "none".into() } else { counts.join(", ") });
     println!("  cache: {} responses, {} KiB", node.cache_entries, node.cache_bytes / 1024);
 }

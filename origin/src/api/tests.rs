@@ -1,6 +1,5 @@
 use std::{fs, path::Path, time::Duration};
 
-
 use nearside_host::{
     archive::Archive,
     engine::Engine,
@@ -87,7 +86,8 @@ impl Running {
     }
 
     async fn manifest(&self, release: ReleaseId) -> Manifest {
-        let key: PublicKey = String::from_utf8(self.send(Method::GET, "/v1/key", "").await.unwrap()).unwrap().parse().unwrap();
+        let key: PublicKey =
+            String::from_utf8(self.send(Method::GET, "/v1/key", "").await.unwrap()).unwrap().parse().unwrap();
         let path = format!("/v1/apps/shop/releases/{release}");
         let signed: SignedManifest = serde_json::from_slice(&self.send(Method::GET, &path, "").await.unwrap()).unwrap();
         signed.verify(&[key]).unwrap()
@@ -128,7 +128,12 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn shop() -> Vec<(&'static str, &'static str)> {
-    vec![("nearside.toml", MANIFEST), ("migrations/1.sql", MIGRATION), ("snapshot.sql", SNAPSHOT), ("queries.sql", QUERIES)]
+    vec![
+        ("nearside.toml", MANIFEST),
+        ("migrations/1.sql", MIGRATION),
+        ("snapshot.sql", SNAPSHOT),
+        ("queries.sql", QUERIES),
+    ]
 }
 
 fn shop_with(more: &[(&'static str, &'static str)]) -> Vec<u8> {
@@ -162,14 +167,21 @@ async fn an_app_and_its_data_are_pushed_pulled_and_come_back_after_a_restart() {
     assert_eq!(pushed.report, ["migrations/1.sql: applied", "mirrors item"]);
     let manifest = origin.manifest(first).await;
     assert_eq!(manifest.variables["HOOK"], "http://10.0.0.7", "the operator's word goes");
-    assert_eq!(origin.send(Method::GET, &format!("/v1/apps/shop/archives/{}", manifest.app_digest), "").await.unwrap(), packed);
+    assert_eq!(
+        origin.send(Method::GET, &format!("/v1/apps/shop/archives/{}", manifest.app_digest), "").await.unwrap(),
+        packed
+    );
     assert!(origin.names(first).await.is_empty());
 
     let pushed = origin.push("/v1/apps/shop/data", data(&["a", "b"])).await.unwrap();
     let second = pushed.release.unwrap();
     assert_eq!(pushed.report, ["item: 2 inserted, 0 updated, 0 deleted, 0 unchanged"]);
     assert_eq!(origin.names(second).await, ["a", "b"]);
-    assert_eq!(origin.push("/v1/apps/shop/data", data(&["a", "b"])).await.unwrap().release, Some(second), "nothing new");
+    assert_eq!(
+        origin.push("/v1/apps/shop/data", data(&["a", "b"])).await.unwrap().release,
+        Some(second),
+        "nothing new"
+    );
     assert_eq!(origin.push("/v1/apps/shop/archive", packed).await.unwrap().release, Some(second));
     let third = origin.push("/v1/apps/shop/data", data(&["b", "c"])).await.unwrap().release.unwrap();
     assert_eq!(origin.manifest(third).await.parent, Some(second));
@@ -192,19 +204,38 @@ async fn what_cannot_be_taken_is_refused_and_what_runs_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let origin = start(folder.path()).await;
     let head = origin.push("/v1/apps/shop/archive", archive(&shop())).await.unwrap().release.unwrap();
-    let head = origin.push("/v1/apps/shop/data", data(&["a", "unspeakables"])).await.unwrap().release.unwrap().max(head);
+    let head =
+        origin.push("/v1/apps/shop/data", data(&["a", "unspeakables"])).await.unwrap().release.unwrap().max(head);
 
     let renamed = MANIFEST.replace("\"shop\"", "\"stall\"");
     let push = |body: Vec<u8>| origin.problem(Method::PUT, "/v1/apps/shop/archive", body);
     for (packed, expected) in [
         (b"nonsense".to_vec(), "422: the archive cannot be read"),
-        (shop_with(&[("nearside.toml", Box::leak(renamed.into_boxed_str()))]), "422: the archive is of the app `stall`, and was pushed to `shop`"),
-        (shop_with(&[("queries.sql", "-- name: all\nSELECT nam FROM item;")]), "422: queries.sql:2: query `all`: no such column: nam"),
-        (shop_with(&[("migrations/2.sql", "CREATE TABLE extra (x);\nINSERT INTO item (name) VALUES ('a'), ('a');")]), "422: migrations/2.sql:2: UNIQUE constraint failed: item.name"),
+        (
+            shop_with(&[("nearside.toml", Box::leak(renamed.into_boxed_str()))]),
+            "422: the archive is of the app `stall`, and was pushed to `shop`",
+        ),
+        (
+            shop_with(&[("queries.sql", "-- name: all\nSELECT nam FROM item;")]),
+            "422: queries.sql:2: query `all`: no such column: nam",
+        ),
+        (
+            shop_with(&[("migrations/2.sql", "CREATE TABLE extra (x);\nINSERT INTO item (name) VALUES ('a'), ('a');")]),
+            "422: migrations/2.sql:2: UNIQUE constraint failed: item.name",
+        ),
         // On an empty store this goes well; on the rows there are, it does not.
-        (shop_with(&[("migrations/2.sql", "INSERT INTO item (name) VALUES ('a');")]), "422: migrations/2.sql:1: UNIQUE constraint failed: item.name"),
-        (shop_with(&[("migrations/2.sql", "UPDATE item SET name = 'unspeakable' WHERE name = 'unspeakables';")]), "422: snapshot.sql does not take the rows there are: "),
-        (shop_with(&[("migrations/1.sql", "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT UNIQUE);")]), "422: migrations/1.sql: it has changed since it ran"),
+        (
+            shop_with(&[("migrations/2.sql", "INSERT INTO item (name) VALUES ('a');")]),
+            "422: migrations/2.sql:1: UNIQUE constraint failed: item.name",
+        ),
+        (
+            shop_with(&[("migrations/2.sql", "UPDATE item SET name = 'unspeakable' WHERE name = 'unspeakables';")]),
+            "422: snapshot.sql does not take the rows there are: ",
+        ),
+        (
+            shop_with(&[("migrations/1.sql", "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT UNIQUE);")]),
+            "422: migrations/1.sql: it has changed since it ran",
+        ),
     ] {
         let problem = push(packed).await;
         assert!(problem.starts_with(expected), "{problem}");
@@ -216,11 +247,21 @@ async fn what_cannot_be_taken_is_refused_and_what_runs_goes_on() {
     assert!(problem.starts_with("422: "), "{problem}");
     assert_eq!(origin.status().await.apps.len(), 1, "an app that never was is forgotten");
     assert!(!folder.path().join("data/apps/new").exists());
-    assert_eq!(fs::read_dir(folder.path().join("data/apps/shop")).unwrap().flatten().filter(|entry| entry.file_name().to_string_lossy().contains("incoming")).count(), 0);
+    assert_eq!(
+        fs::read_dir(folder.path().join("data/apps/shop"))
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().contains("incoming"))
+            .count(),
+        0
+    );
 
     // It goes on: data, and a version that is fine.
     origin.push("/v1/apps/shop/data", data(&["a"])).await.unwrap();
-    let next = shop_with(&[("migrations/2.sql", "ALTER TABLE item ADD COLUMN note;"), ("snapshot.sql", "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE more (x);")]);
+    let next = shop_with(&[
+        ("migrations/2.sql", "ALTER TABLE item ADD COLUMN note;"),
+        ("snapshot.sql", "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE more (x);"),
+    ]);
     let pushed = origin.push("/v1/apps/shop/archive", next).await.unwrap();
     assert_eq!(pushed.report, ["migrations/2.sql: applied"]);
     assert_eq!(origin.names(pushed.release.unwrap()).await, ["a"]);
@@ -320,7 +361,7 @@ async fn strangers_and_nonsense_are_refused_in_words() {
         (Method::POST, "/v1/key", "", "405: this path takes GET"),
         (Method::POST, "/v1/heads", "[1]", "400: the body is a JSON object of app: release"),
         (Method::POST, "/v1/apps/shop/tasks/mail", "{}", "404: the app has no task `mail`"),
-        (Method::GET, "/v1/apps/shop/render?target=%2Fx", "", "501: "),
+        (Method::GET, "/v1/apps/shop/render?target=%2Fx", "", "400: render needs a Nearside-Receipt"),
         (Method::GET, "/v1/apps/shop/render?target=x", "", "400: render needs ?target=/path"),
     ] {
         let problem = origin.problem(method.clone(), path, body.to_owned()).await;
@@ -343,12 +384,17 @@ async fn bodies_have_bounds() {
 
     // Announced too large: answered before any of it is sent.
     let head = |path: &str, framing: &str| {
-        format!("PUT {path} HTTP/1.1\r\nhost: o\r\nauthorization: bearer {token}\r\nidempotency-key: k\r\n{framing}\r\n\r\n")
+        format!(
+            "PUT {path} HTTP/1.1\r\nhost: o\r\nauthorization: bearer {token}\r\nidempotency-key: k\r\n{framing}\r\n\r\n"
+        )
     };
     let length = format!("content-length: {}", limits::APP_ARCHIVE_BYTES + 1);
     let answer = raw(&origin.address, head("/v1/apps/shop/archive", &length), b"").await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(answer.contains("application/problem+json") && answer.contains("the body is over 67108864 bytes"), "{answer}");
+    assert!(
+        answer.contains("application/problem+json") && answer.contains("the body is over 67108864 bytes"),
+        "{answer}"
+    );
 
     // Not announced: cut off where the limit is.
     let payload = vec![b' '; limits::COMMAND_PAYLOAD_BYTES + 1];

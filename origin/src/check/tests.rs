@@ -72,12 +72,27 @@ fn each_broken_app_is_told_what_is_wrong_and_where() {
 
     let broken = [
         app().edit("migrations/1.sql", "price INTEGER", "price INTEGER,\n  CHEK (price > 0)"),
-        app().with("migrations/2.sql", "-- more\nCREATE TABLE extra (id INTEGER PRIMARY KEY);\nDELETE FROM _nearside_task;\n"),
-        app().edit("snapshot.sql", ");", ");\nCREATE TRIGGER t AFTER DELETE ON item BEGIN\n  SELECT 1;\nEND;\nCREATE INDEX i ON nowhere (x);"),
-        app().edit("snapshot.sql", ");", ");\nCREATE TRIGGER t AFTER UPDATE OF price ON item BEGIN\n  INSERT INTO count VALUES (1);\nEND;"),
+        app().with(
+            "migrations/2.sql",
+            "-- more\nCREATE TABLE extra (id INTEGER PRIMARY KEY);\nDELETE FROM _nearside_task;\n",
+        ),
+        app().edit(
+            "snapshot.sql",
+            ");",
+            ");\nCREATE TRIGGER t AFTER DELETE ON item BEGIN\n  SELECT 1;\nEND;\nCREATE INDEX i ON nowhere (x);",
+        ),
+        app().edit(
+            "snapshot.sql",
+            ");",
+            ");\nCREATE TRIGGER t AFTER UPDATE OF price ON item BEGIN\n  INSERT INTO count VALUES (1);\nEND;",
+        ),
         app().edit("snapshot.sql", ");", ");\nATTACH 'other.db' AS other;"),
         app().edit("snapshot.sql", ");", ");\nCREATE TABLE _nearside_mine (x);"),
-        app().edit("snapshot.sql", "item (id INTEGER PRIMARY KEY, name TEXT, price INTEGER)", "item (id INTEGER PRIMARY KEY, name TEXT, price REAL, rank NOT NULL)"),
+        app().edit(
+            "snapshot.sql",
+            "item (id INTEGER PRIMARY KEY, name TEXT, price INTEGER)",
+            "item (id INTEGER PRIMARY KEY, name TEXT, price REAL, rank NOT NULL)",
+        ),
         app().edit("snapshot.sql", "id INTEGER PRIMARY KEY", "id INT PRIMARY KEY"),
         app().edit("nearside.toml", "\"price\"", "\"price\", \"weight\""),
         app().edit("nearside.toml", "[mirror]", "[mirror]\nnothing = [\"id\"]"),
@@ -93,7 +108,10 @@ fn each_broken_app_is_told_what_is_wrong_and_where() {
         app().with("nearside.toml", &route).with("p.wasm", EMPTY_COMPONENT),
         app().with("nearside.toml", &route).with("p.wasm", STRANGE_COMPONENT),
         app().with("nearside.toml", &command).with("p.wasm", EMPTY_COMPONENT).with("buy.json", "{\n  \"type\": \n}"),
-        app().with("nearside.toml", &command).with("p.wasm", STRANGE_COMPONENT).with("buy.json", "{\"type\": \"nonsense\"}"),
+        app()
+            .with("nearside.toml", &command)
+            .with("p.wasm", STRANGE_COMPONENT)
+            .with("buy.json", "{\"type\": \"nonsense\"}"),
         app().with("nearside.toml", &task).with("p.wasm", EMPTY_COMPONENT),
     ];
     assert_eq!(app().findings(&engine), "");

@@ -48,7 +48,8 @@ impl Fixture {
     }
 
     fn read_databases(&self) -> Vec<String> {
-        let names = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names =
+            fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<_> = names.filter(|name| name.starts_with("read-") && name.ends_with(".db")).collect();
         names.sort();
         names
@@ -135,7 +136,9 @@ fn what_keeps_it_from_following_is_told_until_it_is_over() {
     fixture.store.execute_batch("BEGIN; UPDATE item SET name = 'good'; UPDATE _nearside_meta SET value = value + 1 WHERE key = 'commit'; COMMIT").unwrap();
     // Without being woken: it tries again by itself.
     let mut projected = projector.projected();
-    let wait = async { tokio::time::timeout(limits::RELEASE_RETRY * 2, projected.wait_for(|it| it.position.commit == 2)).await.is_ok() };
+    let wait = async {
+        tokio::time::timeout(limits::RELEASE_RETRY * 2, projected.wait_for(|it| it.position.commit == 2)).await.is_ok()
+    };
     assert!(block_on(wait));
     assert_eq!(projector.error(), None);
 }

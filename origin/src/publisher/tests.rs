@@ -34,7 +34,8 @@ fn fixture() -> Fixture {
     let mirror = BTreeMap::from([("item".to_owned(), vec!["id".to_owned(), "name".to_owned()])]);
     change_log::make_triggers(&store, &change_log::wanted(&mirror)).unwrap();
     let shape = Shape::new(mirror, SNAPSHOT.to_owned());
-    let read = ReadDatabase::build(&folder.path().join("read-1.db"), &folder.path().join(store::FILE_NAME), &shape).unwrap();
+    let read =
+        ReadDatabase::build(&folder.path().join("read-1.db"), &folder.path().join(store::FILE_NAME), &shape).unwrap();
     let objects = Objects::open(folder.path(), Disk::real()).unwrap();
     let version = version(&objects, "1");
     let press = Press { app: "shop".into(), objects, key: SecretKey::from_seed([1; 32]) };
@@ -43,7 +44,8 @@ fn fixture() -> Fixture {
 
 fn version(objects: &Objects, variable: &str) -> AppVersion {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("nearside.toml"), "name = \"shop\"\nhosts = [\"shop\"]\n[variables]\nV = \"0\"\n").unwrap();
+    fs::write(folder.path().join("nearside.toml"), "name = \"shop\"\nhosts = [\"shop\"]\n[variables]\nV = \"0\"\n")
+        .unwrap();
     let archive = Archive::collect(folder.path()).unwrap();
     let packed = archive.pack().unwrap();
     AppVersion::pushed(objects, &packed, archive.into(), &BTreeMap::from([("V".into(), variable.into())])).unwrap()
