@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method as HttpMethod, Request, StatusCode, Uri, header, request::Parts};
+use http::{HeaderValue, Method as HttpMethod, Request, header, request::Parts};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use nearside_protocol::{
@@ -15,21 +15,19 @@ use nearside_protocol::{
 use tokio::sync::oneshot;
 
 use crate::{
-    bindings::edge::page::IncludeError,
-    cache::{Entry, Joined, Landing, Look},
-    code::Found,
+    cache::{Entry, Joined, Landing, Lead, Look},
     freshness::{self, Fresh},
     host::{Host, Served},
-    inputs::{self, Key, Seen},
-    policy::{NotStored, storable},
-    refusal::{self, Refusal},
+    inputs::{Seen, everything},
+    policy::{Lifetime, NotStored, storable},
+    refusal::Refusal,
     release::Release,
     render::{Ask, Rendered, RenderedBody, render},
     reply::{self, CacheStatus, Reply},
-    senses::Taint,
     target::{Target, decoded_below},
     trace::trace_id,
     upstream::Visitor,
+    way::{canonical_host, find, host_name, is_cross_site, methods_at, options, target_of},
 };
 
 const STATIC: &str = "/static/";
@@ -97,7 +95,7 @@ async fn read(
 ) -> Result<Reply, Refusal> {
     let inputs = &release.code.app.routes[route].inputs;
     let Inputs::Declared(declared) = inputs else {
-        let request = everything(&release, &target, parts, client, Bytes::new());
+        let request = everything(canonical_host(&release), &target, parts, client, Bytes::new());
         let ask = Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) };
         return alone(host, ask, CacheStatus::NotStored(NotStored::InputsAll), true, parts).await;
     };
@@ -137,12 +135,12 @@ async fn read(
 }
 
 /// What a render needs, before it has a place.
-struct Asking {
-    release: Arc<Release>,
-    route: usize,
-    request: Request<Full<Bytes>>,
-    request_key: Option<IdempotencyKey>,
-    trace: String,
+pub(crate) struct Asking {
+    pub release: Arc<Release>,
+    pub route: usize,
+    pub request: Request<Full<Bytes>>,
+    pub request_key: Option<IdempotencyKey>,
+    pub trace: String,
 }
 
 fn asking(release: Arc<Release>, route: usize, seen: &Seen, parts: &Parts) -> Asking {
@@ -151,16 +149,16 @@ fn asking(release: Arc<Release>, route: usize, seen: &Seen, parts: &Parts) -> As
 }
 
 /// A render's result, on its way to one visitor.
-struct Made {
-    rendered: Rendered,
+pub(crate) struct Made {
+    pub rendered: Rendered,
     release: Arc<Release>,
     route: usize,
     /// The entry, where the response is whole.
-    entry: Option<Arc<Entry>>,
+    pub entry: Option<Arc<Entry>>,
     status: CacheStatus,
 }
 
-async fn make(host: &Arc<Host>, asking: Asking, streams: bool) -> Result<Rendered, Refusal> {
+pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool) -> Result<Rendered, Refusal> {
     let patience = Duration::from_millis(asking.release.code.app.routes[asking.route].deadline_ms);
     let place = host.place(patience).await?;
     let Asking { release, route, request, request_key, trace } = asking;
@@ -168,7 +166,7 @@ async fn make(host: &Arc<Host>, asking: Asking, streams: bool) -> Result<Rendere
 }
 
 /// Renders for this visitor and all who wait for the same; goes on when this visitor leaves.
-async fn led(host: &Arc<Host>, lead: crate::cache::Lead, asking: Asking) -> Result<Made, Refusal> {
+async fn led(host: &Arc<Host>, lead: Lead, asking: Asking) -> Result<Made, Refusal> {
     let (tell, told) = oneshot::channel();
     let (release, route) = (asking.release.clone(), asking.route);
     let trace = asking.trace.clone();
@@ -188,7 +186,7 @@ async fn led(host: &Arc<Host>, lead: crate::cache::Lead, asking: Asking) -> Resu
 }
 
 /// Makes an entry of a whole response, and judges whether it may be kept.
-fn keep(rendered: Rendered, release: Arc<Release>, route: usize) -> (Made, Result<crate::policy::Lifetime, NotStored>) {
+pub(crate) fn keep(rendered: Rendered, release: Arc<Release>, route: usize) -> (Made, Result<Lifetime, NotStored>) {
     let declared = &release.code.app.routes[route];
     let verdict =
         storable(&declared.inputs, rendered.status, &rendered.headers, &rendered.taint).and_then(|lifetime| {
@@ -243,102 +241,6 @@ fn send(host: &Host, entry: &Arc<Entry>, status: CacheStatus, timing: Option<Str
     reply::from_entry(entry, &parts.method, &parts.headers, status, timing)
 }
 
-impl Host {
-    /// Renders a page past the cache, as this visitor sees it: how the origin answers for a node that is behind.
-    pub async fn render_for(
-        self: &Arc<Host>,
-        release: Arc<Release>,
-        target: Target,
-        visitor: &Visitor,
-    ) -> Result<http::Response<Bytes>, Refusal> {
-        let route = find(&release, &target, Method::Get)?;
-        let trace = trace_id(&visitor.headers);
-        let Inputs::Declared(declared) = &release.code.app.routes[route].inputs else {
-            return Err(Refusal::NotFound);
-        };
-        let seen = Seen::new(declared, target, &visitor.headers, Some(visitor.client));
-        let request = seen.request(canonical_host(&release), Full::default());
-        let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone() };
-        let rendered = make(self, asking, false).await?;
-        let (made, _) = keep(rendered, release, route);
-        let entry = made.entry.ok_or(Refusal::Handler { trace })?;
-        let mut response = http::Response::new(entry.body.clone());
-        *response.status_mut() = entry.status;
-        *response.headers_mut() = entry.headers.clone();
-        Ok(response)
-    }
-}
-
-// --- Fragments ------------------------------------------------------------------------------------------------------
-
-impl Host {
-    /// The body of another page of the same release, for a page that includes it.
-    ///
-    /// It never waits for a render in flight: two pages that include each other would wait for ever.
-    pub async fn fragment(
-        self: &Arc<Host>,
-        release: &Arc<Release>,
-        path: &str,
-        depth: usize,
-        taint: &Taint,
-    ) -> Result<Bytes, IncludeError> {
-        let refused = |why: &str| IncludeError::Refused(format!("`{path}`: {why}"));
-        let uri: Uri = path.parse().map_err(|_| refused("it is not a path"))?;
-        let target = target_of(&uri).map_err(|_| refused("it is not a path"))?;
-        let Found::Route(route) = release.code.find(&target.path, Method::Get) else {
-            return Err(refused("no route answers there"));
-        };
-        let Inputs::Declared(declared) = &release.code.app.routes[route].inputs else {
-            return Err(refused("its route sees all inputs, so it cannot be shared"));
-        };
-        let seen = Seen::new(declared, target, &HeaderMap::new(), None);
-        let key = seen.key(&release.code.app.name);
-        let entry = match self.cache.look(&key, release.manifest.release) {
-            Look::Hit(entry) => entry,
-            _ => self.render_fragment(release, route, &seen, key, depth, taint).await?,
-        };
-        if entry.expires.is_some() {
-            taint.read_clock();
-        }
-        if entry.status == StatusCode::OK {
-            Ok(entry.body.clone())
-        } else {
-            Err(IncludeError::Status(entry.status.as_u16()))
-        }
-    }
-
-    async fn render_fragment(
-        self: &Arc<Host>,
-        release: &Arc<Release>,
-        route: usize,
-        seen: &Seen,
-        key: Key,
-        depth: usize,
-        taint: &Taint,
-    ) -> Result<Arc<Entry>, IncludeError> {
-        let ask = Ask {
-            release: release.clone(),
-            route,
-            request: seen.request(canonical_host(release), Full::default()),
-            request_key: None,
-            trace: trace_id(&HeaderMap::new()),
-            depth,
-            streams: false,
-            place: None,
-        };
-        // A page's render runs its fragments' renders, which may have fragments of their own.
-        let rendered =
-            Box::pin(render(self, ask)).await.map_err(|refusal| IncludeError::Status(refusal.status().as_u16()))?;
-        let (made, verdict) = keep(rendered, release.clone(), route);
-        taint.join(&made.rendered.taint);
-        let entry = made.entry.ok_or_else(|| IncludeError::Refused("it is too large to include".into()))?;
-        if verdict.is_ok() {
-            self.cache.store(key, entry.clone());
-        }
-        Ok(entry)
-    }
-}
-
 // --- Writes ---------------------------------------------------------------------------------------------------------
 
 async fn write(
@@ -361,7 +263,7 @@ async fn write(
         }
     };
     let body = whole_body(parts, body).await?;
-    let request = everything(&release, &target, parts, client, body);
+    let request = everything(canonical_host(&release), &target, parts, client, body);
     let asking = Asking { release: release.clone(), route, request, request_key, trace: trace_id(&parts.headers) };
     let rendered = make(host, asking, false).await?;
     host.counters.count(CacheStatus::Method);
@@ -402,115 +304,7 @@ async fn whole_body(parts: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
     }
 }
 
-/// Whether a browser says that a page of another site sent this. Programs that say nothing are not browsers.
-fn is_cross_site(parts: &Parts, release: &Release) -> bool {
-    let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    match header("sec-fetch-site") {
-        Some("same-origin" | "none") => false,
-        Some(_) => true,
-        None => header("origin").is_some_and(|origin| {
-            let from = origin.split_once("://").map(|(_, authority)| authority.to_ascii_lowercase());
-            let asked = authority_of(parts).map(str::to_ascii_lowercase);
-            let own = |authority: &String| release.code.app.hosts.contains(&without_port(authority).to_owned());
-            from.is_none() || !(from == asked || from.as_ref().is_some_and(own))
-        }),
-    }
-}
-
-/// A request shown whole, to handlers that asked for it. What proxies say is shown only when they are trusted, and as
-/// yet none are.
-fn everything(release: &Release, target: &Target, parts: &Parts, client: IpAddr, body: Bytes) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = if parts.method == HttpMethod::HEAD { HttpMethod::GET } else { parts.method.clone() };
-    *request.uri_mut() = inputs::uri(canonical_host(release), target);
-    for (name, value) in &parts.headers {
-        let name_text = name.as_str();
-        let hosts_own = name_text.starts_with("nearside-") || name_text.starts_with("x-forwarded-");
-        let hop = matches!(
-            name_text,
-            "connection"
-                | "keep-alive"
-                | "proxy-connection"
-                | "te"
-                | "trailer"
-                | "transfer-encoding"
-                | "upgrade"
-                | "forwarded"
-                | "x-real-ip"
-                | "host"
-                | "expect"
-        );
-        if !hosts_own && !hop {
-            request.headers_mut().append(name.clone(), value.clone());
-        }
-    }
-    if let Ok(client) = HeaderValue::from_str(&client.to_string()) {
-        request.headers_mut().insert(inputs::CLIENT_IP_HEADER, client);
-    }
-    request
-}
-
-// --- Finding the way ------------------------------------------------------------------------------------------------
-
-/// The authority a request is for: of the target in HTTP/2, of the one Host header in HTTP/1.1.
-fn authority_of(parts: &Parts) -> Option<&str> {
-    if let Some(authority) = parts.uri.authority() {
-        return Some(authority.as_str());
-    }
-    let mut hosts = parts.headers.get_all(header::HOST).iter();
-    let host = hosts.next()?.to_str().ok()?;
-    hosts.next().is_none().then_some(host)
-}
-
-fn host_name(parts: &Parts) -> Option<String> {
-    authority_of(parts).map(|authority| without_port(authority).to_ascii_lowercase())
-}
-
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    }
-}
-
-fn canonical_host(release: &Release) -> &str {
-    &release.code.app.hosts[0]
-}
-
-fn target_of(uri: &Uri) -> Result<Target, Refusal> {
-    let (path, query) = (uri.path(), uri.query());
-    if path.len() + query.map_or(0, str::len) > limits::REQUEST_TARGET_BYTES {
-        return Err(Refusal::TargetTooLong);
-    }
-    Target::parse(path, query).map_err(Refusal::BadTarget)
-}
-
-fn find(release: &Release, target: &Target, method: Method) -> Result<usize, Refusal> {
-    match release.code.find(&target.path, method) {
-        Found::Route(route) => Ok(route),
-        Found::OtherMethods(methods) => Err(Refusal::Method(methods)),
-        Found::Nothing => Err(Refusal::NotFound),
-    }
-}
-
-fn methods_at(release: &Release, target: &Target) -> Vec<Method> {
-    match release.code.find(&target.path, Method::Get) {
-        Found::Route(route) => release.code.app.routes[route].methods.clone(),
-        Found::OtherMethods(methods) => methods,
-        Found::Nothing => vec![Method::Get],
-    }
-}
-
-fn options(release: &Release, target: &Target) -> Result<Reply, Refusal> {
-    if matches!(release.code.find(&target.path, Method::Get), Found::Nothing) {
-        return Err(Refusal::NotFound);
-    }
-    let mut reply = Reply::new(Either::Left(Full::default()));
-    *reply.status_mut() = StatusCode::NO_CONTENT;
-    let allow = refusal::names(&methods_at(release, target));
-    reply.headers_mut().insert(header::ALLOW, HeaderValue::from_str(&allow).expect("BUG: method names are ASCII"));
-    Ok(reply)
-}
+// --- Static files -----------------------------------------------------------------------------------------------------
 
 fn static_file(host: &Host, release: &Release, path: &str, parts: &Parts) -> Result<Reply, Refusal> {
     if parts.method != HttpMethod::GET && parts.method != HttpMethod::HEAD {

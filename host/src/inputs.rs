@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, request::Parts};
+use http_body_util::Full;
 use nearside_protocol::route::{Declared, Query};
 
 use crate::{accept, target::Target};
@@ -135,6 +137,45 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
+}
+
+/// A request shown whole, to handlers that asked for it. What proxies say is shown only when they are trusted, and as
+/// yet none are.
+pub(crate) fn everything(
+    host: &str,
+    target: &Target,
+    parts: &Parts,
+    client: IpAddr,
+    body: Bytes,
+) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    *request.uri_mut() = uri(host, target);
+    for (name, value) in &parts.headers {
+        let name_text = name.as_str();
+        let hosts_own = name_text.starts_with("nearside-") || name_text.starts_with("x-forwarded-");
+        let hop = matches!(
+            name_text,
+            "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+                | "forwarded"
+                | "x-real-ip"
+                | "host"
+                | "expect"
+        );
+        if !hosts_own && !hop {
+            request.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    if let Ok(client) = HeaderValue::from_str(&client.to_string()) {
+        request.headers_mut().insert(CLIENT_IP_HEADER, client);
+    }
+    request
 }
 
 #[cfg(test)]

@@ -1,4 +1,21 @@
-//! A Nearside node.
+//! A Nearside node, as a library: [`host::Host`] and what a request meets on its way through it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | **a request** | |
+//! | [`serve`], [`admin`] | sockets, for visitors and for the operator |
+//! | [`handler`] | the life of a request, top to bottom |
+//! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
+//! | [`cache`], [`policy`], [`freshness`] | stored responses; what may be stored; whose own writes must show |
+//! | [`render`], `fragment`, [`reply`], [`refusal`] | making a response, sending it, refusing to |
+//! | **a guest** | |
+//! | [`engine`], [`guest`], [`senses`], [`log`] | WebAssembly, one instance's bounds, what time looks like to it |
+//! | [`bindings`], [`visit`], [`writes`], [`upstream`], [`outbound`] | what it can call |
+//! | [`sql`], [`database`], [`schemas`] | SQL under limits, snapshots, payloads |
+//! | **a release** | |
+//! | [`release`], [`code`], [`archive`], [`static_files`] | an app version on a snapshot, loaded |
+//! | [`follow`], [`origin_client`] | hearing of releases and pulling them |
+//! | [`replica`], [`disk`] | the node's own disk |
 
 pub mod accept;
 pub mod admin;
@@ -10,6 +27,7 @@ pub mod database;
 pub mod disk;
 pub mod engine;
 pub mod follow;
+mod fragment;
 pub mod freshness;
 pub mod guest;
 pub mod handler;
@@ -33,4 +51,5 @@ pub mod target;
 pub mod trace;
 pub mod upstream;
 pub mod visit;
+mod way;
 pub mod writes;

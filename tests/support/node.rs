@@ -1,0 +1,97 @@
+//! A node process, and what its visitors and its operator see.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Origin, eventually,
+    http::{self, Answer},
+    process::{Process, text},
+};
+
+pub struct Node {
+    name: String,
+    folder: PathBuf,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub process: Process,
+}
+
+impl Node {
+    /// Keeps all it has in a folder of its name below `folder`.
+    pub fn start(folder: &Path, name: &str, origin: Option<&Origin>) -> Node {
+        let log = folder.join(format!("{name}.log"));
+        let data = folder.join(name);
+        let mut arguments =
+            vec!["host", "--name", name, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", text(&data)];
+        let access = origin.map(|origin| (origin.url(), origin.token_file()));
+        if let Some((url, token)) = &access {
+            arguments.extend(["--origin", url, "--token-file", text(token)]);
+        }
+        let mut process = Process::start(&log, &arguments);
+        let mut address = || process.address();
+        let (Some(visitors), Some(admin)) = (address(), address()) else {
+            panic!("{name} does not start:\n{}", process.log_text());
+        };
+        Node { name: name.to_owned(), folder: folder.to_owned(), address: visitors, admin, process }
+    }
+
+    /// Starts it again from its own folder, after it was killed or stopped.
+    pub fn start_again(&mut self, origin: Option<&Origin>) {
+        *self = Node::start(&self.folder, &self.name, origin);
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    pub fn get(&self, site: &str, path: &str) -> Answer {
+        self.request(site, "GET", path, &[], "")
+    }
+
+    pub fn request(&self, site: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        http::request(self.address, site, method, path, headers, body).unwrap()
+    }
+
+    /// What its admin address says of it.
+    pub fn status(&self) -> serde_json::Value {
+        let answer = http::request(self.admin, "admin", "GET", "/status", &[], "").unwrap();
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    /// The release of an app that it serves.
+    pub fn release(&self, app: &str) -> Option<Release> {
+        Release::parse(self.status()["apps"][app]["release"].as_str()?)
+    }
+
+    pub fn wait_for_apps(&self, count: usize) {
+        eventually("the node serves its apps", || {
+            (self.status()["apps"].as_object().unwrap().len() >= count).then_some(())
+        });
+    }
+
+    /// Waits until it serves what the origin has published.
+    pub fn wait_for(&self, release: Release, app: &str) {
+        eventually(&format!("the node serves {release:?} of {app}"), || {
+            self.release(app).filter(|served| *served >= release)
+        });
+    }
+}
+
+/// `epoch.seq`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Release(pub u64, pub u64);
+
+impl Release {
+    pub fn parse(text: &str) -> Option<Release> {
+        let (epoch, seq) = text.split_once('.')?;
+        Some(Release(epoch.parse().ok()?, seq.parse().ok()?))
+    }
+
+    /// The release an answer comes from.
+    pub fn of(answer: &Answer) -> Release {
+        Release::parse(answer.header("nearside-release")).unwrap_or_else(|| panic!("no release: {answer:?}"))
+    }
+}
