@@ -93,6 +93,9 @@ impl Guarded {
         }
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, true)?;
+        // Plans do not depend on parameters: what was looked at when the app was checked is what runs, and a statement
+        // is not planned anew each time it is bound.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(256);
 
         let seen = shared.clone();
