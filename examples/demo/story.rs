@@ -125,11 +125,9 @@ fn ok(answer: Answer, what: &str) -> anyhow::Result<Answer> {
 /// The first package's name in a JSON answer to a search.
 fn first_name(json: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(json).ok()?;
-    let found = value
-        .as_object()?
-        .values()
-        .find_map(|field| field.as_array()?.first()?.get("name")?.as_str().map(str::to_owned));
-    found
+    let lists = value.as_object()?.values().filter_map(|field| field.as_array());
+    let mut names = lists.filter_map(|list| list.first()?.get("name")?.as_str());
+    names.next().map(str::to_owned)
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {

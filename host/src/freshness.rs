@@ -25,7 +25,7 @@ pub enum Fresh {
     /// On this release, though it lacks the visitor's last write; the answer says so, with this word.
     Behind(Arc<Release>, &'static str),
     /// By the origin, already.
-    Origin(Reply),
+    Origin(Box<Reply>),
 }
 
 pub fn receipt_of(headers: &HeaderMap) -> Option<Receipt> {
@@ -66,7 +66,7 @@ pub async fn settle(
         return Fresh::Release(current);
     }
     match host.upstream().render(&served.name, &target.path_and_query(), visitor, receipt).await {
-        Ok(response) => Fresh::Origin(reply::from_origin(response, method)),
+        Ok(response) => Fresh::Origin(Box::new(reply::from_origin(response, method))),
         Err(unreachable) => {
             tracing::warn!(app = %served.name, cause = %unreachable, "a visitor's own write cannot be shown yet");
             Fresh::Behind(served.current().unwrap_or(release), "receipt")

@@ -70,7 +70,7 @@ async fn respond(host: &Arc<Host>, parts: &Parts, body: Incoming, client: IpAddr
             Fresh::Behind(there_is, why) => (release, behind) = (there_is, Some(why)),
             Fresh::Origin(reply) => {
                 host.counters.count(CacheStatus::FromOrigin);
-                return Ok(reply);
+                return Ok(*reply);
             }
         }
     }

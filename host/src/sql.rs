@@ -144,7 +144,7 @@ impl Guarded {
         let mut statement = self.connection.prepare_cached(sql).map_err(told)?;
         refuse_odd(&statement)?;
         bind(&mut statement, parameters)?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let width = columns.len();
         let mut cells = Vec::new();
         let mut bytes = 0;
