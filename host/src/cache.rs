@@ -100,6 +100,11 @@ impl Cache {
         self.unstorable.insert(key, (release, why));
     }
 
+    /// It was storable after all.
+    pub fn forget_unstorable(&self, key: &Key) {
+        self.unstorable.invalidate(key);
+    }
+
     pub fn bytes(&self) -> u64 {
         self.entries.as_ref().map_or(0, |entries| entries.weighted_size())
     }
@@ -112,17 +117,16 @@ impl Cache {
     pub fn join(self: &Arc<Self>, key: &Key, release: ReleaseId) -> Joined {
         let mut flights = self.flights.lock().expect("BUG: nothing panics while holding the flights");
         if let Some(flight) = flights.get(&(key.clone(), release)) {
-            if flight.waiters.fetch_add(1, Ordering::Relaxed) >= limits::FLIGHT_WAITERS {
-                return Joined::Full;
-            }
-            return Joined::Waits(flight.landed.clone());
+            let waiter = Waiter { landed: flight.landed.clone(), count: flight.waiters.clone() };
+            let others = flight.waiters.fetch_add(1, Ordering::Relaxed);
+            return if others < limits::FLIGHT_WAITERS { Joined::Waits(waiter) } else { Joined::Full };
         }
         // It may have landed since the caller looked: whoever lands stores first, and leaves the flights after.
         if let Look::Hit(entry) = self.look(key, release) {
             return Joined::Landed(entry);
         }
         let (lands, landed) = watch::channel(None);
-        flights.insert((key.clone(), release), Flight { landed, waiters: AtomicUsize::new(0) });
+        flights.insert((key.clone(), release), Flight { landed, waiters: Arc::default() });
         Joined::Leads(Lead { cache: self.clone(), at: (key.clone(), release), lands })
     }
 }
@@ -135,12 +139,24 @@ impl Key {
 
 struct Flight {
     landed: watch::Receiver<Option<Landing>>,
-    waiters: AtomicUsize,
+    waiters: Arc<AtomicUsize>,
+}
+
+/// One who waits for a render in flight.
+pub struct Waiter {
+    pub landed: watch::Receiver<Option<Landing>>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 pub enum Joined {
     Leads(Lead),
-    Waits(watch::Receiver<Option<Landing>>),
+    Waits(Waiter),
     Landed(Arc<Entry>),
     /// So many wait already that one more would only wait longer.
     Full,
@@ -172,7 +188,9 @@ impl Lead {
                 Landing::Entry(entry)
             }
             Ok((_, Err(why))) => {
-                self.cache.remember_unstorable(key, release, why);
+                if why.lasts() {
+                    self.cache.remember_unstorable(key, release, why);
+                }
                 Landing::Unstorable
             }
             Err(refusal) => Landing::Failed(refusal),

@@ -102,6 +102,12 @@ impl Code {
         }
     }
 
+    /// The methods of all routes at a path.
+    pub fn methods_at(&self, path: &str) -> Vec<Method> {
+        let Ok(matched) = self.router.at(path) else { return Vec::new() };
+        matched.value.iter().flat_map(|index| self.app.routes[*index].methods.clone()).collect()
+    }
+
     pub fn handler(&self, route: &Route) -> &ProxyPre<Guest<Visit>> {
         &self.handlers[&route.component]
     }

@@ -36,7 +36,10 @@ impl Disk {
         if path.is_dir() {
             return Ok(());
         }
-        fs::create_dir_all(path)?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            self.folder(parent)?;
+        }
+        fs::create_dir(path).or_else(|error| if path.is_dir() { Ok(()) } else { Err(error) })?;
         self.sync_folder_of(path)
     }
 

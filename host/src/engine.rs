@@ -111,7 +111,7 @@ fn config(allocation: InstanceAllocationStrategy) -> Config {
 
 fn pooling() -> InstanceAllocationStrategy {
     // Includes run inside renders, each with an instance of its own.
-    let instances = (limits::RENDERS_AT_ONCE * (limits::INCLUDE_DEPTH + 1)) as u32;
+    let instances = (limits::RENDERS_AT_ONCE * (limits::INCLUDE_DEPTH + 1) + limits::STREAMS_AT_ONCE) as u32;
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances);
     pool.total_core_instances(instances * 4);

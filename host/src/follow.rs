@@ -8,7 +8,6 @@ use http::Method;
 use http_body_util::BodyExt;
 use nearside_protocol::{
     app,
-    digest::Digest,
     key::PublicKey,
     limits,
     release::{Manifest, ReleaseId, SignedManifest, Untrusted},
@@ -54,8 +53,14 @@ pub enum FollowError {
 /// Serves from disk what can be served; for each app the newest release that is whole.
 pub fn start_from_disk(host: &Arc<Host>, replica: &Replica) -> Result<(), FollowError> {
     let trusted = replica.trusted()?;
-    for name in replica.apps()? {
-        let disk = replica.app(&name)?;
+    for name in replica.apps()?.into_iter().filter(|name| app::is_name(name)) {
+        let disk = match replica.app(&name) {
+            Ok(disk) => disk,
+            Err(error) => {
+                tracing::error!(app = %name, cause = %error, "not served");
+                continue;
+            }
+        };
         for id in disk.candidates() {
             let loaded = disk
                 .verified(id, &trusted)
@@ -174,6 +179,8 @@ impl Follower {
             let got = format!("{} {}", manifest.app, manifest.release);
             return Err(FollowError::OtherRelease { asked: format!("{app} {head}"), got });
         }
+        // Before anything is pulled or written: what is refused here is refused at the next start, too.
+        self.host.accepts(&manifest)?;
         let disk = self.replica.app(app)?;
         self.pull_archive(&disk, &manifest).await?;
         let bytes = self.pull_snapshot(&disk, &manifest).await?;
@@ -183,7 +190,7 @@ impl Follower {
             let release = load(&host, &disk, manifest)?;
             disk.commit(head, &signed)?;
             host.switch(release)?;
-            disk.retire();
+            disk.retire(&|path| host.reads_snapshot(path));
             Ok::<_, FollowError>(())
         });
         switched.await.map_err(|_| FollowError::Lost)??;
@@ -207,7 +214,9 @@ impl Follower {
             let why = format!("{} bytes of database; at most {}", manifest.database_bytes(), limits::DATABASE_BYTES);
             return Err(FollowError::TooLarge(manifest.release, why));
         }
-        if self.has_snapshot(disk, &manifest.root) {
+        let (there, wanted) = (disk.clone(), manifest.clone());
+        let whole = tokio::task::spawn_blocking(move || there.verify_snapshot(&wanted).is_ok());
+        if whole.await.map_err(|_| FollowError::Lost)? {
             return Ok(0);
         }
         let path = format!("/v1/apps/{}/snapshots/{}", manifest.app, manifest.root);
@@ -239,11 +248,5 @@ impl Follower {
         }
         tokio::task::spawn_blocking(move || incoming.finish()).await.map_err(|_| FollowError::Lost)??;
         Ok(received)
-    }
-
-    /// Only a snapshot that is being served is known to be whole.
-    fn has_snapshot(&self, disk: &AppReplica, root: &Digest) -> bool {
-        let path = disk.snapshot_path(root);
-        self.host.serves_snapshot(&path) && path.is_file()
     }
 }

@@ -56,7 +56,12 @@ impl<C: Send + 'static> Guest<C> {
     pub fn store(engine: &Engine, given: Given<'_>, context: C) -> Store<Guest<C>> {
         let log = GuestLog::new(given.speaker);
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(log.clone()).stderr(log).envs(given.variables).max_random_size(1 << 20);
+        wasi.allow_tcp(false)
+            .allow_udp(false)
+            .stdout(log.clone())
+            .stderr(log)
+            .envs(given.variables)
+            .max_random_size(1 << 20);
         given.senses.give(&mut wasi);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits::GUEST_HEADER_BYTES);
@@ -70,6 +75,7 @@ impl<C: Send + 'static> Guest<C> {
             outbound: given.outbound,
             bounds: Bounds {
                 memory_mib: given.memory_mib,
+                memory_bytes: 0,
                 memory_refused: false,
                 ticks_left: given.cpu.as_millis().div_ceil(TICK.as_millis()),
                 cpu: given.cpu,
@@ -138,6 +144,8 @@ impl<C: Send> WasiHttpView for Guest<C> {
 
 struct Bounds {
     memory_mib: u64,
+    /// Of all its memories together.
+    memory_bytes: u64,
     memory_refused: bool,
     ticks_left: u128,
     cpu: Duration,
@@ -145,8 +153,12 @@ struct Bounds {
 }
 
 impl ResourceLimiter for Bounds {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = desired as u64 <= self.memory_mib << 20;
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let all = self.memory_bytes + (desired - current) as u64;
+        let fits = all <= self.memory_mib << 20;
+        if fits {
+            self.memory_bytes = all;
+        }
         self.memory_refused |= !fits;
         Ok(fits)
     }

@@ -18,7 +18,7 @@ use crate::{
     cache::{Entry, Joined, Landing, Lead, Look},
     freshness::{self, Fresh},
     host::{Host, Served},
-    inputs::{Seen, everything},
+    inputs::{Key, Seen, everything},
     policy::{Lifetime, NotStored, storable},
     refusal::Refusal,
     release::Release,
@@ -55,15 +55,21 @@ async fn respond(host: &Arc<Host>, parts: &Parts, body: Incoming, client: IpAddr
     let method = match &parts.method {
         &HttpMethod::GET | &HttpMethod::HEAD => Method::Get,
         &HttpMethod::OPTIONS => return options(&release, &target),
-        other => Method::parse(other.as_str()).ok_or_else(|| Refusal::Method(methods_at(&release, &target)))?,
+        other => Method::parse(other.as_str()).ok_or_else(|| match methods_at(&release, &target) {
+            none if none.is_empty() => Refusal::NotFound,
+            methods => Refusal::Method(methods),
+        })?,
     };
     if !method.is_safe() {
         let route = find(&release, &target, method)?;
         return write(host, release, route, target, parts, body, client).await;
     }
 
+    let shared = |route: usize, release: &Release| matches!(release.code.app.routes[route].inputs, Inputs::Declared(_));
     let mut behind = None;
-    if let Some(receipt) = freshness::receipt_of(&parts.headers) {
+    if let Some(receipt) = freshness::receipt_of(&parts.headers)
+        && shared(find(&release, &target, method)?, &release)
+    {
         let visitor = Visitor { headers: parts.headers.clone(), client };
         match freshness::settle(host, &served, release, &receipt, &target, &parts.method, &visitor).await {
             Fresh::Release(fresh) => release = fresh,
@@ -97,35 +103,31 @@ async fn read(
     let Inputs::Declared(declared) = inputs else {
         let request = everything(canonical_host(&release), &target, parts, client, Bytes::new());
         let ask = Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) };
-        return alone(host, ask, CacheStatus::NotStored(NotStored::InputsAll), true, parts).await;
+        return alone(host, ask, None, true, parts).await;
     };
     let seen = Seen::new(declared, target, &parts.headers, Some(client));
     let key = seen.key(&served.name);
     let id = release.manifest.release;
     match host.cache.look(&key, id) {
         Look::Hit(entry) => Ok(send(host, &entry, CacheStatus::Hit, None, parts)),
-        Look::Unstorable(why) => {
-            let ask = asking(release, route, &seen, parts);
-            alone(host, ask, CacheStatus::NotStored(why), false, parts).await
-        }
+        Look::Unstorable(_) => alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await,
         Look::Miss => match host.cache.join(&key, id) {
             Joined::Landed(entry) => Ok(send(host, &entry, CacheStatus::Hit, None, parts)),
             Joined::Leads(lead) => {
                 let made = led(host, lead, asking(release, route, &seen, parts)).await?;
                 Ok(finish(host, made, parts))
             }
-            Joined::Waits(mut landed) => {
+            Joined::Waits(mut waiter) => {
                 // The leader has a deadline of its own; this bound only keeps a lost leader from holding anyone.
                 let patience =
                     Duration::from_millis(release.code.app.routes[route].deadline_ms) * 2 + limits::STREAM_IDLE;
-                let landing = tokio::time::timeout(patience, landed.wait_for(Option::is_some)).await;
+                let landing = tokio::time::timeout(patience, waiter.landed.wait_for(Option::is_some)).await;
                 let landing = landing.ok().and_then(Result::ok).and_then(|landing| landing.clone());
                 match landing {
                     Some(Landing::Entry(entry)) => Ok(send(host, &entry, CacheStatus::Collapsed, None, parts)),
                     Some(Landing::Failed(refusal)) => Err(refusal),
                     Some(Landing::Unstorable) | None => {
-                        let ask = asking(release, route, &seen, parts);
-                        alone(host, ask, CacheStatus::Collapsed, false, parts).await
+                        alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await
                     }
                 }
             }
@@ -205,18 +207,21 @@ pub(crate) fn keep(rendered: Rendered, release: Arc<Release>, route: usize) -> (
     (Made { rendered, release, route, entry, status }, verdict)
 }
 
-/// Renders for this visitor alone.
+/// Renders for this visitor alone. A response that turns out storable, where the last one was not, is kept under `key`.
 async fn alone(
     host: &Arc<Host>,
     asking: Asking,
-    status: CacheStatus,
+    key: Option<Key>,
     streams: bool,
     parts: &Parts,
 ) -> Result<Reply, Refusal> {
     let (release, route) = (asking.release.clone(), asking.route);
     let rendered = make(host, asking, streams).await?;
-    let (mut made, verdict) = keep(rendered, release, route);
-    made.status = verdict.map_or_else(CacheStatus::NotStored, |_| status);
+    let (made, verdict) = keep(rendered, release, route);
+    if let (Some(key), Some(entry), Ok(_)) = (key, &made.entry, verdict) {
+        host.cache.forget_unstorable(&key);
+        host.cache.store(key, entry.clone());
+    }
     Ok(finish(host, made, parts))
 }
 
@@ -262,10 +267,12 @@ async fn write(
             Some(IdempotencyKey::try_from(text).map_err(|_| Refusal::BadIdempotencyKey)?)
         }
     };
+    let room = host.body_place().ok_or(Refusal::Busy)?;
     let body = whole_body(parts, body).await?;
     let request = everything(canonical_host(&release), &target, parts, client, body);
     let asking = Asking { release: release.clone(), route, request, request_key, trace: trace_id(&parts.headers) };
     let rendered = make(host, asking, false).await?;
+    drop(room);
     host.counters.count(CacheStatus::Method);
 
     let timing = rendered.cost.server_timing(rendered.took);
@@ -276,7 +283,10 @@ async fn write(
             reply::from_stream(headers, rendered.status, stream, &parts.method, CacheStatus::Method, timing)
         }
         RenderedBody::Whole(body) => {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            if !reply::is_bodiless(rendered.status) {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            }
+            let body = if reply::is_bodiless(rendered.status) { Bytes::new() } else { body };
             let mut reply = Reply::new(Either::Left(Full::new(body)));
             *reply.status_mut() = rendered.status;
             *reply.headers_mut() = headers;

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use nearside_protocol::{
     limits,
-    release::ReleaseId,
+    release::{Manifest, ReleaseId},
     status::{NodeApp, NodeStatus, OriginLink},
     wire::Heads,
 };
@@ -23,7 +23,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{cache::Cache, engine::Engine, refusal::Refusal, release::Release, reply::CacheStatus, upstream::Upstream};
+use crate::{
+    cache::Cache, database::Database, engine::Engine, refusal::Refusal, release::Release, reply::CacheStatus,
+    upstream::Upstream,
+};
 
 pub struct Host {
     name: String,
@@ -34,6 +37,9 @@ pub struct Host {
     renders: Option<Runtime>,
     places: Arc<Semaphore>,
     stream_places: Arc<Semaphore>,
+    body_places: Arc<Semaphore>,
+    /// Every database some request may still read.
+    databases: Mutex<Vec<Weak<Database>>>,
     waiting: AtomicUsize,
     upstream: Arc<dyn Upstream>,
     directory: ArcSwap<Directory>,
@@ -94,6 +100,8 @@ impl Host {
             renders: Some(renders),
             places: Arc::new(Semaphore::new(limits::RENDERS_AT_ONCE)),
             stream_places: Arc::new(Semaphore::new(limits::STREAMS_AT_ONCE)),
+            body_places: Arc::new(Semaphore::new(limits::REQUEST_BODIES_AT_ONCE)),
+            databases: Mutex::default(),
             waiting: AtomicUsize::new(0),
             upstream,
             directory: ArcSwap::default(),
@@ -133,6 +141,11 @@ impl Host {
         self.stream_places.clone().try_acquire_owned().ok()
     }
 
+    /// Room for the body of one request, if there is any.
+    pub fn body_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.body_places.clone().try_acquire_owned().ok()
+    }
+
     pub fn by_host(&self, host: &str) -> Option<Arc<Served>> {
         self.directory.load().by_host.get(host).cloned()
     }
@@ -141,21 +154,29 @@ impl Host {
         self.directory.load().by_name.get(app).cloned()
     }
 
+    /// Whether a release of this manifest may follow the one that is served.
+    pub fn accepts(&self, offered: &Manifest) -> Result<(), NotSwitched> {
+        let Some(current) = self.by_name(&offered.app).and_then(|served| served.current()) else { return Ok(()) };
+        let has = &current.manifest;
+        if offered.database != has.database {
+            let (offered, current) = (offered.database.to_string(), has.database.to_string());
+            return Err(NotSwitched::OtherDatabase { offered, current });
+        }
+        if offered.release <= has.release {
+            return Err(NotSwitched::NotNewer { offered: offered.release, current: has.release });
+        }
+        Ok(())
+    }
+
     /// Makes `release` the one that new requests get. Requests under way finish on theirs.
     pub fn switch(&self, release: Release) -> Result<(), NotSwitched> {
+        self.accepts(&release.manifest)?;
         let name = release.code.app.name.clone();
         let served = self.by_name(&name).unwrap_or_else(|| Served::new(&name));
-        if let Some(current) = served.current() {
-            let (offered, has) = (&release.manifest, &current.manifest);
-            if offered.database != has.database {
-                return Err(NotSwitched::OtherDatabase {
-                    offered: offered.database.to_string(),
-                    current: has.database.to_string(),
-                });
-            }
-            if offered.release <= has.release {
-                return Err(NotSwitched::NotNewer { offered: offered.release, current: has.release });
-            }
+        {
+            let mut databases = self.databases.lock().expect("BUG: nothing panics while holding the databases");
+            databases.retain(|database| database.strong_count() > 0);
+            databases.push(Arc::downgrade(&release.database));
         }
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
@@ -196,10 +217,10 @@ impl Host {
         directory.by_name.iter().filter_map(|(name, served)| Some((name.clone(), release(served)?))).collect()
     }
 
-    /// Whether some app is served from this very file.
-    pub fn serves_snapshot(&self, path: &Path) -> bool {
-        let on = |served: &Arc<Served>| served.current().is_some_and(|release| release.database.path() == path);
-        self.directory.load().by_name.values().any(on)
+    /// Whether some request may still read this very file.
+    pub fn reads_snapshot(&self, path: &Path) -> bool {
+        let databases = self.databases.lock().expect("BUG: nothing panics while holding the databases");
+        databases.iter().filter_map(Weak::upgrade).any(|database| database.path() == path)
     }
 
     pub fn is_ready(&self) -> bool {

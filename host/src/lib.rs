@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | **a request** | |
-//! | [`serve`], [`admin`] | sockets, for visitors and for the operator |
+//! | [`serve`], `stall`, [`admin`] | sockets, for visitors and for the operator |
 //! | [`handler`] | the life of a request, top to bottom |
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
 //! | [`cache`], [`policy`], [`freshness`] | stored responses; what may be stored; whose own writes must show |
@@ -46,6 +46,7 @@ pub mod schemas;
 pub mod senses;
 pub mod serve;
 pub mod sql;
+mod stall;
 pub mod static_files;
 pub mod target;
 pub mod trace;

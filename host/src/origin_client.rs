@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri, header};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -49,6 +49,7 @@ pub struct OriginClient {
     token: Option<String>,
     http: Client<HttpConnector, ClientBody>,
     submits: Semaphore,
+    renders: Semaphore,
     link: Mutex<Link>,
 }
 
@@ -67,6 +68,7 @@ impl OriginClient {
         }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.set_keepalive(Some(Duration::from_secs(15)));
         connector.set_connect_timeout(Some(limits::OUTBOUND_CONNECT));
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -77,6 +79,7 @@ impl OriginClient {
             token,
             http,
             submits: Semaphore::new(limits::SUBMITS_AT_ONCE),
+            renders: Semaphore::new(limits::ORIGIN_RENDERS_AT_ONCE),
             link: Mutex::default(),
         })
     }
@@ -138,8 +141,20 @@ impl OriginClient {
 
 /// A body of at most so many bytes.
 pub async fn whole(response: Response<Incoming>, most_bytes: usize) -> Result<Bytes, ClientError> {
-    let collected = Limited::new(response.into_body(), most_bytes).collect().await;
-    collected.map(|body| body.to_bytes()).map_err(malformed)
+    let mut body = Limited::new(response.into_body(), most_bytes);
+    let mut whole = BytesMut::new();
+    loop {
+        // A peer that is gone without a word sends nothing ever again.
+        match tokio::time::timeout(limits::STREAM_IDLE, body.frame()).await {
+            Err(_) => return Err(ClientError::Malformed(format!("it broke off after {} bytes", whole.len()))),
+            Ok(None) => return Ok(whole.freeze()),
+            Ok(Some(frame)) => {
+                if let Ok(piece) = frame.map_err(malformed)?.into_data() {
+                    whole.extend_from_slice(&piece);
+                }
+            }
+        }
+    }
 }
 
 fn malformed(error: impl std::fmt::Display) -> ClientError {
@@ -181,12 +196,19 @@ impl Upstream for OriginClient {
         visitor: &Visitor,
         receipt: &Receipt,
     ) -> Result<Response<Bytes>, Unreachable> {
+        let Ok(_place) = self.renders.try_acquire() else {
+            return Err(Unreachable(format!(
+                "{} pages are being rendered there already",
+                limits::ORIGIN_RENDERS_AT_ONCE
+            )));
+        };
         let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
         let mut request = self
             .request(Method::GET, &format!("/v1/apps/{app}/render?target={target}"))
             .header(RECEIPT_HEADER, receipt.to_string());
         // The visitor's headers travel under names of their own, apart from those of this request.
-        for (name, value) in &visitor.headers {
+        let fits = |name: &HeaderName| VISITOR_ADDRESS_HEADER.strip_prefix(VISITOR_PREFIX) != Some(name.as_str());
+        for (name, value) in visitor.headers.iter().filter(|(name, _)| fits(name)) {
             request = request.header(format!("{VISITOR_PREFIX}{name}"), value);
         }
         request = request.header(VISITOR_ADDRESS_HEADER, visitor.client.to_string());

@@ -19,11 +19,20 @@ pub enum NotStored {
     /// The handler said `no-store` or `private`.
     SaysSo,
     Status,
+    /// The handler met a failure of the moment, and made the best of it.
+    MetFailure,
     TooLarge,
     /// The node keeps no cache.
     CacheOff,
     /// A newer release was switched to while it was rendered.
     Overtaken,
+}
+
+impl NotStored {
+    /// Whether the next render will most likely meet the same: then nobody should wait for it.
+    pub fn lasts(self) -> bool {
+        !matches!(self, NotStored::Status | NotStored::MetFailure | NotStored::Overtaken)
+    }
 }
 
 impl fmt::Display for NotStored {
@@ -36,6 +45,7 @@ impl fmt::Display for NotStored {
             NotStored::SetsCookie => "sets-cookie",
             NotStored::SaysSo => "says-so",
             NotStored::Status => "status",
+            NotStored::MetFailure => "met-failure",
             NotStored::TooLarge => "too-large",
             NotStored::CacheOff => "cache-off",
             NotStored::Overtaken => "overtaken",
@@ -62,6 +72,9 @@ pub fn storable(
     let says = CacheControl::of(headers);
     if taint.origin() {
         return Err(NotStored::CallsOrigin);
+    }
+    if taint.failure() {
+        return Err(NotStored::MetFailure);
     }
     if says.no_store || (says.private && !declared.is_private()) {
         return Err(NotStored::SaysSo);
@@ -155,6 +168,9 @@ mod tests {
         let random = Taint::default();
         random.read_random();
         assert_eq!(verdict(200, "x", "y", &random), Err(NotStored::ReadsRandom));
+        let failed = Taint::default();
+        failed.met_failure();
+        assert_eq!(verdict(200, "x", "y", &failed), Err(NotStored::MetFailure));
         let origin = Taint::default();
         origin.called_origin();
         assert_eq!(verdict(200, "cache-control", "max-age=60", &origin), Err(NotStored::CallsOrigin));

@@ -187,22 +187,22 @@ impl AppReplica {
         self.disk.write(&current, format!("{id}\n").as_bytes()).map_err(|error| ReplicaError::Io(current, error))
     }
 
-    /// Removes releases beyond those kept, and what no release refers to. Open connections keep their files.
-    pub fn retire(&self) {
+    /// Removes releases beyond those kept, and what neither they nor a request under way needs.
+    pub fn retire(&self, in_use: &dyn Fn(&Path) -> bool) {
         let candidates = self.candidates();
         for old in candidates.iter().skip(limits::RELEASES_KEPT_NODE) {
             let _ = fs::remove_file(self.manifest_path(*old));
         }
         let mut needed = BTreeSet::new();
         for id in candidates.iter().take(limits::RELEASES_KEPT_NODE) {
-            if let Some(manifest) = self.manifest_unverified(*id) {
-                needed.insert(self.snapshot_path(&manifest.root));
-                needed.insert(self.archive_path(&manifest.app_digest));
-            }
+            // Not knowing what a release needs is no reason to take it away.
+            let Some(manifest) = self.manifest_unverified(*id) else { return };
+            needed.insert(self.snapshot_path(&manifest.root));
+            needed.insert(self.archive_path(&manifest.app_digest));
         }
         for folder in ["snapshots", "archives"] {
             for entry in fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten() {
-                if !needed.contains(&entry.path()) {
+                if !needed.contains(&entry.path()) && !in_use(&entry.path()) {
                     let _ = fs::remove_file(entry.path());
                 }
             }
@@ -341,7 +341,7 @@ mod tests {
             pages.chunks(1_000).for_each(|piece| incoming.write(piece).unwrap());
             incoming.finish().unwrap();
             app.commit(manifest.release, &SignedManifest::sign(&manifest, &self.key)).unwrap();
-            app.retire();
+            app.retire(&|_| false);
             manifest
         }
     }

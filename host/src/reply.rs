@@ -105,10 +105,17 @@ pub fn headers_of(rendered: &HeaderMap, route: &Route, release: ReleaseId) -> He
         }
         Inputs::All => true,
     };
-    if !headers.contains_key(header::CACHE_CONTROL) {
+    match headers.get(header::CACHE_CONTROL).map(|control| control.to_str().unwrap_or_default().to_ascii_lowercase()) {
         // Browsers always ask again, cheaply; this node's own copy lives by its release.
-        let control = if private { "private, no-cache" } else { "no-cache" };
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(control));
+        None => {
+            let control = if private { "private, no-cache" } else { "no-cache" };
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(control));
+        }
+        // Whatever caches lie behind this node do not know what else the page depends on.
+        Some(says) if private && !["private", "no-store", "public"].iter().any(|word| says.contains(word)) => {
+            headers.append(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        }
+        Some(_) => {}
     }
     headers.insert(RELEASE_HEADER, release_value(release));
     headers
@@ -147,12 +154,20 @@ pub fn entry(
     let etag = HeaderValue::from_str(&format!("\"{}\"", &Digest::of(&body).to_string()[..32]))
         .expect("BUG: hexadecimal digits");
     headers.insert(header::ETAG, etag.clone());
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let body = if is_bodiless(rendered.status) { Bytes::new() } else { body };
+    if !is_bodiless(rendered.status) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
     let expires = match lifetime {
         Ok(Lifetime::For(time)) => Some(Instant::now() + time),
         _ => None,
     };
     Entry { release, status: rendered.status, headers, etag, body, expires }
+}
+
+/// RFC 9110 section 8.6: such a response has neither content nor a length.
+pub fn is_bodiless(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Sends an entry: all of it, its head, or word that the client has it already.

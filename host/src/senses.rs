@@ -43,6 +43,7 @@ struct Flags {
     wall_clock: AtomicBool,
     random: AtomicBool,
     origin: AtomicBool,
+    failure: AtomicBool,
 }
 
 impl Taint {
@@ -56,6 +57,16 @@ impl Taint {
 
     pub fn called_origin(&self) {
         self.0.origin.store(true, Ordering::Relaxed);
+    }
+
+    /// It met a failure of the moment - a query that ran out of time, a fragment that could not be made - and what it
+    /// answers is of that moment, too.
+    pub fn met_failure(&self) {
+        self.0.failure.store(true, Ordering::Relaxed);
+    }
+
+    pub fn failure(&self) -> bool {
+        self.0.failure.load(Ordering::Relaxed)
     }
 
     pub fn clock(&self) -> bool {
@@ -76,6 +87,7 @@ impl Taint {
             (&self.0.wall_clock, &other.0.wall_clock),
             (&self.0.random, &other.0.random),
             (&self.0.origin, &other.0.origin),
+            (&self.0.failure, &other.0.failure),
         ] {
             mine.fetch_or(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
         }

@@ -11,10 +11,14 @@ use hyper_util::{
 use nearside_protocol::limits;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
 
-use crate::{handler, host::Host};
+use crate::{
+    handler,
+    host::Host,
+    stall::{Stalls, speaks},
+};
 
 /// After a failed accept - the process is out of file descriptors, say - wait a little rather than spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -37,6 +41,8 @@ where
 {
     let http = Arc::new(http());
     let graceful = GracefulShutdown::new();
+    // Gone when this stops: connections that have not said a word are not waited for.
+    let (running, stopping) = watch::channel(());
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
     tokio::pin!(shutdown);
     loop {
@@ -57,15 +63,21 @@ where
             let answered = answer(request, client);
             async move { Ok::<_, Infallible>(answered.await) }
         });
-        let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
-        let watched = graceful.watch(connection);
+        let (http, watcher, mut stopping) = (http.clone(), graceful.watcher(), stopping.clone());
         tokio::spawn(async move {
-            // A client that leaves in the middle is no fault of ours.
-            let _ = watched.await;
+            let spoke = tokio::select! {
+                spoke = speaks(&stream) => spoke,
+                _ = stopping.changed() => false,
+            };
+            if spoke {
+                let connection = http.serve_connection(TokioIo::new(Stalls::new(stream)), service).into_owned();
+                // A client that leaves in the middle is no fault of ours.
+                let _ = watcher.watch(connection).await;
+            }
             drop(place);
         });
     }
-    drop(listener);
+    drop((listener, running));
     if tokio::time::timeout(limits::DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!(seconds = limits::DRAIN.as_secs(), "some connections did not finish in time and were cut");
     }

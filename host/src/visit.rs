@@ -52,8 +52,12 @@ impl Visit {
         let Some(query) = self.release.queries.get(name) else {
             return Err(SqlError::UnknownQuery(format!("queries.sql has no query `{name}`")));
         };
-        let says_now = |value: &Value| matches!(value, Value::Text(text) if text.trim().eq_ignore_ascii_case("now"));
-        if query.examined.reads_clock || (query.examined.takes_time && parameters.iter().any(says_now)) {
+        let asks_clock = |value: &Value| match value {
+            Value::Text(text) => sql::asks_clock(text),
+            Value::Blob(bytes) => sql::asks_clock(&String::from_utf8_lossy(bytes)),
+            _ => false,
+        };
+        if query.examined.reads_clock || (query.examined.takes_time && parameters.iter().any(asks_clock)) {
             self.taint.read_clock();
         }
         let left = self.deadline.saturating_duration_since(Instant::now());
@@ -81,6 +85,9 @@ impl edge_sql::Host for Visit {
                 cost.rows.fetch_add(count as u64, Ordering::Relaxed);
             }
             Err(error) => {
+                if !matches!(error, SqlError::UnknownQuery(_) | SqlError::WrongParameters(_)) {
+                    self.taint.met_failure();
+                }
                 let Speaker { app, place, trace } = &self.speaker;
                 tracing::warn!(%app, %place, %trace, query = %name, cause = sql::describe(error), "a query failed");
             }
@@ -96,6 +103,9 @@ impl page::Host for Visit {
             return Ok(Err(IncludeError::Refused(why)));
         }
         let included = self.host.fragment(&self.release, &path, self.depth + 1, &self.taint).await;
+        if matches!(included, Err(IncludeError::Status(500..))) {
+            self.taint.met_failure();
+        }
         Ok(included.map(|body| body.to_vec()))
     }
 }

@@ -53,16 +53,13 @@ pub(crate) fn find(release: &Release, target: &Target, method: Method) -> Result
     }
 }
 
+/// All methods of the path; none where there is no such path.
 pub(crate) fn methods_at(release: &Release, target: &Target) -> Vec<Method> {
-    match release.code.find(&target.path, Method::Get) {
-        Found::Route(route) => release.code.app.routes[route].methods.clone(),
-        Found::OtherMethods(methods) => methods,
-        Found::Nothing => vec![Method::Get],
-    }
+    release.code.methods_at(&target.path)
 }
 
 pub(crate) fn options(release: &Release, target: &Target) -> Result<Reply, Refusal> {
-    if matches!(release.code.find(&target.path, Method::Get), Found::Nothing) {
+    if methods_at(release, target).is_empty() {
         return Err(Refusal::NotFound);
     }
     let mut reply = Reply::new(Either::Left(Full::default()));

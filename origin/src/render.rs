@@ -91,6 +91,9 @@ async fn reached(running: &Running, headers: &HeaderMap) -> Result<Projected, Ap
     if receipt.database != *running.writer.database() || receipt.epoch != running.writer.epoch() {
         return Err(ApiError::new(StatusCode::CONFLICT, "the receipt is of another database or epoch"));
     }
+    if receipt.commit > *running.writer.commits().borrow() {
+        return Err(ApiError::new(StatusCode::CONFLICT, "the receipt is of a commit that has not been made"));
+    }
     let mut projected = running.projected();
     let reached = projected.wait_for(|projected| projected.position.commit >= receipt.commit);
     match tokio::time::timeout(limits::RECEIPT_PROJECTED_WAIT, reached).await {

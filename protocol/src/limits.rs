@@ -20,6 +20,8 @@ pub const REQUEST_TARGET_BYTES: usize = 8 << 10;
 pub const REQUEST_BODY_BYTES: usize = 1 << 20;
 pub const REQUEST_HEAD_WAIT: Duration = Duration::from_secs(10);
 pub const REQUEST_BODY_WAIT: Duration = Duration::from_secs(10);
+/// Bodies being received and worked on at once: what requests can hold in memory, in units of the constant above.
+pub const REQUEST_BODIES_AT_ONCE: usize = 512;
 pub const CONNECTIONS: usize = 20_000;
 
 // --- Rendering ------------------------------------------------------------------------------------------------------
@@ -96,6 +98,8 @@ pub const PURGE_ROWS: usize = 5_000;
 pub const SUBMIT_WAIT: Duration = Duration::from_millis(1_500);
 /// Commands of one node in flight at the origin.
 pub const SUBMITS_AT_ONCE: usize = 256;
+/// Pages a node has the origin render at once, for visitors whose own writes it does not hold yet.
+pub const ORIGIN_RENDERS_AT_ONCE: usize = 64;
 /// How long a read with a receipt waits for the release that holds it before asking the origin for the rendering.
 pub const RECEIPT_WAIT: Duration = Duration::from_millis(150);
 /// How long the origin waits for its read database to reach that receipt.
