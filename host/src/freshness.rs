@@ -69,7 +69,11 @@ pub async fn settle(
         Ok(response) => Fresh::Origin(Box::new(reply::from_origin(response, method))),
         Err(unreachable) => {
             tracing::warn!(app = %served.name, cause = %unreachable, "a visitor's own write cannot be shown yet");
-            Fresh::Behind(served.current().unwrap_or(release), "receipt")
+            let newest = served.current().unwrap_or(release);
+            match receipt.standing(&newest.manifest) {
+                Standing::Contains => Fresh::Release(newest),
+                _ => Fresh::Behind(newest, "receipt"),
+            }
         }
     }
 }

@@ -108,7 +108,9 @@ impl<C: Send + 'static> Guest<C> {
         } else if self.bounds.memory_refused {
             Ended::Memory(self.bounds.memory_mib)
         } else {
-            Ended::Trap(format!("{error:#}"))
+            // What a visitor may come to read is the cause; where in the guest it was is for whoever asks the log.
+            tracing::debug!(target: "guest", "{error:?}");
+            Ended::Trap(error.root_cause().to_string())
         }
     }
 }

@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -41,6 +41,40 @@ pub fn raw(server: SocketAddr, bytes: &[u8]) -> io::Result<Answer> {
     let mut answer = Vec::new();
     let ended = stream.read_to_end(&mut answer);
     Ok(Answer::parse(&answer, ended.is_err()))
+}
+
+/// A connection on which requests follow one another.
+pub struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    pub fn open(server: SocketAddr) -> io::Result<Connection> {
+        let stream = TcpStream::connect(server)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Connection(BufReader::new(stream)))
+    }
+
+    pub fn get(&mut self, site: &str, path: &str) -> io::Result<Answer> {
+        self.0.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: {site}\r\n\r\n").as_bytes())?;
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            if self.0.read_until(b'\n', &mut bytes)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let head = Answer::parse(&bytes, false);
+        if head.header("transfer-encoding") == "chunked" {
+            while !bytes.ends_with(b"\r\n0\r\n\r\n") {
+                if self.0.read_until(b'\n', &mut bytes)? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+        } else {
+            let start = bytes.len();
+            bytes.resize(start + head.header("content-length").parse().unwrap_or(0), 0);
+            self.0.read_exact(&mut bytes[start..])?;
+        }
+        Ok(Answer::parse(&bytes, false))
+    }
 }
 
 #[derive(Debug)]

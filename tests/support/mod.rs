@@ -6,6 +6,7 @@ pub mod app;
 pub mod http;
 pub mod node;
 pub mod origin;
+pub mod packages;
 pub mod probe;
 pub mod process;
 
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[allow(unused_imports)]
 pub use app::{App, module};
 pub use node::Node;
 pub use origin::Origin;

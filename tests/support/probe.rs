@@ -1,13 +1,36 @@
 //! The probe app, as its visitors use it: two numbers that every write keeps equal.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    eventually,
+    App, eventually,
     http::{self, Answer},
 };
 
 pub const SITE: &str = "probe.localhost";
+
+/// The probe app, changed so that its two numbers can be pushed as data too.
+pub fn taking_data(into: &Path) -> App {
+    let app = App::copy("probe", into);
+    app.append("nearside.toml", "\n[data]\nleft = [\"id\"]\nright = [\"id\"]\n");
+    app
+}
+
+/// Such data: both numbers are `n`.
+pub fn data(folder: &Path, n: i64) -> PathBuf {
+    let file = folder.join(format!("{n}.db"));
+    let database = rusqlite::Connection::open(&file).unwrap();
+    let tables =
+        "CREATE TABLE \"left\" (id INTEGER PRIMARY KEY, n); CREATE TABLE \"right\" (id INTEGER PRIMARY KEY, n);";
+    database.execute_batch(tables).unwrap();
+    database.execute("INSERT INTO \"left\" VALUES (1, ?1)", [n]).unwrap();
+    database.execute("INSERT INTO \"right\" VALUES (1, ?1)", [n]).unwrap();
+    file
+}
 
 /// A bump that was acknowledged.
 #[derive(Clone, Debug)]

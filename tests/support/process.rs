@@ -6,18 +6,18 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::{Duration, Instant},
 };
 
-use super::PATIENCE;
+use super::{PATIENCE, node::Release};
 
 /// How much of its log a process shows when a test fails.
 const SHOWN_BYTES: usize = 6_000;
 
 pub struct Process {
     child: Child,
-    lines: mpsc::Receiver<String>,
+    lines: Mutex<mpsc::Receiver<String>>,
     log: PathBuf,
 }
 
@@ -34,12 +34,12 @@ impl Process {
                 let _ = tell.send(line);
             });
         });
-        Process { child, lines, log: log.to_owned() }
+        Process { child, lines: Mutex::new(lines), log: log.to_owned() }
     }
 
     /// The address in the next line it prints, `… http://address`; none if it ends before.
     pub fn address(&mut self) -> Option<SocketAddr> {
-        let line = match self.lines.recv_timeout(PATIENCE) {
+        let line = match self.lines.get_mut().unwrap().recv_timeout(PATIENCE) {
             Ok(line) => line,
             Err(mpsc::RecvTimeoutError::Disconnected) => return None,
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("it says nothing; its log:\n{}", self.log_text()),
@@ -107,6 +107,13 @@ pub fn run(arguments: &[&str]) -> Run {
 impl Run {
     pub fn went_well(&self) {
         assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
+    }
+
+    /// The release a push has made.
+    pub fn release(&self) -> Release {
+        self.went_well();
+        let line = self.out.lines().find_map(|line| line.strip_prefix("release "));
+        line.and_then(Release::parse).unwrap_or_else(|| panic!("no release: {self:?}"))
     }
 
     /// It failed, and said all of this on stderr.
