@@ -16,7 +16,7 @@ A site in four commands:
   nearside origin --data origin-data &
   nearside build my-app
   nearside push my-app --token-file origin-data/token
-  nearside host --token-file origin-data/token --data node-data"
+  nearside host --origin http://127.0.0.1:7600 --token-file origin-data/token --data node-data"
 )]
 pub struct Cli {
     /// What to log, like `info` or `nearside_host=debug`
