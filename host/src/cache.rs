@@ -88,12 +88,14 @@ impl Cache {
     }
 
     /// Stores an entry, unless one of a newer release is there already.
-    pub fn store(&self, key: Key, entry: Arc<Entry>) {
-        let Some(entries) = &self.entries else { return };
-        entries.entry(key).and_upsert_with(|there| match there {
+    pub fn store(&self, key: Key, entry: Arc<Entry>) -> Result<(), NotStored> {
+        let Some(entries) = &self.entries else { return Err(NotStored::CacheOff) };
+        let release = entry.release;
+        let there = entries.entry(key).and_upsert_with(|there| match there {
             Some(there) if there.value().release > entry.release => there.into_value(),
             _ => entry,
         });
+        if there.value().release == release { Ok(()) } else { Err(NotStored::Overtaken) }
     }
 
     pub fn remember_unstorable(&self, key: Key, release: ReleaseId, why: NotStored) {
@@ -184,7 +186,8 @@ impl Lead {
         let (key, release) = self.at.clone();
         let landing = match result {
             Ok((entry, Ok(_))) => {
-                self.cache.store(key, entry.clone());
+                // Those who wait get it all the same, and whoever asks next finds the newer one.
+                let _ = self.cache.store(key, entry.clone());
                 Landing::Entry(entry)
             }
             Ok((_, Err(why))) => {

@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -139,6 +138,3 @@ fn tick(engine: &wasmtime::Engine) {
         })
         .expect("BUG: a process that cannot start one thread cannot serve");
 }
-
-/// Bytes of a component, shared by those who compile it.
-pub type Wasm = Arc<[u8]>;

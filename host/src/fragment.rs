@@ -112,7 +112,7 @@ impl Host {
         taint.join(&made.rendered.taint);
         let entry = made.entry.ok_or_else(|| IncludeError::Refused("it is too large to include".into()))?;
         if verdict.is_ok() {
-            self.cache.store(key, entry.clone());
+            let _ = self.cache.store(key, entry.clone());
         }
         Ok(entry)
     }

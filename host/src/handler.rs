@@ -217,10 +217,12 @@ async fn alone(
 ) -> Result<Reply, Refusal> {
     let (release, route) = (asking.release.clone(), asking.route);
     let rendered = make(host, asking, streams).await?;
-    let (made, verdict) = keep(rendered, release, route);
+    let (mut made, verdict) = keep(rendered, release, route);
     if let (Some(key), Some(entry), Ok(_)) = (key, &made.entry, verdict) {
         host.cache.forget_unstorable(&key);
-        host.cache.store(key, entry.clone());
+        if let Err(why) = host.cache.store(key, entry.clone()) {
+            made.status = CacheStatus::NotStored(why);
+        }
     }
     Ok(finish(host, made, parts))
 }

@@ -139,6 +139,14 @@ pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
         .filter_map(|pair| pair.trim().split_once('='))
 }
 
+/// Headers that belong to one connection, RFC 9110 section 7.6.1.
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+    )
+}
+
 /// A request shown whole, to handlers that asked for it. What proxies say is shown only when they are trusted, and as
 /// yet none are.
 pub(crate) fn everything(
@@ -154,21 +162,8 @@ pub(crate) fn everything(
     for (name, value) in &parts.headers {
         let name_text = name.as_str();
         let hosts_own = name_text.starts_with("nearside-") || name_text.starts_with("x-forwarded-");
-        let hop = matches!(
-            name_text,
-            "connection"
-                | "keep-alive"
-                | "proxy-connection"
-                | "te"
-                | "trailer"
-                | "transfer-encoding"
-                | "upgrade"
-                | "forwarded"
-                | "x-real-ip"
-                | "host"
-                | "expect"
-        );
-        if !hosts_own && !hop {
+        let hosts_own = hosts_own || matches!(name_text, "forwarded" | "x-real-ip" | "host" | "expect");
+        if !hosts_own && !is_hop_by_hop(name) {
             request.headers_mut().append(name.clone(), value.clone());
         }
     }

@@ -16,6 +16,7 @@ use nearside_protocol::{
 
 use crate::{
     cache::Entry,
+    inputs::is_hop_by_hop,
     policy::{Lifetime, NotStored},
     render::{Rendered, Stream},
     static_files::StaticFile,
@@ -72,22 +73,10 @@ impl CacheStatus {
 
 /// Headers that belong to one connection, or to the host alone: a handler's are dropped.
 fn is_hosts_own(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "content-length"
-            | "etag"
-            | "age"
-            | "date"
-            | "cache-status"
-            | "server-timing"
-    ) || name.as_str().starts_with("nearside-")
+    let name_text = name.as_str();
+    is_hop_by_hop(name)
+        || matches!(name_text, "content-length" | "etag" | "age" | "date" | "cache-status" | "server-timing")
+        || name_text.starts_with("nearside-")
 }
 
 /// A handler's headers, with the host's own added.

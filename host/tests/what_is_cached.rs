@@ -63,6 +63,17 @@ fn etags_validate_and_head_has_no_body() {
 }
 
 #[test]
+fn a_node_without_a_cache_does_not_say_that_it_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shelf = Shelf::new(folder.path());
+    shelf.put(&app("probe"), PAIR);
+    let node = Node::with_cache(&shelf, "probe.localhost", 0);
+    for _ in 0..2 {
+        assert_eq!(node.get("/hello").cache(), "nearside; fwd=miss; detail=cache-off");
+    }
+}
+
+#[test]
 fn fragments_are_shared_through_the_same_cache() {
     let (node, _folder) = probe();
     let page = node.get("/include");

@@ -99,10 +99,14 @@ pub struct Node {
 impl Node {
     /// Starts from what is on the shelf; requests go to `site` unless they say otherwise.
     pub fn start(shelf: &Shelf, site: &str) -> Node {
+        Node::with_cache(shelf, site, 64)
+    }
+
+    pub fn with_cache(shelf: &Shelf, site: &str, cache_mib: u64) -> Node {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let replica = Replica::open(&shelf.data).unwrap();
         let engine = Engine::start(&replica.compiled()).unwrap();
-        let host = Host::new("test", engine, 64, Arc::new(NoOrigin)).unwrap();
+        let host = Host::new("test", engine, cache_mib, Arc::new(NoOrigin)).unwrap();
         follow::start_from_disk(&host, &replica).unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
