@@ -8,8 +8,11 @@ use std::{
 use toml::Spanned;
 
 use crate::{
+    cors::{Cors, RawCors},
+    error_pages::ErrorPages,
     limits,
-    route::{Declared, Inputs, Method, Query, Route, bounded},
+    redirect::{RawRedirect, Redirect},
+    route::{Bounds, Declared, Inputs, Method, Query, Route, bounded},
 };
 
 pub const FILE_NAME: &str = "nearside.toml";
@@ -22,18 +25,31 @@ pub struct App {
     pub name: String,
     /// Host names, lower case, without port.
     pub hosts: Vec<String>,
-    pub build: Option<String>,
+    pub build: Option<Build>,
     /// Component name -> path of its `.wasm`, relative to the app's folder.
     pub components: BTreeMap<String, String>,
     pub routes: Vec<Route>,
+    pub redirects: Vec<Redirect>,
+    pub error_pages: ErrorPages,
     pub commands: BTreeMap<String, CommandDecl>,
     pub tasks: BTreeMap<String, TaskDecl>,
     pub variables: BTreeMap<String, String>,
+    /// Names of values that only the origin's operator and the app's components know.
+    pub secrets: BTreeSet<String>,
     /// Table -> columns that replicate, `id` first among them.
     pub mirror: BTreeMap<String, Vec<String>>,
     /// Table -> the columns by which a pushed row is told to be the same row.
     pub data: BTreeMap<String, Vec<String>>,
     pub static_folder: Option<String>,
+}
+
+/// How the components come about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Build {
+    /// For `sh`, in the app's folder.
+    pub command: String,
+    /// Folders besides the app's own whose changes `nearside dev` builds anew for, relative to the app's.
+    pub watch: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -89,11 +105,17 @@ struct Raw {
     #[serde(default)]
     routes: Vec<Spanned<RawRoute>>,
     #[serde(default)]
+    redirects: Vec<Spanned<RawRedirect>>,
+    #[serde(default)]
+    errors: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
     commands: BTreeMap<String, Spanned<RawCommand>>,
     #[serde(default)]
     tasks: BTreeMap<String, Spanned<RawTask>>,
     #[serde(default)]
     variables: BTreeMap<String, String>,
+    #[serde(default)]
+    secrets: Vec<Spanned<String>>,
     #[serde(default)]
     mirror: BTreeMap<String, Spanned<Vec<String>>>,
     #[serde(default)]
@@ -106,6 +128,8 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawBuild {
     command: String,
+    #[serde(default)]
+    watch: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +147,8 @@ struct RawRoute {
     languages: Option<Vec<String>>,
     deadline_ms: Option<u64>,
     memory_mib: Option<u64>,
+    body_kib: Option<u64>,
+    cors: Option<RawCors>,
 }
 
 #[derive(Deserialize)]
@@ -225,7 +251,10 @@ impl Lines<'_> {
             let at = route.span().start;
             routes.push(self.route(at, route.into_inner(), &known)?);
         }
-        self.no_twins(&routes)?;
+        let redirects = self.redirects(raw.redirects)?;
+        self.no_twins(&routes, &redirects)?;
+        let error_pages = self.error_pages(raw.errors)?;
+        let secrets = self.secrets(raw.secrets, &raw.variables)?;
 
         let mut commands = BTreeMap::new();
         for (name, command) in raw.commands {
@@ -265,12 +294,15 @@ impl Lines<'_> {
         Ok(App {
             name,
             hosts,
-            build: raw.build.map(|build| build.command),
+            build: raw.build.map(|RawBuild { command, watch }| Build { command, watch }),
             components: raw.components,
             routes,
+            redirects,
+            error_pages,
             commands,
             tasks,
             variables: raw.variables,
+            secrets,
             mirror,
             data,
             static_folder: raw.static_folder,
@@ -353,23 +385,90 @@ impl Lines<'_> {
             }
         }
 
-        match Route::limits(raw.deadline_ms, raw.memory_mib) {
-            Err(why) => self.error(at, why),
-            Ok((deadline_ms, memory_mib)) => Ok(Route {
-                path: raw.path,
-                component: raw.component,
-                methods,
-                inputs,
-                deadline_ms,
-                memory_mib,
-                line: self.of(at),
-            }),
+        let bounds = Bounds::of(raw.deadline_ms, raw.memory_mib, raw.body_kib);
+        let bounds = bounds.or_else(|why| self.error(at, why))?;
+        let cors = raw.cors.map(Cors::try_from).transpose().or_else(|why| self.error(at, format!("cors: {why}")))?;
+        Ok(Route {
+            path: raw.path,
+            component: raw.component,
+            methods,
+            inputs,
+            deadline_ms: bounds.deadline_ms,
+            memory_mib: bounds.memory_mib,
+            body_bytes: bounds.body_bytes,
+            cors,
+            line: self.of(at),
+        })
+    }
+
+    fn redirects(&self, raw: Vec<Spanned<RawRedirect>>) -> Result<Vec<Redirect>, AppError> {
+        if raw.len() > limits::REDIRECTS {
+            let message = format!("{} redirects; the limit is {}", raw.len(), limits::REDIRECTS);
+            return Err(AppError { line: None, message });
         }
+        let mut redirects = Vec::new();
+        for redirect in raw {
+            let at = redirect.span().start;
+            let raw = redirect.into_inner();
+            if let Err(why) = check_pattern(&raw.from) {
+                return self.error(at, format!("redirect from `{}`: {why}", raw.from));
+            }
+            let redirect = Redirect::checked(raw, self.of(at)).or_else(|why| self.error(at, why))?;
+            redirects.push(redirect);
+        }
+        Ok(redirects)
+    }
+
+    fn error_pages(&self, raw: BTreeMap<String, Spanned<String>>) -> Result<ErrorPages, AppError> {
+        let mut pages = ErrorPages::default();
+        for (status, path) in raw {
+            let at = path.span().start;
+            pages.add(&status, path.into_inner()).or_else(|why| self.error(at, format!("errors.{status}: {why}")))?;
+        }
+        Ok(pages)
+    }
+
+    fn secrets(
+        &self,
+        raw: Vec<Spanned<String>>,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<BTreeSet<String>, AppError> {
+        let mut secrets = BTreeSet::new();
+        for secret in raw {
+            let at = secret.span().start;
+            let name = secret.into_inner();
+            if variables.contains_key(&name) {
+                return self.error(at, format!("secret `{name}`: a variable has that name already"));
+            }
+            if !is_variable_name(&name) {
+                return self.error(
+                    at,
+                    format!(
+                        "secret `{name}`: a name like SESSION_KEY expected: A-Z, 0-9 and `_`, beginning with a letter"
+                    ),
+                );
+            }
+            secrets.insert(name);
+        }
+        Ok(secrets)
     }
 
     /// Two routes that answer the same method at the same shape of path: one would never be asked.
-    fn no_twins(&self, routes: &[Route]) -> Result<(), AppError> {
+    fn no_twins(&self, routes: &[Route], redirects: &[Redirect]) -> Result<(), AppError> {
+        let mut moved = BTreeSet::new();
+        for redirect in redirects {
+            if !moved.insert(shape(&redirect.from)) {
+                let message = format!("redirect from `{}`: another one stands there already", redirect.from);
+                return Err(AppError { line: Some(redirect.line), message });
+            }
+        }
         let mut seen = BTreeSet::new();
+        for route in routes {
+            if moved.contains(&shape(&route.path)) {
+                let message = format!("path `{}`: a redirect takes every request there", route.path);
+                return Err(AppError { line: Some(route.line), message });
+            }
+        }
         for route in routes {
             for method in &route.methods {
                 if !seen.insert((shape(&route.path), method.name())) {
@@ -439,6 +538,12 @@ pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn is_variable_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 fn is_sql_name(name: &str) -> bool {
@@ -544,6 +649,16 @@ query = ["q", "page", "q"]
             ("[components]", "[data]\n_nearside_x = [\"id\"]\n[components]", "_nearside_"),
             ("[components]", "[tasks.t]\ncomponent = \"pages\"\noutbound = [\"$U\"]\n[components]", "no such variable"),
             ("name = \"shop\"", "name = ", "nearside.toml:2:"),
+            ("name = \"shop\"", "secrets = [\"key\"]\nname = \"shop\"", "nearside.toml:2: secret `key`"),
+            ("query = [", "body_kib = 100_000\nquery = [", "body_kib 100000 is out of bounds"),
+            ("query = [", "cors = { origins = [\"a.example\"] }\nquery = [", "cors: origin `a.example`"),
+            ("[components]", "[errors]\n500 = \"/sorry\"\n[components]", "nearside.toml:6: errors.500: "),
+            ("[components]", "[[redirects]]\nfrom = \"/a/{x}\"\nto = \"/b/{y}\"\n[components]", "`{y}`"),
+            (
+                "[components]",
+                "[[redirects]]\nfrom = \"/search\"\nto = \"/find\"\n[components]",
+                "nearside.toml:11: path `/search`: a redirect takes every request there",
+            ),
         ] {
             let message = broken(from, to);
             assert!(message.contains(expected), "{to:?}: {message}");

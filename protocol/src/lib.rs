@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`app`] | `nearside.toml`, parsed into a type that cannot be wrong |
 //! | [`route`] | what a route declares: pattern, methods, inputs, limits |
+//! | [`cors`], [`redirect`], [`error_pages`] | what the host answers by itself, as the manifest says |
 //! | [`queries`] | `queries.sql`, split into named statements |
 //! | [`release`] | release numbers and the signed manifest |
 //! | [`digest`] | BLAKE3 digests and the page tree |
@@ -15,11 +16,14 @@
 //! | [`limits`] | every bound, with its unit |
 
 pub mod app;
+pub mod cors;
 pub mod digest;
+pub mod error_pages;
 pub mod key;
 pub mod limits;
 pub mod problem;
 pub mod queries;
+pub mod redirect;
 pub mod release;
 pub mod route;
 pub mod status;

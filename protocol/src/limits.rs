@@ -10,6 +10,7 @@ pub const APP_ARCHIVE_BYTES: usize = 64 << 20;
 pub const APP_UNPACKED_BYTES: usize = 256 << 20;
 pub const APP_FILES: usize = 4_096;
 pub const ROUTES: usize = 512;
+pub const REDIRECTS: usize = 1_024;
 
 // --- Requests at a node ---------------------------------------------------------------------------------------------
 
@@ -18,6 +19,8 @@ pub const REQUEST_HEADERS: usize = 100;
 pub const REQUEST_HEAD_BYTES: usize = 32 << 10;
 pub const REQUEST_TARGET_BYTES: usize = 8 << 10;
 pub const REQUEST_BODY_BYTES: usize = 1 << 20;
+/// What a route may raise its own bound to, by `body_kib`.
+pub const REQUEST_BODY_KIB_MOST: u64 = 16 << 10;
 pub const REQUEST_HEAD_WAIT: Duration = Duration::from_secs(10);
 pub const REQUEST_BODY_WAIT: Duration = Duration::from_secs(10);
 /// Bodies being received and worked on at once: what requests can hold in memory, in units of the constant above.

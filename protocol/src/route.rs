@@ -1,6 +1,6 @@
 //! What a route declares, and therefore what its handler can see.
 
-use crate::limits;
+use crate::{cors::Cors, limits};
 
 /// A route of the manifest, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,10 @@ pub struct Route {
     pub inputs: Inputs,
     pub deadline_ms: u64,
     pub memory_mib: u64,
+    /// The largest body of a request.
+    pub body_bytes: usize,
+    /// Which pages of other sites may use this route; none when absent.
+    pub cors: Option<Cors>,
     /// Line of the manifest, for messages.
     pub line: usize,
 }
@@ -99,15 +103,31 @@ pub(crate) fn bounded(value: Option<u64>, default: u64, most: u64) -> Result<u64
     }
 }
 
-impl Route {
-    pub(crate) fn limits(deadline_ms: Option<u64>, memory_mib: Option<u64>) -> Result<(u64, u64), String> {
-        let deadline_ms = bounded(deadline_ms, limits::ROUTE_DEADLINE_MS, limits::ROUTE_DEADLINE_MS_MOST)
-            .map_err(|why| format!("deadline_ms {why}"))?;
-        let memory_mib = bounded(memory_mib, limits::GUEST_MEMORY_MIB, limits::GUEST_MEMORY_MIB_MOST)
-            .map_err(|why| format!("memory_mib {why}"))?;
-        Ok((deadline_ms, memory_mib))
-    }
+/// What one request may take of a node.
+pub(crate) struct Bounds {
+    pub deadline_ms: u64,
+    pub memory_mib: u64,
+    pub body_bytes: usize,
+}
 
+impl Bounds {
+    pub(crate) fn of(
+        deadline_ms: Option<u64>,
+        memory_mib: Option<u64>,
+        body_kib: Option<u64>,
+    ) -> Result<Bounds, String> {
+        let number =
+            |what: &str, value, default, most| bounded(value, default, most).map_err(|why| format!("{what} {why}"));
+        let body_kib_default = limits::REQUEST_BODY_BYTES as u64 >> 10;
+        Ok(Bounds {
+            deadline_ms: number("deadline_ms", deadline_ms, limits::ROUTE_DEADLINE_MS, limits::ROUTE_DEADLINE_MS_MOST)?,
+            memory_mib: number("memory_mib", memory_mib, limits::GUEST_MEMORY_MIB, limits::GUEST_MEMORY_MIB_MOST)?,
+            body_bytes: number("body_kib", body_kib, body_kib_default, limits::REQUEST_BODY_KIB_MOST)? as usize * 1_024,
+        })
+    }
+}
+
+impl Route {
     pub fn answers(&self, method: Method) -> bool {
         self.methods.contains(&method)
     }

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
 use nearside_host::archive::Archive;
-use nearside_protocol::app::{self, App};
+use nearside_protocol::app::{self, App, Build};
 
 use crate::cli::AppArgs;
 
@@ -12,7 +12,7 @@ pub fn run(args: &AppArgs) -> anyhow::Result<ExitCode> {
     let manifest = args.folder.join(app::FILE_NAME);
     let text = std::fs::read_to_string(&manifest).with_context(|| format!("{} cannot be read", manifest.display()))?;
     let app = App::parse(&text)?;
-    if let Some(command) = &app.build {
+    if let Some(Build { command, .. }) = &app.build {
         eprintln!("{}: {command}", app.name);
         let status = Command::new("sh")
             .arg("-c")
