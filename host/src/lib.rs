@@ -39,6 +39,7 @@ pub mod host;
 pub mod inputs;
 mod log;
 pub mod logbook;
+pub mod logs;
 mod missed;
 pub mod origin_client;
 pub mod outbound;

@@ -165,6 +165,9 @@ pub const LOGBOOK_BYTES: usize = 8 << 20;
 /// One message, which may be a backtrace.
 pub const LOGBOOK_MESSAGE_BYTES: usize = 16 << 10;
 pub const LOGBOOK_FIELD_BYTES: usize = 4 << 10;
+/// One entry as JSON, and all of a logbook.
+pub const LOGBOOK_LINE_BYTES: usize = 1 << 20;
+pub const LOGBOOK_ANSWER_BYTES: usize = 64 << 20;
 /// Who may follow a logbook at once.
 pub const LOGBOOK_FOLLOWERS: usize = 32;
 /// Silence after which a follower is sent an empty line, so that one who is gone is noticed.
