@@ -157,7 +157,16 @@ impl<C: Send + 'static> Guest<C> {
 fn frames(backtrace: &WasmBacktrace) -> String {
     let text = backtrace.to_string();
     // The first line says that this is a backtrace.
-    text.lines().skip(1).filter(|line| !line.starts_with("note:")).collect::<Vec<_>>().join("\n")
+    let lines = text.lines().skip(1).filter(|line| !line.starts_with("note:"));
+    lines.map(without_hash).collect::<Vec<_>>().join("\n")
+}
+
+/// Rust's compiler ends a function's name with a hash that tells nothing to a reader: `name::h0123456789abcdef`.
+fn without_hash(line: &str) -> &str {
+    match line.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
+        _ => line,
+    }
 }
 
 /// Links all of wasi:cli (granting nothing, but guests of any toolchain start) and wasi:http.

@@ -64,7 +64,7 @@ fn a_panic_tells_what_it_said_and_where_it_was() {
 fn a_trap_in_the_middle_of_a_stream_is_told_too() {
     let (node, _folder) = probe();
     let (_, entries) = traced(&node, "/half", "00000000000000000000000000000002");
-    assert!(only(&entries, Kind::Panic, "/half").message.contains("misbehave"), "{entries:#?}");
+    assert!(only(&entries, Kind::Panic, "/half").message.contains("nearside_sdk::serve"), "{entries:#?}");
 }
 
 #[test]
