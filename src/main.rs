@@ -2,16 +2,20 @@
 
 mod cli;
 mod commands;
+mod log_line;
 mod settings;
-
-use std::io::IsTerminal;
+mod stderr_log;
 
 use clap::Parser;
+use nearside_host::logbook::Logbook;
+use stderr_log::StderrLog;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> std::process::ExitCode {
     let cli = cli::Cli::parse();
-    log_to_stderr(cli.log.as_deref().unwrap_or(DEFAULT_LOG));
-    match run(cli.command) {
+    let logbook = Logbook::new();
+    log(cli.log.as_deref().unwrap_or(DEFAULT_LOG), &logbook);
+    match run(cli.command, logbook) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("nearside: {error:#}");
@@ -20,14 +24,15 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-fn run(command: cli::Command) -> anyhow::Result<std::process::ExitCode> {
+fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("nearside-io").build()?;
     let code = runtime.block_on(async {
         match command {
             cli::Command::Build(args) => commands::build::run(&args),
             cli::Command::Check(args) => commands::check::run(&args),
-            cli::Command::Host(args) => commands::host::run(args).await,
-            cli::Command::Origin(args) => commands::origin::run(args).await,
+            cli::Command::Host(args) => commands::host::run(args, logbook).await,
+            cli::Command::Logs(args) => commands::logs::run(args).await,
+            cli::Command::Origin(args) => commands::origin::run(args, logbook).await,
             cli::Command::Push(args) => commands::push::run(args).await,
             cli::Command::Status(args) => commands::status::run(args).await,
         }
@@ -39,10 +44,8 @@ fn run(command: cli::Command) -> anyhow::Result<std::process::ExitCode> {
 
 const DEFAULT_LOG: &str = "info,wasmtime=warn,wasmtime_wasi_http=error,cranelift=warn,hyper=warn";
 
-fn log_to_stderr(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
-    // Colours are for people: a log in a file is searched.
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).compact().init();
+/// What is asked for goes to stderr; the logbook keeps its own choice.
+fn log(filter: &str, logbook: &Logbook) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    tracing_subscriber::registry().with(StderrLog::new().with_filter(filter)).with(logbook.layer()).init();
 }
