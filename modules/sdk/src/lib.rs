@@ -28,6 +28,10 @@
 //! A component imports only what it calls. Pure code is tested on the machine at hand:
 //! `cargo test --target x86_64-unknown-linux-gnu`.
 
+// What `#[derive(Row)]` writes names the SDK as apps do.
+#[cfg(test)]
+extern crate self as nearside_sdk;
+
 pub mod arena;
 pub mod bindings;
 pub mod body;
