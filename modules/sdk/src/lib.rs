@@ -33,17 +33,25 @@
 extern crate self as nearside_sdk;
 
 pub mod arena;
+pub mod assets;
 pub mod bindings;
+pub mod blob;
 pub mod body;
 pub mod command;
+pub mod cookies;
 mod error;
+pub mod events;
 pub mod fields;
+mod hex;
 mod log;
 mod macros;
+mod missed;
+pub mod multipart;
 pub mod negotiate;
 pub mod origin;
 pub mod outgoing;
 pub mod page;
+pub mod random;
 mod request;
 mod response;
 pub mod route;
@@ -53,6 +61,7 @@ pub mod store;
 pub mod task;
 mod variable;
 
+pub use cookies::{Cookies, SetCookie};
 pub use error::Error;
 pub use fields::Fields;
 pub use http;
