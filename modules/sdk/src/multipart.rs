@@ -174,7 +174,9 @@ impl From<Error> for crate::Error {
                 let message = format!("“{name}” is too large: at most {max_bytes} bytes can be sent there.");
                 Self::new(http::StatusCode::PAYLOAD_TOO_LARGE, message)
             }
-            Error::TooManyParts { .. } => Self::new(http::StatusCode::PAYLOAD_TOO_LARGE, "This form has too many parts."),
+            Error::TooManyParts { .. } => {
+                Self::new(http::StatusCode::PAYLOAD_TOO_LARGE, "This form has too many parts.")
+            }
         };
         answer.with_detail(error.to_string())
     }

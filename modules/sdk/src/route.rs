@@ -190,8 +190,13 @@ mod tests {
         fn page(request: &Request) -> Result {
             Ok(Response::text(request.parameter("name")))
         }
-        const ROUTES: &[Route] =
-            &[get("/a/{name}", page), post("/b", page), put("/b", page), patch("/c/x", page), delete("/c/{name}", page)];
+        const ROUTES: &[Route] = &[
+            get("/a/{name}", page),
+            post("/b", page),
+            put("/b", page),
+            patch("/c/x", page),
+            delete("/c/{name}", page),
+        ];
         let status = |method, path| match dispatch(ROUTES, Request::new(method, path)) {
             Ok(response) => response.status.as_u16(),
             Err(error) => error.status().as_u16(),

@@ -91,7 +91,9 @@ fn what_is_broken_is_said() {
     malformed("--x.y\r\nContent-Disposition: inline; name=a\r\n\r\nb\r\n--x.y--", "no form-data");
     malformed("--x.y\r\nContent-Disposition: form-data\r\n\r\nb\r\n--x.y--", "no name");
     malformed(&format!("--x.y\r\n{}", "a".repeat(5000)), "too long");
-    for content_type in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=a\u{1}"] {
+    for content_type in
+        ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=a\u{1}"]
+    {
         assert_eq!(Multipart::parse(content_type, vec![], &Limits::from(10)).err(), Some(Error::NoBoundary));
     }
     let long = format!("multipart/form-data; boundary={}", "a".repeat(71));
