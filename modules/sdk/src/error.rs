@@ -17,8 +17,8 @@ pub struct Error {
     detail: Option<String>,
     retry_after_s: Option<u32>,
     allow: Option<String>,
-    /// Names and JSON.
-    members: Vec<(&'static str, String)>,
+    /// `,"name":value` for each.
+    members: String,
 }
 
 /// The members of RFC 9457 that say something here; `type` would be `about:blank`, which is what leaving it out means.
@@ -33,7 +33,7 @@ impl Error {
     /// An error with a status and what the visitor reads.
     #[must_use]
     pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, message: message.into(), detail: None, retry_after_s: None, allow: None, members: Vec::new() }
+        Self { status, message: message.into(), detail: None, retry_after_s: None, allow: None, members: String::new() }
     }
 
     /// 400: the request makes no sense, and `message` says how.
@@ -89,9 +89,11 @@ impl Error {
     /// The same with one more member in the problem document, such as `type`, or `errors` with a list of what is wrong
     /// where. Visitors' programs read it. The members that are there anyway - title, status, detail - stay as they are.
     #[must_use]
-    pub fn with_member(mut self, name: &'static str, value: &impl Serialize) -> Self {
-        match serde_json::to_string(value) {
-            Ok(json) => self.members.push((name, json)),
+    pub fn with_member(mut self, name: &str, value: &impl Serialize) -> Self {
+        let json = serde_json::to_string(name).and_then(|name| Ok((name, serde_json::to_string(value)?)));
+        match json {
+            _ if ["title", "status", "detail"].contains(&name) => {}
+            Ok((name, value)) => self.members.extend([",", &name, ":", &value]),
             Err(error) => log(format_args!("the member {name} of a problem document: {error}")),
         }
         self
@@ -128,10 +130,9 @@ impl Error {
         let problem = Problem { title: self.title(), status: self.status.as_u16(), detail: &self.message };
         // Two texts and a number are always JSON.
         let mut json = serde_json::to_string(&problem).unwrap_or_default();
-        for (name, value) in &self.members {
-            if !["title", "status", "detail"].contains(name) && json.pop().is_some() {
-                json.push_str(&format!(",{}:{value}}}", serde_json::Value::from(*name)));
-            }
+        if !self.members.is_empty() && json.pop().is_some() {
+            json.push_str(&self.members);
+            json.push('}');
         }
         self.dress(Response::new("application/problem+json", json))
     }
