@@ -124,6 +124,8 @@ impl<'a> Row<'a> {
     /// # Errors
     /// As [`get`](Self::get).
     #[doc(hidden)]
+    // One for each type, not one for each field.
+    #[inline(never)]
     pub fn get_near<T: FromValue<'a>>(self, at: usize, column: &'static str) -> Result<T, Error> {
         let value = self.cell(at, column)?;
         T::from_value(value).ok_or_else(|| self.wrong_type(column, T::NAME, value))
