@@ -9,9 +9,9 @@
 //! A value is signed, not hidden: its visitor can read it. It is bound to the name of its cookie, so that one cookie's
 //! value is no good in another.
 //!
-//! The manifest says `secrets = ["SESSION_KEY"]`. The secret may be several, separated by commas: the first one signs,
-//! and all of them verify. So a key is changed by putting a new one in front, and taking the old one away when what it
-//! signed may be forgotten.
+//! The manifest says `secrets = ["SESSION_KEY"]`, and the origin makes one, unless its operator sets it. It may be several
+//! keys, separated by commas: the first one signs, and all of them verify. So a key is changed by putting a new one in
+//! front, and taking the old one away when what it signed may be forgotten.
 //!
 //! What is signed by [`Signer::sign`] is good for as long as its key. What must end sooner is signed by
 //! [`Signer::sign_until`] and verified by [`Signer::verify_at`], which wants to know the time: asking for it makes a page
@@ -155,8 +155,8 @@ impl fmt::Display for Error {
         match self {
             Self::Missing { name } => write!(
                 f,
-                "signed: there is no secret {name}: add `secrets = [\"{name}\"]` to nearside.toml, and set its value at \
-                 the origin"
+                "signed: there is no secret {name}: add `secrets = [\"{name}\"]` to nearside.toml; the origin makes its \
+                 value, unless the operator sets one"
             ),
             Self::Short { name } => write!(
                 f,
