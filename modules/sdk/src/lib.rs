@@ -25,7 +25,10 @@
 //! }
 //! ```
 //!
-//! A component imports only what it calls. Pure code is tested on the machine at hand:
+//! Requests that change something need no token against forgery: the node refuses those that pages of other sites send.
+//!
+//! A component imports only what it calls. In builds with debug assertions that is one interface more, by which a handler
+//! tells what it looked for and was not shown. Pure code is tested on the machine at hand:
 //! `cargo test --target x86_64-unknown-linux-gnu`.
 
 // What `#[derive(Row)]` writes names the SDK as apps do.
