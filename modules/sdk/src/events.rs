@@ -9,8 +9,8 @@
 //! }))
 //! ```
 //!
-//! The route must say `inputs = "all"`: other answers are collected before they go out. It ends with the route's
-//! `deadline_ms`, and then browsers ask again by themselves, with the id of the last event in `Last-Event-ID`.
+//! It goes out as it is written, is never kept, and ends with the route's `deadline_ms` at the latest. Then browsers ask
+//! again by themselves, with the id of the last event in the header `Last-Event-ID`, which the route may declare.
 
 use std::fmt::{Display, Write};
 
