@@ -69,7 +69,7 @@ fn document(mine: &[Mine], message: Option<&str>) -> Markup {
                     }
                 }
             }
-            form.review method="post" action=(links::FORGET_ME) {
+            form method="post" action=(links::FORGET_ME) {
                 button.quiet { "Forget this browser" }
             }
         }
