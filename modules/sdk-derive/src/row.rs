@@ -48,3 +48,91 @@ fn borrowed(input: &DeriveInput) -> Result<Option<Lifetime>> {
         Some(more) => Err(Error::new_spanned(more, "derive(Row) takes one lifetime at most: that of the rows")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    fn refused(input: &DeriveInput) -> String {
+        derive(input).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_row_is_refused_with_what_to_do() {
+        assert_eq!(
+            refused(&parse_quote!(
+                enum Kind {
+                    A,
+                }
+            )),
+            EXPECTED
+        );
+        assert_eq!(
+            refused(&parse_quote!(
+                struct Pair(u8, u8);
+            )),
+            EXPECTED
+        );
+        assert!(
+            refused(&parse_quote!(
+                struct Any<T> {
+                    value: T,
+                }
+            ))
+            .contains("no type parameters")
+        );
+        assert!(
+            refused(&parse_quote!(
+                struct Two<'a, 'b> {
+                    a: &'a str,
+                    b: &'b str,
+                }
+            ))
+            .contains("one lifetime")
+        );
+        assert!(
+            refused(&parse_quote!(
+                struct Row {
+                    #[row(renamed = "b")]
+                    a: u8,
+                }
+            ))
+            .contains("`rename = \"column\"`")
+        );
+        assert!(
+            refused(&parse_quote!(
+                struct Row {
+                    #[row(skip, default)]
+                    a: u8,
+                }
+            ))
+            .contains("only one of")
+        );
+        assert!(
+            refused(&parse_quote!(
+                struct Row {
+                    #[row(skip, rename = "b")]
+                    a: u8,
+                }
+            ))
+            .contains("no name to change")
+        );
+    }
+
+    #[test]
+    fn a_column_is_looked_for_at_its_place_among_the_columns() {
+        let derived = derive(&parse_quote!(
+            struct Row {
+                #[row(skip)]
+                a: u8,
+                b: u8,
+                #[row(rename = "x")]
+                c: u8,
+            }
+        ));
+        let text = derived.unwrap().to_string();
+        assert!(text.contains("(0usize , \"b\")") && text.contains("(1usize , \"x\")"), "{text}");
+    }
+}

@@ -136,6 +136,18 @@ mod tests {
     }
 
     #[test]
+    fn events_are_a_stream_that_nobody_keeps() {
+        let response = Response::events(|events| {
+            events.retry_after_ms(500)?;
+            events.send("hello")?;
+            events.keep_alive()
+        });
+        assert_eq!(response.headers[CONTENT_TYPE], "text/event-stream");
+        assert_eq!(response.headers[CACHE_CONTROL], "no-store");
+        assert!(matches!(response.body, Body::Stream(_)));
+    }
+
+    #[test]
     fn a_redirect_cannot_be_given_a_second_line() {
         let response = Response::see_other("/a b\r\nset-cookie: x/ü#reviews");
         assert_eq!(response.status, 303);
