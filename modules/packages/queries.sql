@@ -42,6 +42,12 @@ SELECT package AS name FROM dependency WHERE target = ?1 ORDER BY package LIMIT 
 -- name: reviews
 SELECT author, rating, body, posted_at FROM review WHERE package = ?1 ORDER BY id DESC LIMIT 50;
 
+-- name: my-reviews
+-- One visitor's, newest first. A review outlives its package, and then has no summary.
+SELECT r.package, p.summary, r.author, r.rating, r.body, r.posted_at
+FROM review AS r LEFT JOIN package AS p ON p.name = r.package
+WHERE r.visitor = ?1 ORDER BY r.id DESC LIMIT 100;
+
 -- name: search
 -- ?1 full-text query, ?2 section or NULL, ?3 tag or NULL, ?4 rows, ?5 rows to skip.
 -- Marks stand as the characters 1 and 2, which become tags only after the text was escaped.

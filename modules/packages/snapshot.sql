@@ -33,12 +33,14 @@ CREATE TABLE review (
     author    TEXT NOT NULL,
     rating    INTEGER NOT NULL,
     body      TEXT NOT NULL,
-    posted_at INTEGER NOT NULL
+    posted_at INTEGER NOT NULL,
+    visitor   TEXT  -- a digest; no query shows it
 );
 
 CREATE INDEX package_by_section ON package (section, name);
 CREATE INDEX dependency_by_target ON dependency (target, package);
 CREATE INDEX review_by_package ON review (package);
+CREATE INDEX review_by_visitor ON review (visitor) WHERE visitor IS NOT NULL;
 
 -- Sections, with how many packages are in each ------------------------------------------------------------------------
 

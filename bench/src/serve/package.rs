@@ -1,11 +1,10 @@
 //! The package directory's package page as one native process would render it: the app's statements in the app's order.
-//! The JSON is the app's to the byte; the HTML carries the same text, links and style sheet in markup of its own, so
-//! that the app may be restyled without anyone thinking of this file.
+//! The JSON is the app's to the byte; the HTML carries the same text and links in markup of its own, so that the app may
+//! be restyled without anyone thinking of this file.
 
 use std::fmt::{Display, Formatter, Result as FmtResult, Write};
-use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use http::Request;
 use http::header::ACCEPT;
 use serde::Serialize;
@@ -18,7 +17,9 @@ use crate::request::{percent_decode, percent_encode_except};
 
 const STATEMENTS: [&str; 4] = ["package", "dependencies", "dependents", "reviews"];
 const PATH: &str = "/package/";
-const STYLE_FILE: &str = "pages/src/style.css";
+/// As long as the addresses that a node gives to static files.
+const STYLE: &str = "/static/style.0123456789abcdef.css";
+const ICON: &str = "/static/logo.0123456789abcdef.svg";
 
 #[derive(Debug, Serialize)]
 struct Package {
@@ -65,14 +66,12 @@ struct Review {
 
 pub fn run(args: &Native) -> Result<()> {
     let database = Database::open(args, &STATEMENTS)?;
-    let style = args.app.join(STYLE_FILE);
-    let style = fs::read_to_string(&style).with_context(|| format!("reading {}", style.display()))?;
     serve(&args.listen, move |request| {
         let as_json = wants_json(&request);
         let name = request.uri().path().strip_prefix(PATH).map(percent_decode).unwrap_or_default();
         let body = database.read(|reader| {
             let package = load(reader, &name)?;
-            package.map(|package| if as_json { json(&package) } else { Ok(html(&package, &style)) }).transpose()
+            package.map(|package| if as_json { json(&package) } else { Ok(html(&package)) }).transpose()
         });
         answer(if as_json { "application/json" } else { "text/html; charset=utf-8" }, body)
     })
@@ -124,25 +123,26 @@ fn json(package: &Package) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(package)?)
 }
 
-fn html(package: &Package, style: &str) -> Vec<u8> {
-    let mut page = String::with_capacity(style.len() + 16 * 1024);
+fn html(package: &Package) -> Vec<u8> {
+    let mut page = String::with_capacity(16 * 1024);
     // Writing to a String cannot fail.
-    let _ = write_head(&mut page, package, style);
+    let _ = write_head(&mut page, package);
     let _ = write_lists(&mut page, package);
     let _ = write_reviews(&mut page, package);
     page.push_str("</main></body></html>");
     page.into_bytes()
 }
 
-fn write_head(page: &mut String, package: &Package, style: &str) -> FmtResult {
+fn write_head(page: &mut String, package: &Package) -> FmtResult {
     let (name, section) = (Escaped(&package.name), Escaped(&package.section));
     write!(
         page,
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title>\
-         <style>{style}</style></head>\
+         <link rel=\"icon\" type=\"image/svg+xml\" href=\"{ICON}\"><link rel=\"stylesheet\" href=\"{STYLE}\"></head>\
          <body><header class=\"site\"><a class=\"brand\" href=\"/\">Package Directory</a>\
          <form class=\"search\" role=\"search\" action=\"/search\"><input type=\"search\" name=\"q\">\
-         <button>Search</button></form><nav><a href=\"/sections\">Sections</a></nav></header><main id=\"content\">\
+         <button>Search</button></form><nav><a href=\"/sections\">Sections</a>\
+         <a href=\"/my/reviews\">My reviews</a></nav></header><main id=\"content\">\
          <p class=\"eyebrow\"><a href=\"/section/{section}\">{section}</a></p><h1 class=\"name\">{name}</h1>\
          <p class=\"lead\">{}</p><p>{} stars, <a href=\"#reviews\">{} reviews</a></p>\
          <dl class=\"facts\"><div><dt>Version</dt><dd>{}</dd></div><div><dt>Download</dt><dd>{} bytes</dd></div>\

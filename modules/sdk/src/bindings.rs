@@ -13,10 +13,14 @@ wit_bindgen::generate!({
             import wasi:cli/stderr@0.2.12;
             import wasi:http/types@0.2.12;
             import wasi:http/outgoing-handler@0.2.12;
+            import wasi:random/random@0.2.12;
             import nearside:edge/sql@0.1.0;
             import nearside:edge/page@0.1.0;
             import nearside:edge/origin@0.1.0;
             import nearside:edge/store@0.1.0;
+            import nearside:edge/assets@0.1.0;
+            import nearside:edge/blob@0.1.0;
+            import nearside:edge/inputs@0.1.0;
         }
     ",
     world: "nearside:sdk/imports",

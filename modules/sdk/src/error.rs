@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::header::{ALLOW, RETRY_AFTER};
+use http::header::{ALLOW, InvalidHeaderValue, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -16,7 +16,9 @@ pub struct Error {
     message: Cow<'static, str>,
     detail: Option<String>,
     retry_after_s: Option<u32>,
-    allow: Option<&'static str>,
+    allow: Option<String>,
+    /// `,"name":value` for each.
+    members: String,
 }
 
 /// The members of RFC 9457 that say something here; `type` would be `about:blank`, which is what leaving it out means.
@@ -31,7 +33,7 @@ impl Error {
     /// An error with a status and what the visitor reads.
     #[must_use]
     pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, message: message.into(), detail: None, retry_after_s: None, allow: None }
+        Self { status, message: message.into(), detail: None, retry_after_s: None, allow: None, members: String::new() }
     }
 
     /// 400: the request makes no sense, and `message` says how.
@@ -48,9 +50,9 @@ impl Error {
 
     /// 405, with what is allowed.
     #[must_use]
-    pub fn method_not_allowed(allow: &'static str) -> Self {
+    pub fn method_not_allowed(allow: impl Into<String>) -> Self {
         let message = "This address does not take that method.";
-        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, message) }
+        Self { allow: Some(allow.into()), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, message) }
     }
 
     /// 413.
@@ -84,6 +86,19 @@ impl Error {
         self
     }
 
+    /// The same with one more member in the problem document, such as `type`, or `errors` with a list of what is wrong
+    /// where. Visitors' programs read it. The members that are there anyway - title, status, detail - stay as they are.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: &impl Serialize) -> Self {
+        let json = serde_json::to_string(name).and_then(|name| Ok((name, serde_json::to_string(value)?)));
+        match json {
+            _ if ["title", "status", "detail"].contains(&name) => {}
+            Ok((name, value)) => self.members.extend([",", &name, ":", &value]),
+            Err(error) => log(format_args!("the member {name} of a problem document: {error}")),
+        }
+        self
+    }
+
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -114,7 +129,12 @@ impl Error {
     pub fn to_problem(&self) -> Response {
         let problem = Problem { title: self.title(), status: self.status.as_u16(), detail: &self.message };
         // Two texts and a number are always JSON.
-        self.dress(Response::new("application/problem+json", serde_json::to_vec(&problem).unwrap_or_default()))
+        let mut json = serde_json::to_string(&problem).unwrap_or_default();
+        if !self.members.is_empty() && json.pop().is_some() {
+            json.push_str(&self.members);
+            json.push('}');
+        }
+        self.dress(Response::new("application/problem+json", json))
     }
 
     /// The answer for a person: a page without ornament, for apps that bring none of their own.
@@ -137,8 +157,8 @@ impl Error {
         if let Some(seconds) = self.retry_after_s {
             response.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(methods) = self.allow {
-            response.headers.insert(ALLOW, HeaderValue::from_static(methods));
+        if let Some(methods) = self.allow.as_deref().and_then(|methods| HeaderValue::from_str(methods).ok()) {
+            response.headers.insert(ALLOW, methods);
         }
         response
     }
@@ -157,6 +177,21 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// JSON of the app's own making that cannot be written or read. What a visitor sends is read by
+/// [`Request::json`](crate::Request::json), which answers 400.
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(format!("JSON: {error}"))
+    }
+}
+
+/// A header with a value that no header can have.
+impl From<InvalidHeaderValue> for Error {
+    fn from(error: InvalidHeaderValue) -> Self {
+        Self::internal(format!("a header: {error}"))
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -185,6 +220,19 @@ mod tests {
         assert_eq!(response.headers["content-type"], "application/problem+json");
         assert_eq!(response.headers["retry-after"], "5");
         assert_eq!(text(response), r#"{"title":"Service Unavailable","status":503,"detail":"Later."}"#);
+    }
+
+    #[test]
+    fn a_problem_document_has_members_of_its_own() {
+        let error = Error::bad_request("No.")
+            .with_member("type", &"https://a.example/invalid")
+            .with_member("errors", &[("author", "is empty")])
+            .with_member("status", &200)
+            .with_member("a\"b", &1);
+        assert_eq!(
+            text(error.to_problem()),
+            r#"{"title":"Bad Request","status":400,"detail":"No.","type":"https://a.example/invalid","errors":[["author","is empty"]],"a\"b":1}"#
+        );
     }
 
     #[test]

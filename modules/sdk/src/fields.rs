@@ -2,15 +2,25 @@
 
 use std::str::FromStr;
 
+use crate::missed::{self, Kind};
+
 /// Decoded pairs in the order they came. A name may come more than once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(String, String)>);
+pub struct Fields {
+    pairs: Vec<(String, String)>,
+    /// What is not in a query may be there and not be declared; a form is always seen whole.
+    is_query: bool,
+}
 
 impl Fields {
     /// Reads `a=1&b=two+words`. There is no wrong input: what is not UTF-8 is replaced, a name without `=` is empty.
     #[must_use]
     pub fn parse(encoded: &[u8]) -> Self {
-        Self(form_urlencoded::parse(encoded).into_owned().collect())
+        form_urlencoded::parse(encoded).into_owned().collect()
+    }
+
+    pub(crate) fn parse_query(encoded: &str) -> Self {
+        Self { is_query: true, ..Self::parse(encoded.as_bytes()) }
     }
 
     /// The first value of `name`.
@@ -33,12 +43,22 @@ impl Fields {
 
     /// Every value of `name`.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value)
+        let mut found = self.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value).peekable();
+        if self.is_query && found.peek().is_none() {
+            missed::tell(Kind::Query, name);
+        }
+        found
     }
 
     /// Every pair, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl FromIterator<(String, String)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self { pairs: pairs.into_iter().collect(), is_query: false }
     }
 }
 

@@ -25,30 +25,50 @@
 //! }
 //! ```
 //!
-//! A component imports only what it calls. Pure code is tested on the machine at hand:
+//! Requests that change something need no token against forgery: the node refuses those that pages of other sites send.
+//!
+//! A component imports only what it calls. In builds with debug assertions that is one interface more, by which a handler
+//! tells what it looked for and was not shown. Pure code is tested on the machine at hand:
 //! `cargo test --target x86_64-unknown-linux-gnu`.
 
+// What `#[derive(Row)]` writes names the SDK as apps do.
+#[cfg(test)]
+extern crate self as nearside_sdk;
+
 pub mod arena;
+pub mod assets;
 pub mod bindings;
+pub mod blob;
 pub mod body;
 pub mod command;
+pub mod cookies;
+pub mod digest;
 mod error;
+pub mod events;
 pub mod fields;
+pub mod flash;
+mod hex;
 mod log;
 mod macros;
+mod missed;
+pub mod multipart;
 pub mod negotiate;
 pub mod origin;
 pub mod outgoing;
 pub mod page;
+pub mod random;
 mod request;
 mod response;
 pub mod route;
 mod serve;
+pub mod session;
+pub mod signed;
 pub mod sql;
 pub mod store;
 pub mod task;
 mod variable;
 
+pub use cookies::{Cookies, SetCookie};
 pub use error::Error;
 pub use fields::Fields;
 pub use http;

@@ -6,7 +6,9 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::wasi::http::types as wasi;
 use crate::bindings::wasi::io::streams::StreamError;
-use crate::{Error, Fields, negotiate};
+use crate::missed::{self, Kind};
+use crate::multipart::{Limits, Multipart};
+use crate::{Cookies, Error, Fields, negotiate};
 
 /// A request. Its body stays with the host until it is asked for.
 #[derive(Debug)]
@@ -92,7 +94,7 @@ impl Request {
     /// The query, decoded.
     #[must_use]
     pub fn query(&self) -> Fields {
-        Fields::parse(self.query.as_bytes())
+        Fields::parse_query(&self.query)
     }
 
     /// The headers the route declares.
@@ -104,7 +106,22 @@ impl Request {
     /// The first value of a header, if it is text.
     #[must_use]
     pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        let value = self.text_of(name);
+        if value.is_none() {
+            missed::tell(Kind::Header, name.as_str());
+        }
+        value
+    }
+
+    /// The same for what the SDK looks for by itself, which nobody has to declare.
+    fn text_of(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The cookies the route declares.
+    #[must_use]
+    pub fn cookies(&self) -> Cookies {
+        Cookies::of(&self.headers)
     }
 
     /// What stood in the path at `{name}`, decoded; empty when the route's pattern has no such place.
@@ -157,8 +174,21 @@ impl Request {
             .map_err(|error| Error::bad_request(format!("The body is not what is expected here: {error}.")))
     }
 
+    /// The body as a form with files: `request.multipart(2 << 20)?.file("picture")`. See [`Limits`] for more than a
+    /// number of bytes.
+    ///
+    /// # Errors
+    /// 415 when it is not `multipart/form-data`, 400 when it is broken, 413 when it goes beyond a limit, and those of
+    /// [`body`](Self::body).
+    pub fn multipart(&self, limits: impl Into<Limits>) -> Result<Multipart, Error> {
+        self.expect_type("multipart/form-data")?;
+        let limits = limits.into();
+        let content_type = self.text_of(&CONTENT_TYPE).unwrap_or_default();
+        Ok(Multipart::parse(content_type, self.body(limits.total_bytes)?, &limits)?)
+    }
+
     fn expect_type(&self, expected: &'static str) -> Result<(), Error> {
-        let sent = self.header(&CONTENT_TYPE).unwrap_or_default();
+        let sent = self.text_of(&CONTENT_TYPE).unwrap_or_default();
         let essence = sent.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case(expected) { Ok(()) } else { Err(Error::unsupported_type(expected)) }
     }
@@ -232,6 +262,29 @@ mod tests {
     fn another_type_is_refused() {
         let request = Request::new(Method::POST, "/").with_body("name=x");
         assert_eq!(request.form(100).unwrap_err().status(), 415);
+    }
+
+    #[test]
+    fn a_form_with_files_is_read_within_its_limit() {
+        let body = "--x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n--x--\r\n";
+        let form = HeaderValue::from_static("multipart/form-data; boundary=x");
+        let request = Request::new(Method::POST, "/").with_header(CONTENT_TYPE, form).with_body(body);
+        assert_eq!(request.multipart(1000).unwrap().fields().get("note"), Some("hello"));
+        assert_eq!(request.multipart(10).unwrap_err().status(), 413);
+        let request = Request::new(Method::POST, "/").with_header(CONTENT_TYPE, FORM).with_body(body);
+        assert_eq!(request.multipart(1000).unwrap_err().status(), 415);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn what_is_looked_for_and_not_there_is_told() {
+        let request = Request::new(Method::GET, "/?q=1").with_header(ACCEPT, HeaderValue::from_static("text/html"));
+        let query = request.query();
+        let _ = (query.get("q"), query.filled("page"), request.header(&ACCEPT), request.header(&CONTENT_TYPE));
+        let _ = (request.cookies().get("theme"), request.prefers_json(), Fields::parse(b"a=1").get("b"));
+        let told = |kind, name: &str| (kind, name.to_owned());
+        let expected = [told(Kind::Query, "page"), told(Kind::Header, "content-type"), told(Kind::Cookie, "theme")];
+        assert_eq!(missed::told(), expected);
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! What goes back to the visitor.
 
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use maud::Markup;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::body::{BodyWriter, Disconnected};
-use crate::{Error, Result};
+use crate::cookies::{MAX_COOKIE_BYTES, SetCookie};
+use crate::events::Events;
+use crate::{Error, Result, log};
 
 /// A response: plain fields, and constructors for the common ones.
 pub struct Response {
@@ -76,6 +78,13 @@ impl Response {
         Self::with_type(content_type, Body::Stream(Box::new(write)))
     }
 
+    /// 200 with server-sent events, which `send` sends as they happen: see [`Events`].
+    #[must_use]
+    pub fn events(send: impl FnOnce(&mut Events<'_>) -> Result<(), Disconnected> + 'static) -> Self {
+        Self::stream("text/event-stream", |body| send(&mut Events::new(body)))
+            .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
     /// 303: the answer to a form that was accepted, so that reloading does not send it again.
     #[must_use]
     pub fn see_other(location: &str) -> Self {
@@ -98,6 +107,17 @@ impl Response {
         self
     }
 
+    /// The same with one more cookie. A response that gives cookies is never kept: it is for one visitor.
+    #[must_use]
+    pub fn with_cookie(mut self, cookie: SetCookie) -> Self {
+        let value = cookie.to_header();
+        if value.len() > MAX_COOKIE_BYTES {
+            log(format_args!("a cookie of {} bytes: browsers drop more than {MAX_COOKIE_BYTES}", value.len()));
+        }
+        self.headers.append(SET_COOKIE, value);
+        self
+    }
+
     fn with_type(content_type: &'static str, body: Body) -> Self {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -108,6 +128,24 @@ impl Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cookies_are_added_one_by_one() {
+        let response = Response::empty().with_cookie(SetCookie::new("a", "1")).with_cookie(SetCookie::new("b", "2"));
+        assert_eq!(response.headers.get_all(SET_COOKIE).iter().count(), 2);
+    }
+
+    #[test]
+    fn events_are_a_stream_that_nobody_keeps() {
+        let response = Response::events(|events| {
+            events.retry_after_ms(500)?;
+            events.send("hello")?;
+            events.keep_alive()
+        });
+        assert_eq!(response.headers[CONTENT_TYPE], "text/event-stream");
+        assert_eq!(response.headers[CACHE_CONTROL], "no-store");
+        assert!(matches!(response.body, Body::Stream(_)));
+    }
 
     #[test]
     fn a_redirect_cannot_be_given_a_second_line() {

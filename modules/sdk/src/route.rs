@@ -12,7 +12,7 @@ const IN_A_SEGMENT: &AsciiSet =
 /// What answers a route.
 pub type Answer = fn(&Request) -> Result<Response>;
 
-/// One line of the table: made by [`get`] or [`post`].
+/// One line of the table: made by [`get`], [`post`], [`put`], [`patch`] or [`delete`].
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
     verb: Verb,
@@ -25,9 +25,12 @@ enum Verb {
     /// GET, and HEAD, whose body the host leaves away.
     Get,
     Post,
+    Put,
+    Patch,
+    Delete,
 }
 
-/// A page. In the pattern, `{name}` stands for one segment of the path.
+/// A page. In the pattern, `{name}` stands for one segment of the path, and `{*rest}` at its end for all that follow.
 #[must_use]
 pub const fn get(pattern: &'static str, answer: Answer) -> Route {
     Route { verb: Verb::Get, pattern, answer }
@@ -39,21 +42,42 @@ pub const fn post(pattern: &'static str, answer: Answer) -> Route {
     Route { verb: Verb::Post, pattern, answer }
 }
 
+/// What puts something where there may be something else.
+#[must_use]
+pub const fn put(pattern: &'static str, answer: Answer) -> Route {
+    Route { verb: Verb::Put, pattern, answer }
+}
+
+/// What changes a part of something.
+#[must_use]
+pub const fn patch(pattern: &'static str, answer: Answer) -> Route {
+    Route { verb: Verb::Patch, pattern, answer }
+}
+
+/// What takes something away.
+#[must_use]
+pub const fn delete(pattern: &'static str, answer: Answer) -> Route {
+    Route { verb: Verb::Delete, pattern, answer }
+}
+
 /// Calls the first route of the table that fits.
 ///
 /// # Errors
 /// 404 when no pattern fits the path, 405 when one does but not by this method, and those of the route.
 pub fn dispatch(routes: &[Route], mut request: Request) -> Result {
-    let mut other_method = None;
+    let mut allowed = String::new();
     for route in routes {
         let Some(parameters) = fit(route.pattern, request.path()) else { continue };
         if route.verb.takes(request.method()) {
             request.set_parameters(parameters);
             return (route.answer)(&request);
         }
-        other_method = Some(route.verb);
+        if !allowed.is_empty() {
+            allowed.push_str(", ");
+        }
+        allowed.push_str(route.verb.names());
     }
-    Err(other_method.map_or_else(Error::not_found, |verb| Error::method_not_allowed(verb.allow())))
+    Err(if allowed.is_empty() { Error::not_found() } else { Error::method_not_allowed(allowed) })
 }
 
 /// Makes one segment of a path from any text, for links: the other way round than a `{parameter}`.
@@ -66,32 +90,50 @@ impl Verb {
     fn takes(self, method: &Method) -> bool {
         match self {
             Self::Get => method == Method::GET || method == Method::HEAD,
-            Self::Post => method == Method::POST,
+            verb => method.as_str() == verb.names(),
         }
     }
 
-    fn allow(self) -> &'static str {
+    fn names(self) -> &'static str {
         match self {
             Self::Get => "GET, HEAD",
             Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
         }
     }
 }
 
-/// The parameters when `path` fits `pattern`. A segment is decoded after the path was cut, so that `%2F` is no slash.
+/// The parameters when `path` fits `pattern`. A segment is decoded after the path was cut, so that `%2F` is no slash; in
+/// a `{*rest}`, which keeps its slashes, it becomes one more.
 fn fit(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+    let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
     let mut parameters = Vec::new();
-    let mut segments = path.split('/');
-    for expected in pattern.split('/') {
-        let segment = segments.next()?;
+    let (mut pattern, mut path) = (Some(pattern), Some(path));
+    while let Some(expected) = pattern {
+        let found = path?;
+        let (expected, more_expected) = cut(expected);
+        let (segment, more) = cut(found);
+        (pattern, path) = (more_expected, more);
         match expected.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(_) if segment.is_empty() && more.is_none() => return None,
+            Some(name) if name.starts_with('*') => {
+                parameters.push((&name[1..], decoded(found)?));
+                return Some(parameters);
+            }
             Some(_) if segment.is_empty() => return None,
-            Some(name) => parameters.push((name, percent_decode_str(segment).decode_utf8().ok()?.into_owned())),
+            Some(name) => parameters.push((name, decoded(segment)?)),
             None if segment == expected => {}
             None => return None,
         }
     }
-    segments.next().is_none().then_some(parameters)
+    path.is_none().then_some(parameters)
+}
+
+/// The first segment, and what follows its slash if there is one.
+fn cut(path: &str) -> (&str, Option<&str>) {
+    path.split_once('/').map_or((path, None), |(segment, rest)| (segment, Some(rest)))
 }
 
 #[cfg(test)]
@@ -120,6 +162,15 @@ mod tests {
     }
 
     #[test]
+    fn a_rest_is_all_that_follows() {
+        assert_eq!(fitted("/files/{*path}", "/files/a/b%20c"), Some(vec!["a/b c".into()]));
+        assert_eq!(fitted("/files/{*path}", "/files/a/"), Some(vec!["a/".into()]));
+        assert_eq!(fitted("/{user}/{*path}", "/ann/x"), Some(vec!["ann".into(), "x".into()]));
+        assert_eq!(fitted("/files/{*path}", "/files/"), None);
+        assert_eq!(fitted("/files/{*path}", "/files"), None);
+    }
+
+    #[test]
     fn a_segment_comes_back_as_the_parameter() {
         for text in ["g++", "non-free/libs", "ü ?#%&", "libstdc++6"] {
             let path = format!("/package/{}", segment(text));
@@ -139,7 +190,13 @@ mod tests {
         fn page(request: &Request) -> Result {
             Ok(Response::text(request.parameter("name")))
         }
-        const ROUTES: &[Route] = &[get("/a/{name}", page), post("/b", page)];
+        const ROUTES: &[Route] = &[
+            get("/a/{name}", page),
+            post("/b", page),
+            put("/b", page),
+            patch("/c/x", page),
+            delete("/c/{name}", page),
+        ];
         let status = |method, path| match dispatch(ROUTES, Request::new(method, path)) {
             Ok(response) => response.status.as_u16(),
             Err(error) => error.status().as_u16(),
@@ -149,5 +206,8 @@ mod tests {
         assert_eq!(status(Method::POST, "/a/x"), 405);
         assert_eq!(status(Method::GET, "/b"), 405);
         assert_eq!(status(Method::GET, "/c"), 404);
+        assert_eq!([Method::PATCH, Method::DELETE].map(|method| status(method, "/c/x")), [200, 200]);
+        let error = dispatch(ROUTES, Request::new(Method::GET, "/b")).err().unwrap();
+        assert_eq!(error.to_problem().headers["allow"], "POST, PUT");
     }
 }

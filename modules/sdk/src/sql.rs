@@ -1,6 +1,23 @@
 //! Values, rows and errors of SQL, and the named queries a handler runs on its release.
+//!
+//! ```ignore
+//! #[derive(sql::Row)]
+//! struct Package {
+//!     name: String,
+//!     homepage: Option<String>,
+//! }
+//!
+//! let packages: Vec<Package> = sql::query("section-packages", (section, 50))?.rows()?;
+//! let package: Option<Package> = sql::query("package", (name,))?.row()?;
+//! let total: Option<u64> = sql::query("total", ())?.first(|row| row.get("packages"))?;
+//! ```
+
+mod json;
 
 use std::fmt;
+
+pub use json::Json;
+pub use nearside_sdk_derive::Row;
 
 pub use crate::bindings::nearside::edge::types::Value;
 use crate::bindings::nearside::edge::{sql, types};
@@ -10,19 +27,24 @@ use crate::bindings::nearside::edge::{sql, types};
 /// # Errors
 /// When there is no such query, the parameters do not fit it, or it ran into a limit.
 pub fn query(name: &str, parameters: impl Parameters) -> Result<Rows, Error> {
-    sql::query(name, &parameters.into_values()).map(Rows::new).map_err(|reason| Error::Host { reason })
+    match sql::query(name, &parameters.into_values()) {
+        Ok(rows) => Ok(Rows::new(name, rows)),
+        Err(reason) => Err(Error::Host { reason }),
+    }
 }
 
 /// A whole result.
 #[derive(Debug, Clone)]
 pub struct Rows {
+    /// The name of the query, or its text: for messages.
+    query: String,
     columns: Vec<String>,
     cells: Vec<Value>,
 }
 
 impl Rows {
-    pub(crate) fn new(rows: types::Rows) -> Self {
-        Self { columns: rows.columns, cells: rows.cells }
+    pub(crate) fn new(query: &str, rows: types::Rows) -> Self {
+        Self { query: query.to_owned(), columns: rows.columns, cells: rows.cells }
     }
 
     /// How many rows there are.
@@ -40,14 +62,34 @@ impl Rows {
     /// The rows, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
         // A result without columns has no cells either.
-        self.cells.chunks_exact(self.columns.len().max(1)).map(|cells| Row { columns: &self.columns, cells })
+        self.cells.chunks_exact(self.columns.len().max(1)).map(|cells| Row {
+            query: &self.query,
+            columns: &self.columns,
+            cells,
+        })
+    }
+
+    /// Every row as a `T`, mostly a struct with `#[derive(Row)]`.
+    ///
+    /// # Errors
+    /// When a column is missing or holds something else than the field does.
+    pub fn rows<'a, T: FromRow<'a>>(&'a self) -> Result<Vec<T>, Error> {
+        self.map(T::from_row)
+    }
+
+    /// The first row as a `T`, if there is one.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub fn row<'a, T: FromRow<'a>>(&'a self) -> Result<Option<T>, Error> {
+        self.first(T::from_row)
     }
 
     /// Every row through `read`.
     ///
     /// # Errors
     /// The first one of `read`.
-    pub fn map<T>(&self, read: impl FnMut(Row<'_>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    pub fn map<'a, T>(&'a self, read: impl FnMut(Row<'a>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
         self.iter().map(read).collect()
     }
 
@@ -55,7 +97,7 @@ impl Rows {
     ///
     /// # Errors
     /// That of `read`.
-    pub fn first<T>(&self, read: impl FnOnce(Row<'_>) -> Result<T, Error>) -> Result<Option<T>, Error> {
+    pub fn first<'a, T>(&'a self, read: impl FnOnce(Row<'a>) -> Result<T, Error>) -> Result<Option<T>, Error> {
         self.iter().next().map(read).transpose()
     }
 }
@@ -63,6 +105,7 @@ impl Rows {
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
+    query: &'a str,
     columns: &'a [String],
     cells: &'a [Value],
 }
@@ -72,11 +115,42 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// When the query has no such column, or the value is not of that type.
-    pub fn get<T: FromValue<'a>>(&self, column: &'static str) -> Result<T, Error> {
-        let position = self.columns.iter().position(|name| name == column);
-        let value = position.and_then(|at| self.cells.get(at)).ok_or(Error::NoColumn { column })?;
-        T::from_value(value).ok_or(Error::WrongType { column, expected: T::NAME, found: kind(value) })
+    pub fn get<T: FromValue<'a>>(self, column: &'static str) -> Result<T, Error> {
+        self.get_near(0, column)
     }
+
+    /// [`get`](Self::get) for a column that probably stands at the place `at`: what `#[derive(Row)]` calls.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[doc(hidden)]
+    // One for each type, not one for each field.
+    #[inline(never)]
+    pub fn get_near<T: FromValue<'a>>(self, at: usize, column: &'static str) -> Result<T, Error> {
+        let value = self.cell(at, column)?;
+        T::from_value(value).ok_or_else(|| self.wrong_type(column, T::NAME, value))
+    }
+
+    // Not generic, so that there is one of it and not one for each type.
+    fn cell(self, at: usize, column: &'static str) -> Result<&'a Value, Error> {
+        let is_at = self.columns.get(at).is_some_and(|name| name == column);
+        let place = if is_at { Some(at) } else { self.columns.iter().position(|name| name == column) };
+        place.and_then(|at| self.cells.get(at)).ok_or_else(|| Error::NoColumn { query: self.query.to_owned(), column })
+    }
+
+    #[cold]
+    fn wrong_type(self, column: &'static str, expected: &'static str, value: &Value) -> Error {
+        Error::WrongType { query: self.query.to_owned(), column, expected, found: found(value) }
+    }
+}
+
+/// What a row can be read as: derive it.
+pub trait FromRow<'a>: Sized {
+    /// Reads the columns it is made of.
+    ///
+    /// # Errors
+    /// When a column is missing or holds something else than expected.
+    fn from_row(row: Row<'a>) -> Result<Self, Error>;
 }
 
 /// What a value of SQL can be read as.
@@ -283,17 +357,21 @@ pub enum Error {
     },
     /// The rows have no such column.
     NoColumn {
+        /// The query's name or text.
+        query: String,
         /// The one asked for.
         column: &'static str,
     },
     /// A value is not of the type asked for.
     WrongType {
+        /// The query's name or text.
+        query: String,
         /// The one asked for.
         column: &'static str,
         /// The type asked for.
         expected: &'static str,
-        /// The kind of value it is.
-        found: &'static str,
+        /// What is there.
+        found: String,
     },
 }
 
@@ -314,9 +392,9 @@ impl fmt::Display for Error {
             Self::Host { reason: OverLimit(text) } => write!(f, "sql: over a limit: {text}"),
             Self::Host { reason: Constraint(text) } => write!(f, "sql: constraint: {text}"),
             Self::Host { reason: Failed(text) } => write!(f, "sql: {text}"),
-            Self::NoColumn { column } => write!(f, "sql: the rows have no column {column}"),
-            Self::WrongType { column, expected, found } => {
-                write!(f, "sql: column {column} should read as {expected}, but is {found}")
+            Self::NoColumn { query, column } => write!(f, "sql: {query}: the rows have no column {column}"),
+            Self::WrongType { query, column, expected, found } => {
+                write!(f, "sql: {query}: column {column} should read as {expected}, but is {found}")
             }
         }
     }
@@ -335,52 +413,17 @@ impl From<Error> for crate::Error {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+/// What a value is. An integer is shown, because it may only be out of range; texts stay out of logs.
+fn found(value: &Value) -> String {
     match value {
-        Value::Null => "NULL",
-        Value::Integer(_) => "an integer",
-        Value::Real(_) => "a real",
-        Value::Text(_) => "text",
-        Value::Blob(_) => "a blob",
+        Value::Null => "NULL: an Option takes that".to_owned(),
+        Value::Integer(number) => format!("the integer {number}"),
+        // Writing one out takes more code than the rest of this file.
+        Value::Real(_) => "a real".to_owned(),
+        Value::Text(text) => format!("text of {} bytes", text.len()),
+        Value::Blob(bytes) => format!("a blob of {} bytes", bytes.len()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rows() -> Rows {
-        Rows {
-            columns: vec!["id".into(), "name".into(), "stars".into()],
-            cells: (1, "vim", 4.5).into_values().into_iter().chain((2, None::<&str>, 3).into_values()).collect(),
-        }
-    }
-
-    #[test]
-    fn rows_become_structs() {
-        let read = |row: Row<'_>| Ok((row.get::<u32>("id")?, row.get::<Option<String>>("name")?, row.get("stars")?));
-        let read = rows().map(read).unwrap();
-        assert_eq!(read, [(1, Some("vim".into()), 4.5), (2, None, 3.0)]);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_named() {
-        let rows = rows();
-        let error = |result: Result<Option<i64>, Error>| result.unwrap_err().to_string();
-        assert_eq!(error(rows.first(|row| row.get("size"))), "sql: the rows have no column size");
-        assert_eq!(error(rows.first(|row| row.get("name"))), "sql: column name should read as i64, but is text");
-    }
-
-    #[test]
-    fn a_number_out_of_range_is_an_error() {
-        let rows = Rows { columns: vec!["n".into()], cells: vec![Value::Integer(300)] };
-        assert!(rows.first(|row| row.get::<u8>("n")).is_err());
-    }
-
-    #[test]
-    fn no_rows_are_no_rows() {
-        let rows = Rows { columns: vec!["n".into()], cells: vec![] };
-        assert_eq!(rows.len(), 0);
-        assert_eq!(rows.first(|row| row.get::<u8>("n")).unwrap(), None);
-    }
-}
+mod tests;

@@ -21,7 +21,10 @@ pub struct Change {
 /// # Errors
 /// When the statement is wrong or ran into a limit.
 pub fn query(sql: &str, parameters: impl Parameters) -> Result<Rows, Error> {
-    host::query(sql, &parameters.into_values()).map(Rows::new).map_err(|reason| Error::Host { reason })
+    match host::query(sql, &parameters.into_values()) {
+        Ok(rows) => Ok(Rows::new(sql, rows)),
+        Err(reason) => Err(Error::Host { reason }),
+    }
 }
 
 /// Writes by one SQL statement.

@@ -22,6 +22,8 @@ struct PostReview {
     author: String,
     rating: u8,
     body: String,
+    /// Whose it is, for this visitor's own list; nobody is told.
+    visitor: Option<String>,
 }
 
 /// What the task that tells others about it needs to know.
@@ -39,7 +41,7 @@ struct Posted {
 }
 
 fn post_review(review: &PostReview) -> Result<Reply, Refusal> {
-    let PostReview { package, author, rating, body } = review;
+    let PostReview { package, author, rating, body, visitor } = review;
     if store::query("SELECT 1 FROM package WHERE name = ?1", (package,))?.is_empty() {
         return Err(Refusal::rejected(format!("There is no package called {package}.")));
     }
@@ -47,8 +49,8 @@ fn post_review(review: &PostReview) -> Result<Reply, Refusal> {
         return Err(Refusal::rejected("A review needs a name and a few words."));
     }
     let review_id = store::execute(
-        "INSERT INTO review (package, author, rating, body, posted_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        (package, author, *rating, body, now()),
+        "INSERT INTO review (package, author, rating, body, posted_at, visitor) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (package, author, *rating, body, now(), visitor.as_deref()),
     )?
     .last_insert_rowid;
     store::enqueue("announce-review", &AnnounceReview { package, author, rating: *rating, review_id })?;

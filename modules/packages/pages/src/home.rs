@@ -18,21 +18,17 @@ const LARGEST_SECTIONS: usize = 18;
 /// Longer reviews end in an ellipsis here.
 const REVIEW_CHARS: usize = 160;
 
+#[derive(Row)]
 struct Recent {
     package: String,
     summary: String,
+    #[row(flatten)]
     review: Review,
-}
-
-impl Recent {
-    fn read(row: Row<'_>) -> Result<Self, sql::Error> {
-        Ok(Self { package: row.get("package")?, summary: row.get("summary")?, review: Review::read(row)? })
-    }
 }
 
 pub(crate) fn page(_: &Request) -> Result {
     let mut sections = Section::all()?;
-    let recent = sql::query("recent-reviews", ())?.map(Recent::read)?;
+    let recent: Vec<Recent> = sql::query("recent-reviews", ())?.rows()?;
     let packages: u64 = sections.iter().map(|section| section.packages).sum();
     let all = sections.len() as u64;
     sections.sort_by_key(|section| std::cmp::Reverse(section.packages));

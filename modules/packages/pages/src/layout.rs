@@ -1,16 +1,9 @@
 //! The frame around every page.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
+use nearside_sdk::assets;
 
-/// Small enough to travel with each page: no second request stands between a visitor and the text.
-const STYLE: &str = include_str!("style.css");
-
-/// A crate, as a picture in the address itself.
-const ICON: &str = "data:image/svg+xml,\
-    %3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
-    %3Crect width='16' height='16' rx='4' fill='%23b3214b'/%3E\
-    %3Cpath d='M3.5 6 8 3.5 12.5 6v4.5L8 13l-4.5-2.5zM3.5 6 8 8.5 12.5 6M8 8.5V13' \
-    fill='none' stroke='%23fff' stroke-width='1.2' stroke-linejoin='round'/%3E%3C/svg%3E";
+use crate::links;
 
 /// Where a page has its search box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +23,18 @@ pub(crate) fn page(title: &str, search: SearchBox, content: Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · Package Directory" }
-                link rel="icon" href=(ICON);
-                style { (PreEscaped(STYLE)) }
+                link rel="icon" type="image/svg+xml" href=(assets::url("logo.svg"));
+                link rel="stylesheet" href=(assets::url("style.css"));
             }
             body {
                 a.skip href="#content" { "Skip to the content" }
                 header.site {
                     a.brand href="/" { (mark()) "Package Directory" }
                     @if search == SearchBox::InHeader { (search_box("", html! {})) }
-                    nav aria-label="Site" { a href="/sections" { "Sections" } }
+                    nav aria-label="Site" {
+                        a href="/sections" { "Sections" }
+                        a href=(links::MY_REVIEWS) { "My reviews" }
+                    }
                 }
                 main #content tabindex="-1" { (content) }
                 footer.site {

@@ -1,6 +1,7 @@
 //! The pages of the package directory. One file is one page; what several share is below them.
 
 mod home;
+mod mine;
 mod package;
 mod review;
 mod search;
@@ -15,6 +16,7 @@ mod number;
 mod pager;
 mod phrase;
 mod stars;
+mod visitor;
 
 use nearside_sdk::route::{Route, dispatch, get, post};
 use nearside_sdk::{Request, Result, handler};
@@ -28,6 +30,8 @@ const ROUTES: &[Route] = &[
     get("/package/{name}", package::page),
     post("/package/{name}/reviews", review::post),
     get("/search", search::page),
+    get("/my/reviews", mine::page),
+    post("/my/reviews/forget", mine::forget),
 ];
 
 fn respond(request: Request) -> Result {

@@ -3,6 +3,9 @@
 use nearside_sdk::fields;
 use nearside_sdk::route::segment;
 
+pub(crate) const MY_REVIEWS: &str = "/my/reviews";
+pub(crate) const FORGET_ME: &str = "/my/reviews/forget";
+
 pub(crate) fn package(name: &str) -> String {
     format!("/package/{}", segment(name))
 }

@@ -1,7 +1,7 @@
 //! One package: what it is, what it needs and is needed by, and what people say about it.
 
 use maud::{Markup, html};
-use nearside_sdk::sql::{self, Row};
+use nearside_sdk::sql::{self, Json, Row};
 use nearside_sdk::{Error, Request, Response, Result};
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::number::{count, number, size};
 use crate::review::{self, Draft};
 use crate::stars::{average, stars};
 
-#[derive(Serialize)]
+#[derive(Row, Serialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
     version: String,
@@ -22,33 +22,40 @@ pub(crate) struct Package {
     homepage: Option<String>,
     maintainer: String,
     size_bytes: u64,
-    tags: Vec<String>,
+    tags: Json<Vec<String>>,
+    #[row(flatten)]
     rating: Rating,
+    // These come by queries of their own.
+    #[row(skip)]
     dependencies: Vec<Dependency>,
+    #[row(flatten)]
     dependents: Dependents,
+    #[row(skip)]
     reviews: Vec<Review>,
 }
 
-#[derive(Serialize)]
+#[derive(Row, Serialize)]
 struct Rating {
     reviews: u32,
     stars: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Row, Serialize)]
 struct Dependency {
     name: String,
     /// None when the catalogue has no such package.
     summary: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Row, Serialize)]
 struct Dependents {
+    #[row(rename = "dependents")]
     total: u64,
+    #[row(skip)]
     first: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Row, Serialize)]
 pub(crate) struct Review {
     pub(crate) author: String,
     pub(crate) rating: u32,
@@ -59,56 +66,17 @@ pub(crate) struct Review {
 impl Package {
     /// All of it, from one release.
     pub(crate) fn load(name: &str) -> Result<Option<Self>, sql::Error> {
-        let Some(package) = sql::query("package", (name,))?.first(Self::read)? else { return Ok(None) };
-        Ok(Some(Self {
-            dependencies: sql::query("dependencies", (name,))?.map(Dependency::read)?,
-            dependents: Dependents {
-                first: sql::query("dependents", (name,))?.map(|row| row.get("name"))?,
-                ..package.dependents
-            },
-            reviews: sql::query("reviews", (name,))?.map(Review::read)?,
-            ..package
-        }))
-    }
-
-    fn read(row: Row<'_>) -> Result<Self, sql::Error> {
-        Ok(Self {
-            name: row.get("name")?,
-            version: row.get("version")?,
-            section: row.get("section")?,
-            summary: row.get("summary")?,
-            description: row.get("description")?,
-            homepage: row.get("homepage")?,
-            maintainer: without_address(row.get("maintainer")?).to_owned(),
-            size_bytes: row.get("size_bytes")?,
-            tags: serde_json::from_str(row.get("tags")?).unwrap_or_default(),
-            rating: Rating { reviews: row.get("reviews")?, stars: row.get("stars")? },
-            dependencies: Vec::new(),
-            dependents: Dependents { total: row.get("dependents")?, first: Vec::new() },
-            reviews: Vec::new(),
-        })
+        let Some(mut package) = sql::query("package", (name,))?.row::<Self>()? else { return Ok(None) };
+        package.maintainer = without_address(&package.maintainer).to_owned();
+        package.dependencies = sql::query("dependencies", (name,))?.rows()?;
+        package.dependents.first = sql::query("dependents", (name,))?.map(|row| row.get("name"))?;
+        package.reviews = sql::query("reviews", (name,))?.rows()?;
+        Ok(Some(package))
     }
 
     /// Whatever else is in that field, only a web address becomes a link.
     fn web_address(&self) -> Option<&str> {
         self.homepage.as_deref().filter(|url| url.starts_with("https://") || url.starts_with("http://"))
-    }
-}
-
-impl Dependency {
-    fn read(row: Row<'_>) -> Result<Self, sql::Error> {
-        Ok(Self { name: row.get("name")?, summary: row.get("summary")? })
-    }
-}
-
-impl Review {
-    pub(crate) fn read(row: Row<'_>) -> Result<Self, sql::Error> {
-        Ok(Self {
-            author: row.get("author")?,
-            rating: row.get("rating")?,
-            body: row.get("body")?,
-            posted_at: row.get("posted_at")?,
-        })
     }
 }
 
@@ -127,7 +95,7 @@ pub(crate) fn document(package: &Package, draft: &Draft, problem: Option<&str>) 
             (head(package))
             (facts(package))
             @if !package.description.is_empty() { (prose(&package.description)) }
-            (tags(&package.tags))
+            (tags(&package.tags.0))
             (dependencies(&package.dependencies))
             (dependents(&package.dependents))
         }
@@ -166,7 +134,7 @@ fn facts(package: &Package) -> Markup {
 }
 
 /// Paragraphs stand apart by an empty line; the lines within them are kept, for lists are made of them.
-fn prose(text: &str) -> Markup {
+pub(crate) fn prose(text: &str) -> Markup {
     html! {
         div.prose { @for paragraph in text.split("\n\n") { p { (paragraph.trim_end()) } } }
     }

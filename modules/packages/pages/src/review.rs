@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::layout::{self, SearchBox};
 use crate::links;
 use crate::package::{self, Package};
+use crate::visitor::Visitor;
 
 const MAX_FORM_BYTES: usize = 32 * 1024;
 const MAX_AUTHOR_CHARS: usize = 80;
@@ -32,6 +33,8 @@ struct PostReview<'a> {
     author: &'a str,
     rating: u8,
     body: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visitor: Option<String>,
 }
 
 impl Draft {
@@ -49,21 +52,30 @@ impl Draft {
             None => Err("Please give one to five stars."),
             _ if self.body.is_empty() => Err("Please write a few words."),
             _ if self.body.chars().count() > MAX_BODY_CHARS => Err("That is too long: 4,000 characters at most."),
-            Some(rating) => Ok(PostReview { package, author: &self.author, rating, body: &self.body }),
+            Some(rating) => Ok(PostReview { package, author: &self.author, rating, body: &self.body, visitor: None }),
         }
     }
 }
 
-/// Takes a review and leads back to the page, where it stands.
+/// Takes a review and leads back to the page, where it stands: that says better than any words that it was taken. A
+/// message there would make the page that is asked for most depend on a cookie.
 pub(crate) fn post(request: &Request) -> Result {
     let name = request.parameter("name");
     let draft = Draft::read(&request.form(MAX_FORM_BYTES)?);
-    let review = match draft.check(name) {
+    let mut review = match draft.check(name) {
         Ok(review) => review,
         Err(problem) => return again(request, name, &draft, refused(problem.to_owned())),
     };
+    let writer = Visitor::writing(request);
+    review.visitor = writer.as_ref().map(Visitor::digest);
     match origin::submit("post-review", &review) {
-        Ok(Outcome::Applied { .. }) => Ok(Response::see_other(&links::reviews(name))),
+        Ok(Outcome::Applied { .. }) => {
+            let response = Response::see_other(&links::reviews(name));
+            Ok(match writer {
+                Some(writer) => writer.kept_by(response),
+                None => response,
+            })
+        }
         Ok(Outcome::Rejected(message)) => again(request, name, &draft, refused(message)),
         Err(origin::Error::Unavailable(reason)) => {
             log(format_args!("post-review: {reason}"));

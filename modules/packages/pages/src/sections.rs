@@ -15,6 +15,7 @@ const ROWS: u32 = 50;
 /// SQL skips rows one by one, so there is an end to it.
 const MAX_LISTED: u32 = 20_000;
 
+#[derive(Row)]
 pub(crate) struct Section {
     pub(crate) name: String,
     pub(crate) packages: u64,
@@ -23,29 +24,20 @@ pub(crate) struct Section {
 impl Section {
     /// By name.
     pub(crate) fn all() -> Result<Vec<Self>, sql::Error> {
-        sql::query("sections", ())?.map(|row| Ok(Self { name: row.get("name")?, packages: row.get("packages")? }))
+        sql::query("sections", ())?.rows()
     }
 }
 
+#[derive(Row)]
 struct Listed {
     name: String,
     version: String,
     summary: String,
-    rating: Option<u32>,
-}
-
-impl Listed {
-    fn read(row: Row<'_>) -> Result<Self, sql::Error> {
-        let reviews: Option<u32> = row.get("reviews")?;
-        let stars: Option<u32> = row.get("stars")?;
-        let rating = reviews.zip(stars).and_then(|(reviews, stars)| average(reviews, stars));
-        Ok(Self {
-            name: row.get("name")?,
-            version: row.get("version")?,
-            summary: row.get("summary")?,
-            rating: rating.map(|(_, whole)| whole),
-        })
-    }
+    /// NULL, like its stars, when there are none.
+    #[row(default)]
+    reviews: u32,
+    #[row(default)]
+    stars: u32,
 }
 
 /// All of them.
@@ -65,7 +57,7 @@ pub(crate) fn one(request: &Request) -> Result {
     let packages: Option<u32> = sql::query("section", (name,))?.first(|row| row.get("packages"))?;
     let packages = packages.ok_or_else(Error::not_found)?;
     let pager = Pager::new(request.query().read("page"), packages.min(MAX_LISTED), ROWS);
-    let listed = sql::query("section-packages", (name, pager.rows(), pager.offset()))?.map(Listed::read)?;
+    let listed: Vec<Listed> = sql::query("section-packages", (name, pager.rows(), pager.offset()))?.rows()?;
 
     let content = html! {
         p.eyebrow { a href="/sections" { "Sections" } }
@@ -77,7 +69,7 @@ pub(crate) fn one(request: &Request) -> Result {
                     h2 {
                         a.name href=(links::package(&package.name)) { (package.name) } " "
                         small { (package.version) }
-                        @if let Some(rating) = package.rating { " " (stars(rating)) }
+                        @if let Some((_, rating)) = average(package.reviews, package.stars) { " " (stars(rating)) }
                     }
                     p { (package.summary) }
                 }
