@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use nearside_protocol::release::Manifest;
 
 use crate::{
@@ -11,6 +12,8 @@ use crate::{
 
 pub struct Release {
     pub manifest: Manifest,
+    /// Its number, as responses name it.
+    pub header: HeaderValue,
     pub code: Arc<Code>,
     pub database: Arc<Database>,
     pub queries: PreparedQueries,
@@ -23,6 +26,7 @@ impl Release {
     pub fn assemble(manifest: Manifest, code: Arc<Code>, database: Arc<Database>) -> Result<Release, DatabaseError> {
         let queries = database.prepare(&code.queries)?;
         let variables = manifest.variables.clone().into_iter().collect();
-        Ok(Release { manifest, code, database, queries, variables })
+        let header = HeaderValue::from_str(&manifest.release.to_string()).expect("BUG: a release is digits and a dot");
+        Ok(Release { manifest, header, code, database, queries, variables })
     }
 }

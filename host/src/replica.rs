@@ -7,6 +7,7 @@
 //! DATA/apps/<app>/archives/<digest>.app app archives, by digest
 //! DATA/trusted.keys                     public keys, one a line
 //! DATA/compiled/                        machine code made from components
+//! DATA/blobs/                           what visitors sent, as far as it was asked for here (`blobs.rs`)
 //! ```
 //!
 //! A release becomes the current one in this order: archive and snapshot, each synced and renamed; its manifest; CURRENT.
@@ -60,6 +61,10 @@ impl Replica {
 
     pub fn compiled(&self) -> PathBuf {
         self.data.join("compiled")
+    }
+
+    pub fn blobs(&self) -> PathBuf {
+        self.data.join("blobs")
     }
 
     pub fn trusted(&self) -> Result<Vec<PublicKey>, ReplicaError> {

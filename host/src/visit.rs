@@ -12,6 +12,7 @@ use nearside_protocol::limits;
 
 use crate::{
     bindings::edge::{
+        assets,
         page::{self, IncludeError},
         sql as edge_sql,
         types::{self, Rows, SqlError, Value},
@@ -93,6 +94,13 @@ impl edge_sql::Host for Visit {
             }
         }
         Ok(result)
+    }
+}
+
+impl assets::Host for Visit {
+    /// Part of the release, like the page itself: nothing that could come out otherwise.
+    fn url(&mut self, path: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.release.code.static_files().url(&path).map(str::to_owned))
     }
 }
 
