@@ -163,7 +163,11 @@ mod tests {
             ("W/\"a\"", Sends::Whole),
             ("Wed, 21 Oct 2015 07:28:00 GMT", Sends::Whole),
         ] {
-            assert_eq!(decide(&Method::GET, &[part.clone(), (header::IF_RANGE, condition)], 9), expected, "{condition}");
+            assert_eq!(
+                decide(&Method::GET, &[part.clone(), (header::IF_RANGE, condition)], 9),
+                expected,
+                "{condition}"
+            );
         }
         let has_it = (header::IF_NONE_MATCH, "\"a\"");
         assert_eq!(decide(&Method::GET, &[part.clone(), has_it.clone()], 9), Sends::Nothing);

@@ -105,3 +105,27 @@ fn origin(request: &HeaderMap) -> Option<&str> {
 fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("BUG: the manifest's header names are checked")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_site_brings_its_own_credentials_only() {
+        let cors = |credentials, header: &str| Cors {
+            origins: Origins::Any,
+            headers: vec![header.to_owned()],
+            expose: Vec::new(),
+            credentials,
+            max_age_s: 0,
+        };
+        let mut headers = HeaderMap::new();
+        for name in [header::COOKIE, header::AUTHORIZATION, header::ACCEPT] {
+            headers.insert(name, HeaderValue::from_static("x"));
+        }
+        let left = |cors: &Cors| without_credentials(cors, &headers).len();
+        assert_eq!(left(&cors(true, "x")), 3);
+        assert_eq!(left(&cors(false, "x")), 1);
+        assert_eq!(left(&cors(false, "authorization")), 2);
+    }
+}

@@ -111,7 +111,7 @@ impl Host {
             _ => {
                 let asked = Asked { route, seen, key, depth, place };
                 self.render_fragment(release, asked, taint).await?
-            },
+            }
         };
         if entry.expires.is_some() {
             taint.read_clock();
@@ -146,7 +146,9 @@ impl Host {
         let rendered = Box::pin(render(self, ask)).await.map_err(failed)?;
         let (made, verdict) = keep(rendered, release.clone(), route);
         taint.join(&made.rendered.taint);
-        let entry = made.entry.ok_or_else(|| IncludeError::Refused("it streams: it is too large to include, or events".into()))?;
+        let entry = made
+            .entry
+            .ok_or_else(|| IncludeError::Refused("it streams: it is too large to include, or events".into()))?;
         if verdict.is_ok() {
             let _ = self.cache.store(key, entry.clone());
         }

@@ -76,9 +76,8 @@ impl StaticFiles {
             let form = |encoding: Option<Encoding>, body: Bytes, has_others: bool| {
                 Form::new(path, &hash, encoding, body, has_others)
             };
-            let [brotli, gzip] = Encoding::ALL.map(|encoding| {
-                archive.encoded(encoding, path).map(|bytes| form(Some(encoding), shared(bytes), true))
-            });
+            let [brotli, gzip] = Encoding::ALL
+                .map(|encoding| archive.encoded(encoding, path).map(|bytes| form(Some(encoding), shared(bytes), true)));
             let plain = form(None, shared(bytes), brotli.is_some() || gzip.is_some());
             all.names.insert(path.to_owned(), Named { file: all.files.len(), by_content: false });
             by_content.push((hashed.clone(), Named { file: all.files.len(), by_content: true }));
@@ -162,9 +161,8 @@ fn hashed_name(path: &str, hash: &str) -> String {
 
 /// The name a hashed name was made of; None for what is none.
 fn without_hash(path: &str) -> Option<Cow<'_, str>> {
-    let is_hash = |text: &str| {
-        text.len() == HASH_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
+    let is_hash =
+        |text: &str| text.len() == HASH_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let (stem, extension) = split(path);
     if extension.strip_prefix('.').is_some_and(is_hash) {
         return Some(Cow::Borrowed(stem));

@@ -54,6 +54,7 @@ pub struct Origin {
     sites: RwLock<BTreeMap<String, Arc<Site>>>,
     /// Pushes whose bodies are being taken.
     pub(crate) pushes: Semaphore,
+    pub(crate) blob_puts: Semaphore,
     incoming: AtomicU64,
     stopping: watch::Sender<bool>,
     /// Held for as long as the origin lives.
@@ -80,6 +81,7 @@ impl Origin {
             started: Instant::now(),
             sites: RwLock::default(),
             pushes: Semaphore::new(limits::PUSHES_AT_ONCE),
+            blob_puts: Semaphore::new(limits::BLOB_PUTS_AT_ONCE),
             incoming: AtomicU64::new(0),
             stopping: watch::channel(false).0,
             _lock: lock,

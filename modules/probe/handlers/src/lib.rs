@@ -1,6 +1,8 @@
 //! The app that tests torment: every route does one thing that a node has to survive, hide or get right.
 #![cfg(target_family = "wasm")]
 
+mod events;
+mod files;
 mod inputs;
 mod misbehave;
 mod random;
@@ -34,6 +36,9 @@ const ROUTES: &[Route] = &[
     get("/randomblob", store::randomblob),
     get("/include", store::include),
     get("/include-loop", store::include_loop),
+    get("/events", events::two),
+    get("/asset", files::asset),
+    post("/blob", files::blob),
     post("/bump", write::bump),
     post("/command", write::command),
     post("/task", write::task),
