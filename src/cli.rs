@@ -150,6 +150,8 @@ pub struct OriginArgs {
 /// A folder with a nearside.toml is packed, checked at the origin, and becomes the app's next release: its migrations
 /// run in one transaction, and anything wrong leaves the release before serving. A SQLite file needs --app: the rows of
 /// its tables replace those of the app's [data] tables, row by row, so that only what differs is published.
+///
+/// Static files are compressed here, once, for all nodes; --quick leaves that out.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -162,6 +164,9 @@ pub struct PushArgs {
     /// The app whose data a file is
     #[arg(long)]
     pub app: Option<String>,
+    /// Leave static files uncompressed, for a push while developing
+    #[arg(long)]
+    pub quick: bool,
     #[command(flatten)]
     pub origin: OriginAccess,
 }

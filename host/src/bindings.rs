@@ -11,11 +11,14 @@ mod node {
                 import nearside:edge/page@0.1.0;
                 import nearside:edge/origin@0.1.0;
                 import nearside:edge/inputs@0.1.0;
+                import nearside:edge/assets@0.1.0;
+                import nearside:edge/blob@0.1.0;
             }
         ",
         imports: {
             "nearside:edge/page": async | trappable,
             "nearside:edge/origin": async | trappable,
+            "nearside:edge/blob": async | trappable,
             default: trappable,
         },
         require_store_data_send: true,

@@ -8,6 +8,7 @@ use nearside_protocol::{
     app::App,
     digest::Digest,
     queries::{self, Query, QueryError},
+    redirect::Redirect,
     route::{Method, Route},
 };
 use wasmtime::component::{HasSelf, Linker};
@@ -20,8 +21,10 @@ use crate::{
     guest::{Guest, link_wasi},
     missed::Missed,
     schemas::{SchemaError, Schemas},
-    static_files::{StaticFile, StaticFiles},
+    static_files::StaticFiles,
+    target::Target,
     visit::Visit,
+    writes::Writes,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,8 @@ pub enum CodeError {
     Schema(#[from] SchemaError),
     #[error("route `{0}` stands twice: {1}")]
     Route(String, String),
+    #[error("redirect from `{0}` stands twice: {1}")]
+    Redirect(String, String),
 }
 
 pub struct Code {
@@ -48,6 +53,8 @@ pub struct Code {
     handlers: BTreeMap<String, ProxyPre<Guest<Visit>>>,
     /// Path pattern -> indices of the routes there, one a method or more.
     router: matchit::Router<Vec<usize>>,
+    /// Path pattern -> index among the app's redirects.
+    moved: matchit::Router<usize>,
     static_files: StaticFiles,
 }
 
@@ -83,6 +90,12 @@ impl Code {
             router.insert(path, indices).map_err(|error| CodeError::Route(path.to_owned(), error.to_string()))?;
         }
 
+        let mut moved = matchit::Router::new();
+        for (index, redirect) in app.redirects.iter().enumerate() {
+            let twice = |error: matchit::InsertError| CodeError::Redirect(redirect.from.clone(), error.to_string());
+            moved.insert(&redirect.from, index).map_err(twice)?;
+        }
+
         Ok(Arc::new(Code {
             digest,
             queries: queries::parse(&archive.text(queries::FILE_NAME)?)?,
@@ -92,6 +105,7 @@ impl Code {
             app,
             handlers,
             router,
+            moved,
         }))
     }
 
@@ -106,18 +120,31 @@ impl Code {
         }
     }
 
+    /// All routes at a path, which answer different methods.
+    pub fn routes_at(&self, path: &str) -> impl Iterator<Item = &Route> {
+        let indices = self.router.at(path).map(|matched| matched.value.as_slice()).unwrap_or_default();
+        indices.iter().map(|index| &self.app.routes[*index])
+    }
+
     /// The methods of all routes at a path.
     pub fn methods_at(&self, path: &str) -> Vec<Method> {
-        let Ok(matched) = self.router.at(path) else { return Vec::new() };
-        matched.value.iter().flat_map(|index| self.app.routes[*index].methods.clone()).collect()
+        self.routes_at(path).flat_map(|route| route.methods.clone()).collect()
+    }
+
+    /// Where what was at this address has moved to.
+    pub fn moved(&self, target: &Target) -> Option<(&Redirect, String)> {
+        let matched = self.moved.at(&target.path).ok()?;
+        let redirect = &self.app.redirects[*matched.value];
+        let location = redirect.location(|name| matched.params.get(name), target.query.as_deref());
+        Some((redirect, location))
     }
 
     pub fn handler(&self, route: &Route) -> &ProxyPre<Guest<Visit>> {
         &self.handlers[&route.component]
     }
 
-    pub fn static_file(&self, path: &str) -> Option<&StaticFile> {
-        self.static_files.get(path)
+    pub fn static_files(&self) -> &StaticFiles {
+        &self.static_files
     }
 }
 
@@ -129,7 +156,9 @@ pub fn handler_linker(engine: &Engine) -> Result<Linker<Guest<Visit>>, EngineErr
         edge::sql::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
         edge::inputs::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
         edge::page::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
-        edge::origin::add_to_linker::<_, HasSelf<crate::writes::Writes>>(linker, |guest| &mut guest.context.writes)
+        edge::assets::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
+        edge::origin::add_to_linker::<_, HasSelf<Writes>>(linker, |guest| &mut guest.context.writes)?;
+        edge::blob::add_to_linker::<_, HasSelf<Writes>>(linker, |guest| &mut guest.context.writes)
     };
     link(&mut linker).map_err(EngineError::Link)?;
     Ok(linker)

@@ -1,6 +1,7 @@
-//! Pages rendered for others than a visitor's socket: for a page that includes them, and at the origin for a node.
+//! Pages rendered for others than a visitor's socket: for a page that includes them, for an error they stand for, and at
+//! the origin for a node.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
@@ -23,6 +24,22 @@ use crate::{
     upstream::Visitor,
     way::{canonical_host, find, target_of},
 };
+
+/// Whose place among the renders a fragment is rendered in.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    OfItsPage,
+    ItsOwn,
+}
+
+/// A fragment that is not in the cache.
+struct Asked {
+    route: usize,
+    seen: Seen,
+    key: Key,
+    depth: usize,
+    place: Place,
+}
 
 impl Host {
     /// Renders a page past the cache, as this visitor sees it: how the origin answers for a node that is behind.
@@ -52,8 +69,6 @@ impl Host {
 
 impl Host {
     /// The body of another page of the same release, for a page that includes it.
-    ///
-    /// It never waits for a render in flight: two pages that include each other would wait for ever.
     pub async fn fragment(
         self: &Arc<Host>,
         release: &Arc<Release>,
@@ -62,6 +77,26 @@ impl Host {
         taint: &Taint,
         trace: &str,
     ) -> Result<Bytes, IncludeError> {
+        let entry = self.fragment_entry(release, path, depth, taint, Place::OfItsPage, trace).await?;
+        if entry.status == StatusCode::OK {
+            Ok(entry.body.clone())
+        } else {
+            Err(IncludeError::Status(entry.status.as_u16()))
+        }
+    }
+
+    /// A page as one without a visitor gets it, from the cache or rendered.
+    ///
+    /// It never waits for a render in flight: two pages that include each other would wait for ever.
+    pub(crate) async fn fragment_entry(
+        self: &Arc<Host>,
+        release: &Arc<Release>,
+        path: &str,
+        depth: usize,
+        taint: &Taint,
+        place: Place,
+        trace: &str,
+    ) -> Result<Arc<Entry>, IncludeError> {
         let refused = |why: &str| IncludeError::Refused(format!("`{path}`: {why}"));
         let uri: Uri = path.parse().map_err(|_| refused("it is not a path"))?;
         let target = target_of(&uri).map_err(|_| refused("it is not a path"))?;
@@ -76,37 +111,47 @@ impl Host {
         let entry = match self.cache.look(&key, release.manifest.release) {
             Look::Hit(entry) => entry,
             _ => {
-                let ask = Ask {
-                    release: release.clone(),
-                    route,
-                    request: seen.request(canonical_host(release), Full::default()),
-                    request_key: None,
-                    trace: trace.to_owned(),
-                    depth,
-                    streams: false,
-                    place: None,
-                };
-                self.render_fragment(ask, key, taint).await?
+                let asked = Asked { route, seen, key, depth, place };
+                self.render_fragment(release, asked, trace, taint).await?
             }
         };
         if entry.expires.is_some() {
             taint.read_clock();
         }
-        if entry.status == StatusCode::OK {
-            Ok(entry.body.clone())
-        } else {
-            Err(IncludeError::Status(entry.status.as_u16()))
-        }
+        Ok(entry)
     }
 
-    async fn render_fragment(self: &Arc<Host>, ask: Ask, key: Key, taint: &Taint) -> Result<Arc<Entry>, IncludeError> {
-        let (release, route) = (ask.release.clone(), ask.route);
+    async fn render_fragment(
+        self: &Arc<Host>,
+        release: &Arc<Release>,
+        asked: Asked,
+        trace: &str,
+        taint: &Taint,
+    ) -> Result<Arc<Entry>, IncludeError> {
+        let Asked { route, seen, key, depth, place } = asked;
+        let failed = |refusal: Refusal| IncludeError::Status(refusal.status().as_u16());
+        let patience = Duration::from_millis(release.code.app.routes[route].deadline_ms);
+        let place = match place {
+            Place::OfItsPage => None,
+            Place::ItsOwn => Some(self.place(patience).await.map_err(failed)?),
+        };
+        let ask = Ask {
+            release: release.clone(),
+            route,
+            request: seen.request(canonical_host(release), Full::default()),
+            request_key: None,
+            trace: trace.to_owned(),
+            depth,
+            streams: false,
+            place,
+        };
         // A page's render runs its fragments' renders, which may have fragments of their own.
-        let rendered =
-            Box::pin(render(self, ask)).await.map_err(|refusal| IncludeError::Status(refusal.status().as_u16()))?;
-        let (made, verdict) = keep(rendered, release, route);
+        let rendered = Box::pin(render(self, ask)).await.map_err(failed)?;
+        let (made, verdict) = keep(rendered, release.clone(), route);
         taint.join(&made.rendered.taint);
-        let entry = made.entry.ok_or_else(|| IncludeError::Refused("it is too large to include".into()))?;
+        let entry = made
+            .entry
+            .ok_or_else(|| IncludeError::Refused("it streams: it is too large to include, or events".into()))?;
         if verdict.is_ok() {
             let _ = self.cache.store(key, entry.clone());
         }

@@ -1,10 +1,10 @@
-//! The life of a request. Reads top to bottom: app, release, target, route; then a write, or a read through the cache.
+//! The life of a request. Reads top to bottom: app, release, way; then a file, a write, or a read through the cache.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method as HttpMethod, Request, header, request::Parts};
-use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use nearside_protocol::{
     limits,
@@ -12,10 +12,13 @@ use nearside_protocol::{
     wire::IDEMPOTENCY_KEY_HEADER,
     write::IdempotencyKey,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
+    blobs::{self, BlobName},
     cache::{Entry, Joined, Landing, Lead, Look},
+    conditional::Sends,
+    cors, error_page,
     freshness::{self, Fresh},
     host::{Host, Served},
     inputs::{Key, Seen, everything},
@@ -24,54 +27,82 @@ use crate::{
     release::Release,
     render::{Ask, Rendered, RenderedBody, render},
     reply::{self, CacheStatus, Reply},
-    target::{Target, decoded_below},
+    reply_body::ReplyBody,
+    target::Target,
     trace::trace_id,
     upstream::Visitor,
-    way::{canonical_host, find, host_name, is_cross_site, methods_at, options, target_of},
+    way::{Way, allowing, canonical_host, find, host_name, is_cross_site, options},
 };
-
-const STATIC: &str = "/static/";
 
 /// Answers one request. There is an answer to everything.
 pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr) -> Reply {
     let (parts, body) = request.into_parts();
-    match respond(host, &parts, body, client).await {
+    let (served, release) = match site(host, &parts) {
+        Ok(found) => found,
+        Err(refusal) => return refuse(host, refusal.response(&parts.headers), &parts),
+    };
+    let way = Way::of(&release, &parts);
+    let cors = match &way {
+        Ok(Way::Route { route, .. }) => release.code.app.routes[*route].cors.as_ref(),
+        _ => None,
+    };
+    let answered = match way {
+        Ok(way) => respond(host, &served, release.clone(), way, &parts, body, client).await,
+        Err(refusal) => Err(refusal),
+    };
+    let mut reply = match answered {
         Ok(reply) => reply,
-        Err(refusal) => {
-            host.counters.count_refused();
-            let response = refusal.response(&parts.headers).map(|body| Either::Left(Full::new(body)));
-            if parts.method == HttpMethod::HEAD { response.map(|_| Either::Left(Full::default())) } else { response }
-        }
+        Err(refusal) => refuse(host, error_page::response(host, &release, &refusal, &parts.headers).await, &parts),
+    };
+    if let Some(cors) = cors {
+        cors::grant(&mut reply, cors, &parts.headers);
     }
+    reply
 }
 
-async fn respond(host: &Arc<Host>, parts: &Parts, body: Incoming, client: IpAddr) -> Result<Reply, Refusal> {
+fn site(host: &Host, parts: &Parts) -> Result<(Arc<Served>, Arc<Release>), Refusal> {
     let served = host_name(parts).and_then(|name| host.by_host(&name)).ok_or(Refusal::UnknownHost)?;
-    let mut release = served.current().ok_or(Refusal::NothingToServe)?;
-    let target = target_of(&parts.uri)?;
-    if let Some(path) = decoded_below(&target.path, STATIC) {
-        return static_file(host, &release, &path, parts);
-    }
-    let method = match &parts.method {
-        &HttpMethod::GET | &HttpMethod::HEAD => Method::Get,
-        &HttpMethod::OPTIONS => return options(&release, &target),
-        other => Method::parse(other.as_str()).ok_or_else(|| match methods_at(&release, &target) {
-            none if none.is_empty() => Refusal::NotFound,
-            methods => Refusal::Method(methods),
-        })?,
+    let release = served.current().ok_or(Refusal::NothingToServe)?;
+    Ok((served, release))
+}
+
+fn refuse(host: &Host, mut response: http::Response<Bytes>, parts: &Parts) -> Reply {
+    host.counters.count_refused();
+    let length = response.body().len();
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    response.map(|body| if parts.method == HttpMethod::HEAD { ReplyBody::empty() } else { body.into() })
+}
+
+async fn respond(
+    host: &Arc<Host>,
+    served: &Served,
+    mut release: Arc<Release>,
+    way: Way<'_>,
+    parts: &Parts,
+    body: Incoming,
+    client: IpAddr,
+) -> Result<Reply, Refusal> {
+    let (route, method, target) = match way {
+        Way::Static(path) => return static_file(host, &release, &path, parts),
+        Way::Blob(name) => return blob(host, served, &name, parts).await,
+        Way::Moved(status, location) => {
+            host.counters.count_redirect();
+            return Ok(reply::moved(status, location, &release));
+        }
+        Way::Options(target) => return options(&release, &target, parts),
+        Way::Route { route, method, target } => (route, method, target),
     };
     if !method.is_safe() {
-        let route = find(&release, &target, method)?;
         return write(host, release, route, target, parts, body, client).await;
     }
 
     let shared = |route: usize, release: &Release| matches!(release.code.app.routes[route].inputs, Inputs::Declared(_));
     let mut behind = None;
     if let Some(receipt) = freshness::receipt_of(&parts.headers)
-        && shared(find(&release, &target, method)?, &release)
+        && shared(route, &release)
     {
         let visitor = Visitor { headers: parts.headers.clone(), client };
-        match freshness::settle(host, &served, release, &receipt, &target, &parts.method, &visitor).await {
+        match freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor).await {
             Fresh::Release(fresh) => release = fresh,
             Fresh::Behind(there_is, why) => (release, behind) = (there_is, Some(why)),
             Fresh::Origin(reply) => {
@@ -81,7 +112,7 @@ async fn respond(host: &Arc<Host>, parts: &Parts, body: Incoming, client: IpAddr
         }
     }
     let route = find(&release, &target, method)?;
-    let mut reply = read(host, &served, release, route, target, parts, client).await?;
+    let mut reply = read(host, served, release, route, target, parts, client).await?;
     if let Some(why) = behind {
         reply::mark_behind(&mut reply, why);
     }
@@ -101,7 +132,8 @@ async fn read(
 ) -> Result<Reply, Refusal> {
     let inputs = &release.code.app.routes[route].inputs;
     let Inputs::Declared(declared) = inputs else {
-        let request = everything(canonical_host(&release), &target, parts, client, Bytes::new());
+        let request =
+            everything(canonical_host(&release), &target, &parts.method, &parts.headers, client, Bytes::new());
         let ask = Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) };
         return alone(host, ask, None, true, parts).await;
     };
@@ -179,7 +211,7 @@ async fn led(host: &Arc<Host>, lead: Lead, asking: Asking) -> Result<Made, Refus
             Err(refusal) => lead.land(Err(refusal.clone())),
             Ok((made, verdict)) => match &made.entry {
                 Some(entry) => lead.land(Ok((entry.clone(), *verdict))),
-                None => lead.land_unstorable(NotStored::TooLarge),
+                None => lead.land_unstorable(verdict.err().unwrap_or(NotStored::TooLarge)),
             },
         }
         let _ = tell.send(result.map(|(made, _)| made));
@@ -259,9 +291,12 @@ async fn write(
     body: Incoming,
     client: IpAddr,
 ) -> Result<Reply, Refusal> {
-    if is_cross_site(parts, &release) {
-        return Err(Refusal::CrossSite);
-    }
+    let declared = &release.code.app.routes[route];
+    let headers = match &declared.cors {
+        _ if !is_cross_site(parts, &release) => Cow::Borrowed(&parts.headers),
+        Some(cors) if cors::admits(cors, &parts.headers) => Cow::Owned(cors::without_credentials(cors, &parts.headers)),
+        _ => return Err(Refusal::CrossSite),
+    };
     let request_key = match parts.headers.get(IDEMPOTENCY_KEY_HEADER) {
         None => None,
         Some(value) => {
@@ -269,9 +304,8 @@ async fn write(
             Some(IdempotencyKey::try_from(text).map_err(|_| Refusal::BadIdempotencyKey)?)
         }
     };
-    let room = host.body_place().ok_or(Refusal::Busy)?;
-    let body = whole_body(parts, body).await?;
-    let request = everything(canonical_host(&release), &target, parts, client, body);
+    let (room, body) = whole_body(host, declared.body_bytes, parts, body).await?;
+    let request = everything(canonical_host(&release), &target, &parts.method, &headers, client, body);
     let asking = Asking { release: release.clone(), route, request, request_key, trace: trace_id(&parts.headers) };
     let rendered = make(host, asking, false).await?;
     drop(room);
@@ -289,7 +323,7 @@ async fn write(
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             }
             let body = if reply::is_bodiless(rendered.status) { Bytes::new() } else { body };
-            let mut reply = Reply::new(Either::Left(Full::new(body)));
+            let mut reply = Reply::new(ReplyBody::from(body));
             *reply.status_mut() = rendered.status;
             *reply.headers_mut() = headers;
             reply::mark(&mut reply, CacheStatus::Method, Some(timing));
@@ -302,27 +336,61 @@ async fn write(
     Ok(reply)
 }
 
-async fn whole_body(parts: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
+/// The body, and the room it takes until it has been worked on.
+async fn whole_body(
+    host: &Host,
+    most_bytes: usize,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<(OwnedSemaphorePermit, Bytes), Refusal> {
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|bytes| bytes > limits::REQUEST_BODY_BYTES as u64) {
-        return Err(Refusal::BodyTooLarge);
+    // Nothing has been read yet: a client that expects 100 before it sends is told in time.
+    if declared.is_some_and(|bytes| bytes > most_bytes as u64) {
+        return Err(Refusal::BodyTooLarge { most_bytes });
     }
-    let collected = Limited::new(body, limits::REQUEST_BODY_BYTES).collect();
-    match tokio::time::timeout(limits::REQUEST_BODY_WAIT, collected).await {
-        Err(_) => Err(Refusal::BodyTooSlow),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
+    let may_have_bytes = declared.map_or(most_bytes, |bytes| bytes as usize);
+    let places = may_have_bytes.div_ceil(limits::REQUEST_BODY_BYTES).max(1) as u32;
+    let room = host.body_places(places).ok_or(Refusal::Busy)?;
+    let wait = limits::REQUEST_BODY_WAIT * places;
+    let collected = Limited::new(body, most_bytes).collect();
+    match tokio::time::timeout(wait, collected).await {
+        Err(_) => Err(Refusal::BodyTooSlow { wait_s: wait.as_secs() }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge { most_bytes }),
         Ok(Err(_)) => Err(Refusal::BodyBroken),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Ok(collected)) => Ok((room, collected.to_bytes())),
     }
 }
 
-// --- Static files -----------------------------------------------------------------------------------------------------
+// --- Files ------------------------------------------------------------------------------------------------------------
 
 fn static_file(host: &Host, release: &Release, path: &str, parts: &Parts) -> Result<Reply, Refusal> {
-    if parts.method != HttpMethod::GET && parts.method != HttpMethod::HEAD {
-        return Err(Refusal::Method(vec![Method::Get]));
+    let found = release.code.static_files().find(path).ok_or(Refusal::NotFound)?;
+    match parts.method {
+        HttpMethod::GET | HttpMethod::HEAD => {
+            host.counters.count_static();
+            reply::from_static_file(found, release, parts)
+        }
+        HttpMethod::OPTIONS => Ok(allowing(&[Method::Get])),
+        _ => Err(Refusal::Method(vec![Method::Get])),
     }
-    let file = release.code.static_file(path).ok_or(Refusal::NotFound)?;
-    host.counters.count_static();
-    Ok(reply::from_static_file(file, release.manifest.release, &parts.method, &parts.headers))
+}
+
+async fn blob(host: &Arc<Host>, served: &Served, name: &str, parts: &Parts) -> Result<Reply, Refusal> {
+    let blobs = host.blobs().ok_or(Refusal::NotFound)?;
+    let (digest, inert) = blobs::parse(name).ok_or(Refusal::NotFound)?;
+    match parts.method {
+        HttpMethod::GET | HttpMethod::HEAD => {}
+        HttpMethod::OPTIONS => return Ok(allowing(&[Method::Get])),
+        _ => return Err(Refusal::Method(vec![Method::Get])),
+    }
+    let name = BlobName { app: served.name.clone(), digest };
+    let blob = blobs.get(&name, host.upstream()).await?;
+    host.counters.count_blob();
+    let (length, etag) = (blob.bytes, reply::etag_of(&digest));
+    let sends = Sends::decide(&parts.method, &parts.headers, &etag, length);
+    let body = match sends.bytes(&parts.method, length) {
+        nothing if nothing.is_empty() => ReplyBody::empty(),
+        bytes => ReplyBody::File(Box::new(blob.part(bytes).await.map_err(|_| Refusal::BlobAway)?)),
+    };
+    reply::of_file(reply::headers_of_blob(&digest, inert, length), &sends, length, body)
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
     sync::{
-        Arc, Mutex, Weak,
+        Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -24,7 +24,13 @@ use tokio::{
 };
 
 use crate::{
-    cache::Cache, database::Database, engine::Engine, refusal::Refusal, release::Release, reply::CacheStatus,
+    blobs::{Blobs, BlobsError},
+    cache::Cache,
+    database::Database,
+    engine::Engine,
+    refusal::Refusal,
+    release::Release,
+    reply::CacheStatus,
     upstream::Upstream,
 };
 
@@ -42,6 +48,8 @@ pub struct Host {
     databases: Mutex<Vec<Weak<Database>>>,
     waiting: AtomicUsize,
     upstream: Arc<dyn Upstream>,
+    /// What visitors sent, where this host has a disk for it.
+    blobs: OnceLock<Arc<Blobs>>,
     directory: ArcSwap<Directory>,
     pub counters: Counters,
 }
@@ -104,9 +112,20 @@ impl Host {
             databases: Mutex::default(),
             waiting: AtomicUsize::new(0),
             upstream,
+            blobs: OnceLock::new(),
             directory: ArcSwap::default(),
             counters: Counters::default(),
         }))
+    }
+
+    /// Serves blobs, and keeps those asked for in this folder. Called once, before anything is served. Blocks.
+    pub fn with_blobs(self: Arc<Host>, folder: &Path) -> Result<Arc<Host>, BlobsError> {
+        let _ = self.blobs.set(Blobs::open(folder, limits::BLOB_CACHE_BYTES)?);
+        Ok(self)
+    }
+
+    pub fn blobs(&self) -> Option<&Arc<Blobs>> {
+        self.blobs.get()
     }
 
     pub fn engine(&self) -> &Engine {
@@ -141,9 +160,9 @@ impl Host {
         self.stream_places.clone().try_acquire_owned().ok()
     }
 
-    /// Room for the body of one request, if there is any.
-    pub fn body_place(&self) -> Option<OwnedSemaphorePermit> {
-        self.body_places.clone().try_acquire_owned().ok()
+    /// Room for the body of one request, if there is any: so many places.
+    pub fn body_places(&self, count: u32) -> Option<OwnedSemaphorePermit> {
+        self.body_places.clone().try_acquire_many_owned(count).ok()
     }
 
     pub fn by_host(&self, host: &str) -> Option<Arc<Served>> {
@@ -303,6 +322,8 @@ pub struct Counters {
     method: AtomicU64,
     from_origin: AtomicU64,
     static_file: AtomicU64,
+    blob: AtomicU64,
+    redirect: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -323,6 +344,14 @@ impl Counters {
         self.static_file.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub fn count_blob(&self) {
+        self.blob.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn count_redirect(&self) {
+        self.redirect.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn count_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
@@ -336,6 +365,8 @@ impl Counters {
             ("method", &self.method),
             ("from_origin", &self.from_origin),
             ("static_file", &self.static_file),
+            ("blob", &self.blob),
+            ("redirect", &self.redirect),
             ("refused", &self.refused),
         ]
         .into_iter()

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::Full;
 use nearside_protocol::route::{Declared, Query};
 
@@ -152,14 +152,15 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
 pub(crate) fn everything(
     host: &str,
     target: &Target,
-    parts: &Parts,
+    method: &Method,
+    headers: &HeaderMap,
     client: IpAddr,
     body: Bytes,
 ) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body));
-    *request.method_mut() = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    *request.method_mut() = if method == Method::HEAD { Method::GET } else { method.clone() };
     *request.uri_mut() = uri(host, target);
-    for (name, value) in &parts.headers {
+    for (name, value) in headers {
         let name_text = name.as_str();
         let hosts_own = name_text.starts_with("nearside-") || name_text.starts_with("x-forwarded-");
         let hosts_own = hosts_own || matches!(name_text, "forwarded" | "x-real-ip" | "host" | "expect");

@@ -14,6 +14,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use nearside_protocol::{
+    digest::Digest,
     limits,
     problem::Problem,
     status::OriginLink,
@@ -22,7 +23,7 @@ use nearside_protocol::{
 };
 use tokio::sync::Semaphore;
 
-use crate::upstream::{Unreachable, Upstream, Visitor};
+use crate::upstream::{NotPut, Unreachable, Upstream, Visitor};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -50,6 +51,7 @@ pub struct OriginClient {
     http: Client<HttpConnector, ClientBody>,
     submits: Semaphore,
     renders: Semaphore,
+    blob_puts: Semaphore,
     link: Mutex<Link>,
 }
 
@@ -80,6 +82,7 @@ impl OriginClient {
             http,
             submits: Semaphore::new(limits::SUBMITS_AT_ONCE),
             renders: Semaphore::new(limits::ORIGIN_RENDERS_AT_ONCE),
+            blob_puts: Semaphore::new(limits::BLOB_PUTS_AT_ONCE),
             link: Mutex::default(),
         })
     }
@@ -228,6 +231,32 @@ impl Upstream for OriginClient {
         let body = whole(Response::new(body), limits::STORED_BODY_BYTES).await.map_err(unreachable)?;
         Ok(Response::from_parts(parts, body))
     }
+
+    async fn put_blob(&self, app: &str, content: Bytes) -> Result<Digest, NotPut> {
+        let Ok(_place) = self.blob_puts.try_acquire() else {
+            let why = format!("{} blobs are on their way there already", limits::BLOB_PUTS_AT_ONCE);
+            return Err(Unreachable(why).into());
+        };
+        let digest = Digest::of(&content);
+        let request = self.request(Method::PUT, &format!("/v1/apps/{app}/blobs/{digest}")).body(bytes(content));
+        let request = request.map_err(|error| Unreachable(error.to_string()))?;
+        match self.send(request, limits::BLOB_PUT_WAIT).await {
+            Ok(_) => Ok(digest),
+            // What only the app or its operator can change; all else may pass.
+            Err(ClientError::Refused(problem)) if problem.status < 500 || problem.status == 507 => {
+                Err(NotPut::Refused(problem.detail.unwrap_or(problem.title)))
+            }
+            Err(error) => Err(Unreachable(error.to_string()).into()),
+        }
+    }
+
+    async fn blob(&self, app: &str, digest: &Digest) -> Result<Option<Bytes>, Unreachable> {
+        match self.get(&format!("/v1/apps/{app}/blobs/{digest}"), limits::BLOB_BYTES).await {
+            Ok(content) => Ok(Some(content)),
+            Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),
+            Err(error) => Err(Unreachable(error.to_string())),
+        }
+    }
 }
 
 impl OriginClient {
@@ -268,6 +297,14 @@ impl Upstream for NoOrigin {
     }
 
     async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<Response<Bytes>, Unreachable> {
+        Err(Unreachable("this node has none".into()))
+    }
+
+    async fn put_blob(&self, _: &str, _: Bytes) -> Result<Digest, NotPut> {
+        Err(Unreachable("this node has none".into()).into())
+    }
+
+    async fn blob(&self, _: &str, _: &Digest) -> Result<Option<Bytes>, Unreachable> {
         Err(Unreachable("this node has none".into()))
     }
 }

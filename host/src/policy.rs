@@ -22,6 +22,8 @@ pub enum NotStored {
     /// The handler met a failure of the moment, and made the best of it.
     MetFailure,
     TooLarge,
+    /// Events, told as they happen.
+    EventStream,
     /// The node keeps no cache.
     CacheOff,
     /// A newer release was switched to while it was rendered.
@@ -47,6 +49,7 @@ impl fmt::Display for NotStored {
             NotStored::Status => "status",
             NotStored::MetFailure => "met-failure",
             NotStored::TooLarge => "too-large",
+            NotStored::EventStream => "event-stream",
             NotStored::CacheOff => "cache-off",
             NotStored::Overtaken => "overtaken",
         })
@@ -69,6 +72,9 @@ pub fn storable(
     taint: &Taint,
 ) -> Result<Lifetime, NotStored> {
     let Inputs::Declared(declared) = inputs else { return Err(NotStored::InputsAll) };
+    if is_event_stream(headers) {
+        return Err(NotStored::EventStream);
+    }
     let says = CacheControl::of(headers);
     if taint.origin() {
         return Err(NotStored::CallsOrigin);
@@ -92,6 +98,13 @@ pub fn storable(
         _ => return Ok(Lifetime::Release),
     };
     says.lifetime.filter(|lifetime| !lifetime.is_zero()).map(Lifetime::For).ok_or(reads)
+}
+
+/// Whether a response is one of server-sent events: it has no end to wait for, and its pieces go out one by one.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("text/event-stream")
 }
 
 #[derive(Default)]
@@ -153,6 +166,9 @@ mod tests {
         assert_eq!(verdict(200, "set-cookie", "a=b", &clean), Err(NotStored::SetsCookie));
         assert_eq!(verdict(200, "cache-control", "max-age=9, No-Store", &clean), Err(NotStored::SaysSo));
         assert_eq!(verdict(200, "cache-control", "private", &clean), Err(NotStored::SaysSo));
+        for events in ["text/event-stream", "Text/Event-Stream; charset=utf-8"] {
+            assert_eq!(verdict(200, "content-type", events, &clean), Err(NotStored::EventStream));
+        }
         let all = storable(&Inputs::All, StatusCode::OK, &HeaderMap::new(), &clean);
         assert_eq!(all, Err(NotStored::InputsAll));
     }

@@ -20,12 +20,22 @@ pub enum Refusal {
     NotFound,
     Method(Vec<Method>),
     CrossSite,
-    BodyTooLarge,
-    BodyTooSlow,
+    /// The file has so many bytes, and none of them is in the range asked for.
+    Range {
+        file_bytes: u64,
+    },
+    BodyTooLarge {
+        most_bytes: usize,
+    },
+    BodyTooSlow {
+        wait_s: u64,
+    },
     BodyBroken,
     BadIdempotencyKey,
     /// Too many renders wait already.
     Busy,
+    /// A blob that is not here, and the origin does not answer.
+    BlobAway,
     /// The handler did not answer in time.
     Deadline {
         trace: String,
@@ -40,13 +50,14 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Refusal::UnknownHost | Refusal::NotFound => StatusCode::NOT_FOUND,
-            Refusal::NothingToServe | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::NothingToServe | Refusal::Busy | Refusal::BlobAway => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::BadTarget(_) | Refusal::BodyBroken | Refusal::BadIdempotencyKey => StatusCode::BAD_REQUEST,
             Refusal::TargetTooLong => StatusCode::URI_TOO_LONG,
             Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::CrossSite => StatusCode::FORBIDDEN,
-            Refusal::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Refusal::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Handler { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -64,15 +75,15 @@ impl Refusal {
             Refusal::CrossSite => {
                 "This request came from another site, and changes are taken from this one only.".into()
             }
-            Refusal::BodyTooLarge => format!("The body is larger than {} bytes.", limits::REQUEST_BODY_BYTES),
-            Refusal::BodyTooSlow => {
-                format!("The body did not arrive within {} s.", limits::REQUEST_BODY_WAIT.as_secs())
-            }
+            Refusal::Range { file_bytes } => format!("This file has {file_bytes} bytes, and none in that range."),
+            Refusal::BodyTooLarge { most_bytes } => format!("The body is larger than {most_bytes} bytes."),
+            Refusal::BodyTooSlow { wait_s } => format!("The body did not arrive within {wait_s} s."),
             Refusal::BodyBroken => "The body broke off.".into(),
             Refusal::BadIdempotencyKey => {
                 format!("Idempotency-Key takes 1 to {} visible ASCII characters.", limits::IDEMPOTENCY_KEY_BYTES)
             }
             Refusal::Busy => "Too many pages are being made right now. Please try again in a moment.".into(),
+            Refusal::BlobAway => "This file cannot be had right now. Please try again in a moment.".into(),
             Refusal::Deadline { trace } => format!("This page took too long to make. Trace {trace}."),
             Refusal::Handler { trace } => format!("This page could not be made. Trace {trace}."),
         }
@@ -94,7 +105,7 @@ impl Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
-            Refusal::Busy | Refusal::NothingToServe => {
+            Refusal::Busy | Refusal::NothingToServe | Refusal::BlobAway => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Refusal::Method(methods) => {
@@ -105,6 +116,10 @@ impl Refusal {
             Refusal::Deadline { trace } | Refusal::Handler { trace } => {
                 let trace = HeaderValue::from_str(&format!("trace;desc=\"{trace}\""));
                 headers.insert("server-timing", trace.expect("BUG: a trace is hexadecimal digits"));
+            }
+            Refusal::Range { file_bytes } => {
+                let range = HeaderValue::from_str(&format!("bytes */{file_bytes}")).expect("BUG: digits");
+                headers.insert(header::CONTENT_RANGE, range);
             }
             _ => {}
         }

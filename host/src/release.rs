@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use nearside_protocol::{release::Manifest, secrets::Secrets};
 
 use crate::{
@@ -11,6 +12,8 @@ use crate::{
 
 pub struct Release {
     pub manifest: Manifest,
+    /// Its number, as responses name it.
+    pub header: HeaderValue,
     pub code: Arc<Code>,
     pub database: Arc<Database>,
     pub queries: PreparedQueries,
@@ -29,6 +32,7 @@ impl Release {
         let queries = database.prepare(&code.queries)?;
         let mut variables: Vec<_> = manifest.variables.clone().into_iter().collect();
         variables.extend(secrets.into_iter().flat_map(|secrets| secrets.values.clone()));
-        Ok(Release { manifest, code, database, queries, variables })
+        let header = HeaderValue::from_str(&manifest.release.to_string()).expect("BUG: a release is digits and a dot");
+        Ok(Release { manifest, header, code, database, queries, variables })
     }
 }

@@ -36,6 +36,7 @@ use crate::{
     guest::{Ended, Given, Guest},
     host::Host,
     outbound::Outbound,
+    policy::is_event_stream,
     refusal::Refusal,
     release::Release,
     senses::{Senses, Taint},
@@ -73,7 +74,7 @@ pub struct Rendered {
 
 pub enum RenderedBody {
     Whole(Bytes),
-    /// Over the store cap, or of a route that is never stored.
+    /// Over the store cap, of a route that is never stored, or events.
     Streams(Stream),
 }
 
@@ -180,7 +181,8 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         Err(_) => return Err(guest.end().await.err().unwrap_or(Failure::NoResponse)),
     };
     let (parts, body) = response.into_parts();
-    let body = match streams {
+    // Events are for now: they go out as they come, whatever becomes of other responses of this route.
+    let body = match streams || is_event_stream(&parts.headers) {
         true => stream(host, Vec::new(), body, guest, deadline)?,
         false => collect(host, &parts.headers, body, guest, deadline).await?,
     };

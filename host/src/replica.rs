@@ -8,6 +8,7 @@
 //! DATA/apps/<app>/secrets/<digest>.json the app's secrets, by digest; for this user alone
 //! DATA/trusted.keys                     public keys, one a line
 //! DATA/compiled/                        machine code made from components
+//! DATA/blobs/                           what visitors sent, as far as it was asked for here (`blobs.rs`)
 //! ```
 //!
 //! A release becomes the current one in this order: archive, secrets and snapshot, each synced and renamed; its manifest;
@@ -65,6 +66,10 @@ impl Replica {
 
     pub fn compiled(&self) -> PathBuf {
         self.data.join("compiled")
+    }
+
+    pub fn blobs(&self) -> PathBuf {
+        self.data.join("blobs")
     }
 
     pub fn trusted(&self) -> Result<Vec<PublicKey>, ReplicaError> {

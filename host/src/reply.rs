@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::{Either, Full};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use nearside_protocol::{
     digest::Digest,
     limits,
@@ -16,17 +15,22 @@ use nearside_protocol::{
 
 use crate::{
     cache::Entry,
+    conditional::{Sends, none_match},
     inputs::is_hop_by_hop,
+    media_type::Inert,
     policy::{Lifetime, NotStored},
+    refusal::Refusal,
+    release::Release,
     render::{Rendered, Stream},
-    static_files::StaticFile,
+    reply_body::ReplyBody,
+    static_files::Found,
 };
 
-pub type ReplyBody = Either<Full<Bytes>, Stream>;
 pub type Reply = Response<ReplyBody>;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// How the cache took part, RFC 9211.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -140,8 +144,7 @@ pub fn entry(
     lifetime: Result<Lifetime, NotStored>,
 ) -> Entry {
     let mut headers = headers_of(&rendered.headers, route, release);
-    let etag = HeaderValue::from_str(&format!("\"{}\"", &Digest::of(&body).to_string()[..32]))
-        .expect("BUG: hexadecimal digits");
+    let etag = etag_of(&Digest::of(&body));
     headers.insert(header::ETAG, etag.clone());
     let body = if is_bodiless(rendered.status) { Bytes::new() } else { body };
     if !is_bodiless(rendered.status) {
@@ -152,6 +155,11 @@ pub fn entry(
         _ => None,
     };
     Entry { release, status: rendered.status, headers, etag, body, expires }
+}
+
+/// The strong validator of what has this hash.
+pub fn etag_of(digest: &Digest) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{}\"", &digest.to_string()[..32])).expect("BUG: hexadecimal digits")
 }
 
 /// RFC 9110 section 8.6: such a response has neither content nor a length.
@@ -169,7 +177,7 @@ pub fn from_entry(
 ) -> Reply {
     let unchanged = entry.status == StatusCode::OK && none_match(request, &entry.etag);
     let body = if unchanged || method == Method::HEAD { Bytes::new() } else { entry.body.clone() };
-    let mut reply = Response::new(Either::Left(Full::new(body)));
+    let mut reply = Response::new(ReplyBody::from(body));
     *reply.headers_mut() = entry.headers.clone();
     if unchanged {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
@@ -190,7 +198,7 @@ pub fn from_stream(
     cache: CacheStatus,
     timing: String,
 ) -> Reply {
-    let body = if method == Method::HEAD { Either::Left(Full::default()) } else { Either::Right(stream) };
+    let body = if method == Method::HEAD { ReplyBody::empty() } else { ReplyBody::Streams(Box::new(stream)) };
     let mut reply = Response::new(body);
     *reply.status_mut() = status;
     *reply.headers_mut() = rendered;
@@ -198,21 +206,72 @@ pub fn from_stream(
     reply
 }
 
-pub fn from_static_file(file: &StaticFile, release: ReleaseId, method: &Method, request: &HeaderMap) -> Reply {
-    let unchanged = none_match(request, &file.etag);
-    let body = if unchanged || method == Method::HEAD { Bytes::new() } else { file.body.clone() };
-    let mut reply = Response::new(Either::Left(Full::new(body)));
-    let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_TYPE, file.content_type.clone());
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::ETAG, file.etag.clone());
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(RELEASE_HEADER, release_value(release));
-    if unchanged {
-        *reply.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        reply.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(file.body.len()));
+/// A static file, or as much of it as this client needs. Nothing is allocated for it but its headers.
+pub fn from_static_file(found: Found<'_>, release: &Release, parts: &Parts) -> Result<Reply, Refusal> {
+    let form = found.file.form(&parts.headers);
+    let length = form.body.len() as u64;
+    let sends = match form.has_parts {
+        true => Sends::decide(&parts.method, &parts.headers, &form.etag, length),
+        false => Sends::undivided(&parts.headers, &form.etag),
+    };
+    let mut headers = form.headers.clone();
+    headers.insert(RELEASE_HEADER, release.header.clone());
+    if found.is_immutable {
+        headers.insert(header::CACHE_CONTROL, IMMUTABLE);
     }
+    let bytes = sends.bytes(&parts.method, length);
+    let body = form.body.slice(bytes.start as usize..bytes.end as usize);
+    of_file(headers, &sends, length, body.into())
+}
+
+/// A file of so many bytes, or what is sent of it. `headers` are those of all of it.
+pub fn of_file(mut headers: HeaderMap, sends: &Sends, length: u64, body: ReplyBody) -> Result<Reply, Refusal> {
+    let status = match sends {
+        Sends::Whole => StatusCode::OK,
+        Sends::Part(part) => {
+            let range = format!("bytes {}-{}/{length}", part.start, part.end - 1);
+            headers.insert(header::CONTENT_RANGE, HeaderValue::from_str(&range).expect("BUG: digits"));
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
+            StatusCode::PARTIAL_CONTENT
+        }
+        Sends::Nothing => {
+            headers.remove(header::CONTENT_LENGTH);
+            StatusCode::NOT_MODIFIED
+        }
+        Sends::NoSuchPart => return Err(Refusal::Range { file_bytes: length }),
+    };
+    let mut reply = Response::new(body);
+    *reply.status_mut() = status;
+    *reply.headers_mut() = headers;
+    Ok(reply)
+}
+
+/// The headers of a visitor's file. Browsers may keep it for ever, and run nothing in it.
+pub fn headers_of_blob(digest: &Digest, inert: Inert, length: u64) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(inert.content_type));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(header::CACHE_CONTROL, IMMUTABLE);
+    headers.insert(header::ETAG, etag_of(digest));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    if !inert.is_shown {
+        headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    }
+    headers
+}
+
+/// What was asked for is elsewhere.
+pub fn moved(status: StatusCode, location: HeaderValue, release: &Release) -> Reply {
+    let mut reply = Response::new(ReplyBody::empty());
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(header::LOCATION, location);
+    // A browser may not keep it for ever, as it otherwise does: the next release may know better.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+    headers.insert(RELEASE_HEADER, release.header.clone());
     reply
 }
 
@@ -225,7 +284,7 @@ pub fn from_origin(response: Response<Bytes>, method: &Method) -> Reply {
     });
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     let body = if method == Method::HEAD { Bytes::new() } else { body };
-    let mut reply = Response::from_parts(parts, Either::Left(Full::new(body)));
+    let mut reply = Response::from_parts(parts, ReplyBody::from(body));
     mark(&mut reply, CacheStatus::FromOrigin, None);
     reply
 }
@@ -256,33 +315,4 @@ pub fn mark_behind(reply: &mut Reply, why: &'static str) {
     reply.headers_mut().insert(BEHIND_HEADER, HeaderValue::from_static(why));
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply.headers_mut().remove(header::ETAG);
-}
-
-/// RFC 9110 section 13.1.2, with the weak comparison it asks for.
-fn none_match(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    let etag = etag.as_bytes();
-    request
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(|tag| tag.trim_ascii())
-        .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn etags_are_compared_as_lists() {
-        let etag = HeaderValue::from_static("\"a\"");
-        let matches = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static(text));
-            none_match(&headers, &etag)
-        };
-        assert!(matches("\"a\"") && matches("\"b\", W/\"a\"") && matches("*"));
-        assert!(!matches("\"b\"") && !matches("a") && !matches(""));
-        assert!(!none_match(&HeaderMap::new(), &etag));
-    }
 }

@@ -80,7 +80,7 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// RFC 3986 `pchar`s stand as they are; all else is escaped, in upper case.
-fn encode_segment(text: &str, out: &mut String) {
+pub(crate) fn encode_segment(text: &str, out: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
             out.push(byte as char);

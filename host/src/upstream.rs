@@ -4,12 +4,24 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use nearside_protocol::write::{IdempotencyKey, Outcome, Receipt};
+use nearside_protocol::{
+    digest::Digest,
+    write::{IdempotencyKey, Outcome, Receipt},
+};
 
 /// The origin did not answer, or not in time. Nothing is known about what was asked.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the origin does not answer: {0}")]
 pub struct Unreachable(pub String);
+
+/// Why a blob is not known to be stored.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NotPut {
+    #[error("the origin refuses: {0}")]
+    Refused(String),
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+}
 
 #[async_trait::async_trait]
 pub trait Upstream: Send + Sync {
@@ -31,6 +43,12 @@ pub trait Upstream: Send + Sync {
         visitor: &Visitor,
         receipt: &Receipt,
     ) -> Result<Response<Bytes>, Unreachable>;
+
+    /// Stores a blob durably and gives its hash.
+    async fn put_blob(&self, app: &str, content: Bytes) -> Result<Digest, NotPut>;
+
+    /// The blob of this hash, which whoever asks verifies; None when the app has no such blob.
+    async fn blob(&self, app: &str, digest: &Digest) -> Result<Option<Bytes>, Unreachable>;
 }
 
 /// What a visitor's request says besides its target.

@@ -12,6 +12,7 @@ use nearside_protocol::{limits, route::Inputs};
 
 use crate::{
     bindings::edge::{
+        assets,
         inputs::{self, Kind},
         page::{self, IncludeError},
         sql as edge_sql,
@@ -120,6 +121,13 @@ impl inputs::Host for Visit {
             self.speaker.input_missed(input, &name, setting);
         }
         Ok(())
+    }
+}
+
+impl assets::Host for Visit {
+    /// Part of the release, like the page itself: nothing that could come out otherwise.
+    fn url(&mut self, path: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.release.code.static_files().url(&path).map(str::to_owned))
     }
 }
 

@@ -1,15 +1,20 @@
 //! Finding the way: from a request's host, target and method to an app's route - and whether it may go there.
 
-use http::{HeaderValue, StatusCode, Uri, header, request::Parts};
-use http_body_util::{Either, Full};
+use std::{borrow::Cow, fmt::Write};
+
+use http::{HeaderValue, Method as HttpMethod, StatusCode, Uri, header, request::Parts};
 use nearside_protocol::{limits, route::Method};
 
 use crate::{
+    blobs::BLOB,
     code::Found,
+    cors,
     refusal::{self, Refusal},
     release::Release,
     reply::Reply,
-    target::Target,
+    reply_body::ReplyBody,
+    static_files::STATIC,
+    target::{Target, decoded_below},
 };
 
 /// The authority a request is for: of the target in HTTP/2, of the one Host header in HTTP/1.1.
@@ -22,8 +27,10 @@ pub(crate) fn authority_of(parts: &Parts) -> Option<&str> {
     hosts.next().is_none().then_some(host)
 }
 
-pub(crate) fn host_name(parts: &Parts) -> Option<String> {
-    authority_of(parts).map(|authority| without_port(authority).to_ascii_lowercase())
+pub(crate) fn host_name(parts: &Parts) -> Option<Cow<'_, str>> {
+    let name = without_port(authority_of(parts)?);
+    let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+    Some(if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) })
 }
 
 pub(crate) fn without_port(authority: &str) -> &str {
@@ -35,6 +42,78 @@ pub(crate) fn without_port(authority: &str) -> &str {
 
 pub(crate) fn canonical_host(release: &Release) -> &str {
     &release.code.app.hosts[0]
+}
+
+/// Where a request leads, within its app.
+pub(crate) enum Way<'a> {
+    /// To a static file; the path below `/static/`, without escapes.
+    Static(Cow<'a, str>),
+    /// To a blob; what follows `/_blob/`.
+    Blob(String),
+    /// Elsewhere, for good or for now.
+    Moved(StatusCode, HeaderValue),
+    /// To whatever routes there are.
+    Options(Target),
+    Route {
+        /// Index among the app's routes.
+        route: usize,
+        method: Method,
+        target: Target,
+    },
+}
+
+impl<'a> Way<'a> {
+    pub(crate) fn of(release: &Release, parts: &'a Parts) -> Result<Way<'a>, Refusal> {
+        if let Some(path) = parts.uri.path().strip_prefix(STATIC)
+            && is_spelt_plainly(path)
+        {
+            return Ok(Way::Static(Cow::Borrowed(path)));
+        }
+        let target = target_of(&parts.uri)?;
+        if let Some(path) = decoded_below(&target.path, STATIC) {
+            return Ok(Way::Static(Cow::Owned(path)));
+        }
+        if let Some(name) = target.path.strip_prefix(BLOB) {
+            return Ok(Way::Blob(name.to_owned()));
+        }
+        if let Some((redirect, location)) = release.code.moved(&target) {
+            let status = StatusCode::from_u16(redirect.status).expect("BUG: a redirect's status is checked");
+            return Ok(Way::Moved(status, location_value(&location)?));
+        }
+        let method = match &parts.method {
+            &HttpMethod::GET | &HttpMethod::HEAD => Method::Get,
+            &HttpMethod::OPTIONS => return Ok(Way::Options(target)),
+            other => Method::parse(other.as_str()).ok_or_else(|| match methods_at(release, &target) {
+                none if none.is_empty() => Refusal::NotFound,
+                methods => Refusal::Method(methods),
+            })?,
+        };
+        Ok(Way::Route { route: find(release, &target, method)?, method, target })
+    }
+}
+
+/// Whether a path below `/static/` has one reading, as nearly all have that stand in pages. Any other is decoded first.
+fn is_spelt_plainly(path: &str) -> bool {
+    path.len() <= limits::REQUEST_TARGET_BYTES
+        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/'))
+        && !path.starts_with('.')
+        && !path.contains("/.")
+}
+
+/// Queries may come with bytes beyond ASCII, which stand in a header escaped.
+fn location_value(location: &str) -> Result<HeaderValue, Refusal> {
+    let mut escaped = String::with_capacity(location.len());
+    for byte in location.bytes() {
+        if byte.is_ascii_graphic() {
+            escaped.push(byte as char);
+        } else {
+            write!(escaped, "%{byte:02X}").expect("BUG: a String takes all text");
+        }
+    }
+    if escaped.len() > limits::REQUEST_TARGET_BYTES * 2 {
+        return Err(Refusal::TargetTooLong);
+    }
+    Ok(HeaderValue::from_str(&escaped).expect("BUG: visible ASCII"))
 }
 
 pub(crate) fn target_of(uri: &Uri) -> Result<Target, Refusal> {
@@ -58,15 +137,24 @@ pub(crate) fn methods_at(release: &Release, target: &Target) -> Vec<Method> {
     release.code.methods_at(&target.path)
 }
 
-pub(crate) fn options(release: &Release, target: &Target) -> Result<Reply, Refusal> {
-    if methods_at(release, target).is_empty() {
+/// Says which methods there are, and to a page of another site, whether it may use them.
+pub(crate) fn options(release: &Release, target: &Target, parts: &Parts) -> Result<Reply, Refusal> {
+    let methods = methods_at(release, target);
+    if methods.is_empty() {
         return Err(Refusal::NotFound);
     }
-    let mut reply = Reply::new(Either::Left(Full::default()));
-    *reply.status_mut() = StatusCode::NO_CONTENT;
-    let allow = refusal::names(&methods_at(release, target));
-    reply.headers_mut().insert(header::ALLOW, HeaderValue::from_str(&allow).expect("BUG: method names are ASCII"));
+    let mut reply = allowing(&methods);
+    cors::answer_preflight(&mut reply, release, target, parts);
     Ok(reply)
+}
+
+/// The answer to OPTIONS.
+pub(crate) fn allowing(methods: &[Method]) -> Reply {
+    let mut reply = Reply::new(ReplyBody::empty());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    let allow = refusal::names(methods);
+    reply.headers_mut().insert(header::ALLOW, HeaderValue::from_str(&allow).expect("BUG: method names are ASCII"));
+    reply
 }
 
 /// Whether a browser says that a page of another site sent this. Programs that say nothing are not browsers.

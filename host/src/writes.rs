@@ -1,4 +1,4 @@
-//! The `nearside:edge/origin` import: a guest's writes on their way to the origin.
+//! The `nearside:edge/origin` and `blob` imports: a guest's writes on their way to the origin.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,13 @@ use nearside_protocol::{
     write::{IdempotencyKey, Outcome, Receipt},
 };
 
-use crate::{bindings::edge::origin, code::Code, schemas::BadPayload, senses::Taint, upstream::Upstream};
+use crate::{
+    bindings::edge::{blob, origin},
+    code::Code,
+    schemas::BadPayload,
+    senses::Taint,
+    upstream::{NotPut, Upstream},
+};
 
 /// What one guest may write, and what it has written.
 pub struct Writes {
@@ -87,5 +93,19 @@ impl origin::Host for Writes {
         }
         let answer = self.upstream.enqueue(&self.code.app.name, &task, payload, mint()).await;
         Ok(answer.map_err(|unreachable| SubmitError::Unavailable(unreachable.to_string())))
+    }
+}
+
+impl blob::Host for Writes {
+    async fn put(&mut self, content: Vec<u8>) -> wasmtime::Result<Result<String, blob::PutError>> {
+        self.taint.called_origin();
+        if content.len() > limits::BLOB_BYTES {
+            return Ok(Err(blob::PutError::TooLarge(limits::BLOB_BYTES as u64)));
+        }
+        let put = self.upstream.put_blob(&self.code.app.name, content.into()).await;
+        Ok(put.map(|digest| digest.to_string()).map_err(|error| match error {
+            NotPut::Refused(why) => blob::PutError::Refused(why),
+            NotPut::Unreachable(why) => blob::PutError::Unavailable(why.to_string()),
+        }))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use nearside_host::file_pieces::FilePieces;
 use nearside_protocol::{
     app,
     digest::Digest,
@@ -16,7 +17,7 @@ use nearside_protocol::{
 
 use crate::{
     api_error::ApiError,
-    body::{self, Body, FileBody, IncomingFile},
+    body::{self, Body, IncomingFile},
     origin::Origin,
     render,
     site::{Running, Site},
@@ -38,6 +39,8 @@ enum Asked {
     Snapshot(String, Digest),
     Archive(String, Digest),
     Secrets(String, Digest),
+    Blob(String, Digest),
+    PutBlob(String, Digest),
     PushArchive(String),
     PushData(String),
     Command(String, String),
@@ -81,6 +84,11 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
             let site = site(origin, &app)?;
             file(&site.objects.secrets_path(&digest), JSON, || format!("`{app}` has no secrets {digest}")).await
         }
+        Asked::Blob(app, digest) => {
+            let site = site(origin, &app)?;
+            file(&site.blobs.path(&digest), BYTES, || format!("`{app}` has no blob {digest}")).await
+        }
+        Asked::PutBlob(app, digest) => put_blob(origin, &app, digest, body).await,
         Asked::PushArchive(app) => push_archive(origin, &app, body).await,
         Asked::PushData(app) => push_data(origin, &app, body).await,
         Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
@@ -134,6 +142,15 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
                 _ => Asked::Snapshot(app, digest),
             };
             only(Method::GET, "GET", asked)
+        }
+        ["apps", app, "blobs", digest] => {
+            let digest = digest.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
+            let app = name(app)?;
+            match *method {
+                Method::GET => Ok(Asked::Blob(app, digest)),
+                Method::PUT => Ok(Asked::PutBlob(app, digest)),
+                _ => Err(ApiError::method("GET, PUT")),
+            }
         }
         ["apps", app, "archive"] => only(Method::PUT, "PUT", Asked::PushArchive(name(app)?)),
         ["apps", app, "data"] => only(Method::PUT, "PUT", Asked::PushData(name(app)?)),
@@ -196,6 +213,17 @@ async fn push_data(origin: &Origin, app: &str, body: Incoming) -> Result<Respons
     let path = site.incoming(origin.next_incoming());
     let file = IncomingFile::receive(body, limits::DATABASE_BYTES, path).await?;
     Ok(json(&site.push_data(file.path()).await?))
+}
+
+async fn put_blob(origin: &Origin, app: &str, digest: Digest, body: Incoming) -> Result<Response<Body>, ApiError> {
+    let site = site(origin, app)?;
+    let _place = origin.blob_puts.acquire().await;
+    let content = body::whole(body, limits::BLOB_BYTES).await?;
+    let stored = tokio::task::spawn_blocking(move || site.blobs.put(&digest, &content)).await;
+    stored.map_err(|_| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the origin is stopping"))??;
+    let mut stored = Response::new(body::full(""));
+    *stored.status_mut() = StatusCode::NO_CONTENT;
+    Ok(stored)
 }
 
 async fn command(
@@ -264,7 +292,7 @@ async fn file(
     content_type: &'static str,
     missing: impl FnOnce() -> String,
 ) -> Result<Response<Body>, ApiError> {
-    match FileBody::open(path).await {
+    match FilePieces::open(path).await {
         Ok(Some(body)) => Ok(with_type(content_type, body.boxed_unsync())),
         Ok(None) => Err(ApiError::not_found(missing())),
         Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{}: {error}", path.display()))),

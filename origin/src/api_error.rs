@@ -4,6 +4,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use nearside_protocol::problem::{self, Problem};
 
 use crate::{
+    blobs::BlobError,
     body::{self, Body, BodyError},
     merge::MergeError,
     origin::OriginError,
@@ -73,6 +74,18 @@ impl From<BodyError> for ApiError {
             BodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
             BodyError::Broken(_) => StatusCode::BAD_REQUEST,
             BodyError::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<BlobError> for ApiError {
+    fn from(error: BlobError) -> ApiError {
+        let status = match &error {
+            BlobError::OtherHash { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            BlobError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            BlobError::Quota { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            BlobError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         ApiError::new(status, error.to_string())
     }

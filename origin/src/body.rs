@@ -3,19 +3,14 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    pin::Pin,
-    task::{Context, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use nearside_protocol::limits;
-use tokio::{
-    fs::File,
-    io::{AsyncRead, AsyncWriteExt, ReadBuf},
-};
+use tokio::{fs::File, io::AsyncWriteExt};
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -99,65 +94,5 @@ impl Drop for IncomingFile {
         if let Err(error) = std::fs::remove_file(&self.0) {
             tracing::warn!(file = %self.0.display(), cause = %error, "a file that came in is left behind");
         }
-    }
-}
-
-/// A file going out as it is read. Whoever removes it meanwhile does not disturb it.
-pub(crate) struct FileBody {
-    file: File,
-    left_bytes: u64,
-    buffer: BytesMut,
-}
-
-const PIECE_BYTES: usize = 64 << 10;
-
-impl FileBody {
-    /// None when there is no such file.
-    pub(crate) async fn open(path: &Path) -> io::Result<Option<FileBody>> {
-        match File::open(path).await {
-            Ok(mut file) => {
-                file.set_max_buf_size(PIECE_BYTES);
-                let left_bytes = file.metadata().await?.len();
-                Ok(Some(FileBody { file, left_bytes, buffer: BytesMut::new() }))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-impl HttpBody for FileBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.left_bytes == 0 {
-            return Poll::Ready(None);
-        }
-        let body = &mut *self;
-        let length = (PIECE_BYTES as u64).min(body.left_bytes) as usize;
-        body.buffer.resize(length, 0);
-        let mut read = ReadBuf::new(&mut body.buffer);
-        match Pin::new(&mut body.file).poll_read(context, &mut read) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
-            Poll::Ready(Ok(())) => {
-                let filled = read.filled().len();
-                if filled == 0 {
-                    let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than it was");
-                    return Poll::Ready(Some(Err(error)));
-                }
-                body.left_bytes -= filled as u64;
-                Poll::Ready(Some(Ok(Frame::data(body.buffer.split_to(filled).freeze()))))
-            }
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left_bytes)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left_bytes == 0
     }
 }

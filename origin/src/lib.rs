@@ -21,12 +21,13 @@
 //! | `read_database`, `carry` | mirrored rows and what `snapshot.sql` derives from them |
 //! | `projector` | the thread that follows every commit |
 //! | `snapshot`, `publisher`, `pace` | the thread that makes releases, and when |
-//! | `objects` | manifests, snapshots and archives on disk |
+//! | `objects`, [`blobs`] | manifests, snapshots and archives on disk; what visitors sent |
 
 mod api;
 mod api_error;
 mod app_secrets;
 pub mod app_version;
+pub mod blobs;
 mod body;
 mod carry;
 pub mod change_log;

@@ -54,6 +54,7 @@ pub struct Origin {
     sites: RwLock<BTreeMap<String, Arc<Site>>>,
     /// Pushes whose bodies are being taken.
     pub(crate) pushes: Semaphore,
+    pub(crate) blob_puts: Semaphore,
     incoming: AtomicU64,
     pub(crate) logs: Logs,
     stopping: watch::Sender<bool>,
@@ -83,6 +84,7 @@ impl Origin {
             started: Instant::now(),
             sites: RwLock::default(),
             pushes: Semaphore::new(limits::PUSHES_AT_ONCE),
+            blob_puts: Semaphore::new(limits::BLOB_PUTS_AT_ONCE),
             incoming: AtomicU64::new(0),
             logs: Logs::new(logbook),
             stopping: watch::channel(false).0,

@@ -13,6 +13,7 @@ use nearside_host::{
 };
 use nearside_protocol::{
     key::SecretKey,
+    limits,
     release::{Manifest, ReleaseId},
     status::OriginApp,
     wire::{Heads, Pushed},
@@ -21,6 +22,7 @@ use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
     app_version::{AppVersion, VersionError},
+    blobs::{BlobError, Blobs},
     check::{self, Finding},
     config::AppConfig,
     install::InstallError,
@@ -43,6 +45,8 @@ const INCOMING: &str = "incoming-";
 pub enum SiteError {
     #[error(transparent)]
     Objects(#[from] ObjectError),
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
     #[error(transparent)]
     Version(#[from] VersionError),
     #[error(transparent)]
@@ -93,6 +97,7 @@ pub struct Site {
     common: Common,
     settings: AppConfig,
     pub objects: Objects,
+    pub(crate) blobs: Blobs,
     pub(crate) live: Live,
     running: RwLock<Option<Arc<Running>>>,
     /// Why nothing runs though there is a release.
@@ -114,6 +119,7 @@ impl Site {
     /// Makes the app's folder ready. Nothing runs yet.
     pub fn open(folder: &Path, name: &str, settings: AppConfig, common: Common) -> Result<Site, SiteError> {
         let objects = Objects::open(folder, Disk::real())?;
+        let blobs = Blobs::open(folder, Disk::real(), limits::BLOB_APP_BYTES)?;
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(INCOMING) {
                 let _ = std::fs::remove_file(entry.path());
@@ -125,6 +131,7 @@ impl Site {
             common,
             settings,
             objects,
+            blobs,
             live: Live::default(),
             running: RwLock::default(),
             fault: Mutex::default(),
@@ -171,6 +178,7 @@ impl Site {
     pub fn remove_if_empty(&self) -> bool {
         let empty = self.running().is_none()
             && !self.folder.join(store::FILE_NAME).exists()
+            && self.blobs.is_empty()
             && self.objects.releases().is_ok_and(|releases| releases.is_empty());
         empty && std::fs::remove_dir_all(&self.folder).is_ok()
     }

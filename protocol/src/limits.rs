@@ -9,6 +9,10 @@ pub const APP_ARCHIVE_BYTES: usize = 64 << 20;
 /// The same, unpacked: what a small archive may grow to.
 pub const APP_UNPACKED_BYTES: usize = 256 << 20;
 pub const APP_FILES: usize = 4_096;
+/// Entries of a packed app: its files, and the two encoded forms each static one may have.
+pub const APP_ENTRIES: usize = APP_FILES * 3;
+/// A smaller static file travels in one packet as it is: it is not compressed.
+pub const ENCODED_FROM_BYTES: usize = 1 << 10;
 pub const ROUTES: usize = 512;
 /// The secrets of one app, together.
 pub const SECRETS_BYTES: usize = 64 << 10;
@@ -25,9 +29,12 @@ pub const REQUEST_BODY_BYTES: usize = 1 << 20;
 pub const REQUEST_BODY_KIB_MOST: u64 = 16 << 10;
 pub const REQUEST_HEAD_WAIT: Duration = Duration::from_secs(10);
 pub const REQUEST_BODY_WAIT: Duration = Duration::from_secs(10);
-/// Bodies being received and worked on at once: what requests can hold in memory, in units of the constant above.
+/// Bodies being received and worked on at once: what requests can hold in memory, in units of REQUEST_BODY_BYTES. A
+/// larger body takes several, and has as many times REQUEST_BODY_WAIT to arrive.
 pub const REQUEST_BODIES_AT_ONCE: usize = 512;
 pub const CONNECTIONS: usize = 20_000;
+/// An app's own page for an error; a longer one gives way to the host's plain page.
+pub const ERROR_PAGE_BYTES: usize = 256 << 10;
 
 // --- Rendering ------------------------------------------------------------------------------------------------------
 
@@ -113,6 +120,26 @@ pub const RECEIPT_WAIT: Duration = Duration::from_millis(150);
 /// How long the origin waits for its read database to reach that receipt.
 pub const RECEIPT_PROJECTED_WAIT: Duration = Duration::from_millis(1_000);
 pub const RECEIPT_COOKIE_SECONDS: u64 = 3_600;
+
+// --- Blobs ----------------------------------------------------------------------------------------------------------
+
+pub const BLOB_BYTES: usize = 8 << 20;
+/// All blobs of one app at the origin.
+pub const BLOB_APP_BYTES: u64 = 8 << 30;
+/// What the smallest blob counts for: many tiny files fill a disk as well as few large ones.
+pub const BLOB_LEAST_BYTES: u64 = 4 << 10;
+/// What a node keeps of them on its disk.
+pub const BLOB_CACHE_BYTES: u64 = 1 << 30;
+/// Blobs a node sends to the origin at once, and the origin takes at once.
+pub const BLOB_PUTS_AT_ONCE: usize = 16;
+pub const BLOB_PUT_WAIT: Duration = Duration::from_secs(10);
+/// Blobs a node pulls at once; those who ask for more wait, so many at most.
+pub const BLOB_PULLS_AT_ONCE: usize = 16;
+pub const BLOB_PULLS_WAITING: usize = 256;
+/// How long whoever asks for a blob waits for all of it to arrive.
+pub const BLOB_PULL_WAIT: Duration = Duration::from_secs(10);
+/// What of a blob is in memory for each who is being sent it.
+pub const BLOB_PIECE_BYTES: usize = 64 << 10;
 
 // --- Tasks ----------------------------------------------------------------------------------------------------------
 

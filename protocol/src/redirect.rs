@@ -36,6 +36,10 @@ impl Redirect {
         if !local && !to.starts_with("https://") && !to.starts_with("http://") {
             return Err(format!("redirect to `{to}`: a path of this site or an absolute URL expected"));
         }
+        let host = to.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        if host.is_some_and(|host| host.is_empty() || host.contains('{')) {
+            return Err(format!("redirect to `{to}`: the host must stand there; whoever asks does not choose it"));
+        }
         if !to.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`".contains(&byte)) {
             return Err(format!("redirect to `{to}`: it has characters that must be percent-encoded in a URL"));
         }
@@ -57,6 +61,10 @@ impl Redirect {
             rest = after;
         }
         location.push_str(rest);
+        // What was found may begin with slashes, and `//name` is another host to a browser.
+        if self.to.starts_with('/') && location.starts_with("//") {
+            location.replace_range(.., &format!("/{}", location.trim_start_matches('/')));
+        }
         if let Some(query) = query.filter(|query| !query.is_empty()) {
             let (address, fragment) = location.split_once('#').map_or((location.as_str(), None), |(a, f)| (a, Some(f)));
             let joint = if address.contains('?') { '&' } else { '?' };
@@ -93,12 +101,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_leads_to_no_other_host() {
+        let moved = redirect("/old/{*rest}", "/{rest}").unwrap();
+        assert_eq!(moved.location(|_| Some("/evil.example/a"), None), "/evil.example/a");
+        assert_eq!(moved.location(|_| Some("a//b"), Some("x")), "/a//b?x");
+    }
+
+    #[test]
     fn a_redirect_leads_somewhere() {
         assert!(redirect("/a", "b").unwrap_err().contains("a path of this site"));
         assert!(redirect("/a", "//evil.example").unwrap_err().contains("a path of this site"));
         assert!(redirect("/a", "javascript:alert(1)").unwrap_err().contains("a path of this site"));
         assert!(redirect("/a", "/b c").unwrap_err().contains("percent-encoded"));
         assert!(redirect("/a/{x}", "/b/{y}").unwrap_err().contains("`{y}` is not in"));
+        for to in ["https://{x}.example/", "https://a.example{x}", "https:///a"] {
+            assert!(redirect("/a/{x}", to).unwrap_err().contains("the host must stand there"), "{to}");
+        }
+        assert!(redirect("/a/{x}", "https://a.example/{x}").is_ok());
         let status = Redirect::checked(RawRedirect { from: "/a".into(), to: "/b".into(), status: Some(200) }, 1);
         assert!(status.unwrap_err().contains("status 200"));
     }

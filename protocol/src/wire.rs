@@ -10,6 +10,8 @@
 //! | `GET /v1/apps/{app}/snapshots/{root}` | | the snapshot, a SQLite file |
 //! | `GET /v1/apps/{app}/archives/{digest}` | | the app's archive |
 //! | `GET /v1/apps/{app}/secrets/{digest}` | | [`crate::secrets::Secrets`] |
+//! | `GET /v1/apps/{app}/blobs/{hash}` | | a blob, which whoever asks verifies |
+//! | `PUT /v1/apps/{app}/blobs/{hash}` | a blob of that hash, of at most [`crate::limits::BLOB_BYTES`] | nothing, once it is durable |
 //! | `PUT /v1/apps/{app}/archive` | an app's archive | [`Pushed`] |
 //! | `PUT /v1/apps/{app}/data` | a SQLite file | [`Pushed`] |
 //! | `POST /v1/apps/{app}/commands/{command}` | JSON payload, `Idempotency-Key` | [`crate::write::Outcome`] |

@@ -24,7 +24,7 @@ pub fn run(args: &AppArgs) -> anyhow::Result<ExitCode> {
             bail!("the build command of `{}` failed: {status}", app.name);
         }
     }
-    let packed = Archive::collect(&args.folder)?.pack()?;
+    let packed = Archive::collect(&args.folder)?.with_encoded().pack()?;
     println!(
         "{}: {} components, {} KiB packed, version {}",
         app.name,

@@ -31,7 +31,7 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     };
     let replica = Replica::open(&settings.data)?;
     let engine = Engine::start(&replica.compiled())?;
-    let host = Host::new(&settings.name, engine, settings.cache_mib, upstream)?;
+    let host = Host::new(&settings.name, engine, settings.cache_mib, upstream)?.with_blobs(&replica.blobs())?;
     let from_disk = (host.clone(), replica.clone());
     tokio::task::spawn_blocking(move || follow::start_from_disk(&from_disk.0, &from_disk.1)).await??;
 

@@ -22,6 +22,7 @@ pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
     let origin = super::origin_client(&args.origin)?;
     let (path, body) = if args.path.join(app::FILE_NAME).is_file() {
         let archive = Archive::collect(&args.path)?;
+        let archive = if args.quick { archive } else { archive.with_encoded() };
         let name = archive.app.name.clone();
         if args.app.as_ref().is_some_and(|given| *given != name) {
             bail!("{} is the app `{name}`; leave --app out, or name that one", args.path.display());

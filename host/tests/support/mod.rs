@@ -16,6 +16,7 @@ use http::Answer;
 
 use nearside_host::{
     archive::Archive, engine::Engine, follow, host::Host, origin_client::NoOrigin, replica::Replica, serve,
+    upstream::Upstream,
 };
 use nearside_protocol::{
     digest::{Digest, PageTree},
@@ -28,6 +29,77 @@ use nearside_protocol::{
 pub fn app(name: &str) -> Archive {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules").join(name);
     Archive::collect(&folder).unwrap_or_else(|error| panic!("{error}\n(scripts/test builds the modules first)"))
+}
+
+/// The probe app with changes: more in its manifest, other files beside it.
+pub struct Changed {
+    folder: tempfile::TempDir,
+    manifest: String,
+}
+
+impl Changed {
+    pub fn probe() -> Changed {
+        const BUILT: &str = "../target/wasm32-wasip2/release/";
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules/probe");
+        let folder = tempfile::tempdir().unwrap();
+        let copy = |name: &str| {
+            let to = folder.path().join(name);
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(source.join(name), to).unwrap_or_else(|error| panic!("{name}: {error}"));
+        };
+        let files = |below: &str| -> Vec<String> {
+            let entries = std::fs::read_dir(source.join(below)).unwrap();
+            entries.map(|entry| format!("{below}/{}", entry.unwrap().file_name().to_str().unwrap())).collect()
+        };
+        ["queries.sql", "snapshot.sql"].into_iter().for_each(copy);
+        files("schemas").iter().chain(&files("migrations")).for_each(|name| copy(name));
+        let manifest = std::fs::read_to_string(source.join("nearside.toml")).unwrap();
+        for component in ["probe_handlers.wasm", "probe_commands.wasm", "probe_tasks.wasm"] {
+            std::fs::copy(source.join(BUILT).join(component), folder.path().join(component))
+                .unwrap_or_else(|error| panic!("{component}: {error}\n(scripts/test builds the modules first)"));
+        }
+        Changed { folder, manifest: manifest.replace(BUILT, "") }
+    }
+
+    /// With more tables in its manifest.
+    pub fn with(mut self, tables: &str) -> Changed {
+        self.manifest = format!("{}\n{tables}", self.manifest);
+        self
+    }
+
+    /// With more said of the route at `path`.
+    pub fn with_route(mut self, path: &str, keys: &str) -> Changed {
+        let at = format!("path = \"{path}\"\n");
+        assert!(self.manifest.contains(&at), "no route {path}");
+        self.manifest = self.manifest.replace(&at, &format!("{at}{keys}\n"));
+        self
+    }
+
+    /// With these static files.
+    pub fn with_static(mut self, files: &[(&str, &[u8])]) -> Changed {
+        for (name, bytes) in files {
+            let path = self.folder.path().join("public").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        if !self.manifest.contains("static = ") {
+            self.manifest = format!("static = \"public\"\n{}", self.manifest);
+        }
+        self
+    }
+
+    pub fn archive(&self) -> Archive {
+        std::fs::write(self.folder.path().join("nearside.toml"), &self.manifest).unwrap();
+        Archive::collect(self.folder.path()).unwrap().with_encoded()
+    }
+
+    /// On a node of its own.
+    pub fn start(&self) -> (Node, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut shelf = Shelf::new(folder.path());
+        shelf.put(&self.archive(), PAIR);
+        (Node::start(&shelf, "probe.localhost"), folder)
+    }
 }
 
 /// Puts releases on a node's disk, as a pull would.
@@ -104,10 +176,14 @@ impl Node {
     }
 
     pub fn with_cache(shelf: &Shelf, site: &str, cache_mib: u64) -> Node {
+        Node::with(shelf, site, cache_mib, Arc::new(NoOrigin))
+    }
+
+    pub fn with(shelf: &Shelf, site: &str, cache_mib: u64, upstream: Arc<dyn Upstream>) -> Node {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let replica = Replica::open(&shelf.data).unwrap();
         let engine = Engine::start(&replica.compiled()).unwrap();
-        let host = Host::new("test", engine, cache_mib, Arc::new(NoOrigin)).unwrap();
+        let host = Host::new("test", engine, cache_mib, upstream).unwrap().with_blobs(&replica.blobs()).unwrap();
         follow::start_from_disk(&host, &replica).unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

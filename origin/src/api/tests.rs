@@ -447,3 +447,28 @@ fn a_target_is_decoded_or_refused() {
         assert_eq!(target_in(nonsense), None, "{nonsense}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_is_stored_under_its_hash_and_given_back() {
+    let data = tempfile::tempdir().unwrap();
+    let running = start(data.path()).await;
+    let digest = Digest::of(b"a picture");
+    let path = format!("/v1/apps/shop/blobs/{digest}");
+    assert!(running.problem(Method::PUT, &path, "a picture").await.contains("push it first"));
+    running.push("/v1/apps/shop/archive", archive(&shop())).await.unwrap();
+
+    assert!(running.problem(Method::GET, &path, "").await.starts_with("404: `shop` has no blob"));
+    for _ in 0..2 {
+        assert!(running.send(Method::PUT, &path, "a picture").await.unwrap().is_empty());
+    }
+    assert_eq!(running.send(Method::GET, &path, "").await.unwrap(), b"a picture");
+    let wrong = running.problem(Method::PUT, &path, "another picture").await;
+    assert!(wrong.starts_with("422: its hash is"), "{wrong}");
+    assert!(running.problem(Method::DELETE, &path, "").await.starts_with("405"));
+    assert!(running.problem(Method::GET, "/v1/apps/shop/blobs/nonsense", "").await.starts_with("404"));
+
+    running.stop().await;
+    let running = start(data.path()).await;
+    assert_eq!(running.send(Method::GET, &path, "").await.unwrap(), b"a picture", "after a start");
+    running.stop().await;
+}

@@ -1,6 +1,8 @@
 //! The app that tests torment: every route does one thing that a node has to survive, hide or get right.
 #![cfg(target_family = "wasm")]
 
+mod events;
+mod files;
 mod inputs;
 mod looks;
 mod misbehave;
@@ -38,6 +40,9 @@ const ROUTES: &[Route] = &[
     get("/looks", looks::looks),
     get("/include", store::include),
     get("/include-loop", store::include_loop),
+    get("/events", events::two),
+    get("/asset", files::asset),
+    post("/blob", files::blob),
     post("/bump", write::bump),
     post("/command", write::command),
     post("/task", write::task),
