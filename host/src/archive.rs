@@ -175,6 +175,11 @@ impl Archive {
         self.below("static/").map(|(path, bytes)| (&path["static/".len()..], bytes))
     }
 
+    /// Paths of all files whose paths begin so.
+    pub fn files_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.below(prefix).map(|(path, _)| path)
+    }
+
     fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Arc<[u8]>)> {
         self.files
             .range(prefix.to_owned()..)
