@@ -67,11 +67,11 @@ pub fn check(archive: &Archive, engine: &Engine) -> Vec<Finding> {
     findings.extend(store::names(archive));
     match &queries {
         Ok(queries) => {
-            findings.extend(databases(archive, &manifest, queries));
+            findings.extend(databases(archive, &manifest, Some(queries)));
             findings.extend(grants::unused(&archive.app, &parts, queries, &manifest));
         }
         Err(finding) => {
-            findings.extend(databases(archive, &manifest, &BTreeMap::new()));
+            findings.extend(databases(archive, &manifest, None));
             findings.push(finding.clone());
         }
     }
@@ -92,12 +92,12 @@ pub fn plans(archive: &Archive) -> Vec<(Query, Plan)> {
 fn queries_of(archive: &Archive) -> Result<BTreeMap<String, Query>, Finding> {
     let text = archive.text(named::FILE_NAME).map_err(|error| Finding::of_archive(&error))?;
     named::parse(&text).map_err(|error| {
-        let fix = "each statement has a line `-- name: …` above it, with a name of its own";
-        Finding::new(Rule::QuerySyntax, named::FILE_NAME, Some(error.line), error.message, fix)
+        let (what, fix) = error.message.split_once(": ").unwrap_or((&error.message, ""));
+        Finding::new(Rule::QuerySyntax, named::FILE_NAME, Some(error.line), what, fix)
     })
 }
 
-fn databases(archive: &Archive, manifest: &Manifest, queries: &BTreeMap<String, Query>) -> Vec<Finding> {
+fn databases(archive: &Archive, manifest: &Manifest, queries: Option<&BTreeMap<String, Query>>) -> Vec<Finding> {
     let (data, mirror) = (&archive.app.data, &archive.app.mirror);
     let text = archive.text(archive::SNAPSHOT).unwrap_or_default();
     let snapshot = Snapshot(&text);
@@ -115,11 +115,12 @@ fn databases(archive: &Archive, manifest: &Manifest, queries: &BTreeMap<String, 
         findings.extend(tables::mirror_alike(store, read, mirror, manifest));
     }
     findings.extend(store.err());
-    match read {
-        Err(finding) => findings.push(finding),
-        Ok(mut read) => {
-            // A table or trigger that is wrong reads nothing yet.
-            let whole = !findings.iter().any(Finding::is_error);
+    // A table or trigger that is wrong reads nothing yet.
+    let whole = !findings.iter().any(Finding::is_error);
+    match (read, queries) {
+        (Err(finding), _) => findings.push(finding),
+        (Ok(_), None) => {}
+        (Ok(mut read), Some(queries)) => {
             let unused = if whole { mirror::unused(&mut read, queries, mirror, manifest) } else { Vec::new() };
             let about_queries = queries::check(read, queries);
             if !about_queries.iter().any(Finding::is_error) {

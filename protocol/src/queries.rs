@@ -102,7 +102,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, Query>, QueryError> {
             if queries.contains_key(name) {
                 return Err(QueryError {
                     line: number,
-                    message: format!("there is a query named `{name}` above already"),
+                    message: format!("there is a query named `{name}` above already: give this one another name"),
                 });
             }
             open = Some(Query { name: name.to_owned(), sql: String::new(), line: number + 1, allows: Vec::new() });
@@ -141,7 +141,10 @@ fn close(query: Option<Query>, queries: &mut BTreeMap<String, Query>) -> Result<
     let Some(query) = query else { return Ok(()) };
     let has_text = query.sql.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with("--"));
     if !has_text {
-        return Err(QueryError { line: query.line, message: format!("query `{}` has no statement", query.name) });
+        return Err(QueryError {
+            line: query.line,
+            message: format!("query `{}` has no statement: write one under its name", query.name),
+        });
     }
     queries.insert(query.name.clone(), query);
     Ok(())

@@ -44,9 +44,9 @@ pub(super) fn parts<'a>(archive: &'a Archive, engine: &Engine, manifest: &Manife
             roles: roles(app, name),
             imports: Vec::new(),
             exports: Vec::new(),
-            compiled: Err(core_module(name, path, line)),
+            compiled: Err(not_a_component(wasm, name, path, line)),
         };
-        if !is_core_module(wasm) {
+        if is_component(wasm) {
             part.compiled = engine.component(wasm).map_err(|error| part.invalid(&error));
         }
         if let Ok(component) = &part.compiled {
@@ -67,18 +67,28 @@ fn roles(app: &App, component: &str) -> BTreeSet<Role> {
 }
 
 /// WebAssembly's header: the magic number, then version and layer. Layer 0 is a module, layer 1 a component.
-fn is_core_module(wasm: &[u8]) -> bool {
-    wasm.starts_with(b"\0asm\x01\0\0\0")
+fn is_component(wasm: &[u8]) -> bool {
+    wasm.starts_with(MAGIC) && !wasm.starts_with(CORE_MODULE)
 }
 
-fn core_module(name: &str, path: &str, line: Option<usize>) -> Finding {
-    Finding::new(
-        Rule::ComponentCoreModule,
-        app::FILE_NAME,
-        line,
-        format!("component `{name}` ({path}) is a core module, not a component"),
-        "build it with --target wasm32-wasip2 (not wasm32-wasip1, not wasm32-unknown-unknown)",
-    )
+const MAGIC: &[u8] = b"\0asm";
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+fn not_a_component(wasm: &[u8], name: &str, path: &str, line: Option<usize>) -> Finding {
+    let (rule, what, fix) = if wasm.starts_with(CORE_MODULE) {
+        (
+            Rule::ComponentCoreModule,
+            "is a core module, not a component",
+            "build it with --target wasm32-wasip2 (not wasm32-wasip1, not wasm32-unknown-unknown)",
+        )
+    } else {
+        (
+            Rule::ComponentInvalid,
+            "is not WebAssembly: the file does not begin with \\0asm",
+            "name the .wasm file that the build makes; Rust puts it in target/wasm32-wasip2/release/",
+        )
+    };
+    Finding::new(rule, app::FILE_NAME, line, format!("component `{name}` ({path}) {what}"), fix)
 }
 
 impl Part<'_> {
@@ -115,26 +125,29 @@ impl Part<'_> {
             Ok(component) => component,
             Err(finding) => return vec![finding.clone()],
         };
-        let mut findings: Vec<Finding> = self.versions();
-        for role in self.roles.iter().copied() {
-            if findings.iter().any(Finding::is_error) {
-                break;
-            }
-            findings.extend(self.exported_as(role));
-            findings.extend(self.imported_as(role));
-            if findings.iter().any(Finding::is_error) {
-                break;
-            }
-            if let Err(error) = role.links(engine, component) {
-                let what = format!("does not fit {}: {}", role.named(), detail(&error));
-                let fix = "build it anew with the SDK this Nearside came with";
-                findings.push(self.finding(Rule::ComponentLink, &what, fix));
-            }
+        if let Some(finding) = self.version() {
+            return vec![finding];
+        }
+        // With the wrong component in a place, what it imports is wrong as well.
+        let misplaced: Vec<Finding> = self.roles.iter().filter_map(|role| self.exported_as(*role)).collect();
+        if !misplaced.is_empty() {
+            return misplaced;
+        }
+        let mut findings: Vec<Finding> = self.roles.iter().flat_map(|role| self.imported_as(*role)).collect();
+        if !findings.iter().any(Finding::is_error) {
+            findings.extend(self.roles.iter().filter_map(|role| self.linked_as(*role, engine, component)));
         }
         findings
     }
 
-    fn versions(&self) -> Vec<Finding> {
+    fn linked_as(&self, role: Role, engine: &Engine, component: &Component) -> Option<Finding> {
+        let error = role.links(engine, component).err()?;
+        let what = format!("does not fit {}: {}", role.named(), detail(&error));
+        Some(self.finding(Rule::ComponentLink, &what, "build it anew with the SDK this Nearside came with"))
+    }
+
+    /// One is enough: all of a component's interfaces come from the same toolchain.
+    fn version(&self) -> Option<Finding> {
         let of = |interface: &Interface| {
             if interface.package.starts_with("wasi:") && !interface.is_of(WASI_LINE) {
                 let what = format!("is built for another WASI: it has `{interface}`, and there is WASI {WASI_LINE}");
@@ -147,8 +160,7 @@ impl Part<'_> {
             }
             None
         };
-        // One is enough: all of a component's interfaces come from the same toolchain.
-        self.imports.iter().chain(&self.exports).find_map(of).into_iter().collect()
+        self.imports.iter().chain(&self.exports).find_map(of)
     }
 
     fn exported_as(&self, role: Role) -> Option<Finding> {

@@ -5,7 +5,10 @@ use std::fmt;
 use nearside_host::archive::ArchiveError;
 use nearside_protocol::app::{self, AppError};
 
-use super::rule::{Rule, Severity};
+use super::{
+    hint,
+    rule::{Rule, Severity},
+};
 
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Finding {
@@ -50,7 +53,10 @@ impl Finding {
 
     pub(crate) fn of_app(AppError { line, message }: &AppError) -> Finding {
         let (message, fix) = match message.split_once(", expected ") {
-            Some((what, known)) => (what, format!("what may stand here: {}", known.trim_start_matches("one of "))),
+            Some((what, known)) => (what, expected(what, known.trim_start_matches("one of "))),
+            None if message.starts_with("missing field ") => {
+                (message.as_str(), "what begins in this line must say it: add the key".to_owned())
+            }
             None => (message.as_str(), String::new()),
         };
         Finding::new(Rule::Manifest, app::FILE_NAME, *line, message, fix)
@@ -79,5 +85,15 @@ impl Finding {
                 "an app holds code, SQL and a few static files; leave large files to the blob store or another server",
             ),
         }
+    }
+}
+
+/// The key that was perhaps meant, or all there are.
+fn expected(what: &str, known: &str) -> String {
+    let names: Vec<String> = known.split(", ").map(|name| name.trim_matches('`').to_owned()).collect();
+    let written = what.split('`').nth(1).filter(|_| what.starts_with("unknown "));
+    match written.and_then(|written| hint::nearest(written, &names)) {
+        Some(meant) => format!("perhaps `{meant}` is meant"),
+        None => format!("what may stand here: {known}"),
     }
 }

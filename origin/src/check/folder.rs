@@ -15,7 +15,10 @@ pub fn check_folder(folder: &Path, engine: &Engine) -> Vec<Finding> {
     };
     let app = match App::parse(&text) {
         Ok(app) => app,
-        Err(error) => return vec![Finding::of_app(&error)],
+        Err(error) => {
+            let line = error.line.or_else(|| Manifest::new(text).line_of_message(&error.message));
+            return vec![Finding { line, ..Finding::of_app(&error) }];
+        }
     };
     let missing = missing(folder, &app, &Manifest::new(text));
     if !missing.is_empty() {

@@ -53,7 +53,9 @@ pub(super) fn unused(
                 add(
                     Rule::UnusedOutbound,
                     &["tasks", name, "outbound"],
-                    format!("task `{name}` may talk to other hosts and cannot: its component does not import {OUTGOING}"),
+                    format!(
+                        "task `{name}` may talk to other hosts and cannot: its component does not import {OUTGOING}"
+                    ),
                     "take `outbound` out",
                 );
             }

@@ -54,7 +54,7 @@ fn names(connection: &Connection, sql: &str) -> Vec<String> {
 }
 
 /// The name it was perhaps meant to be: at most two letters off, and fewer than half of them.
-fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
+pub(super) fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a String> {
     let most = 2.min(name.chars().count() / 2);
     let near = |other: &&String| {
         let far = distance(&name.to_lowercase(), &other.to_lowercase());

@@ -21,7 +21,12 @@ fn create(table: &str, columns: &IndexColumns<'_>, quoted: bool) -> String {
     let list: Vec<String> =
         columns.iter().map(|(column, down)| format!("{}{}", name(column), if *down { " DESC" } else { "" })).collect();
     let words: Vec<&str> = columns.iter().map(|(column, _)| *column).collect();
-    format!("CREATE INDEX {} ON {} ({})", name(&format!("{table}_by_{}", words.join("_"))), name(table), list.join(", "))
+    format!(
+        "CREATE INDEX {} ON {} ({})",
+        name(&format!("{table}_by_{}", words.join("_"))),
+        name(table),
+        list.join(", ")
+    )
 }
 
 /// Makes the index, looks at the plan, and puts everything back.

@@ -66,7 +66,10 @@ pub(super) fn undeclared(folder: &Path, app: &App) -> Vec<Finding> {
                     Rule::InputUndeclared,
                     app::FILE_NAME,
                     Some(route.line),
-                    format!("the handler of `{path}` asked for the {} `{name}`, which the route does not show it", kind.named()),
+                    format!(
+                        "the handler of `{path}` asked for the {} `{name}`, which the route does not show it",
+                        kind.named()
+                    ),
                     fix(route, kind, &name),
                 ));
             }
@@ -135,7 +138,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join(".nearside")).unwrap();
         fs::write(folder.path().join(FILE), missed).unwrap();
-        let manifest = format!("name = \"a\"\nhosts = [\"a\"]\n[components]\np = \"p\"\n[[routes]]\ncomponent = \"p\"\n{manifest}");
+        let manifest = format!(
+            "name = \"a\"\nhosts = [\"a\"]\n[components]\np = \"p\"\n[[routes]]\ncomponent = \"p\"\n{manifest}"
+        );
         let app = App::parse(&manifest).unwrap();
         undeclared(folder.path(), &app).iter().map(|finding| format!("{}: {}\n", finding.what, finding.fix)).collect()
     }

@@ -74,9 +74,11 @@ impl Reader<'_> {
                     self.at += 1;
                 }
                 _ if depth > 0 => self.at += 1,
-                _ => while !matches!(self.peek(), 0 | b',' | b'}' | b']') && !self.peek().is_ascii_whitespace() {
-                    self.at += 1;
-                },
+                _ => {
+                    while !matches!(self.peek(), 0 | b',' | b'}' | b']') && !self.peek().is_ascii_whitespace() {
+                        self.at += 1;
+                    }
+                }
             }
             if depth <= 0 {
                 return Some(());
@@ -106,7 +108,8 @@ mod tests {
 
     #[test]
     fn a_value_is_found_among_others_of_its_name() {
-        let text = "{\n \"a\": {\"type\": [1, {\"x\": \"}\\\"\"}]},\n \"b\": {\n  \"a/b\": [true,\n   {\"type\": 3}]}}\n";
+        let text =
+            "{\n \"a\": {\"type\": [1, {\"x\": \"}\\\"\"}]},\n \"b\": {\n  \"a/b\": [true,\n   {\"type\": 3}]}}\n";
         assert_eq!(line_of(text, ""), Some(1));
         assert_eq!(line_of(text, "/a/type"), Some(2));
         assert_eq!(line_of(text, "/b/a~1b"), Some(4));

@@ -29,6 +29,12 @@ impl Manifest {
         Some(self.line_at(key.span().start))
     }
 
+    /// The line that a message such as `mirror.item: …` is about.
+    pub(super) fn line_of_message(&self, message: &str) -> Option<usize> {
+        let (path, _) = message.split_once(':')?;
+        self.line_of(&path.split('.').collect::<Vec<_>>())
+    }
+
     /// The line of a string in an array, such as a secret's name in `secrets`.
     pub(super) fn line_of_item(&self, array: &str, item: &str) -> Option<usize> {
         let document = DeTable::parse(&self.0).ok()?;
@@ -59,6 +65,8 @@ mod tests {
         assert_eq!(manifest.line_of(&["mirror", "item"]), Some(8));
         assert_eq!(manifest.line_of(&["mirror", "data", "x"]), Some(9));
         assert_eq!(manifest.line_of(&["mirror", "none"]), None);
+        assert_eq!(manifest.line_of_message("mirror.item: it is wrong: so"), Some(8));
+        assert_eq!(manifest.line_of_message("something else"), None);
         assert_eq!(Manifest::new("[".to_owned()).line_of(&["a"]), None);
     }
 }

@@ -27,7 +27,13 @@ pub(super) fn unused(
     for (table, columns) in mirror {
         let line = manifest.line_of(&["mirror", table]);
         let mut add = |what: String, fix: &str| {
-            findings.push(Finding::new(Rule::UnusedMirror, app::FILE_NAME, line, format!("mirror.{table}: {what}"), fix));
+            findings.push(Finding::new(
+                Rule::UnusedMirror,
+                app::FILE_NAME,
+                line,
+                format!("mirror.{table}: {what}"),
+                fix,
+            ));
         };
         if !seen.iter().any(|(seen, _)| seen.eq_ignore_ascii_case(table)) {
             add("no query, view or trigger reads this table".into(), "take it out of [mirror] and snapshot.sql");
@@ -95,9 +101,9 @@ fn has_hidden_readers(read: &Connection, table: &str) -> bool {
     let generated = read.query_row(generated, [table], |row| row.get(0)).unwrap_or(false);
     let sql = "SELECT sql FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL %'";
     let named = |sql: &String| {
-        crate::script::tokens(sql).iter().any(|token| {
-            token.text.trim_matches(['\'', '"', '`', '[', ']']).eq_ignore_ascii_case(table)
-        })
+        crate::script::tokens(sql)
+            .iter()
+            .any(|token| token.text.trim_matches(['\'', '"', '`', '[', ']']).eq_ignore_ascii_case(table))
     };
     generated || names(read, sql).is_ok_and(|indexes| indexes.iter().any(named))
 }

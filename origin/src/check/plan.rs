@@ -19,8 +19,10 @@ pub(super) struct Step {
 impl Plan {
     pub(super) fn of(connection: &Connection, sql: &str) -> rusqlite::Result<Plan> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-        let rows: Vec<(i64, i64, String)> =
-            statement.raw_query().mapped(|row| Ok((row.get(0)?, row.get(1)?, row.get(3)?))).collect::<Result<_, _>>()?;
+        let rows: Vec<(i64, i64, String)> = statement
+            .raw_query()
+            .mapped(|row| Ok((row.get(0)?, row.get(1)?, row.get(3)?)))
+            .collect::<Result<_, _>>()?;
         let mut below: BTreeMap<i64, Vec<(i64, String)>> = BTreeMap::new();
         for (id, parent, detail) in rows {
             below.entry(parent).or_default().push((id, detail));
@@ -78,7 +80,8 @@ impl Step {
             return word.map_or(Meaning::Other, Meaning::Sort);
         }
         if let Some(rest) = detail.strip_prefix("SCAN ") {
-            if rest.ends_with("CONSTANT ROW") || rest.ends_with("CONSTANT ROWS") || rest.contains("-ROW VALUES CLAUSE") {
+            if rest.ends_with("CONSTANT ROW") || rest.ends_with("CONSTANT ROWS") || rest.contains("-ROW VALUES CLAUSE")
+            {
                 return Meaning::Constant;
             }
             if let Some((name, index)) = rest.split_once(" VIRTUAL TABLE INDEX ") {

@@ -115,7 +115,8 @@ impl<'w, 'q> Walk<'w, 'q, '_> {
                 }
                 Meaning::AutomaticIndex { of, columns } => {
                     if let Some(origin) = self.origin(of) {
-                        let columns: Vec<&str> = columns.split(" AND ").map(|term| term.trim_end_matches("=?")).collect();
+                        let columns: Vec<&str> =
+                            columns.split(" AND ").map(|term| term.trim_end_matches("=?")).collect();
                         self.add(Cost::AutomaticIndex, &origin, columns.join(", "));
                     }
                 }
@@ -151,7 +152,8 @@ impl<'w, 'q> Walk<'w, 'q, '_> {
         let meant = called.iter().find(|source| source.called.eq_ignore_ascii_case(name)).map_or(name, |s| s.table);
         // A subquery without a name has a number in the plan and none in the text.
         let meant = if meant.starts_with('(') { "" } else { meant };
-        let mut inner = self.own.iter().filter(|select| select.name.is_some_and(|n| n.eq_ignore_ascii_case(meant))).peekable();
+        let mut inner =
+            self.own.iter().filter(|select| select.name.is_some_and(|n| n.eq_ignore_ascii_case(meant))).peekable();
         inner.peek().is_some() && inner.all(|select| limited(select))
     }
 

@@ -112,7 +112,8 @@ fn refused(guarded: &mut Guarded, query: &Query) -> Option<Finding> {
             let (line, why) = script::place(query.line, &query.sql, &error);
             let line = line.max(query.statement_line());
             let hint = hint::of(connection, &why);
-            Some(finding(Rule::QueryInvalid, query, line, &format!("does not fit snapshot.sql: {why}"), hint))
+            let what = if why.contains("syntax error") { "cannot be read" } else { "does not fit snapshot.sql" };
+            Some(finding(Rule::QueryInvalid, query, line, &format!("{what}: {why}"), hint))
         }
     })
 }
@@ -151,7 +152,8 @@ fn told(query: &Query, fault: &Fault<'_>, index: Option<&str>) -> Finding {
             Rule::QueryPlanScan,
             "scan",
             format!("reads every row of `{table}`"),
-            "compare an indexed column in WHERE, or keep what is asked for in a table of its own, by triggers".to_owned(),
+            "compare an indexed column in WHERE, or keep what is asked for in a table of its own, by triggers"
+                .to_owned(),
         ),
         Cost::AutomaticIndex => (
             Rule::QueryPlanAutomaticIndex,

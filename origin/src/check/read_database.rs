@@ -15,9 +15,7 @@ const FILE: &str = archive::SNAPSHOT;
 pub(super) fn empty(archive: &Archive) -> Result<Connection, Finding> {
     let shape = Shape::of(archive).map_err(|error| Finding::of_archive(&error))?;
     let connection = memory::open().map_err(|error| told(archive, error.into()))?;
-    ReadDatabase::create(connection, &shape)
-        .map(ReadDatabase::into_connection)
-        .map_err(|error| told(archive, error))
+    ReadDatabase::create(connection, &shape).map(ReadDatabase::into_connection).map_err(|error| told(archive, error))
 }
 
 fn told(archive: &Archive, error: ReadError) -> Finding {
@@ -64,22 +62,16 @@ pub(super) fn reserved(read: &Connection, snapshot: &Snapshot<'_>) -> Vec<Findin
 }
 
 /// SQLite looks at what a trigger says when a statement that fires it is prepared, not when the trigger is made.
-pub(super) fn triggers(
-    read: &Connection,
-    snapshot: &Snapshot<'_>,
-    table: &str,
-    columns: &[String],
-) -> Option<Finding> {
+pub(super) fn triggers(read: &Connection, snapshot: &Snapshot<'_>, table: &str, columns: &[String]) -> Option<Finding> {
     let changes = changes(table, columns);
     let (event, error) = changes.iter().find_map(|(event, sql)| Some((event, read.prepare(sql).err()?)))?;
     let (_, why) = script::place(1, "", &error);
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE";
     let guilty = names(read, sql, [table]).into_iter().find(|trigger| fails_alone(read, table, trigger, &changes));
     let (line, what) = match guilty {
-        Some(trigger) => (
-            snapshot.line_of(&trigger),
-            format!("trigger `{trigger}` cannot run at {event} on `{table}`: {why}"),
-        ),
+        Some(trigger) => {
+            (snapshot.line_of(&trigger), format!("trigger `{trigger}` cannot run at {event} on `{table}`: {why}"))
+        }
         None => (None, format!("what is fired by {event} on `{table}` cannot run: {why}")),
     };
     let hint = hint::of(read, &why);
@@ -103,7 +95,8 @@ pub(super) fn changes(table: &str, columns: &[String]) -> [(&'static str, String
 fn fails_alone(read: &Connection, table: &str, trigger: &str, changes: &[(&'static str, String); 3]) -> bool {
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE AND name <> ?2";
     let others = names(read, sql, [table, trigger]);
-    let drop_others: String = others.iter().map(|name| format!("DROP TRIGGER \"{}\";", name.replace('"', "\"\""))).collect();
+    let drop_others: String =
+        others.iter().map(|name| format!("DROP TRIGGER \"{}\";", name.replace('"', "\"\""))).collect();
     let tried = read
         .execute_batch(&format!("SAVEPOINT alone; {drop_others}"))
         .map(|()| changes.iter().any(|(_, sql)| read.prepare(sql).is_err()));

@@ -25,15 +25,21 @@ pub(super) fn conflicts(archive: &Archive) -> Vec<Finding> {
             taken.push(place);
             continue;
         };
-        let what = match error {
+        let (what, fix) = match error {
             matchit::InsertError::Conflict { with } => {
                 let at = taken.iter().find(|other| other.pattern == with);
                 let at = at.map_or(String::new(), |other| format!(" ({} in line {})", other.what, other.line));
-                format!("the {} `{}` cannot stand beside `{with}`{at}", place.what, place.pattern)
+                let fix = if with.contains("{*") || place.pattern.contains("{*") {
+                    "`{*rest}` takes all that follows: give one of the two a segment of its own in front"
+                } else {
+                    "they differ in a parameter's name only: give it the same name in both"
+                };
+                (format!("the {} `{}` cannot stand beside `{with}`{at}", place.what, place.pattern), fix)
             }
-            other => format!("the {} `{}` is not a pattern a node can follow: {other}", place.what, place.pattern),
+            other => {
+                (format!("the {} `{}` is not a pattern a node can follow: {other}", place.what, place.pattern), "")
+            }
         };
-        let fix = "where two patterns have a parameter at the same place, give it the same name in both";
         findings.push(Finding::new(Rule::RouteConflict, app::FILE_NAME, Some(place.line), what, fix));
     }
     findings

@@ -63,13 +63,42 @@ pub(super) enum Limit {
     Constant,
 }
 
-const AGGREGATES: &[&str] =
-    &["count", "sum", "total", "avg", "min", "max", "group_concat", "string_agg", "json_group_array", "json_group_object"];
+const AGGREGATES: &[&str] = &[
+    "count",
+    "sum",
+    "total",
+    "avg",
+    "min",
+    "max",
+    "group_concat",
+    "string_agg",
+    "json_group_array",
+    "json_group_object",
+];
 
 /// Words that cannot be an alias without quotes.
 const AFTER_A_SOURCE: &[&str] = &[
-    "ON", "USING", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "OUTER", "CROSS", "NATURAL", "WHERE", "GROUP", "ORDER",
-    "LIMIT", "HAVING", "WINDOW", "INDEXED", "NOT", "UNION", "INTERSECT", "EXCEPT",
+    "ON",
+    "USING",
+    "JOIN",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "INNER",
+    "OUTER",
+    "CROSS",
+    "NATURAL",
+    "WHERE",
+    "GROUP",
+    "ORDER",
+    "LIMIT",
+    "HAVING",
+    "WINDOW",
+    "INDEXED",
+    "NOT",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
 ];
 
 /// All SELECTs of a statement, outer ones after those they contain.
@@ -415,12 +444,10 @@ mod tests {
 
     #[test]
     fn sources_have_the_names_the_plan_uses() {
-        let select = one("SELECT 1\nFROM main.item AS i JOIN \"order\" o ON o.item = i.id,\n json_each(?1) j, (a CROSS JOIN b)");
+        let select =
+            one("SELECT 1\nFROM main.item AS i JOIN \"order\" o ON o.item = i.id,\n json_each(?1) j, (a CROSS JOIN b)");
         let names: Vec<_> = select.sources.iter().map(|source| (source.table, source.called, source.line)).collect();
-        assert_eq!(
-            names,
-            [("item", "i", 2), ("order", "o", 2), ("json_each", "j", 3), ("a", "a", 3), ("b", "b", 3)]
-        );
+        assert_eq!(names, [("item", "i", 2), ("order", "o", 2), ("json_each", "j", 3), ("a", "a", 3), ("b", "b", 3)]);
         assert!(!select.filters && !select.gathers);
     }
 
@@ -472,7 +499,9 @@ mod tests {
 
     #[test]
     fn odd_text_is_read_without_harm() {
-        for sql in ["", "(", ")", "SELECT", "SELECT (", "FROM", "SELECT 1 FROM", "SELECT 1 FROM (", "a AS (SELECT", "é.ß"] {
+        for sql in
+            ["", "(", ")", "SELECT", "SELECT (", "FROM", "SELECT 1 FROM", "SELECT 1 FROM (", "a AS (SELECT", "é.ß"]
+        {
             selects(sql);
         }
     }

@@ -26,6 +26,7 @@ pub(super) fn data(store: &Connection, data: &Tables, manifest: &Manifest) -> Ve
     let check = |(table, key): (&String, &Vec<String>)| {
         let error = keyed::check(store, &BTreeMap::from([(table.clone(), key.clone())])).err()?;
         let fix = match error {
+            KeyedError::NotInStore(_) => "make it in a migration, or take it out of [data]",
             KeyedError::NoKeyColumn { .. } => "add it in a migration, or name the columns that tell rows apart",
             _ => "",
         };
@@ -38,6 +39,7 @@ pub(super) fn mirror_in_store(store: &Connection, mirror: &Tables, manifest: &Ma
     let check = |(table, columns): (&String, &Vec<String>)| {
         let error = change_log::check(store, &BTreeMap::from([(table.clone(), columns.clone())])).err()?;
         let fix = match error {
+            MirrorError::NoTable(_) => "make it in a migration, or take it out of [mirror]",
             MirrorError::NoColumn { .. } => "add it in a migration, or take it out of [mirror]",
             MirrorError::NotATable(_) => "mirror the tables it is made of, and make the view in snapshot.sql",
             MirrorError::IdIsNotTheKey(_) => "declare it so in a migration: id INTEGER PRIMARY KEY",
@@ -48,26 +50,40 @@ pub(super) fn mirror_in_store(store: &Connection, mirror: &Tables, manifest: &Ma
     mirror.iter().filter_map(check).collect()
 }
 
-/// Errors of these tables say what to do after a semicolon.
+/// Some of these errors say themselves, after a semicolon, what to do.
 fn finding(rule: Rule, line: Option<usize>, error: &str, fix: &str) -> Finding {
-    let (what, its_fix) = error.split_once("; ").unwrap_or((error, fix));
-    Finding::new(rule, app::FILE_NAME, line, what, its_fix)
+    let (what, its_fix) = error.split_once("; ").unwrap_or((error, ""));
+    Finding::new(rule, app::FILE_NAME, line, what, if fix.is_empty() { its_fix } else { fix })
 }
 
-pub(super) fn mirror_in_read_database(read: &Connection, mirror: &Tables, manifest: &Manifest, snapshot: &Snapshot<'_>) -> Vec<Finding> {
+pub(super) fn mirror_in_read_database(
+    read: &Connection,
+    mirror: &Tables,
+    manifest: &Manifest,
+    snapshot: &Snapshot<'_>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (table, columns) in mirror {
         let line = manifest.line_of(&["mirror", table]);
         let found = columns_of(read, table);
         let mut add = |what: String, fix: &str| {
-            findings.push(Finding::new(Rule::MirrorMismatch, app::FILE_NAME, line, format!("mirror.{table}: {what}"), fix))
+            findings.push(Finding::new(
+                Rule::MirrorMismatch,
+                app::FILE_NAME,
+                line,
+                format!("mirror.{table}: {what}"),
+                fix,
+            ))
         };
         if found.is_empty() {
             add("snapshot.sql makes no such table".into(), "its CREATE TABLE belongs there, with the mirrored columns");
             continue;
         }
         if !is_row_id(&found) {
-            add("in snapshot.sql, `id` must be its INTEGER PRIMARY KEY".into(), "rows are carried over by it");
+            add(
+                "in snapshot.sql, `id` must be its INTEGER PRIMARY KEY".into(),
+                "declare it so: rows are carried over by it",
+            );
         }
         for column in columns {
             match find(&found, column) {
@@ -98,7 +114,12 @@ pub(super) fn mirror_in_read_database(read: &Connection, mirror: &Tables, manife
 }
 
 /// A value must come out of the read database as it is in the store: the columns' types must store it alike.
-pub(super) fn mirror_alike(store: &Connection, read: &Connection, mirror: &Tables, manifest: &Manifest) -> Vec<Finding> {
+pub(super) fn mirror_alike(
+    store: &Connection,
+    read: &Connection,
+    mirror: &Tables,
+    manifest: &Manifest,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (table, columns) in mirror {
         let (ours, theirs) = (columns_of(store, table), columns_of(read, table));
