@@ -53,17 +53,31 @@ pub struct AppArgs {
 /// Checks an app without running it
 ///
 /// Reads the manifest, links every component against what it will be given, runs the migrations on an empty store and
-/// snapshot.sql on an empty read database, and prepares every named query on it. Each finding names file, line, what is
-/// wrong and what to do. `push` checks the same and refuses an app with findings. Exits with 1 when there are any.
+/// snapshot.sql on an empty read database, prepares every named query on it and looks at its plan, and tells what is
+/// granted and not used, and what `nearside dev` saw handlers ask for in vain.
+///
+/// Each finding names file, line, what is wrong, the rule, and what to do; docs/check.md explains the rules. `push`
+/// checks the same: it refuses an app with errors, and reports warnings. Exits with 1 when there are errors, or, with
+/// --strict, warnings.
 #[derive(Args)]
-#[command(after_help = "Example:\n  nearside check modules/packages\n  nearside check --json . | jq .")]
+#[command(after_help = "\
+Examples:
+  nearside check modules/packages
+  nearside check --plans modules/packages
+  nearside check --strict --json . | jq -r '.[] | \"\\(.file):\\(.line): \\(.what)\"'")]
 pub struct CheckArgs {
     /// The app's folder, with its nearside.toml
     #[arg(default_value = ".", value_name = "APP")]
     pub folder: PathBuf,
-    /// Print the findings as a JSON array
+    /// Print the findings as a JSON array of {rule, severity, file, line, what, fix}
     #[arg(long)]
     pub json: bool,
+    /// Let warnings fail as errors do
+    #[arg(long)]
+    pub strict: bool,
+    /// Print first what SQLite will do for each named query
+    #[arg(long, conflicts_with = "json")]
+    pub plans: bool,
 }
 
 /// Runs a node: answers visitors

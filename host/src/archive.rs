@@ -192,6 +192,11 @@ impl Archive {
         self.files.get(&encoded::path_of(encoding, path))
     }
 
+    /// Paths of all files whose paths begin so.
+    pub fn files_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.below(prefix).map(|(path, _)| path)
+    }
+
     fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Arc<[u8]>)> {
         self.files
             .range(prefix.to_owned()..)

@@ -104,6 +104,8 @@ impl Guarded {
         // Plans do not depend on parameters: what was looked at when the app was checked is what runs, and a statement
         // is not planned anew each time it is bound.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        // A misspelt "name" in double quotes is an error, not a text.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         connection.set_prepared_statement_cache_capacity(256);
 
         let seen = shared.clone();

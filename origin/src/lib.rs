@@ -7,7 +7,7 @@
 //! | [`origin`] | [`Origin`]: all apps, and how they start and stop |
 //! | [`site`] | one app: its parts, and what a push does |
 //! | `api`, `api_error`, `body`, `render` | the HTTP interface |
-//! | [`check`], `tables`, `rehearsal` | what is wrong with an app, found before it is installed |
+//! | [`check`], [`rehearsal`] | what is wrong with an app, found before it is installed |
 //! | **writing** | |
 //! | [`store`] | the write store's file and reserved tables |
 //! | [`writer`], `job`, `group`, `entry` | the thread that owns it: jobs in, one commit for all that queued |
@@ -55,7 +55,6 @@ pub mod secrets;
 pub mod site;
 pub mod snapshot;
 pub mod store;
-mod tables;
 pub mod task_guest;
 pub mod task_runner;
 mod tasks;

@@ -43,6 +43,32 @@ pub fn place(first_line: usize, sql: &str, error: &rusqlite::Error) -> (usize, S
     }
 }
 
+/// A token that is neither blank nor a comment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Token<'a> {
+    pub text: &'a str,
+    /// Line on which it begins; counts from 1.
+    pub line: usize,
+}
+
+pub(crate) fn tokens(script: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
+    let (mut at, mut line) = (0, 1);
+    while at < script.len() {
+        let text = &script[at..at + token(&script[at..])];
+        if !is_blank(text) {
+            tokens.push(Token { text, line });
+        }
+        at += text.len();
+        line += newlines(text);
+    }
+    tokens
+}
+
+fn is_blank(token: &str) -> bool {
+    token.starts_with("--") || token.starts_with("/*") || token.trim().is_empty()
+}
+
 fn newlines(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'\n').count()
 }
@@ -56,8 +82,7 @@ pub fn split(script: &str) -> Vec<Statement<'_>> {
     while at < script.len() {
         let length = token(&script[at..]);
         let text = &script[at..at + length];
-        let blank = text.starts_with("--") || text.starts_with("/*") || text.trim().is_empty();
-        if !blank {
+        if !is_blank(text) {
             let begin = *start.get_or_insert(at);
             if words.ends(text) {
                 statements.push(statement(script, begin, at + length));

@@ -201,22 +201,26 @@ impl Site {
             if archive.app.name != expected {
                 return Err(PushError::OtherApp { expected, found: archive.app.name });
             }
-            let findings = check::check(&archive, &engine);
-            if !findings.is_empty() {
-                return Err(PushError::Findings(findings));
+            let (errors, warnings): (Vec<_>, Vec<_>) =
+                check::check(&archive, &engine).into_iter().partition(Finding::is_error);
+            if !errors.is_empty() {
+                return Err(PushError::Findings(errors));
             }
             let tried =
                 before.map(|before| rehearsal::is_needed(&before.archive, &archive)).transpose()?.unwrap_or(true);
             if tried && folder.join(store::FILE_NAME).exists() {
                 rehearsal::rehearse(&folder, &archive)?;
             }
-            AppVersion::pushed(&objects, &packed, Arc::new(archive), &settings)
+            let version = AppVersion::pushed(&objects, &packed, Arc::new(archive), &settings)
                 .map_err(SiteError::from)
-                .map_err(PushError::from)
+                .map_err(PushError::from)?;
+            Ok((version, warnings))
         });
-        let version = Arc::new(version.await?);
+        let (version, warnings) = version.await?;
+        let version = Arc::new(version);
 
-        let mut report = self.undeclared(&version);
+        let mut report: Vec<String> = warnings.iter().map(Finding::to_string).collect();
+        report.extend(self.undeclared(&version));
         let running = match running {
             Some(running) => {
                 report.extend(running.adopt(version).await?);

@@ -1,33 +1,64 @@
-//! `nearside check`: what `push` would say, without pushing.
+//! `nearside check`: what `push` would say, without pushing; and what only the app's folder tells.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use nearside_host::{archive::Archive, engine::Engine};
-use nearside_origin::check::{Finding, check};
+use nearside_origin::check::{self, Finding, Severity};
+use nearside_protocol::queries;
 
 use crate::cli::CheckArgs;
 
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let findings = match Archive::collect(&args.folder) {
-        Err(error) => vec![Finding::of_archive(&error)],
-        Ok(archive) => {
-            let compiled = tempdir()?;
-            let findings = check(&archive, &Engine::start(&compiled)?);
-            std::fs::remove_dir_all(&compiled)?;
-            findings
-        }
-    };
+    let compiled = tempdir()?;
+    let findings = check::check_folder(&args.folder, &Engine::start(&compiled)?);
+    std::fs::remove_dir_all(&compiled)?;
+    if args.plans {
+        print_plans(&args.folder);
+    }
+    let count = Count::of(&findings);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
         findings.iter().for_each(|finding| println!("{finding}"));
-        eprintln!(
-            "{}: {}",
-            args.folder.display(),
-            if findings.is_empty() { "nothing to say" } else { "not ready to be pushed" }
-        );
+        eprintln!("{}: {}", args.folder.display(), count.told());
     }
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let fails = count.errors > 0 || (args.strict && count.warnings > 0);
+    Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What cannot be packed has no plans; the findings say why.
+fn print_plans(folder: &Path) {
+    let Ok(archive) = Archive::collect(folder) else { return };
+    for (query, plan) in check::plans(&archive) {
+        println!("{}  {}:{}\n{plan}", query.name, queries::FILE_NAME, query.statement_line());
+    }
+}
+
+struct Count {
+    errors: usize,
+    warnings: usize,
+}
+
+impl Count {
+    fn of(findings: &[Finding]) -> Count {
+        let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+        Count { errors: count(Severity::Error), warnings: count(Severity::Warning) }
+    }
+
+    fn told(&self) -> String {
+        let counted = |number: usize, what: &str| match number {
+            0 => None,
+            1 => Some(format!("1 {what}")),
+            _ => Some(format!("{number} {what}s")),
+        };
+        let parts: Vec<String> =
+            [counted(self.errors, "error"), counted(self.warnings, "warning")].into_iter().flatten().collect();
+        match (self.errors, self.warnings) {
+            (0, 0) => "nothing to say".to_owned(),
+            (0, _) => format!("{}; it can be pushed", parts.join(", ")),
+            _ => format!("{}; it cannot be pushed yet", parts.join(", ")),
+        }
+    }
 }
 
 /// Machine code of a check is not kept.

@@ -1,121 +1,105 @@
-use std::fs;
+//! What is costly in a plan, and that the manual knows every rule. What is said of whole apps is in `tests/broken`.
 
-use super::*;
+use super::{
+    plan::Plan,
+    plans::{self, Cost, Tables},
+    *,
+};
 
-/// A component that exports nothing and imports nothing.
-const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+const SCHEMA: &str = "
+    CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b INTEGER);
+    CREATE INDEX t_by_a ON t (a);
+    CREATE TABLE u (id INTEGER PRIMARY KEY, t INTEGER, c TEXT);
+    CREATE TABLE w (name TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID;
+    CREATE VIRTUAL TABLE words USING fts5 (a, content = 't', content_rowid = 'id');
+    CREATE VIEW all_u AS SELECT x.c, x.t FROM u AS x;
+    CREATE TABLE \"order\" (id INTEGER PRIMARY KEY, \"group\" TEXT);
+";
 
-/// One that imports `a:b/c` with a function `f`.
-const STRANGE_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0\
-    \x07\x0e\x01\x42\x02\x01\x40\x00\x01\x00\x04\x00\x01f\x01\x00\
-    \x0a\x0a\x01\x00\x05a:b/c\x05\x00";
-
-const MANIFEST: &str = r#"name = "shop"
-hosts = ["shop.example"]
-
-[mirror]
-item = ["id", "name", "price"]
-
-[data]
-item = ["name"]
-"#;
-const MIGRATION: &str = "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT UNIQUE, price INTEGER, cost INTEGER);\n";
-const SNAPSHOT: &str = "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT, price INTEGER);\n";
-const QUERIES: &str = "-- name: all\nSELECT name, price FROM item ORDER BY id LIMIT ?;\n\n-- name: one\nSELECT name\nFROM item WHERE id = ?;\n";
-
-struct App(Vec<(&'static str, Vec<u8>)>);
-
-fn app() -> App {
-    let file = |name, text: &str| (name, text.as_bytes().to_vec());
-    App(vec![
-        file("nearside.toml", MANIFEST),
-        file("migrations/1.sql", MIGRATION),
-        file("snapshot.sql", SNAPSHOT),
-        file("queries.sql", QUERIES),
-    ])
+/// `scan t`, `index u`, `sort t`: with what would help, if an index would.
+fn faults(sql: &str) -> String {
+    let read = memory::open().unwrap();
+    read.execute_batch(SCHEMA).unwrap();
+    let tables = Tables::of(&read).unwrap();
+    let plan = Plan::of(&read, sql).unwrap();
+    let told = plans::faults(&plan, sql, &tables).into_iter().map(|fault| {
+        let cost = match fault.cost {
+            Cost::Scan => "scan",
+            Cost::AutomaticIndex => "index",
+            Cost::Sort => "sort",
+        };
+        let better = index::that_helps(&read, sql, &fault, &tables);
+        let better = better.map_or(String::new(), |index| index.replace("CREATE INDEX", ":"));
+        format!("{cost} {}{better}", fault.table).trim().to_owned()
+    });
+    let told: Vec<String> = told.collect();
+    told.join(", ")
 }
 
-impl App {
-    fn with(mut self, name: &'static str, bytes: impl AsRef<[u8]>) -> App {
-        self.0.retain(|(other, _)| *other != name);
-        self.0.push((name, bytes.as_ref().to_vec()));
-        self
-    }
-
-    fn edit(self, name: &'static str, from: &str, to: &str) -> App {
-        let (_, bytes) = self.0.iter().find(|(other, _)| *other == name).unwrap();
-        let text = String::from_utf8(bytes.clone()).unwrap();
-        assert!(text.contains(from), "{from}");
-        self.with(name, text.replace(from, to))
-    }
-
-    fn findings(&self, engine: &Engine) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, bytes) in &self.0 {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
-        }
-        let archive = Archive::collect(folder.path()).unwrap();
-        check(&archive, engine).iter().map(|finding| format!("{finding}\n")).collect()
+#[test]
+fn what_ends_by_itself_is_not_costly() {
+    for sql in [
+        "SELECT a FROM t WHERE id = ?1",
+        "SELECT a FROM t ORDER BY id DESC LIMIT 6",
+        "SELECT t.a, u.c FROM u JOIN t ON t.id = u.t ORDER BY u.id DESC LIMIT 6",
+        "SELECT name FROM w ORDER BY name LIMIT 500",
+        "SELECT EXISTS (SELECT 1 FROM t) AS any",
+        "SELECT max(id) FROM t",
+        "SELECT value FROM json_each(?1) ORDER BY value",
+        "SELECT * FROM (VALUES (2), (1)) ORDER BY 1",
+        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 9) SELECT n FROM c",
+        "SELECT t.a FROM words JOIN t ON t.id = words.rowid WHERE words MATCH ?1 ORDER BY rank LIMIT ?2",
+        "SELECT t.b FROM (SELECT id FROM t WHERE a = ?1 LIMIT ?2 OFFSET ?3) AS page JOIN t ON t.id = page.id ORDER BY t.b",
+        "WITH found AS MATERIALIZED (SELECT a, b FROM t WHERE a > ?1 LIMIT 1000)
+            SELECT f.b, count(*) FROM found AS f GROUP BY f.b ORDER BY count(*) DESC LIMIT 12",
+    ] {
+        assert_eq!(faults(sql), "", "{sql}");
     }
 }
 
 #[test]
-fn each_broken_app_is_told_what_is_wrong_and_where() {
-    let folder = tempfile::tempdir().unwrap();
-    let engine = Engine::start(folder.path()).unwrap();
-    let routed = |what: &str| format!("{MANIFEST}\n[components]\np = \"p.wasm\"\n{what}");
-    let route = routed("[[routes]]\npath = \"/\"\ncomponent = \"p\"\n");
-    let command = routed("[commands.buy]\ncomponent = \"p\"\nschema = \"buy.json\"\n");
-    let task = routed("[tasks.mail]\ncomponent = \"p\"\n");
+fn what_grows_with_a_table_is_told_with_the_index_that_helps() {
+    for (sql, told) in [
+        ("SELECT a FROM t", "scan t"),
+        ("SELECT a FROM t ORDER BY id LIMIT ?1", "scan t"),
+        ("SELECT id FROM t WHERE b = ?1", "scan t: t_by_b ON t (b)"),
+        ("SELECT id FROM t AS x WHERE x.b = ?1 ORDER BY x.id DESC LIMIT 6", "scan t: t_by_b_id ON t (b, id)"),
+        ("SELECT id FROM t WHERE lower(a) = ?1", "scan t"),
+        ("SELECT count(*) FROM t LIMIT 1", "scan t"),
+        ("SELECT id FROM t WHERE a = ?1 ORDER BY b LIMIT 9", "sort t: t_by_a_b ON t (a, b)"),
+        ("SELECT b FROM t WHERE a = ?1 GROUP BY b", "sort t: t_by_a_b ON t (a, b)"),
+        ("SELECT DISTINCT b FROM t WHERE a = ?1", "sort t"),
+        ("SELECT c FROM all_u WHERE t = ?1", "scan u"),
+        ("SELECT rowid FROM words", "scan words"),
+        (
+            "SELECT \"order\".id FROM \"order\" WHERE \"group\" = ?1",
+            "scan order: \"order_by_group\" ON \"order\" (\"group\")",
+        ),
+        ("SELECT t.a, u.c FROM t LEFT JOIN u ON u.t = t.id WHERE t.id > ?1", "index u: u_by_t ON u (t)"),
+        ("SELECT sum(x.b + y.b + z.b) FROM t x, t y, t z", "scan t"),
+        ("WITH found AS (SELECT b FROM t) SELECT b, count(*) FROM found GROUP BY b", "scan t, sort t"),
+    ] {
+        assert_eq!(faults(sql), told, "{sql}");
+    }
+}
 
-    let broken = [
-        app().edit("migrations/1.sql", "price INTEGER", "price INTEGER,\n  CHEK (price > 0)"),
-        app().with(
-            "migrations/2.sql",
-            "-- more\nCREATE TABLE extra (id INTEGER PRIMARY KEY);\nDELETE FROM _nearside_task;\n",
-        ),
-        app().edit(
-            "snapshot.sql",
-            ");",
-            ");\nCREATE TRIGGER t AFTER DELETE ON item BEGIN\n  SELECT 1;\nEND;\nCREATE INDEX i ON nowhere (x);",
-        ),
-        app().edit(
-            "snapshot.sql",
-            ");",
-            ");\nCREATE TRIGGER t AFTER UPDATE OF price ON item BEGIN\n  INSERT INTO count VALUES (1);\nEND;",
-        ),
-        app().edit("snapshot.sql", ");", ");\nATTACH 'other.db' AS other;"),
-        app().edit("snapshot.sql", ");", ");\nCREATE TABLE _nearside_mine (x);"),
-        app().edit(
-            "snapshot.sql",
-            "item (id INTEGER PRIMARY KEY, name TEXT, price INTEGER)",
-            "item (id INTEGER PRIMARY KEY, name TEXT, price REAL, rank NOT NULL)",
-        ),
-        app().edit("snapshot.sql", "id INTEGER PRIMARY KEY", "id INT PRIMARY KEY"),
-        app().edit("nearside.toml", "\"price\"", "\"price\", \"weight\""),
-        app().edit("nearside.toml", "[mirror]", "[mirror]\nnothing = [\"id\"]"),
-        app().edit("nearside.toml", "[\"name\"]", "[\"cost\"]"),
-        app().edit("nearside.toml", "[data]", "[data]\norders = [\"number\"]"),
-        app().edit("queries.sql", "FROM item WHERE", "FROM items WHERE"),
-        app().edit("queries.sql", "SELECT name\nFROM item WHERE id = ?", "DELETE FROM item\nWHERE id = ?"),
-        app().edit("queries.sql", "SELECT name\nFROM item", "SELECT commit_no\nFROM _nearside_applied"),
-        app().edit("queries.sql", "SELECT name\nFROM", "SELECT name, random()\nFROM"),
-        app().edit("queries.sql", "id = ?;\n", "id = ?;\nSELECT 2;\n"),
-        app().edit("queries.sql", "-- name: one\n", "-- name: all\n"),
-        app().with("nearside.toml", &route).with("p.wasm", "not wasm"),
-        app().with("nearside.toml", &route).with("p.wasm", EMPTY_COMPONENT),
-        app().with("nearside.toml", &route).with("p.wasm", STRANGE_COMPONENT),
-        app().with("nearside.toml", &command).with("p.wasm", EMPTY_COMPONENT).with("buy.json", "{\n  \"type\": \n}"),
-        app()
-            .with("nearside.toml", &command)
-            .with("p.wasm", STRANGE_COMPONENT)
-            .with("buy.json", "{\"type\": \"nonsense\"}"),
-        app().with("nearside.toml", &task).with("p.wasm", EMPTY_COMPONENT),
-    ];
-    assert_eq!(app().findings(&engine), "");
-    let told: Vec<String> = broken.iter().map(|app| app.findings(&engine)).collect();
-    let golden = include_str!("findings.txt");
-    assert_eq!(told.join("--\n"), golden, "\n{}", told.join("--\n"));
+#[test]
+fn a_plan_is_drawn_as_a_tree() {
+    let read = memory::open().unwrap();
+    read.execute_batch(SCHEMA).unwrap();
+    let plan = Plan::of(&read, "SELECT a FROM t WHERE id IN (SELECT t FROM u) ORDER BY b").unwrap().to_string();
+    assert!(plan.contains("├─ SEARCH t USING INTEGER PRIMARY KEY (rowid=?)\n"), "{plan}");
+    assert!(plan.contains("│  └─ SCAN u\n") && plan.ends_with("└─ USE TEMP B-TREE FOR ORDER BY\n"), "{plan}");
+}
+
+#[test]
+fn the_manual_has_a_line_on_every_rule() {
+    let manual = include_str!("../../../docs/check.md");
+    for rule in Rule::ALL {
+        let line = manual.lines().find(|line| line.starts_with(&format!("| `{rule}` |")));
+        let line = line.unwrap_or_else(|| panic!("docs/check.md does not tell of `{rule}`"));
+        assert!(line.contains(&format!("| {} |", rule.severity())), "{line}");
+    }
+    let told = manual.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(told, Rule::ALL.len(), "docs/check.md tells of rules there are not");
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use nearside_host::archive;
-use nearside_protocol::app::{self, RESERVED_PREFIX};
+use nearside_protocol::app;
 use rusqlite::Connection;
 
+use super::{finding::Finding, manifest::Manifest, read_database, rule::Rule, snapshot::Snapshot};
 use crate::{
     change_log::{self, MirrorError},
-    check::Finding,
-    keyed, script,
+    keyed::{self, KeyedError},
 };
 
 type Tables = BTreeMap<String, Vec<String>>;
@@ -23,47 +22,68 @@ struct Column {
     generated: bool,
 }
 
-pub(crate) fn data(store: &Connection, data: &Tables, manifest: &str) -> Vec<Finding> {
+pub(super) fn data(store: &Connection, data: &Tables, manifest: &Manifest) -> Vec<Finding> {
     let check = |(table, key): (&String, &Vec<String>)| {
         let error = keyed::check(store, &BTreeMap::from([(table.clone(), key.clone())])).err()?;
-        Some(Finding::new(app::FILE_NAME, line_of(manifest, "data", table), error.to_string(), ""))
+        let fix = match error {
+            KeyedError::NotInStore(_) => "make it in a migration, or take it out of [data]",
+            KeyedError::NoKeyColumn { .. } => "add it in a migration, or name the columns that tell rows apart",
+            _ => "",
+        };
+        Some(finding(Rule::DataKey, manifest.line_of(&["data", table]), &error.to_string(), fix))
     };
     data.iter().filter_map(check).collect()
 }
 
-pub(crate) fn mirror_in_store(store: &Connection, mirror: &Tables, manifest: &str) -> Vec<Finding> {
+pub(super) fn mirror_in_store(store: &Connection, mirror: &Tables, manifest: &Manifest) -> Vec<Finding> {
     let check = |(table, columns): (&String, &Vec<String>)| {
         let error = change_log::check(store, &BTreeMap::from([(table.clone(), columns.clone())])).err()?;
         let fix = match error {
+            MirrorError::NoTable(_) => "make it in a migration, or take it out of [mirror]",
             MirrorError::NoColumn { .. } => "add it in a migration, or take it out of [mirror]",
+            MirrorError::NotATable(_) => "mirror the tables it is made of, and make the view in snapshot.sql",
+            MirrorError::IdIsNotTheKey(_) => "declare it so in a migration: id INTEGER PRIMARY KEY",
             _ => "",
         };
-        Some(Finding::new(app::FILE_NAME, line_of(manifest, "mirror", table), error.to_string(), fix))
+        Some(finding(Rule::MirrorMismatch, manifest.line_of(&["mirror", table]), &error.to_string(), fix))
     };
     mirror.iter().filter_map(check).collect()
 }
 
-pub(crate) fn mirror_in_read_database(read: &Connection, mirror: &Tables, manifest: &str) -> Vec<Finding> {
+/// Some of these errors say themselves, after a semicolon, what to do.
+fn finding(rule: Rule, line: Option<usize>, error: &str, fix: &str) -> Finding {
+    let (what, its_fix) = error.split_once("; ").unwrap_or((error, ""));
+    Finding::new(rule, app::FILE_NAME, line, what, if fix.is_empty() { its_fix } else { fix })
+}
+
+pub(super) fn mirror_in_read_database(
+    read: &Connection,
+    mirror: &Tables,
+    manifest: &Manifest,
+    snapshot: &Snapshot<'_>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let reserved = read
-        .prepare("SELECT name FROM sqlite_schema WHERE name LIKE '\\_nearside\\_%' ESCAPE '\\' AND tbl_name <> '_nearside_applied'")
-        .and_then(|mut statement| statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>());
-    for name in reserved.unwrap_or_default() {
-        let what = format!("`{name}`: names that begin with `{RESERVED_PREFIX}` are the origin's own");
-        findings.push(Finding::new(archive::SNAPSHOT, None, what, "give it another name"));
-    }
     for (table, columns) in mirror {
-        let line = line_of(manifest, "mirror", table);
+        let line = manifest.line_of(&["mirror", table]);
         let found = columns_of(read, table);
         let mut add = |what: String, fix: &str| {
-            findings.push(Finding::new(app::FILE_NAME, line, format!("mirror.{table}: {what}"), fix))
+            findings.push(Finding::new(
+                Rule::MirrorMismatch,
+                app::FILE_NAME,
+                line,
+                format!("mirror.{table}: {what}"),
+                fix,
+            ))
         };
         if found.is_empty() {
             add("snapshot.sql makes no such table".into(), "its CREATE TABLE belongs there, with the mirrored columns");
             continue;
         }
         if !is_row_id(&found) {
-            add("in snapshot.sql, `id` must be its INTEGER PRIMARY KEY".into(), "rows are carried over by it");
+            add(
+                "in snapshot.sql, `id` must be its INTEGER PRIMARY KEY".into(),
+                "declare it so: rows are carried over by it",
+            );
         }
         for column in columns {
             match find(&found, column) {
@@ -87,30 +107,19 @@ pub(crate) fn mirror_in_read_database(read: &Connection, mirror: &Tables, manife
             );
         }
         if columns.iter().all(|column| find(&found, column).is_some()) {
-            findings.extend(triggers(read, table, columns));
+            findings.extend(read_database::triggers(read, snapshot, table, columns));
         }
     }
     findings
 }
 
-/// SQLite looks at what a trigger says when a statement that fires it is prepared, not when the trigger is made.
-fn triggers(read: &Connection, table: &str, columns: &[String]) -> Option<Finding> {
-    let quoted: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
-    let list = quoted.join(", ");
-    let set = quoted.iter().map(|column| format!("{column} = {column}")).collect::<Vec<_>>().join(", ");
-    let statements = [
-        ("INSERT", format!("INSERT INTO \"{table}\" ({list}) SELECT {list} FROM \"{table}\"")),
-        ("UPDATE", format!("UPDATE \"{table}\" SET {set}")),
-        ("DELETE", format!("DELETE FROM \"{table}\"")),
-    ];
-    let (event, error) = statements.iter().find_map(|(event, sql)| Some((event, read.prepare(sql).err()?)))?;
-    let (_, why) = script::place(1, "", &error);
-    let what = format!("what is fired by {event} on `{table}`: {why}");
-    Some(Finding::new(archive::SNAPSHOT, None, what, "correct the trigger, or the foreign key"))
-}
-
 /// A value must come out of the read database as it is in the store: the columns' types must store it alike.
-pub(crate) fn mirror_alike(store: &Connection, read: &Connection, mirror: &Tables, manifest: &str) -> Vec<Finding> {
+pub(super) fn mirror_alike(
+    store: &Connection,
+    read: &Connection,
+    mirror: &Tables,
+    manifest: &Manifest,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (table, columns) in mirror {
         let (ours, theirs) = (columns_of(store, table), columns_of(read, table));
@@ -123,8 +132,9 @@ pub(crate) fn mirror_alike(store: &Connection, read: &Connection, mirror: &Table
                     named(&theirs.kind)
                 );
                 findings.push(Finding::new(
+                    Rule::MirrorMismatch,
                     app::FILE_NAME,
-                    line_of(manifest, "mirror", table),
+                    manifest.line_of(&["mirror", table]),
                     what,
                     "declare the same type in both",
                 ));
@@ -184,19 +194,4 @@ fn find<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
 
 fn find_name<'a>(names: &'a [String], name: &str) -> Option<&'a String> {
     names.iter().find(|found| found.eq_ignore_ascii_case(name))
-}
-
-/// The line of the manifest on which `section` says something of `table`.
-fn line_of(manifest: &str, section: &str, table: &str) -> Option<usize> {
-    let key = |line: &str| line.split('=').next().map(|key| key.trim().trim_matches('"').to_owned());
-    let mut inside = false;
-    for (index, line) in manifest.lines().enumerate() {
-        let line = line.trim();
-        if let Some(header) = line.strip_prefix('[') {
-            inside = header.split(']').next().map(str::trim) == Some(section);
-        } else if (inside && key(line).as_deref() == Some(table)) || key(line) == Some(format!("{section}.{table}")) {
-            return Some(index + 1);
-        }
-    }
-    None
 }

@@ -1,0 +1,2 @@
+CREATE TABLE review (id INTEGER PRIMARY KEY, item INTEGER NOT NULL REFERENCES item (id));
+INSERT INTO review (item) VALUES (7);

@@ -1,0 +1,2 @@
+INSERT INTO item (name, price)
+VALUES ("hammer", 10);

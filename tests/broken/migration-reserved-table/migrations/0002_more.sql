@@ -1,0 +1,1 @@
+DELETE FROM _nearside_task;

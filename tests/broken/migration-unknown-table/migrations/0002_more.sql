@@ -1,0 +1,2 @@
+-- Everything is a little dearer.
+UPDATE itme SET price = price + 1;

@@ -1,0 +1,2 @@
+-- name: item
+SELECT name, price FROM item WHERE id = ?1;

@@ -1,0 +1,6 @@
+CREATE TABLE item (
+    id    INTEGER PRIMARY KEY,
+    name  TEXT NOT NULL,
+    price INTEGER NOT NULL,
+    rank  INTEGER NOT NULL
+);

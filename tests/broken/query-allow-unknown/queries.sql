@@ -1,0 +1,3 @@
+-- name: item
+-- allow: scans
+SELECT name, price FROM item WHERE id = ?1;

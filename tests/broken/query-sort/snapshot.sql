@@ -1,0 +1,7 @@
+CREATE TABLE item (
+    id    INTEGER PRIMARY KEY,
+    name  TEXT NOT NULL,
+    price INTEGER NOT NULL
+);
+
+CREATE INDEX item_by_name ON item (name);

@@ -1,0 +1,2 @@
+-- name: item
+SELECT name, price FROM item WERE id = ?1;

@@ -1,0 +1,3 @@
+-- name: item
+SELECT name, price FROM item WHERE id = ?1;
+SELECT count(*) FROM item;

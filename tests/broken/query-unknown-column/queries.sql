@@ -1,0 +1,3 @@
+-- name: item
+SELECT name, cost
+FROM item WHERE id = ?1;

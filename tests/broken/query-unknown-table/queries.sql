@@ -1,0 +1,3 @@
+-- name: item
+SELECT name, price 
+FROM itmes WHERE id = ?1;

@@ -1,0 +1,7 @@
+CREATE TABLE item (
+    id    INTEGER PRIMARY KEY,
+    name  TEXT NOT NULL,
+    price INTEGER NOT NULL
+);
+
+ATTACH 'other.db' AS other;

@@ -1,0 +1,2 @@
+-- name: item
+SELECT name FROM item WHERE id = ?1;

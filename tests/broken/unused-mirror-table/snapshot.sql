@@ -1,0 +1,7 @@
+CREATE TABLE item (
+    id    INTEGER PRIMARY KEY,
+    name  TEXT NOT NULL,
+    price INTEGER NOT NULL
+);
+
+CREATE TABLE maker (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
