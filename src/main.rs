@@ -27,6 +27,7 @@ fn run(command: cli::Command) -> anyhow::Result<std::process::ExitCode> {
             cli::Command::Build(args) => commands::build::run(&args),
             cli::Command::Check(args) => commands::check::run(&args),
             cli::Command::Host(args) => commands::host::run(args).await,
+            cli::Command::New(args) => commands::new::run(&args),
             cli::Command::Origin(args) => commands::origin::run(args).await,
             cli::Command::Push(args) => commands::push::run(args).await,
             cli::Command::Status(args) => commands::status::run(args).await,
