@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use nearside_host::logbook::{Kind, Level};
 
+use crate::commands::new::{Kind, Language};
+
 /// An edge runtime: WebAssembly handlers render pages next to the visitor, from a verified replica of the site's SQLite
 /// data and a cache that knows when it is wrong. Writes go to one origin.
 #[derive(Parser)]
@@ -13,7 +15,8 @@ use nearside_host::logbook::{Kind, Level};
     version,
     max_term_width = 100,
     after_help = "\
-A site in four commands:
+A site in five commands:
+  nearside new my-app
   nearside origin --data origin-data &
   nearside build my-app
   nearside push my-app --token-file origin-data/token
@@ -33,6 +36,7 @@ pub enum Command {
     Check(CheckArgs),
     Host(HostArgs),
     Logs(LogsArgs),
+    New(NewArgs),
     Origin(OriginArgs),
     Push(PushArgs),
     Status(StatusArgs),
@@ -125,6 +129,28 @@ pub struct HostArgs {
     /// Memory for stored responses, in MiB; 0 stores none [default: 256]
     #[arg(long, env = "NEARSIDE_CACHE_MIB", value_name = "MIB")]
     pub cache_mib: Option<u64>,
+}
+
+/// Makes a new app to begin with
+///
+/// Creates the folder NAME with an app that builds, passes its checks and can be pushed as it is: manifest, sources,
+/// styles, tests, a README, and the SDK it is built with, which is not in a registry. Everything in it is there to be
+/// changed. In JavaScript and Python there is the page template.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside new hello
+  nearside new shop --template search
+  nearside new greetings --language python")]
+pub struct NewArgs {
+    /// The app's name, and its folder's: a-z, 0-9 and `-`, beginning with a letter
+    pub name: String,
+    /// What to begin with
+    #[arg(long, value_enum, default_value_t = Kind::Page)]
+    pub template: Kind,
+    /// What to write it in
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    pub language: Language,
 }
 
 /// Runs the origin: owns the data, applies writes, runs tasks, publishes releases

@@ -17,7 +17,7 @@ fn every_command_has_a_manual_page_with_an_example() {
         shown.out
     };
     let overview = page(&["--help"]);
-    for command in ["build", "check", "host", "origin", "push", "status"] {
+    for command in ["build", "check", "host", "new", "origin", "push", "status"] {
         assert!(overview.contains(&format!("  {command} ")), "{overview}");
         let manual = page(&[command, "--help"]);
         assert!(manual.contains("Example") && manual.contains(&format!("  nearside {command} ")), "{manual}");

@@ -4,6 +4,7 @@ pub mod build;
 pub mod check;
 pub mod host;
 pub mod logs;
+pub mod new;
 pub mod origin;
 pub mod push;
 pub mod status;

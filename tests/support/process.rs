@@ -104,7 +104,16 @@ pub struct Run {
 
 /// Runs `nearside` to its end.
 pub fn run(arguments: &[&str]) -> Run {
-    let output = nearside(arguments).output().unwrap();
+    ended(&mut nearside(arguments))
+}
+
+/// The same, where someone stands in a folder.
+pub fn run_in(folder: &Path, arguments: &[&str]) -> Run {
+    ended(nearside(arguments).current_dir(folder))
+}
+
+fn ended(command: &mut Command) -> Run {
+    let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Run { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
