@@ -16,6 +16,7 @@ pub mod limits;
 pub mod load;
 pub mod machine;
 pub mod nearside;
+pub mod nginx;
 pub mod percentile;
 pub mod process;
 pub mod queries;

@@ -1,4 +1,4 @@
-//! Nearside as a contender: an origin, the app and a catalogue pushed to it, and one node.
+//! Nearside as a contender: an origin, the app and a catalogue, if any, pushed to it, and one node.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,7 +13,7 @@ use crate::limits::READY_TIMEOUT;
 use crate::process::Process;
 use crate::request::Request;
 
-const POLL: Duration = Duration::from_millis(50);
+pub(crate) const POLL: Duration = Duration::from_millis(50);
 const APP: &str = "packages";
 
 /// What is started, and how.
@@ -23,7 +23,8 @@ pub struct Setup<'a> {
     pub program: &'a Path,
     /// The app's folder, built.
     pub app: &'a Path,
-    pub catalogue: &'a Path,
+    /// Data for the app, if it takes any.
+    pub catalogue: Option<&'a Path>,
     pub scratch: &'a Path,
     /// The node's cache; its default if none.
     pub cache_mib: Option<u32>,
@@ -55,7 +56,9 @@ impl Cluster {
             command
         };
         Process::spawn("push-app", push(setup.app, &[]), setup.scratch)?.finish().await?;
-        Process::spawn("push-data", push(setup.catalogue, &["--app", APP]), setup.scratch)?.finish().await?;
+        if let Some(catalogue) = setup.catalogue {
+            Process::spawn("push-data", push(catalogue, &["--app", APP]), setup.scratch)?.finish().await?;
+        }
 
         let data = setup.scratch.join("node");
         let mut command = Command::new(setup.program);
@@ -81,7 +84,7 @@ impl Cluster {
 }
 
 /// Ports nobody listens on now. Another process may take one before it is used: its server then fails, and says so.
-fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
+pub(crate) fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
     // All are bound at once, so that no two are the same.
     let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");
     let listeners = (0..N).map(bind).collect::<Result<Vec<_>>>()?;

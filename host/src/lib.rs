@@ -6,14 +6,18 @@
 //! | [`serve`], `stall`, [`admin`] | sockets, for visitors and for the operator |
 //! | [`handler`] | the life of a request, top to bottom |
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
+//! | [`conditional`], [`encoding`], `cors` | what a client has already or wants a part of; how it takes it; other sites |
 //! | [`cache`], [`policy`], [`freshness`] | stored responses; what may be stored; whose own writes must show |
-//! | [`render`], `fragment`, [`reply`], [`refusal`] | making a response, sending it, refusing to |
+//! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
+//! | [`refusal`], `error_page` | refusing to, and how that looks |
+//! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
 //! | **a guest** | |
 //! | [`engine`], [`guest`], [`senses`], [`budget`] | WebAssembly, one instance's bounds, what time looks like to it |
 //! | [`bindings`], [`visit`], [`writes`], [`upstream`], [`outbound`] | what it can call |
 //! | [`sql`], [`database`], [`schemas`] | SQL under limits, snapshots, payloads |
 //! | **a release** | |
-//! | [`release`], [`code`], [`archive`], [`static_files`] | an app version on a snapshot, loaded |
+//! | [`release`], [`code`], [`archive`] | an app version on a snapshot, loaded |
+//! | [`static_files`], `encoded` | its files, and their compressed forms |
 //! | [`follow`], [`origin_client`] | hearing of releases and pulling them |
 //! | [`replica`], [`disk`] | the node's own disk |
 //! | **what is told** | |

@@ -5,6 +5,7 @@ mod noise;
 mod render;
 mod search;
 mod stage;
+mod static_files;
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ pub enum Bench {
     Render,
     /// An uncached search beside the same statements run natively
     Search,
+    /// Static files of two sizes, plain and with brotli, beside nginx
+    Static,
     /// Raw hyper beside itself: differences this small mean nothing
     Noise,
 }
@@ -37,6 +40,7 @@ impl Bench {
             Bench::Hit => "hit",
             Bench::Render => "render",
             Bench::Search => "search",
+            Bench::Static => "static",
             Bench::Noise => "noise",
         }
     }
@@ -46,6 +50,7 @@ impl Bench {
             Bench::Hit => hit::prepare(args).await,
             Bench::Render => render::prepare(args).await,
             Bench::Search => search::prepare(args).await,
+            Bench::Static => static_files::prepare().await,
             Bench::Noise => noise::prepare().await,
         }
     }
@@ -53,7 +58,7 @@ impl Bench {
 
 /// Runs the named benches one after the other and writes the results of each as it ends.
 pub async fn run(args: &Run) -> Result<()> {
-    ensure!(!args.names.is_empty(), "no bench named: give one or more of hit, render, search, noise");
+    ensure!(!args.names.is_empty(), "no bench named: give one or more of hit, render, search, static, noise");
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
     }

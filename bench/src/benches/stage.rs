@@ -11,6 +11,7 @@ use crate::args::Run;
 use crate::catalogue;
 use crate::contender::{Case, Contender};
 use crate::nearside::{Cluster, Setup};
+use crate::nginx::Nginx;
 use crate::process::Process;
 use crate::request::{Request, Requests};
 use crate::response::Response;
@@ -28,6 +29,7 @@ pub(super) struct Stage {
     pub(super) cases: Vec<Case>,
     servers: Vec<Process>,
     cluster: Option<Cluster>,
+    nginx: Option<Nginx>,
     scratch: TempDir,
     /// The folder this program is in: the others that `scripts/bench` builds are beside it.
     programs: PathBuf,
@@ -39,7 +41,7 @@ impl Stage {
             tempfile::Builder::new().prefix("nearside-bench-").tempdir().context("making a scratch folder")?;
         let program = std::env::current_exe().context("finding this program")?;
         let programs = program.parent().context("BUG: a program in no folder")?.to_owned();
-        Ok(Self { about, cases: Vec::new(), servers: Vec::new(), cluster: None, scratch, programs })
+        Ok(Self { about, cases: Vec::new(), servers: Vec::new(), cluster: None, nginx: None, scratch, programs })
     }
 
     pub(super) fn scratch(&self) -> &Path {
@@ -49,15 +51,26 @@ impl Stage {
     /// Starts an origin and a node with the app and a catalogue; returns the catalogue.
     pub(super) async fn start_nearside(&mut self, args: &Run, cache_mib: Option<u32>) -> Result<PathBuf> {
         let catalogue = catalogue::obtain(args, &self.programs.join("packages-import"), self.scratch()).await?;
-        let setup = Setup {
-            program: &self.programs.join("nearside"),
-            app: &args.root.join(APP),
-            catalogue: &catalogue,
-            scratch: self.scratch(),
-            cache_mib,
-        };
-        self.cluster = Some(Cluster::start(&setup).await?);
+        let app = args.root.join(APP);
+        self.start(&app, Some(&catalogue), cache_mib).await?;
         Ok(catalogue)
+    }
+
+    /// Starts an origin and a node with the app in `folder`.
+    pub(super) async fn start_app(&mut self, folder: &Path) -> Result<()> {
+        self.start(folder, None, None).await
+    }
+
+    async fn start(&mut self, app: &Path, catalogue: Option<&Path>, cache_mib: Option<u32>) -> Result<()> {
+        let program = self.programs.join("nearside");
+        let setup = Setup { program: &program, app, catalogue, scratch: self.scratch(), cache_mib };
+        self.cluster = Some(Cluster::start(&setup).await?);
+        Ok(())
+    }
+
+    /// Lets it run until the bench is over.
+    pub(super) fn keep(&mut self, nginx: Nginx) {
+        self.nginx = Some(nginx);
     }
 
     pub(super) fn cluster(&self) -> Result<&Cluster> {
