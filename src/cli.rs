@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use nearside_host::logbook::{Kind, Level};
 
-use crate::commands::new::{Kind, Language};
+use crate::commands::new::{self, Language};
 
 /// An edge runtime: WebAssembly handlers render pages next to the visitor, from a verified replica of the site's SQLite
 /// data and a cache that knows when it is wrong. Writes go to one origin.
@@ -146,8 +146,8 @@ pub struct NewArgs {
     /// The app's name, and its folder's: a-z, 0-9 and `-`, beginning with a letter
     pub name: String,
     /// What to begin with
-    #[arg(long, value_enum, default_value_t = Kind::Page)]
-    pub template: Kind,
+    #[arg(long, value_enum, default_value_t = new::Kind::Page)]
+    pub template: new::Kind,
     /// What to write it in
     #[arg(long, value_enum, default_value_t = Language::Rust)]
     pub language: Language,

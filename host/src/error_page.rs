@@ -105,7 +105,8 @@ async fn rendered(
     path: &str,
     status: StatusCode,
 ) -> Result<(HeaderMap, Bytes), NoPage> {
-    let entry = host.fragment_entry(release, path, 0, &Taint::default(), Place::ItsOwn, &trace_id(&HeaderMap::new())).await;
+    let entry =
+        host.fragment_entry(release, path, 0, &Taint::default(), Place::ItsOwn, &trace_id(&HeaderMap::new())).await;
     let entry = entry.map_err(|error| match error {
         IncludeError::Refused(why) => NoPage::Render(why),
         IncludeError::Status(status) => NoPage::Status(status),
