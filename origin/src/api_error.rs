@@ -6,7 +6,8 @@ use nearside_protocol::problem::{self, Problem};
 use crate::{
     body::{self, Body, BodyError},
     merge::MergeError,
-    origin::OriginError,
+    seed::SeedError,
+    origin::{NotTaken, OriginError},
     site::PushError,
     writer::EnqueueError,
 };
@@ -81,16 +82,29 @@ impl From<BodyError> for ApiError {
 impl From<PushError> for ApiError {
     fn from(error: PushError) -> ApiError {
         let status = match &error {
-            PushError::NoApp | PushError::Merge(MergeError::NoApp) => StatusCode::CONFLICT,
+            PushError::NoApp | PushError::Merge(MergeError::NoApp) | PushError::Seed(SeedError::NoApp) => {
+                StatusCode::CONFLICT
+            }
             PushError::Archive(_) | PushError::OtherApp { .. } | PushError::Findings(_) | PushError::Rehearsal(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             PushError::Merge(MergeError::Store(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             PushError::Merge(MergeError::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
-            PushError::Merge(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            PushError::Seed(SeedError::Store(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+            PushError::Seed(SeedError::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+            PushError::Merge(_) | PushError::Seed(_) => StatusCode::UNPROCESSABLE_ENTITY,
             PushError::Site(_) | PushError::Unreleased(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<NotTaken> for ApiError {
+    fn from(error: NotTaken) -> ApiError {
+        match error {
+            NotTaken::Origin(error) => error.into(),
+            NotTaken::Push(error) => error.into(),
+        }
     }
 }
 

@@ -17,7 +17,8 @@ use tokio::{
     io::{AsyncRead, AsyncWriteExt, ReadBuf},
 };
 
-pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
+/// What the HTTP interface answers with.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
