@@ -16,6 +16,8 @@
 //! | [`release`], [`code`], [`archive`], [`static_files`] | an app version on a snapshot, loaded |
 //! | [`follow`], [`origin_client`] | hearing of releases and pulling them |
 //! | [`replica`], [`disk`] | the node's own disk |
+//! | **what is told** | |
+//! | [`logbook`] | the last things logged, to be asked for and followed |
 
 pub mod accept;
 pub mod admin;
@@ -34,6 +36,7 @@ pub mod handler;
 pub mod host;
 pub mod inputs;
 pub mod log;
+pub mod logbook;
 pub mod origin_client;
 pub mod outbound;
 pub mod policy;

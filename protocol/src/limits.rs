@@ -154,6 +154,15 @@ pub const PUSHES_AT_ONCE: usize = 2;
 /// What a node says it has: a line for each app.
 pub const HEADS_BYTES: usize = 64 << 10;
 
+// --- What is told -----------------------------------------------------------------------------------------------------
+
+/// What a process remembers of its log, to be asked for and followed: whichever of the two is reached first.
+pub const LOGBOOK_ENTRIES: usize = 4_096;
+pub const LOGBOOK_BYTES: usize = 8 << 20;
+/// One message, which may be a backtrace.
+pub const LOGBOOK_MESSAGE_BYTES: usize = 16 << 10;
+pub const LOGBOOK_FIELD_BYTES: usize = 4 << 10;
+
 // --- Shutting down --------------------------------------------------------------------------------------------------
 
 pub const DRAIN: Duration = Duration::from_secs(10);
