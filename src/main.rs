@@ -7,11 +7,14 @@ mod settings;
 use std::io::IsTerminal;
 
 use clap::Parser;
+use nearside_host::logbook::Logbook;
+use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> std::process::ExitCode {
     let cli = cli::Cli::parse();
-    log_to_stderr(cli.log.as_deref().unwrap_or(DEFAULT_LOG));
-    match run(cli.command) {
+    let logbook = Logbook::new();
+    log(cli.log.as_deref().unwrap_or(cli.command.default_log()), &logbook);
+    match run(cli.command, logbook) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("nearside: {error:#}");
@@ -20,12 +23,13 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-fn run(command: cli::Command) -> anyhow::Result<std::process::ExitCode> {
+fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("nearside-io").build()?;
     let code = runtime.block_on(async {
         match command {
             cli::Command::Build(args) => commands::build::run(&args),
             cli::Command::Check(args) => commands::check::run(&args),
+            cli::Command::Dev(args) => commands::dev::run(args, logbook).await,
             cli::Command::Host(args) => commands::host::run(args).await,
             cli::Command::Origin(args) => commands::origin::run(args).await,
             cli::Command::Push(args) => commands::push::run(args).await,
@@ -37,12 +41,12 @@ fn run(command: cli::Command) -> anyhow::Result<std::process::ExitCode> {
     code
 }
 
-const DEFAULT_LOG: &str = "info,wasmtime=warn,wasmtime_wasi_http=error,cranelift=warn,hyper=warn";
-
-fn log_to_stderr(filter: &str) {
+/// To stderr what the filter lets through, and into the logbook what may be asked for.
+fn log(filter: &str, logbook: &Logbook) {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli::DEFAULT_LOG));
     // Colours are for people: a log in a file is searched.
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).compact().init();
+    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).compact();
+    tracing_subscriber::registry().with(stderr.with_filter(filter)).with(logbook.layer()).init();
 }

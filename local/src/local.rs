@@ -66,6 +66,8 @@ pub enum LocalError {
     Archive(#[from] ArchiveError),
     #[error(transparent)]
     NotTaken(#[from] NotTaken),
+    #[error("{file}: {error}")]
+    File { file: String, error: std::io::Error },
     #[error("the listener has no address: {0}")]
     Listener(std::io::Error),
     #[error("release {release} of `{app}` is not served after {} s: {why}", SWITCH_WAIT.as_secs())]
@@ -162,7 +164,8 @@ impl Local {
         reply.map(|body| body.map_err(BoxError::from).boxed_unsync())
     }
 
-    fn is_the_origins(&self, request: &Request<Incoming>) -> bool {
+    /// Whether a request is a node's or an operator's: it shows the origin's token.
+    pub fn is_the_origins(&self, request: &Request<Incoming>) -> bool {
         let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = shown.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| {
             // Whoever comes without this very token is a visitor, also at such a path: it may be the app's.

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod check;
+pub mod dev;
 pub mod host;
 pub mod origin;
 pub mod push;
