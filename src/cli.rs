@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use nearside_host::logbook::{Kind, Level};
 
 /// An edge runtime: WebAssembly handlers render pages next to the visitor, from a verified replica of the site's SQLite
 /// data and a cache that knows when it is wrong. Writes go to one origin.
@@ -32,9 +33,11 @@ pub enum Command {
     Check(CheckArgs),
     Dev(DevArgs),
     Host(HostArgs),
+    Logs(LogsArgs),
     Origin(OriginArgs),
     Push(PushArgs),
     Status(StatusArgs),
+    Test(TestArgs),
 }
 
 pub const DEFAULT_LOG: &str = "info,wasmtime=warn,wasmtime_wasi_http=error,cranelift=warn,hyper=warn";
@@ -43,7 +46,7 @@ impl Command {
     /// What is logged where nobody says so. Some commands tell by themselves what their reader is to know.
     pub fn default_log(&self) -> &'static str {
         match self {
-            Command::Dev(_) => "off",
+            Command::Dev(_) | Command::Test(_) => "off",
             _ => DEFAULT_LOG,
         }
     }
@@ -120,7 +123,7 @@ pub struct DevArgs {
 /// on. Stops on SIGINT or SIGTERM: no new connections, those under way finish within ten seconds.
 ///
 /// Settings come from flags, else from the environment (NEARSIDE_LISTEN and so on), else from the file, else defaults.
-/// The admin address answers /livez, /readyz, /status (JSON) and /metrics (Prometheus).
+/// The admin address answers /livez, /readyz, /status (JSON), /metrics (Prometheus) and /logs (see `nearside help logs`).
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -239,4 +242,94 @@ pub struct StatusArgs {
     pub json: bool,
     #[command(flatten)]
     pub origin: OriginAccess,
+}
+
+/// Shows what nodes and the origin have logged, and follows it
+///
+/// Asks each node named by its admin address, and the origin if one is named; without any, the node at
+/// http://127.0.0.1:8081. Entries are merged by time, a line each: time, level, app, route or command or task, release,
+/// trace, message; a backtrace stands beneath. They come from memory: each process keeps its last few thousand.
+///
+/// Every error page names its trace, and so does the Server-Timing of every page that was rendered; its first eight
+/// digits are enough for --trace.
+///
+/// With --follow it goes on until Ctrl-C, connects again when a node was away, and says when entries were lost.
+#[derive(Args)]
+#[command(after_help = "\
+Kinds:
+  guest             what a handler, command or task printed
+  panic             it trapped or panicked; with a backtrace
+  sql               a query failed; with its name and line
+  limit             a deadline or another budget was overrun; with the setting that raises it
+  undeclared-input  a handler looked for an input its route does not declare
+  host              the node or the origin itself
+
+Examples:
+  nearside logs --follow
+  nearside logs --trace 4bf92f35 --node http://127.0.0.1:8081 --node http://127.0.0.1:8091
+  nearside logs -f --app packages --kind panic --kind limit --origin http://127.0.0.1:7600 --token-file origin-data/token
+  nearside logs --json --last 1000 | jq -r .message")]
+pub struct LogsArgs {
+    /// A node's admin address; may be given several times
+    #[arg(long = "node", value_name = "URL")]
+    pub nodes: Vec<String>,
+    /// The origin
+    #[arg(long, value_name = "URL")]
+    pub origin: Option<String>,
+    /// File with the origin's token
+    #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Of this app only
+    #[arg(long)]
+    pub app: Option<String>,
+    /// Of this route, as the manifest has its path; or of this command or task
+    #[arg(long, value_name = "ROUTE")]
+    pub route: Option<String>,
+    /// Of this request, write or task attempt
+    #[arg(long)]
+    pub trace: Option<String>,
+    /// Of this level and above: trace, debug, info, warn, error
+    #[arg(long)]
+    pub level: Option<Level>,
+    /// Of this kind; may be given several times
+    #[arg(long = "kind", value_name = "KIND")]
+    pub kinds: Vec<Kind>,
+    /// How many recent entries to begin with
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub last: usize,
+    /// Go on with what is logged from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print each entry as a JSON object on a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs an app's tests
+///
+/// Builds the app as `nearside build` does, and runs each file tests/*.hurl on a site of its own: fresh data, the rows of
+/// tests/seed.sql if there is one, one visitor who keeps cookies, tasks that reach nobody. A file is requests and what is
+/// expected of their answers; docs/testing.md has the format, which is a part of hurl.dev's. A failure is told with its
+/// line, what was expected and what came, and what the app's components printed meanwhile. Exits with 1 when there is one.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside test modules/packages
+  nearside test . search --no-build      # only files with `search` in their name
+  nearside test --update                 # writes the snapshots that answers are compared with")]
+pub struct TestArgs {
+    #[command(flatten)]
+    pub app: AppArgs,
+    /// Run only files whose path has this in it
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Write snapshots (`file,…;`) instead of comparing with them
+    #[arg(long)]
+    pub update: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Test the components as they are
+    #[arg(long)]
+    pub no_build: bool,
 }

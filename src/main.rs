@@ -2,13 +2,14 @@
 
 mod cli;
 mod commands;
+mod log_line;
 mod settings;
-
-use std::io::IsTerminal;
+mod stderr_log;
 
 use clap::Parser;
 use nearside_host::logbook::Logbook;
-use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use stderr_log::StderrLog;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> std::process::ExitCode {
     let cli = cli::Cli::parse();
@@ -30,9 +31,11 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
             cli::Command::Build(args) => commands::build::run(&args),
             cli::Command::Check(args) => commands::check::run(&args),
             cli::Command::Dev(args) => commands::dev::run(args, logbook).await,
-            cli::Command::Host(args) => commands::host::run(args).await,
-            cli::Command::Origin(args) => commands::origin::run(args).await,
+            cli::Command::Host(args) => commands::host::run(args, logbook).await,
+            cli::Command::Logs(args) => commands::logs::run(args).await,
+            cli::Command::Origin(args) => commands::origin::run(args, logbook).await,
             cli::Command::Push(args) => commands::push::run(args).await,
+            cli::Command::Test(args) => commands::test::run(args, logbook).await,
             cli::Command::Status(args) => commands::status::run(args).await,
         }
     });
@@ -41,12 +44,8 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
     code
 }
 
-/// To stderr what the filter lets through, and into the logbook what may be asked for.
+/// What is asked for goes to stderr; the logbook keeps its own choice.
 fn log(filter: &str, logbook: &Logbook) {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli::DEFAULT_LOG));
-    // Colours are for people: a log in a file is searched.
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).compact();
-    tracing_subscriber::registry().with(stderr.with_filter(filter)).with(logbook.layer()).init();
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(cli::DEFAULT_LOG));
+    tracing_subscriber::registry().with(StderrLog::new().with_filter(filter)).with(logbook.layer()).init();
 }

@@ -48,7 +48,7 @@ fn a_command_that_goes_wrong_says_why_and_leaves_nothing_behind() {
     for (name, cause) in [("loop", "1000 ms of CPU"), ("trap", "it trapped"), ("hog", "64 MiB"), ("bad-sql", "nowhere")]
     {
         let tells = |line: &str| {
-            ["app=probe", &format!("command={name}"), "trace=", cause].iter().all(|word| line.contains(word))
+            [" WARN ", &format!(" probe {name} "), " a command failed ", cause].iter().all(|word| line.contains(word))
         };
         assert!(log.lines().any(tells), "nothing of {name} in the log:\n{log}");
     }

@@ -1,42 +1,65 @@
-//! The operator's listener: health, status, metrics. Loopback by default.
+//! The operator's listener: health, status, metrics, logs. Loopback by default.
 
 use std::{future::Future, sync::Arc};
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::Full;
-use tokio::net::TcpListener;
+use http_body_util::{Either, Full};
+use nearside_protocol::problem::{self, Problem};
+use tokio::{net::TcpListener, sync::watch};
 
-use crate::{host::Host, origin_client::OriginClient, serve::accept};
+use crate::{
+    host::Host,
+    logs::{self, Logs},
+    origin_client::OriginClient,
+    serve::accept,
+};
 
-pub async fn serve(
-    host: Arc<Host>,
-    origin: Option<Arc<OriginClient>>,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) {
+/// What the operator is answered from.
+pub struct Admin {
+    pub host: Arc<Host>,
+    pub origin: Option<Arc<OriginClient>>,
+    pub logs: Logs,
+}
+
+pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    let (stop, stopping) = watch::channel(false);
+    let admin = Arc::new(admin);
     let answer = move |request: http::Request<hyper::body::Incoming>, _| {
-        let (host, origin) = (host.clone(), origin.clone());
-        async move { respond(&host, origin.as_deref(), request.method(), request.uri().path()) }
+        let (admin, stopping) = (admin.clone(), stopping.clone());
+        async move { admin.respond(request.method(), request.uri(), stopping) }
+    };
+    let shutdown = async move {
+        shutdown.await;
+        // Those who follow the log would be waited for.
+        stop.send_replace(true);
     };
     accept(listener, answer, shutdown).await;
 }
 
-fn respond(host: &Host, origin: Option<&OriginClient>, method: &Method, path: &str) -> Response<Full<Bytes>> {
-    if method != Method::GET {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
-    }
-    match path {
-        "/livez" => plain(StatusCode::OK, "alive\n".into()),
-        "/readyz" if host.is_ready() => plain(StatusCode::OK, "ready\n".into()),
-        "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, "no release is loaded yet\n".into()),
-        "/status" => {
-            let status = host.status(origin.map(OriginClient::link));
-            let text = serde_json::to_string_pretty(&status).expect("BUG: a status is plain data");
-            with_type(StatusCode::OK, text, "application/json")
+impl Admin {
+    fn respond(&self, method: &Method, uri: &http::Uri, stopping: watch::Receiver<bool>) -> Response<logs::Body> {
+        if method != Method::GET {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
         }
-        "/metrics" => with_type(StatusCode::OK, metrics(host, origin), "text/plain; version=0.0.4"),
-        _ => plain(StatusCode::NOT_FOUND, "there is /livez, /readyz, /status and /metrics\n".into()),
+        let (host, origin) = (&*self.host, self.origin.as_deref());
+        match uri.path() {
+            "/livez" => plain(StatusCode::OK, "alive\n".into()),
+            "/readyz" if host.is_ready() => plain(StatusCode::OK, "ready\n".into()),
+            "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, "no release is loaded yet\n".into()),
+            "/status" => {
+                let status = host.status(origin.map(OriginClient::link));
+                let text = serde_json::to_string_pretty(&status).expect("BUG: a status is plain data");
+                with_type(StatusCode::OK, text, "application/json")
+            }
+            "/metrics" => with_type(StatusCode::OK, metrics(host, origin), "text/plain; version=0.0.4"),
+            "/logs" => self.logs.answer(uri.query(), stopping).unwrap_or_else(|error| {
+                let status = error.status();
+                let title = status.canonical_reason().unwrap_or("Error");
+                let problem = Problem::new(status.as_u16(), title).detail(error.to_string());
+                with_type(status, problem.to_json(), problem::CONTENT_TYPE)
+            }),
+            _ => plain(StatusCode::NOT_FOUND, "there is /livez, /readyz, /status, /metrics and /logs\n".into()),
+        }
     }
 }
 
@@ -61,12 +84,12 @@ fn metrics(host: &Host, origin: Option<&OriginClient>) -> String {
     text
 }
 
-fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+fn plain(status: StatusCode, text: String) -> Response<logs::Body> {
     with_type(status, text, "text/plain; charset=utf-8")
 }
 
-fn with_type(status: StatusCode, text: String, content_type: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text.into()));
+fn with_type(status: StatusCode, text: String, content_type: &'static str) -> Response<logs::Body> {
+    let mut response = Response::new(Either::Left(Full::new(text.into())));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

@@ -10,6 +10,7 @@ mod node {
                 import nearside:edge/sql@0.1.0;
                 import nearside:edge/page@0.1.0;
                 import nearside:edge/origin@0.1.0;
+                import nearside:edge/inputs@0.1.0;
             }
         ",
         imports: {

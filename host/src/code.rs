@@ -18,6 +18,7 @@ use crate::{
     bindings::edge,
     engine::{Engine, EngineError},
     guest::{Guest, link_wasi},
+    missed::Missed,
     schemas::{SchemaError, Schemas},
     static_files::{StaticFile, StaticFiles},
     visit::Visit,
@@ -42,6 +43,8 @@ pub struct Code {
     pub app: App,
     pub queries: BTreeMap<String, Query>,
     pub schemas: Schemas,
+    /// Inputs its handlers looked for in vain.
+    pub(crate) missed: Missed,
     handlers: BTreeMap<String, ProxyPre<Guest<Visit>>>,
     /// Path pattern -> indices of the routes there, one a method or more.
     router: matchit::Router<Vec<usize>>,
@@ -85,6 +88,7 @@ impl Code {
             queries: queries::parse(&archive.text(queries::FILE_NAME)?)?,
             schemas: Schemas::load(archive)?,
             static_files: StaticFiles::load(archive),
+            missed: Missed::default(),
             app,
             handlers,
             router,
@@ -123,6 +127,7 @@ pub fn handler_linker(engine: &Engine) -> Result<Linker<Guest<Visit>>, EngineErr
     link_wasi(&mut linker, true)?;
     let link = |linker: &mut Linker<Guest<Visit>>| {
         edge::sql::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
+        edge::inputs::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
         edge::page::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
         edge::origin::add_to_linker::<_, HasSelf<crate::writes::Writes>>(linker, |guest| &mut guest.context.writes)
     };

@@ -7,7 +7,7 @@ use std::{
 
 use nearside_protocol::{digest::Digest, limits};
 use wasmtime::{
-    Config, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
     component::{Component, Linker},
 };
 
@@ -105,6 +105,8 @@ fn config(allocation: InstanceAllocationStrategy) -> Config {
     config.epoch_interruption(true);
     config.allocation_strategy(allocation);
     config.memory_init_cow(true);
+    // Files and lines in backtraces, where a module has them, whatever the environment says.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     config
 }
 

@@ -60,6 +60,7 @@ impl Host {
         path: &str,
         depth: usize,
         taint: &Taint,
+        trace: &str,
     ) -> Result<Bytes, IncludeError> {
         let refused = |why: &str| IncludeError::Refused(format!("`{path}`: {why}"));
         let uri: Uri = path.parse().map_err(|_| refused("it is not a path"))?;
@@ -74,7 +75,19 @@ impl Host {
         let key = seen.key(&release.code.app.name);
         let entry = match self.cache.look(&key, release.manifest.release) {
             Look::Hit(entry) => entry,
-            _ => self.render_fragment(release, route, &seen, key, depth, taint).await?,
+            _ => {
+                let ask = Ask {
+                    release: release.clone(),
+                    route,
+                    request: seen.request(canonical_host(release), Full::default()),
+                    request_key: None,
+                    trace: trace.to_owned(),
+                    depth,
+                    streams: false,
+                    place: None,
+                };
+                self.render_fragment(ask, key, taint).await?
+            }
         };
         if entry.expires.is_some() {
             taint.read_clock();
@@ -86,29 +99,12 @@ impl Host {
         }
     }
 
-    async fn render_fragment(
-        self: &Arc<Host>,
-        release: &Arc<Release>,
-        route: usize,
-        seen: &Seen,
-        key: Key,
-        depth: usize,
-        taint: &Taint,
-    ) -> Result<Arc<Entry>, IncludeError> {
-        let ask = Ask {
-            release: release.clone(),
-            route,
-            request: seen.request(canonical_host(release), Full::default()),
-            request_key: None,
-            trace: trace_id(&HeaderMap::new()),
-            depth,
-            streams: false,
-            place: None,
-        };
+    async fn render_fragment(self: &Arc<Host>, ask: Ask, key: Key, taint: &Taint) -> Result<Arc<Entry>, IncludeError> {
+        let (release, route) = (ask.release.clone(), ask.route);
         // A page's render runs its fragments' renders, which may have fragments of their own.
         let rendered =
             Box::pin(render(self, ask)).await.map_err(|refusal| IncludeError::Status(refusal.status().as_u16()))?;
-        let (made, verdict) = keep(rendered, release.clone(), route);
+        let (made, verdict) = keep(rendered, release, route);
         taint.join(&made.rendered.taint);
         let entry = made.entry.ok_or_else(|| IncludeError::Refused("it is too large to include".into()))?;
         if verdict.is_ok() {

@@ -1,25 +1,29 @@
 //! One WebAssembly instance and what it is given: nothing but what its role and its manifest grant.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use nearside_protocol::limits;
 use wasmtime::{
-    ResourceLimiter, Store, Trap, UpdateDeadline,
+    PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, UpdateDeadline, WasmBacktrace,
     component::{Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
+    budget::Budget,
     engine::{Engine, EngineError, TICK},
-    log::{GuestLog, Speaker},
+    log::GuestLog,
     outbound::Outbound,
     senses::{self, Senses, Waits},
+    speaker::Speaker,
 };
 
 /// A store's data. `C` is what the role adds: a handler's visit, a command's transaction, a task's job.
 pub struct Guest<C> {
     pub context: C,
+    speaker: Arc<Speaker>,
+    stderr: GuestLog,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
@@ -30,7 +34,7 @@ pub struct Guest<C> {
 
 /// What a guest gets.
 pub struct Given<'a> {
-    pub speaker: Speaker,
+    pub speaker: Arc<Speaker>,
     pub senses: Senses,
     pub variables: &'a [(String, String)],
     pub outbound: Outbound,
@@ -47,19 +51,37 @@ pub enum Ended {
     Cpu(u128),
     #[error("it was not done within its {0} ms")]
     Deadline(u64),
+    #[error("nothing more of its stream could be sent for {0} ms")]
+    StreamIdle(u64),
+    #[error("there is no room for another instance just now")]
+    NoRoom,
     #[error("it trapped: {0}")]
     Trap(String),
+}
+
+impl Ended {
+    /// The budget that was overrun, if it was that, and how much of it there is.
+    pub fn overrun(&self) -> Option<(Budget, String)> {
+        Some(match self {
+            Ended::Memory(mib) => (Budget::Memory, format!("{mib} MiB")),
+            Ended::Cpu(ms) => (Budget::Cpu, format!("{ms} ms")),
+            Ended::Deadline(ms) => (Budget::Deadline, format!("{ms} ms")),
+            Ended::StreamIdle(ms) => (Budget::StreamIdle, format!("{ms} ms")),
+            Ended::NoRoom => (Budget::Instances, "all in use".into()),
+            Ended::Trap(_) => return None,
+        })
+    }
 }
 
 impl<C: Send + 'static> Guest<C> {
     /// A store for one fresh instance.
     pub fn store(engine: &Engine, given: Given<'_>, context: C) -> Store<Guest<C>> {
-        let log = GuestLog::new(given.speaker);
+        let (stdout, stderr) = GuestLog::new(given.speaker.clone());
         let mut wasi = WasiCtx::builder();
         wasi.allow_tcp(false)
             .allow_udp(false)
-            .stdout(log.clone())
-            .stderr(log)
+            .stdout(stdout)
+            .stderr(stderr.clone())
             .envs(given.variables)
             .max_random_size(1 << 20);
         given.senses.give(&mut wasi);
@@ -70,6 +92,8 @@ impl<C: Send + 'static> Guest<C> {
 
         let guest = Guest {
             context,
+            speaker: given.speaker,
+            stderr,
             wasi: wasi.build(),
             http,
             outbound: given.outbound,
@@ -101,17 +125,47 @@ impl<C: Send + 'static> Guest<C> {
         store
     }
 
-    /// What an error out of a call into this guest means.
+    /// What an error out of a call into this guest means. Goes to the log, with where in the guest it was: what a
+    /// visitor may come to read is the cause alone.
     pub fn ended(&self, error: &wasmtime::Error) -> Ended {
-        if self.bounds.cpu_spent {
+        let ended = if self.bounds.cpu_spent {
             Ended::Cpu(self.bounds.cpu.as_millis())
         } else if self.bounds.memory_refused {
             Ended::Memory(self.bounds.memory_mib)
+        } else if error.is::<PoolConcurrencyLimitError>() {
+            Ended::NoRoom
         } else {
-            // What a visitor may come to read is the cause; where in the guest it was is for whoever asks the log.
-            tracing::debug!(target: "guest", "{error:?}");
             Ended::Trap(error.root_cause().to_string())
-        }
+        };
+        self.tell(&ended, &error.downcast_ref().map(frames).unwrap_or_default());
+        ended
+    }
+
+    /// It was not done in time. Goes to the log.
+    pub fn late(&self, ended: Ended) -> Ended {
+        self.tell(&ended, "");
+        ended
+    }
+
+    fn tell(&self, ended: &Ended, backtrace: &str) {
+        let last_words = self.stderr.finish();
+        self.speaker.ended(ended, backtrace, last_words.as_deref());
+    }
+}
+
+/// The functions a guest was in, innermost first; with files and lines where its module has them.
+fn frames(backtrace: &WasmBacktrace) -> String {
+    let text = backtrace.to_string();
+    // The first line says that this is a backtrace.
+    let lines = text.lines().skip(1).filter(|line| !line.starts_with("note:"));
+    lines.map(without_hash).collect::<Vec<_>>().join("\n")
+}
+
+/// Rust's compiler ends a function's name with a hash that tells nothing to a reader: `name::h0123456789abcdef`.
+fn without_hash(line: &str) -> &str {
+    match line.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
+        _ => line,
     }
 }
 

@@ -9,7 +9,7 @@
 //! | [`cache`], [`policy`], [`freshness`] | stored responses; what may be stored; whose own writes must show |
 //! | [`render`], `fragment`, [`reply`], [`refusal`] | making a response, sending it, refusing to |
 //! | **a guest** | |
-//! | [`engine`], [`guest`], [`senses`], [`log`] | WebAssembly, one instance's bounds, what time looks like to it |
+//! | [`engine`], [`guest`], [`senses`], [`budget`] | WebAssembly, one instance's bounds, what time looks like to it |
 //! | [`bindings`], [`visit`], [`writes`], [`upstream`], [`outbound`] | what it can call |
 //! | [`sql`], [`database`], [`schemas`] | SQL under limits, snapshots, payloads |
 //! | **a release** | |
@@ -17,12 +17,14 @@
 //! | [`follow`], [`origin_client`] | hearing of releases and pulling them |
 //! | [`replica`], [`disk`] | the node's own disk |
 //! | **what is told** | |
-//! | [`logbook`] | the last things logged, to be asked for and followed |
+//! | [`speaker`], `log`, `missed` | what is told of a guest, what it prints, which inputs it looked for in vain |
+//! | [`logbook`], [`logs`] | the last things logged, to be asked for and followed |
 
 pub mod accept;
 pub mod admin;
 pub mod archive;
 pub mod bindings;
+pub mod budget;
 pub mod cache;
 pub mod code;
 pub mod database;
@@ -35,8 +37,10 @@ pub mod guest;
 pub mod handler;
 pub mod host;
 pub mod inputs;
-pub mod log;
+mod log;
 pub mod logbook;
+pub mod logs;
+mod missed;
 pub mod origin_client;
 pub mod outbound;
 pub mod policy;
@@ -48,6 +52,7 @@ pub mod reply;
 pub mod schemas;
 pub mod senses;
 pub mod serve;
+pub mod speaker;
 pub mod sql;
 mod stall;
 pub mod static_files;

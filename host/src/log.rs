@@ -1,8 +1,9 @@
 //! What a guest prints goes to the node's log, line by line, with who printed it.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
 };
 
@@ -14,65 +15,118 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-/// Who is speaking: what every log line about a guest names.
-#[derive(Clone, Debug)]
-pub struct Speaker {
-    pub app: String,
-    /// The route's pattern, or the command's or task's name.
-    pub place: String,
-    pub trace: String,
+use crate::speaker::Speaker;
+
+/// Standard output or standard error of one guest.
+#[derive(Clone)]
+pub(crate) struct GuestLog {
+    lines: Arc<Mutex<Lines>>,
+    from: Pipe,
 }
 
-/// Standard output and standard error of one guest.
-#[derive(Clone)]
-pub(crate) struct GuestLog(Arc<Mutex<Lines>>);
+#[derive(Clone, Copy, PartialEq)]
+enum Pipe {
+    Stdout,
+    Stderr,
+}
 
 struct Lines {
-    speaker: Speaker,
-    unfinished: Vec<u8>,
+    speaker: Arc<Speaker>,
+    /// The lines that have not come to their ends.
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
     bytes: usize,
+    /// The end of stderr, whether or not it went to the log: a guest that panics says there why.
+    last_words: VecDeque<String>,
 }
 
 impl GuestLog {
-    pub(crate) fn new(speaker: Speaker) -> GuestLog {
-        GuestLog(Arc::new(Mutex::new(Lines { speaker, unfinished: Vec::new(), bytes: 0 })))
+    /// Its standard output and its standard error.
+    pub(crate) fn new(speaker: Arc<Speaker>) -> (GuestLog, GuestLog) {
+        let lines = Lines { speaker, stdout: Vec::new(), stderr: Vec::new(), bytes: 0, last_words: VecDeque::new() };
+        let stdout = GuestLog { lines: Arc::new(Mutex::new(lines)), from: Pipe::Stdout };
+        let stderr = GuestLog { from: Pipe::Stderr, ..stdout.clone() };
+        (stdout, stderr)
     }
 
     fn write(&self, bytes: &[u8]) {
-        self.0.lock().expect("BUG: nothing panics while holding a log").write(bytes);
+        self.lines().write(bytes, self.from);
+    }
+
+    /// Tells what was begun, and gives the last lines of stderr, if there are any.
+    pub(crate) fn finish(&self) -> Option<String> {
+        let mut lines = self.lines();
+        lines.finish();
+        let words = lines.last_words.make_contiguous().join("\n");
+        Some(words).filter(|words| !words.is_empty())
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().expect("BUG: nothing panics while holding a log")
     }
 }
 
 impl Lines {
-    fn write(&mut self, bytes: &[u8]) {
-        let room = limits::GUEST_LOG_BYTES.saturating_sub(self.bytes);
-        if room == 0 {
-            return;
+    fn write(&mut self, mut bytes: &[u8], from: Pipe) {
+        if self.bytes > limits::GUEST_LOG_BYTES {
+            // Of what is dropped, only last words matter.
+            if from == Pipe::Stdout {
+                return;
+            }
+            bytes = &bytes[bytes.len().saturating_sub(limits::GUEST_LOG_BYTES)..];
         }
-        self.bytes += bytes.len();
-        self.unfinished.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        while let Some(end) = self.unfinished.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.unfinished.drain(..=end).collect();
-            self.say(&line[..end]);
+        let mut unfinished = std::mem::take(self.unfinished(from));
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            unfinished.extend_from_slice(piece);
+            if unfinished.ends_with(b"\n") || unfinished.len() >= limits::GUEST_LOG_BYTES {
+                self.say(&unfinished, from);
+                unfinished.clear();
+            }
         }
-        if self.bytes >= limits::GUEST_LOG_BYTES {
-            self.say(format!("(more than {} bytes of log; the rest is dropped)", limits::GUEST_LOG_BYTES).as_bytes());
+        *self.unfinished(from) = unfinished;
+    }
+
+    fn unfinished(&mut self, from: Pipe) -> &mut Vec<u8> {
+        match from {
+            Pipe::Stdout => &mut self.stdout,
+            Pipe::Stderr => &mut self.stderr,
         }
     }
 
-    fn say(&self, line: &[u8]) {
-        let line = String::from_utf8_lossy(line);
-        let Speaker { app, place, trace } = &self.speaker;
-        tracing::info!(target: "guest", %app, %place, %trace, "{line}");
+    fn say(&mut self, line: &[u8], from: Pipe) {
+        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line));
+        if from == Pipe::Stderr && !text.trim().is_empty() {
+            if self.last_words.len() == limits::GUEST_LAST_WORDS_LINES {
+                self.last_words.pop_front();
+            }
+            let end = text.floor_char_boundary(limits::GUEST_LAST_WORDS_LINE_BYTES);
+            self.last_words.push_back(text[..end].to_owned());
+        }
+        if self.bytes > limits::GUEST_LOG_BYTES {
+            return;
+        }
+        self.bytes += line.len();
+        if self.bytes > limits::GUEST_LOG_BYTES {
+            let most = limits::GUEST_LOG_BYTES;
+            self.speaker.said(&format!("(more than {most} bytes of log; the rest is dropped)"));
+        } else {
+            self.speaker.said(&text);
+        }
+    }
+
+    fn finish(&mut self) {
+        for from in [Pipe::Stdout, Pipe::Stderr] {
+            let line = std::mem::take(self.unfinished(from));
+            if !line.is_empty() {
+                self.say(&line, from);
+            }
+        }
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        if !self.unfinished.is_empty() {
-            let line = std::mem::take(&mut self.unfinished);
-            self.say(&line);
-        }
+        self.finish();
     }
 }
 
@@ -124,5 +178,56 @@ impl AsyncWrite for GuestLog {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+    use crate::{
+        budget::Role,
+        logbook::{Filter, Logbook},
+    };
+
+    fn logged(work: impl FnOnce(&GuestLog, &GuestLog) -> Option<String>) -> (Vec<String>, Option<String>) {
+        let logbook = Logbook::new();
+        let subscriber = tracing_subscriber::registry().with(logbook.layer());
+        let words = tracing::subscriber::with_default(subscriber, || {
+            let (app, place, trace) = ("a".to_owned(), "/".to_owned(), "t".to_owned());
+            let (stdout, stderr) =
+                GuestLog::new(Arc::new(Speaker { role: Role::Handler, app, place, release: None, trace }));
+            work(&stdout, &stderr)
+        });
+        (logbook.recent(&Filter::default(), usize::MAX).iter().map(|entry| entry.message.clone()).collect(), words)
+    }
+
+    #[test]
+    fn lines_come_whole_from_either_stream_and_last_words_are_of_stderr() {
+        let (lines, words) = logged(|stdout, stderr| {
+            stdout.write(b"one\ntw");
+            stderr.write(b"thread panicked:\n\nwh");
+            stdout.write(b"o\n");
+            stderr.write(b"y");
+            stderr.finish()
+        });
+        assert_eq!(lines, ["one", "thread panicked:", "", "two", "why"]);
+        assert_eq!(words.as_deref(), Some("thread panicked:\nwhy"));
+    }
+
+    #[test]
+    fn too_much_is_dropped_and_said_so_and_last_words_are_kept_all_the_same() {
+        let (lines, words) = logged(|stdout, stderr| {
+            (0..100).for_each(|_| stdout.write(format!("{}\n", "x".repeat(1_023)).as_bytes()));
+            (0..100).for_each(|number| stderr.write(format!("{number}\n").as_bytes()));
+            stderr.write(&[b'y'; 3 * limits::GUEST_LOG_BYTES]);
+            stderr.finish()
+        });
+        assert_eq!(lines.len(), limits::GUEST_LOG_BYTES / 1_024 + 1);
+        assert!(lines.last().unwrap().contains("is dropped"));
+        let words = words.unwrap();
+        assert!(words.len() <= limits::GUEST_LAST_WORDS_LINES * (limits::GUEST_LAST_WORDS_LINE_BYTES + 1));
+        assert!(words.contains("99"), "{words}");
     }
 }

@@ -6,6 +6,7 @@
 mod entry;
 mod filter;
 mod layer;
+mod position;
 
 use std::{
     collections::VecDeque,
@@ -19,11 +20,14 @@ use tracing_subscriber::{Layer, registry::LookupSpan};
 
 pub use entry::{Entry, Kind, Level, UnknownName};
 pub use filter::Filter;
+pub use position::{NotAPosition, Position};
 
 /// The logbook of one process. Clones are the same book.
 #[derive(Clone)]
 pub struct Logbook {
     ring: Arc<Mutex<Ring>>,
+    /// Tells this book from that of another process, or of an earlier start.
+    id: u64,
     /// The newest entry's number. Followers end when the last clone is gone, and this with it.
     newest: Arc<watch::Sender<u64>>,
 }
@@ -44,7 +48,13 @@ impl Default for Logbook {
 impl Logbook {
     pub fn new() -> Logbook {
         let ring = Ring { entries: VecDeque::new(), bytes: 0, next_seq: 1 };
-        Logbook { ring: Arc::new(Mutex::new(ring)), newest: Arc::new(watch::Sender::new(0)) }
+        let mut id = [0; 8];
+        getrandom::fill(&mut id).expect("BUG: an operating system without randomness cannot serve");
+        Logbook {
+            ring: Arc::new(Mutex::new(ring)),
+            id: u64::from_le_bytes(id),
+            newest: Arc::new(watch::Sender::new(0)),
+        }
     }
 
     /// What writes into this book. It takes informative events and above, whatever other layers show.
@@ -60,7 +70,7 @@ impl Logbook {
 
     /// The newest entries that pass, at most so many, oldest first.
     pub fn recent(&self, filter: &Filter, most: usize) -> Vec<Arc<Entry>> {
-        lock(&self.ring).recent(filter, most, 0)
+        lock(&self.ring).recent(filter, most)
     }
 
     /// Everything from now on.
@@ -73,14 +83,19 @@ impl Logbook {
     pub fn recent_and_follow(&self, filter: &Filter, most: usize) -> (Vec<Arc<Entry>>, Followed) {
         let (recent, next_seq) = {
             let ring = lock(&self.ring);
-            (ring.recent(filter, most, 0), ring.next_seq)
+            (ring.recent(filter, most), ring.next_seq)
         };
         (recent, self.follow_from(next_seq))
     }
 
-    /// From this number on; what is not kept any more counts as lost.
-    pub fn follow_from(&self, next_seq: u64) -> Followed {
-        Followed { ring: self.ring.clone(), newest: self.newest.subscribe(), next_seq: next_seq.max(1) }
+    /// Everything after a position in this book; what is not kept any more counts as lost. None if the position is in
+    /// another book.
+    pub fn follow_after(&self, position: Position) -> Option<Followed> {
+        (position.book == self.id).then(|| self.follow_from(position.seq.saturating_add(1)))
+    }
+
+    fn follow_from(&self, next_seq: u64) -> Followed {
+        Followed { ring: self.ring.clone(), book: self.id, newest: self.newest.subscribe(), next_seq }
     }
 
     fn write(&self, entry: Entry) {
@@ -112,8 +127,8 @@ impl Ring {
         seq
     }
 
-    fn recent(&self, filter: &Filter, most: usize, from: u64) -> Vec<Arc<Entry>> {
-        let newest_first = self.entries.iter().rev().take_while(|entry| entry.seq >= from);
+    fn recent(&self, filter: &Filter, most: usize) -> Vec<Arc<Entry>> {
+        let newest_first = self.entries.iter().rev();
         let mut recent: Vec<_> = newest_first.filter(|entry| filter.admits(entry)).take(most).cloned().collect();
         recent.reverse();
         recent
@@ -129,6 +144,7 @@ impl Ring {
 /// Reads a logbook as it grows. It has no buffer of its own: what has left the book before it was read is lost.
 pub struct Followed {
     ring: Arc<Mutex<Ring>>,
+    book: u64,
     newest: watch::Receiver<u64>,
     next_seq: u64,
 }
@@ -155,6 +171,11 @@ impl Followed {
                 return self.ready().unwrap_or(Next::Ended);
             }
         }
+    }
+
+    /// Behind what has been read.
+    pub fn position(&self) -> Position {
+        Position { book: self.book, seq: self.next_seq - 1 }
     }
 
     /// The next entry, if it is there.

@@ -101,6 +101,11 @@ impl Refusal {
                 let allow = HeaderValue::from_str(&names(methods)).expect("BUG: method names are ASCII");
                 headers.insert(header::ALLOW, allow);
             }
+            // Where rendered answers have it too, whatever the page says.
+            Refusal::Deadline { trace } | Refusal::Handler { trace } => {
+                let trace = HeaderValue::from_str(&format!("trace;desc=\"{trace}\""));
+                headers.insert("server-timing", trace.expect("BUG: a trace is hexadecimal digits"));
+            }
             _ => {}
         }
         response

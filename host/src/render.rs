@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use nearside_protocol::{
@@ -32,13 +32,14 @@ use wasmtime_wasi_http::{
 };
 
 use crate::{
+    budget::Role,
     guest::{Ended, Given, Guest},
     host::Host,
-    log::Speaker,
     outbound::Outbound,
     refusal::Refusal,
     release::Release,
     senses::{Senses, Taint},
+    speaker::Speaker,
     visit::{Cost, Visit},
     writes::Writes,
 };
@@ -96,9 +97,13 @@ enum Failure {
 pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
     let started = Instant::now();
     let route = &ask.release.code.app.routes[ask.route];
-    let speaker =
-        Speaker { app: ask.release.code.app.name.clone(), place: route.path.clone(), trace: ask.trace.clone() };
-    let release = ask.release.manifest.release;
+    let speaker = Arc::new(Speaker {
+        role: Role::Handler,
+        app: ask.release.code.app.name.clone(),
+        place: route.path.clone(),
+        release: Some(ask.release.manifest.release.to_string()),
+        trace: ask.trace.clone(),
+    });
     let result = run(host, ask, speaker.clone()).await;
     result
         .map(|mut rendered| {
@@ -106,22 +111,25 @@ pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
             rendered
         })
         .map_err(|failure| {
-            let Speaker { app, place, trace } = speaker;
-            tracing::warn!(%app, route = %place, %release, %trace, cause = %failure, "a render failed");
+            // How a guest ended, the guest has told.
+            if !matches!(failure, Failure::Guest(_)) {
+                speaker.failed(&failure);
+            }
+            let trace = speaker.trace.clone();
             match failure {
                 Failure::Guest(Ended::Deadline(_) | Ended::Cpu(_)) => Refusal::Deadline { trace },
-                Failure::TooManyStreams => Refusal::Busy,
+                Failure::Guest(Ended::NoRoom) | Failure::TooManyStreams => Refusal::Busy,
                 _ => Refusal::Handler { trace },
             }
         })
 }
 
-async fn run(host: &Arc<Host>, ask: Ask, speaker: Speaker) -> Result<Rendered, Failure> {
+async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Rendered, Failure> {
     let release = ask.release;
     let route = &release.code.app.routes[ask.route];
     let streams = ask.streams;
     let taint = Taint::default();
-    let cost = Arc::new(Cost::default());
+    let cost = Arc::new(Cost { trace: ask.trace, ..Cost::default() });
     let receipt = Arc::new(Mutex::new(None));
     let deadline = Deadline::new(Duration::from_millis(route.deadline_ms));
 
@@ -138,6 +146,8 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Speaker) -> Result<Rendered, F
         cost: cost.clone(),
         speaker: speaker.clone(),
         deadline: deadline.first,
+        route: ask.route,
+        shown_whole: ask.request.method() != Method::GET,
         depth: ask.depth,
         reader: None,
         release: release.clone(),
@@ -203,7 +213,7 @@ async fn call(
     match called {
         Some(Ok(())) => Ok(()),
         Some(Err(error)) => Err(store.data().ended(&error)),
-        None => Err(Ended::Deadline(deadline.allowed.as_millis() as u64)),
+        None => Err(store.data().late(deadline.ended())),
     }
 }
 
@@ -321,6 +331,14 @@ impl Deadline {
         self.at.send_replace(Instant::now() + limits::STREAM_IDLE);
     }
 
+    /// What it means that it has passed.
+    fn ended(&self) -> Ended {
+        match *self.at.borrow() == self.first {
+            true => Ended::Deadline(self.allowed.as_millis() as u64),
+            false => Ended::StreamIdle(limits::STREAM_IDLE.as_millis() as u64),
+        }
+    }
+
     async fn passed(&self) {
         loop {
             let at = *self.at.borrow();
@@ -371,11 +389,15 @@ impl Body for Stream {
 }
 
 impl Cost {
-    /// RFC-draft `Server-Timing` of a render.
+    /// `Server-Timing` of a render, with the trace under which its lines are found in the log. A hit has none: nothing
+    /// ran for it.
     pub fn server_timing(&self, took: Duration) -> String {
         let sql_ms = self.sql_us.load(Ordering::Relaxed) as f64 / 1_000.0;
         let (queries, rows) = (self.queries.load(Ordering::Relaxed), self.rows.load(Ordering::Relaxed));
+        let trace = &self.trace;
         let render_ms = took.as_secs_f64() * 1_000.0;
-        format!("render;dur={render_ms:.3}, sql;dur={sql_ms:.3};desc=\"{queries} queries, {rows} rows\"")
+        format!(
+            "render;dur={render_ms:.3}, sql;dur={sql_ms:.3};desc=\"{queries} queries, {rows} rows\", trace;desc=\"{trace}\""
+        )
     }
 }

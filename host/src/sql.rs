@@ -20,7 +20,10 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 
-use crate::bindings::edge::types::{Rows, SqlError, Value};
+use crate::{
+    bindings::edge::types::{Rows, SqlError, Value},
+    budget::Budget,
+};
 
 /// What the statements of a guest may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,10 +169,10 @@ impl Guarded {
                 cells.push(value);
             }
             if bytes > limits::SQL_RESULT_BYTES {
-                return Err(SqlError::OverLimit(format!("the result is over {} bytes", limits::SQL_RESULT_BYTES)));
+                return Err(over(Budget::QueryBytes));
             }
             if cells.len() > limits::SQL_ROWS * width.max(1) {
-                return Err(SqlError::OverLimit(format!("the result is over {} rows", limits::SQL_ROWS)));
+                return Err(over(Budget::QueryRows));
             }
         }
         Ok(Rows { columns, cells })
@@ -323,12 +326,32 @@ fn size_of(value: &Value) -> usize {
 fn told(error: rusqlite::Error) -> SqlError {
     use rusqlite::ErrorCode;
     match error.sqlite_error_code() {
-        Some(ErrorCode::OperationInterrupted) => SqlError::OverLimit("the statement ran longer than it may".into()),
-        Some(ErrorCode::TooBig) => SqlError::OverLimit(format!("a value is over {} bytes", limits::SQL_VALUE_BYTES)),
-        Some(ErrorCode::OutOfMemory) => SqlError::OverLimit("SQLite is out of memory".into()),
+        Some(ErrorCode::OperationInterrupted) => over(Budget::QueryTime),
+        Some(ErrorCode::TooBig) => over(Budget::ValueBytes),
+        Some(ErrorCode::OutOfMemory) => over(Budget::SqliteMemory),
         Some(ErrorCode::ConstraintViolation) => SqlError::Constraint(error.to_string()),
         _ => SqlError::Failed(error.to_string()),
     }
+}
+
+const BUDGETS: [Budget; 5] =
+    [Budget::QueryTime, Budget::QueryRows, Budget::QueryBytes, Budget::ValueBytes, Budget::SqliteMemory];
+
+/// A bound was reached, in the guest's words.
+fn over(budget: Budget) -> SqlError {
+    SqlError::OverLimit(match budget {
+        Budget::QueryRows => format!("the result is over {} rows", limits::SQL_ROWS),
+        Budget::QueryBytes => format!("the result is over {} bytes", limits::SQL_RESULT_BYTES),
+        Budget::ValueBytes => format!("a value is over {} bytes", limits::SQL_VALUE_BYTES),
+        Budget::SqliteMemory => "SQLite is out of memory".into(),
+        _ => "the statement ran longer than it may".into(),
+    })
+}
+
+/// Which bound an error is of. The guest's own type carries nothing but the text.
+pub(crate) fn overrun(error: &SqlError) -> Option<Budget> {
+    let SqlError::OverLimit(text) = error else { return None };
+    BUDGETS.into_iter().find(|budget| matches!(over(*budget), SqlError::OverLimit(one) if one == *text))
 }
 
 /// How an error of SQL reads in a log.

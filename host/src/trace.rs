@@ -2,6 +2,9 @@
 
 use http::HeaderMap;
 
+/// A trace is long enough to be found by so many of its first digits.
+pub const SHORT_DIGITS: usize = 8;
+
 /// The trace id of a request's `traceparent`, or a new one: 32 hexadecimal digits.
 pub fn trace_id(headers: &HeaderMap) -> String {
     let given = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(|text| {

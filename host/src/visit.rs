@@ -8,19 +8,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nearside_protocol::limits;
+use nearside_protocol::{limits, route::Inputs};
 
 use crate::{
     bindings::edge::{
+        inputs::{self, Kind},
         page::{self, IncludeError},
         sql as edge_sql,
         types::{self, Rows, SqlError, Value},
     },
     database::Reader,
     host::Host,
-    log::Speaker,
+    missed,
     release::Release,
     senses::Taint,
+    speaker::{Asked, Speaker},
     sql,
     writes::Writes,
 };
@@ -32,7 +34,11 @@ pub struct Visit {
     pub writes: Writes,
     pub taint: Taint,
     pub cost: Arc<Cost>,
-    pub speaker: Speaker,
+    pub speaker: Arc<Speaker>,
+    /// Index among the app's routes.
+    pub route: usize,
+    /// The request was shown whole, whatever its route declares.
+    pub shown_whole: bool,
     pub deadline: Instant,
     /// How many pages include this one.
     pub depth: usize,
@@ -42,13 +48,15 @@ pub struct Visit {
 /// What a render cost, for `Server-Timing`, logs and metrics.
 #[derive(Default, Debug)]
 pub struct Cost {
+    /// Under which its lines are found in the log.
+    pub trace: String,
     pub queries: AtomicU64,
     pub rows: AtomicU64,
     pub sql_us: AtomicU64,
 }
 
 impl Visit {
-    fn run(&mut self, name: &str, parameters: &[Value]) -> Result<Rows, SqlError> {
+    fn run(&mut self, name: &str, parameters: &[Value], time: Duration) -> Result<Rows, SqlError> {
         let Some(query) = self.release.queries.get(name) else {
             return Err(SqlError::UnknownQuery(format!("queries.sql has no query `{name}`")));
         };
@@ -60,13 +68,17 @@ impl Visit {
         if query.examined.reads_clock || (query.examined.takes_time && parameters.iter().any(asks_clock)) {
             self.taint.read_clock();
         }
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let budget = left.min(Duration::from_millis(limits::SQL_QUERY_MS));
         let reader = match &mut self.reader {
             Some(reader) => reader,
             empty => empty.insert(self.release.database.reader().map_err(|error| SqlError::Failed(error.to_string()))?),
         };
-        reader.query(&query.sql, parameters, budget)
+        reader.query(&query.sql, parameters, time)
+    }
+
+    /// How long a query may take now.
+    fn query_time(&self) -> Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        left.min(Duration::from_millis(limits::SQL_QUERY_MS))
     }
 }
 
@@ -75,7 +87,8 @@ impl types::Host for Visit {}
 impl edge_sql::Host for Visit {
     fn query(&mut self, name: String, parameters: Vec<Value>) -> wasmtime::Result<Result<Rows, SqlError>> {
         let started = Instant::now();
-        let result = self.run(&name, &parameters);
+        let time = self.query_time();
+        let result = self.run(&name, &parameters, time);
         let cost = &self.cost;
         cost.queries.fetch_add(1, Ordering::Relaxed);
         cost.sql_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
@@ -88,11 +101,25 @@ impl edge_sql::Host for Visit {
                 if !matches!(error, SqlError::UnknownQuery(_) | SqlError::WrongParameters(_)) {
                     self.taint.met_failure();
                 }
-                let Speaker { app, place, trace } = &self.speaker;
-                tracing::warn!(%app, %place, %trace, query = %name, cause = sql::describe(error), "a query failed");
+                let line = self.release.code.queries.get(&name).map(|query| query.line);
+                self.speaker.query_failed(&Asked { query: &name, line, time }, error);
             }
         }
         Ok(result)
+    }
+}
+
+impl inputs::Host for Visit {
+    fn missed(&mut self, kind: Kind, name: String) -> wasmtime::Result<()> {
+        if let Inputs::Declared(declared) = &self.release.code.app.routes[self.route].inputs
+            && !self.shown_whole
+            && !missed::shows(declared, kind, &name)
+            && self.release.code.missed.is_news(self.route, kind, &name)
+        {
+            let (input, setting) = missed::words(kind, &name);
+            self.speaker.input_missed(input, &name, setting);
+        }
+        Ok(())
     }
 }
 
@@ -102,7 +129,7 @@ impl page::Host for Visit {
             let why = format!("pages include each other more than {} deep", limits::INCLUDE_DEPTH);
             return Ok(Err(IncludeError::Refused(why)));
         }
-        let included = self.host.fragment(&self.release, &path, self.depth + 1, &self.taint).await;
+        let included = self.host.fragment(&self.release, &path, self.depth + 1, &self.taint, &self.speaker.trace).await;
         if matches!(included, Err(IncludeError::Status(500..))) {
             self.taint.met_failure();
         }

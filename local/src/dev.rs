@@ -15,6 +15,8 @@ mod terminal;
 mod trouble;
 pub mod watch;
 
+pub use failure::told;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -117,8 +119,13 @@ impl Dev {
         let app = build::manifest(&folder).ok();
         let watch = Watch::start(Files::of(&folder, app.as_ref(), seed.as_deref()))?;
         let engine = Engine::start(&folder::compiled(&folder)?)?;
-        let settings =
-            Settings { data: data.clone(), engine, cache_mib: limits::CACHE_MIB, apps: apps(app.as_ref()) };
+        let settings = Settings {
+            data: data.clone(),
+            engine,
+            cache_mib: limits::CACHE_MIB,
+            apps: apps(app.as_ref()),
+            logbook: logbook.clone(),
+        };
         let listener = TcpListener::bind(options.listen)
             .await
             .map_err(|error| DevError::Listen { address: options.listen, error })?;

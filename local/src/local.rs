@@ -21,6 +21,7 @@ use nearside_host::{
     follow::{self, FollowError},
     handler,
     host::{Host, HostError, Served},
+    logbook::Logbook,
     origin_client::{ClientError, OriginClient},
     replica::{Replica, ReplicaError},
     serve,
@@ -103,6 +104,8 @@ pub struct Settings {
     pub cache_mib: u64,
     /// What the operator would say of single apps.
     pub apps: BTreeMap<String, AppConfig>,
+    /// Where what is logged in this process is kept.
+    pub logbook: Logbook,
 }
 
 pub struct Local {
@@ -120,10 +123,10 @@ impl Local {
         listener: TcpListener,
         front: Arc<dyn Front>,
     ) -> Result<Arc<Local>, LocalError> {
-        let Settings { data, engine, cache_mib, apps } = settings;
+        let Settings { data, engine, cache_mib, apps, logbook } = settings;
         let address = listener.local_addr().map_err(LocalError::Listener)?;
         let config = Config { apps, ..Config::new(address, data.join(ORIGIN)) };
-        let origin = Origin::open(config, engine.clone()).await?;
+        let origin = Origin::open(config, engine.clone(), logbook).await?;
 
         let url = format!("http://{}", reachable(address));
         let client = Arc::new(OriginClient::new(&url, Some(origin.token().to_owned()))?);
@@ -198,10 +201,15 @@ impl Local {
 
     /// Makes an archive the app's next release, and waits until the node serves it.
     pub async fn push(&self, archive: &Archive) -> Result<Pushed, LocalError> {
-        let (name, of) = (archive.app.name.clone(), archive.clone());
+        let of = archive.clone();
         let packed = tokio::task::spawn_blocking(move || of.pack()).await.map_err(|_| LocalError::Lost)??;
-        let pushed = self.origin.push(&name, packed).await?;
-        self.serves(&name, &pushed).await?;
+        self.push_packed(&archive.app.name, packed).await
+    }
+
+    /// The same with an archive that is packed already.
+    pub async fn push_packed(&self, app: &str, packed: Vec<u8>) -> Result<Pushed, LocalError> {
+        let pushed = self.origin.push(app, packed).await?;
+        self.serves(app, &pushed).await?;
         Ok(pushed)
     }
 
@@ -212,12 +220,10 @@ impl Local {
         Ok(pushed)
     }
 
-    /// Waits until the node serves the origin's newest release of this app.
-    pub async fn settled(&self, app: &str) -> Result<(), LocalError> {
-        match self.origin.heads().borrow().get(app).copied() {
-            Some(release) => self.serves(app, &Pushed { release: Some(release), report: Vec::new() }).await,
-            None => Ok(()),
-        }
+    /// Publishes everything that was written to an app's store, and waits until the node serves it.
+    pub async fn caught_up(&self, app: &str) -> Result<(), LocalError> {
+        let pushed = self.origin.publish(app).await?;
+        self.serves(app, &pushed).await
     }
 
     async fn serves(&self, app: &str, pushed: &Pushed) -> Result<(), LocalError> {

@@ -16,3 +16,7 @@ FROM digit a, digit b, digit c, digit d, digit e, digit f, digit g, digit h, dig
 -- name: randomblob
 -- A gigabyte. (`randomblob` itself is refused when the app is checked: its value is not in the pages.)
 SELECT length(hex(zeroblob(1000000000))) AS n;
+
+-- name: overflow
+-- It can be prepared, and cannot be run.
+SELECT abs(-9223372036854775807 - 1) AS n;

@@ -33,6 +33,7 @@ enum Asked {
     Key,
     Heads,
     Status,
+    Logs,
     Release(String, ReleaseId),
     Snapshot(String, Digest),
     Archive(String, Digest),
@@ -62,6 +63,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Key => Ok(answered(TEXT, origin.key().to_string())),
         Asked::Heads => heads(origin, body).await,
         Asked::Status => Ok(json(&origin.status().await)),
+        Asked::Logs => logs(origin, head.uri.query()),
         Asked::Release(app, id) => {
             let site = site(origin, &app)?;
             file(&site.objects.release_path(id), JSON, || format!("`{app}` has no release {id}")).await
@@ -112,6 +114,7 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
     match parts[..] {
         ["key"] => only(Method::GET, "GET", Asked::Key),
         ["heads"] => only(Method::POST, "POST", Asked::Heads),
+        ["logs"] => only(Method::GET, "GET", Asked::Logs),
         ["status"] => only(Method::GET, "GET", Asked::Status),
         ["apps", app, "releases", id] => {
             let id = id.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
@@ -159,6 +162,13 @@ async fn heads(origin: &Origin, body: Incoming) -> Result<Response<Body>, ApiErr
     }
     let newest = ours.borrow().clone();
     Ok(json(&newest))
+}
+
+fn logs(origin: &Origin, query: Option<&str>) -> Result<Response<Body>, ApiError> {
+    match origin.logs.answer(query, origin.stopping()) {
+        Ok(response) => Ok(response.map(|body| body.map_err(std::io::Error::other).boxed_unsync())),
+        Err(error) => Err(ApiError::new(error.status(), error.to_string())),
+    }
 }
 
 async fn push_archive(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {

@@ -7,11 +7,12 @@ use std::{
 
 use nearside_host::{
     bindings::edge::types::{Rows, SqlError, Value},
+    budget::Role,
     engine::{Engine, EngineError},
     guest::{self, Given, Guest},
-    log::Speaker,
     outbound::Outbound,
     senses::Senses,
+    speaker::{Asked, Speaker},
     sql::Guarded,
 };
 use nearside_protocol::{digest::Digest, limits, write::IdempotencyKey};
@@ -61,6 +62,7 @@ pub(crate) fn prepare(engine: &Engine, component: &Component) -> Result<CommandP
 /// What a command works on: the group's transaction, behind the guard.
 pub(crate) struct Transaction {
     guarded: Guarded,
+    speaker: Arc<Speaker>,
     version: Arc<Version>,
     accepted_at_ms: u64,
     ends_at: Instant,
@@ -106,8 +108,16 @@ pub(crate) struct Ended {
 
 /// Runs a command. The caller keeps or undoes what it did.
 pub(crate) async fn apply(engine: &Engine, version: &Arc<Version>, call: Call<'_>, guarded: Guarded) -> Ended {
+    let speaker = Arc::new(Speaker {
+        role: Role::Command,
+        app: version.app.name.clone(),
+        place: call.name.to_owned(),
+        release: None,
+        trace: call.key.to_string(),
+    });
     let transaction = Transaction {
         guarded,
+        speaker: speaker.clone(),
         version: version.clone(),
         accepted_at_ms: call.accepted_at_ms,
         ends_at: Instant::now() + WALL,
@@ -115,7 +125,7 @@ pub(crate) async fn apply(engine: &Engine, version: &Arc<Version>, call: Call<'_
         torn: None,
     };
     let given = Given {
-        speaker: Speaker { app: version.app.name.clone(), place: call.name.to_owned(), trace: call.key.to_string() },
+        speaker,
         senses: Senses::Fixed { now: Duration::from_millis(call.accepted_at_ms), seed: call.seed },
         variables: &version.variables,
         outbound: Outbound::nowhere(),
@@ -134,8 +144,8 @@ pub(crate) async fn apply(engine: &Engine, version: &Arc<Version>, call: Call<'_
             match tokio::time::timeout(WALL, run).await {
                 Ok(result) => result,
                 Err(_) => {
-                    return take(store, |_| {
-                        Applied::Failed(guest::Ended::Deadline(limits::COMMAND_WALL_MS).to_string())
+                    return take(store, |guest| {
+                        Applied::Failed(guest.late(guest::Ended::Deadline(limits::COMMAND_WALL_MS)).to_string())
                     });
                 }
             }
@@ -186,16 +196,33 @@ fn cut(mut message: String) -> String {
 
 impl Transaction {
     /// Runs one statement within what is left of the command's time.
-    fn run<T>(&mut self, statement: impl FnOnce(&mut Guarded, Duration) -> Result<T, SqlError>) -> Result<T, SqlError> {
+    fn run<T>(
+        &mut self,
+        sql: &str,
+        statement: impl FnOnce(&mut Guarded, Duration) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
+        let left = self.ends_at.saturating_duration_since(Instant::now());
+        let time = left.min(Duration::from_millis(limits::SQL_QUERY_MS));
+        let result = self.run_within(time, statement);
+        if let Err(error) = &result {
+            self.speaker.query_failed(&Asked { query: sql, line: None, time }, error);
+        }
+        result
+    }
+
+    fn run_within<T>(
+        &mut self,
+        time: Duration,
+        statement: impl FnOnce(&mut Guarded, Duration) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
         // Outside the transaction a change would be durable at once, on its own: nothing may run there.
         if self.torn.is_some() {
             return Err(SqlError::Failed("the transaction is gone".into()));
         }
-        let left = self.ends_at.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if time.is_zero() {
             return Err(SqlError::OverLimit(format!("the command has used up its {} ms", limits::COMMAND_WALL_MS)));
         }
-        let result = statement(&mut self.guarded, left.min(Duration::from_millis(limits::SQL_QUERY_MS)));
+        let result = statement(&mut self.guarded, time);
         if self.guarded.trusted(|connection| connection.is_autocommit()) {
             self.torn = Some(match &result {
                 Err(SqlError::OverLimit(_) | SqlError::Constraint(_)) => Torn::Itself,
@@ -250,11 +277,11 @@ pub(crate) fn check_task_payload(payload: &str) -> Result<(), String> {
 
 impl store::Host for Transaction {
     fn query(&mut self, sql: String, parameters: Vec<Value>) -> wasmtime::Result<Result<Rows, SqlError>> {
-        Ok(self.run(|guarded, budget| guarded.query(&sql, &parameters, budget)))
+        Ok(self.run(&sql, |guarded, budget| guarded.query(&sql, &parameters, budget)))
     }
 
     fn execute(&mut self, sql: String, parameters: Vec<Value>) -> wasmtime::Result<Result<store::Change, SqlError>> {
-        let done = self.run(|guarded, budget| guarded.execute(&sql, &parameters, budget));
+        let done = self.run(&sql, |guarded, budget| guarded.execute(&sql, &parameters, budget));
         Ok(done.map(|(rows_changed, last_insert_rowid)| store::Change { rows_changed, last_insert_rowid }))
     }
 

@@ -151,7 +151,7 @@ impl Entries {
         let ended = self.runtime.block_on(command::apply(&self.engine, version, call, guarded));
         self.guarded = Some(ended.guarded);
         if let Applied::Failed(cause) | Applied::Retry(cause) = &ended.applied {
-            tracing::warn!(app = %version.app.name, command = %job.name, trace = %job.key, %cause, "a command failed");
+            tracing::warn!(app = %version.app.name, place = %job.name, trace = %job.key, %cause, "a command failed");
         }
         (ended.applied, ended.queued_task)
     }

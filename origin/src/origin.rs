@@ -15,7 +15,7 @@ use std::{
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use nearside_host::{disk::Disk, engine::Engine, serve};
+use nearside_host::{disk::Disk, engine::Engine, logbook::Logbook, logs::Logs, serve};
 use nearside_protocol::{
     app,
     key::PublicKey,
@@ -73,6 +73,7 @@ pub struct Origin {
     /// Pushes whose bodies are being taken.
     pub(crate) pushes: Semaphore,
     incoming: AtomicU64,
+    pub(crate) logs: Logs,
     stopping: watch::Sender<bool>,
     /// Held for as long as the origin lives.
     _lock: File,
@@ -81,7 +82,9 @@ pub struct Origin {
 impl Origin {
     /// Opens the data folder and starts every app that has a release. An app that does not start is logged, and told in
     /// `status`; its releases can be pulled.
-    pub async fn open(config: Config, engine: Engine) -> Result<Arc<Origin>, OriginError> {
+    ///
+    /// `logbook` is what operators are shown as the origin's log.
+    pub async fn open(config: Config, engine: Engine, logbook: Logbook) -> Result<Arc<Origin>, OriginError> {
         let apps = config.data.join(APPS);
         let io = |error| OriginError::Io { path: config.data.clone(), error };
         Disk::real().folder(&apps).map_err(io)?;
@@ -99,6 +102,7 @@ impl Origin {
             sites: RwLock::default(),
             pushes: Semaphore::new(limits::PUSHES_AT_ONCE),
             incoming: AtomicU64::new(0),
+            logs: Logs::new(logbook),
             stopping: watch::channel(false).0,
             _lock: lock,
         });
@@ -190,6 +194,12 @@ impl Origin {
     pub async fn seed(&self, app: &str, file: &str, sql: &str) -> Result<Pushed, NotTaken> {
         let site = self.site(app).ok_or(PushError::NoApp)?;
         Ok(site.seed(file, sql).await?)
+    }
+
+    /// Makes a release of everything that has been written to an app's store by now.
+    pub async fn publish(&self, app: &str) -> Result<Pushed, NotTaken> {
+        let site = self.site(app).ok_or(PushError::NoApp)?;
+        Ok(site.publish().await?)
     }
 
     /// Whether this is the operator's token.

@@ -243,9 +243,12 @@ impl Site {
         let _one = self.pushing.lock().await;
         let running = self.running().ok_or(PushError::NoApp)?;
         running.writer.seed(file, sql).await?;
-        running.projector.update().await.map_err(PushError::Unreleased)?;
-        let release = running.publisher.publish().await.map_err(PushError::Unreleased)?;
-        Ok(Pushed { release: Some(release), report: Vec::new() })
+        running.publish().await
+    }
+
+    /// Makes a release of everything that has been written by now.
+    pub async fn publish(&self) -> Result<Pushed, PushError> {
+        self.running().ok_or(PushError::NoApp)?.publish().await
     }
 
     pub async fn status(&self) -> OriginApp {
@@ -345,6 +348,12 @@ impl Running {
 
     pub fn version(&self) -> Arc<AppVersion> {
         self.projector.projected().borrow().version.clone()
+    }
+
+    async fn publish(&self) -> Result<Pushed, PushError> {
+        self.projector.update().await.map_err(PushError::Unreleased)?;
+        let release = self.publisher.publish().await.map_err(PushError::Unreleased)?;
+        Ok(Pushed { release: Some(release), report: Vec::new() })
     }
 
     /// Goes over to another version; back to the one before if its read database cannot be made.

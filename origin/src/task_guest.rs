@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use nearside_host::{
     bindings::edge::origin,
+    budget::Role,
     engine::{Engine, EngineError},
     guest::{self, Ended, Given, Guest},
-    log::Speaker,
     outbound::Outbound,
     senses::Senses,
+    speaker::Speaker,
 };
 use nearside_protocol::{
     digest::PartsHasher,
@@ -81,11 +82,13 @@ pub(crate) async fn run(
     let timeout = Duration::from_millis(declared.timeout_ms);
     let variables = version.variables.iter().cloned().collect();
     let given = Given {
-        speaker: Speaker {
+        speaker: Arc::new(Speaker {
+            role: Role::Task,
             app: version.app.name.clone(),
             place: claimed.name.clone(),
-            trace: format!("task-{}.{}", claimed.id, claimed.attempt),
-        },
+            release: None,
+            trace: trace(claimed),
+        }),
         senses: Senses::Real,
         variables: &version.variables,
         outbound: match reach {
@@ -106,12 +109,17 @@ pub(crate) async fn run(
         tasks.nearside_edge_task_handler().call_run(&mut store, &job).await
     };
     match tokio::time::timeout(timeout, work).await {
-        Err(_) => Ending::Retry(Ended::Deadline(declared.timeout_ms).to_string()),
+        Err(_) => Ending::Retry(store.data().late(Ended::Deadline(declared.timeout_ms)).to_string()),
         Ok(Err(error)) => Ending::Retry(store.data().ended(&error).to_string()),
         Ok(Ok(Ok(()))) => Ending::Done,
         Ok(Ok(Err(Failure::Retry(why)))) => Ending::Retry(why),
         Ok(Ok(Err(Failure::Discard(why)))) => Ending::Dead(why),
     }
+}
+
+/// Under which an attempt's lines are found in the log.
+pub(crate) fn trace(claimed: &Claimed) -> String {
+    format!("task-{}.{}", claimed.id, claimed.attempt)
 }
 
 impl Attempt {

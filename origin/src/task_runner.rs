@@ -120,7 +120,7 @@ impl Runner {
         let id = ended.as_ref().map_or_else(|error| error.id(), |(id, ())| *id);
         let claimed = self.leases.remove(&id);
         if let (Err(error), Some(claimed)) = (ended, claimed) {
-            tracing::error!(task = claimed.id, name = %claimed.name, cause = %error, "a task took its runner down");
+            tracing::error!(task = claimed.id, place = %claimed.name, cause = %error, "a task took its runner down");
             finish(&self.writer, &claimed, Ending::Retry("the host failed".into())).await;
         }
     }
@@ -129,7 +129,8 @@ impl Runner {
 async fn attempt(engine: Engine, writer: Writer, version: Arc<Version>, claimed: Claimed, reach: Arc<Reach>) {
     let ending = task_guest::run(&engine, &writer, &version, &claimed, &reach).await;
     if let Ending::Retry(why) | Ending::Dead(why) = &ending {
-        tracing::warn!(app = %version.app.name, task = claimed.id, name = %claimed.name, attempt = claimed.attempt, %why, "a task failed");
+        let (app, place, trace) = (&version.app.name, &claimed.name, task_guest::trace(&claimed));
+        tracing::warn!(%app, %place, %trace, task = claimed.id, attempt = claimed.attempt, %why, "a task failed");
     }
     finish(&writer, &claimed, ending).await;
 }

@@ -40,6 +40,9 @@ pub const GUEST_HOSTCALL_BYTES: usize = 32 << 20;
 pub const GUEST_HEADER_BYTES: usize = 64 << 10;
 /// Log output of one request; the rest is dropped and said so.
 pub const GUEST_LOG_BYTES: usize = 16 << 10;
+/// What is told of the end of its stderr when a guest fails.
+pub const GUEST_LAST_WORDS_LINES: usize = 6;
+pub const GUEST_LAST_WORDS_LINE_BYTES: usize = 400;
 /// Renders that run at once on a node, whatever they wait for.
 pub const RENDERS_AT_ONCE: usize = 64;
 /// Renders that may wait for one of those places before the node answers 503.
@@ -162,6 +165,16 @@ pub const LOGBOOK_BYTES: usize = 8 << 20;
 /// One message, which may be a backtrace.
 pub const LOGBOOK_MESSAGE_BYTES: usize = 16 << 10;
 pub const LOGBOOK_FIELD_BYTES: usize = 4 << 10;
+/// One entry as JSON, and all of a logbook.
+pub const LOGBOOK_LINE_BYTES: usize = 1 << 20;
+pub const LOGBOOK_ANSWER_BYTES: usize = 64 << 20;
+/// Who may follow a logbook at once.
+pub const LOGBOOK_FOLLOWERS: usize = 32;
+/// Silence after which a follower is sent an empty line, so that one who is gone is noticed.
+pub const LOGBOOK_HEARTBEAT: Duration = Duration::from_secs(15);
+/// Undeclared inputs told of one app version.
+pub const MISSED_INPUTS: usize = 256;
+pub const MISSED_INPUT_NAME_BYTES: usize = 256;
 
 // --- Shutting down --------------------------------------------------------------------------------------------------
 

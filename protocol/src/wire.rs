@@ -15,6 +15,7 @@
 //! | `POST /v1/apps/{app}/tasks/{task}` | JSON payload, `Idempotency-Key` | [`crate::write::Enqueued`] |
 //! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt` | the page itself, from the newest read database |
 //! | `GET /v1/status` | | [`crate::status::OriginStatus`] |
+//! | `GET /v1/logs?app=…` | | the origin's logbook, a JSON object a line; nodes have the same at `/logs` of their admin address |
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub const VISITOR_PREFIX: &str = "nearside-visitor-";
 pub const VISITOR_ADDRESS_HEADER: &str = "nearside-visitor-address";
 /// On a page that does not contain the visitor's own last write, because neither this node nor the origin could.
 pub const BEHIND_HEADER: &str = "nearside-behind";
+
+/// On a logbook's answer: up to where it has been read, for `since=`.
+pub const LOGBOOK_HEADER: &str = "nearside-logbook";
 
 /// The newest release of each app.
 pub type Heads = BTreeMap<String, ReleaseId>;

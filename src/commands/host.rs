@@ -4,10 +4,12 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use nearside_host::{
-    admin,
+    admin::{self, Admin},
     engine::Engine,
     follow,
     host::Host,
+    logbook::Logbook,
+    logs::Logs,
     origin_client::{NoOrigin, OriginClient},
     replica::Replica,
     serve,
@@ -17,7 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::{cli::HostArgs, settings::NodeSettings};
 
-pub async fn run(args: HostArgs) -> anyhow::Result<ExitCode> {
+pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let settings = NodeSettings::resolve(args)?;
     let origin = match &settings.origin {
         Some(url) => Some(Arc::new(OriginClient::new(url, settings.token.clone())?)),
@@ -40,17 +42,14 @@ pub async fn run(args: HostArgs) -> anyhow::Result<ExitCode> {
     println!("{} admin http://{}", settings.name, operators.local_addr()?);
 
     let stop = super::shutdown()?;
+    let admin = Admin { host: host.clone(), origin: origin.clone(), logs: Logs::new(logbook) };
     let follows = async {
         match origin.clone() {
             Some(origin) => follow::follow(host.clone(), replica, origin, stop()).await,
             None => stop().await,
         }
     };
-    tokio::join!(
-        serve::serve(host.clone(), visitors, stop()),
-        admin::serve(host.clone(), origin.clone(), operators, stop()),
-        follows,
-    );
+    tokio::join!(serve::serve(host.clone(), visitors, stop()), admin::serve(admin, operators, stop()), follows,);
     Ok(ExitCode::SUCCESS)
 }
 

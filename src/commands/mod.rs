@@ -4,9 +4,11 @@ pub mod build;
 pub mod check;
 pub mod dev;
 pub mod host;
+pub mod logs;
 pub mod origin;
 pub mod push;
 pub mod status;
+pub mod test;
 
 use std::future::Future;
 

@@ -2,13 +2,13 @@
 
 use std::{net::SocketAddr, process::ExitCode};
 
-use nearside_host::engine::Engine;
+use nearside_host::{engine::Engine, logbook::Logbook};
 use nearside_origin::{config::Config, origin::Origin};
 
 use super::host::bind;
 use crate::cli::OriginArgs;
 
-pub async fn run(args: OriginArgs) -> anyhow::Result<ExitCode> {
+pub async fn run(args: OriginArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let mut config = match &args.config {
         Some(file) => Config::read(file)?,
         None => Config::new(SocketAddr::from(([127, 0, 0, 1], 7600)), "nearside-origin".into()),
@@ -26,7 +26,7 @@ pub async fn run(args: OriginArgs) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&compiled)?;
     let engine = Engine::start(&compiled)?;
     let listen = config.listen;
-    let origin = Origin::open(config, engine).await?;
+    let origin = Origin::open(config, engine, logbook).await?;
     let listener = bind(listen).await?;
     println!("origin answers http://{}", listener.local_addr()?);
     let stop = super::shutdown()?;

@@ -48,6 +48,11 @@ impl Process {
         Some(address.unwrap_or_else(|| panic!("no address in `{line}`")))
     }
 
+    /// What it has printed since it was last asked.
+    pub fn printed(&mut self) -> Vec<String> {
+        self.lines.get_mut().unwrap().try_iter().collect()
+    }
+
     pub fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

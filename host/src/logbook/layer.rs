@@ -32,6 +32,13 @@ struct Writes(Logbook);
 
 impl<S: Subscriber> Layer<S> for Writes {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.write(Entry::of(event));
+    }
+}
+
+impl Entry {
+    /// An event as an entry, whose number its book gives it.
+    pub fn of(event: &Event<'_>) -> Entry {
         let metadata = event.metadata();
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut entry = Entry {
@@ -47,7 +54,7 @@ impl<S: Subscriber> Layer<S> for Writes {
             fields: Default::default(),
         };
         event.record(&mut Fields(&mut entry));
-        self.0.write(entry);
+        entry
     }
 }
 

@@ -62,6 +62,11 @@ fn a_filter_asks_only_about_what_it_sets() {
     assert!(admits(Filter::default()));
     assert!(admits(Filter { app: Some("shop".into()), level: Some(Level::Warn), ..Filter::default() }));
     assert!(admits(Filter { kinds: vec![Kind::Panic, Kind::Sql], ..Filter::default() }));
+    shop.trace = Some("0123456789abcdef0123456789abcdef".into());
+    let admits = |filter: Filter| filter.admits(&shop);
+    assert!(admits(Filter { trace: shop.trace.clone(), ..Filter::default() }));
+    assert!(admits(Filter { trace: Some("01234567".into()), ..Filter::default() }));
+    assert!(!admits(Filter { trace: Some("0123456".into()), ..Filter::default() }));
     assert!(!admits(Filter { app: Some("other".into()), ..Filter::default() }));
     assert!(!admits(Filter { place: Some("/".into()), ..Filter::default() }));
     assert!(!admits(Filter { level: Some(Level::Error), ..Filter::default() }));

@@ -3,6 +3,7 @@ use std::{fs, path::Path, time::Duration};
 use nearside_host::{
     archive::Archive,
     engine::Engine,
+    logbook::Logbook,
     origin_client::{ClientError, OriginClient, bytes, whole},
 };
 use nearside_protocol::{
@@ -43,7 +44,7 @@ async fn start(data: &Path) -> Running {
         apps: [("shop".to_owned(), settings)].into(),
     };
     fs::create_dir_all(data.join("compiled")).unwrap();
-    let origin = Origin::open(config, Engine::start(&data.join("compiled")).unwrap()).await.unwrap();
+    let origin = Origin::open(config, Engine::start(&data.join("compiled")).unwrap(), Logbook::new()).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let client = OriginClient::new(&format!("http://{address}"), Some(origin.token().to_owned())).unwrap();
@@ -416,7 +417,7 @@ async fn two_origins_do_not_share_a_folder() {
         token_file: None,
         apps: Default::default(),
     };
-    let second = Origin::open(config, Engine::start(&folder.path().join("compiled")).unwrap()).await;
+    let second = Origin::open(config, Engine::start(&folder.path().join("compiled")).unwrap(), Logbook::new()).await;
     assert!(second.is_err_and(|error| error.to_string().contains("another origin is running")));
     origin.stop().await;
 }

@@ -2,6 +2,7 @@
 #![cfg(target_family = "wasm")]
 
 mod inputs;
+mod looks;
 mod misbehave;
 mod random;
 mod store;
@@ -32,6 +33,8 @@ const ROUTES: &[Route] = &[
     get("/runaway-sql", store::runaway),
     get("/cross", store::cross),
     get("/randomblob", store::randomblob),
+    get("/overflow", store::overflow),
+    get("/looks", looks::looks),
     get("/include", store::include),
     get("/include-loop", store::include_loop),
     post("/bump", write::bump),

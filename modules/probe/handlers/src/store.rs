@@ -26,6 +26,11 @@ pub(crate) fn cross(_: &Request) -> Result {
     count("cross")
 }
 
+/// A query that fails when it is run.
+pub(crate) fn overflow(_: &Request) -> Result {
+    count("overflow")
+}
+
 /// A value of a gigabyte that is not in the pages.
 pub(crate) fn randomblob(_: &Request) -> Result {
     count("randomblob")

@@ -1,0 +1,298 @@
+//! `nearside logs`: what nodes and the origin have logged, merged by time, and what they log from now on.
+
+use std::{
+    io::{ErrorKind, IsTerminal, Write},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use bytes::BytesMut;
+use http::Method;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use nearside_host::{
+    logbook::{Entry, Position},
+    logs::Line,
+    origin_client::{ClientError, OriginClient, bytes, whole},
+};
+use nearside_protocol::{limits, wire::LOGBOOK_HEADER};
+use tokio::sync::mpsc;
+
+use crate::{cli::LogsArgs, log_line::Style, settings::read_token};
+
+/// Lines that were received and not printed yet.
+const UNPRINTED: usize = 1_024;
+
+pub async fn run(args: LogsArgs) -> anyhow::Result<ExitCode> {
+    let sources = sources(&args)?;
+    let asked = asked(&args);
+    let mut printer = Printer::new(&args, sources.len());
+
+    let mut recent: Vec<(usize, Box<Entry>)> = Vec::new();
+    let mut positions: Vec<Option<Position>> = Vec::new();
+    for (index, source) in sources.iter().enumerate() {
+        match source.recent(&asked).await {
+            Ok((entries, position)) => {
+                recent.extend(entries.into_iter().map(|entry| (index, entry)));
+                positions.push(Some(position));
+            }
+            Err(error) if args.follow && may_pass(&error) => {
+                say(source, &format!("{error}; trying again"));
+                positions.push(None);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    recent.sort_by_key(|(_, entry)| entry.at_ms);
+    let surplus = recent.len().saturating_sub(args.last);
+    for (index, entry) in recent.drain(surplus..) {
+        if !printer.print(&sources[index], &Line::Entry(entry))? {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    if !args.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    let (tell, mut told) = mpsc::channel(UNPRINTED);
+    for (source, position) in sources.into_iter().zip(positions) {
+        tokio::spawn(source.follow(asked.clone(), position, tell.clone()));
+    }
+    drop(tell);
+    let stop = interrupted()?;
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(ExitCode::SUCCESS),
+            heard = told.recv() => match heard {
+                None => return Ok(ExitCode::SUCCESS),
+                Some(Heard::Line(source, line)) => if !printer.print(&source, &line)? {
+                    return Ok(ExitCode::SUCCESS);
+                },
+                Some(Heard::Refused(error)) => return Err(error.into()),
+            },
+        }
+    }
+}
+
+/// Resolves at SIGINT or SIGTERM: the end of following a log is no failure.
+fn interrupted() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// The first node's default address, unless someone is named.
+fn sources(args: &LogsArgs) -> anyhow::Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    let nodes = match (&args.nodes[..], &args.origin) {
+        ([], None) => &["http://127.0.0.1:8081".to_owned()],
+        (nodes, _) => nodes,
+    };
+    for url in nodes {
+        sources.push(Source::new(url, None, "/logs")?);
+    }
+    if let Some(url) = &args.origin {
+        let token = args.token_file.as_deref().map(read_token).transpose()?;
+        let token = token.context("the origin's log needs --token-file")?;
+        sources.push(Source::new(url, Some(token), "/v1/logs")?);
+    }
+    Ok(sources)
+}
+
+/// The part of a query that is the same for all.
+fn asked(args: &LogsArgs) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in [("app", &args.app), ("place", &args.route), ("trace", &args.trace)] {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    if let Some(level) = args.level {
+        query.append_pair("level", level.name());
+    }
+    args.kinds.iter().for_each(|kind| {
+        query.append_pair("kind", kind.name());
+    });
+    query.append_pair("last", &args.last.to_string());
+    query.finish()
+}
+
+/// Whether it makes sense to ask again.
+fn may_pass(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable { .. } | ClientError::Malformed(_) => true,
+        ClientError::Refused(problem) => problem.status >= 500,
+        ClientError::NotAUrl(_) => false,
+    }
+}
+
+/// About the log, not of it: on stderr.
+fn say(source: &Source, what: &str) {
+    eprintln!("nearside: {}: {what}", source.name);
+}
+
+/// A node's log, or the origin's.
+#[derive(Clone)]
+struct Source {
+    /// `host:port`.
+    name: String,
+    client: Arc<OriginClient>,
+    path: &'static str,
+}
+
+enum Heard {
+    Line(Source, Line),
+    /// Asking again would not help.
+    Refused(ClientError),
+}
+
+impl Source {
+    fn new(url: &str, token: Option<String>, path: &'static str) -> anyhow::Result<Source> {
+        let client = OriginClient::new(url, token)
+            .map_err(|_| anyhow!("`{url}` is not an address: `http://host:port` expected"))?;
+        let name = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        Ok(Source { name, client: Arc::new(client), path })
+    }
+
+    async fn ask(&self, query: &str) -> Result<(http::Response<Incoming>, Position), ClientError> {
+        let request = self.client.request(Method::GET, &format!("{}?{query}", self.path));
+        let request = request.body(bytes("")).map_err(|error| ClientError::Malformed(error.to_string()))?;
+        let response = self.client.send(request, limits::OUTBOUND_CONNECT * 2).await?;
+        let position = response.headers().get(LOGBOOK_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let position = position.ok_or_else(|| ClientError::Malformed(format!("{} has no logbook", self.name)))?;
+        Ok((response, position))
+    }
+
+    async fn recent(&self, asked: &str) -> Result<(Vec<Box<Entry>>, Position), ClientError> {
+        let (response, position) = self.ask(asked).await?;
+        let body = whole(response, limits::LOGBOOK_ANSWER_BYTES).await?;
+        let lines = body.split(|byte| *byte == b'\n').filter_map(|line| self.read(line));
+        let entries = lines.filter_map(|line| match line {
+            Line::Entry(entry) => Some(entry),
+            Line::Lost { .. } => None,
+        });
+        Ok((entries.collect(), position))
+    }
+
+    fn read(&self, line: &[u8]) -> Option<Line> {
+        if line.trim_ascii().is_empty() {
+            return None;
+        }
+        serde_json::from_slice(line).inspect_err(|error| say(self, &format!("a line cannot be read: {error}"))).ok()
+    }
+
+    /// Tells everything after a position, and connects again as often as it takes.
+    async fn follow(self, asked: String, mut position: Option<Position>, tell: mpsc::Sender<Heard>) {
+        let mut pause = limits::PULL_RETRY_FIRST;
+        let mut away = position.is_none();
+        loop {
+            let was_away = std::mem::replace(&mut away, true);
+            let since = position.map(|position| format!("&since={position}")).unwrap_or_default();
+            match self.ask(&format!("{asked}&follow=1{since}")).await {
+                Ok((response, now)) => {
+                    if was_away {
+                        say(&self, "answers again");
+                    }
+                    if position.is_some_and(|before| !before.is_same_book(now)) {
+                        say(&self, "was started again; what it had logged last before may be lost");
+                    }
+                    pause = limits::PULL_RETRY_FIRST;
+                    let reached = position.insert(now);
+                    let Err(why) = self.read_on(response.into_body(), reached, &tell).await else { return };
+                    say(&self, &format!("{why}; trying again"));
+                }
+                Err(error) if may_pass(&error) => {
+                    if !was_away {
+                        say(&self, &format!("{error}; trying again"));
+                    }
+                }
+                Err(error) => {
+                    let _ = tell.send(Heard::Refused(error)).await;
+                    return;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(limits::PULL_RETRY_MOST);
+        }
+    }
+
+    /// Passes on what comes, until it ends; good when nobody listens any more.
+    async fn read_on(
+        &self,
+        mut body: Incoming,
+        reached: &mut Position,
+        tell: &mpsc::Sender<Heard>,
+    ) -> Result<(), String> {
+        let mut unfinished = BytesMut::new();
+        loop {
+            // Even a silent log says something every so often.
+            let frame = match tokio::time::timeout(SILENCE, body.frame()).await {
+                Err(_) => return Err(format!("has said nothing for {} s", SILENCE.as_secs())),
+                Ok(None) => return Err("has ended".into()),
+                Ok(Some(Err(error))) => return Err(format!("broke off: {error}")),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            unfinished.extend_from_slice(&frame.into_data().unwrap_or_default());
+            while let Some(end) = unfinished.iter().position(|byte| *byte == b'\n') {
+                let line = unfinished.split_to(end + 1);
+                let Some(line) = self.read(&line) else { continue };
+                if let Line::Entry(entry) = &line {
+                    *reached = reached.at(entry.seq);
+                }
+                if tell.send(Heard::Line(self.clone(), line)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if unfinished.len() > limits::LOGBOOK_LINE_BYTES {
+                return Err(format!("sent a line of more than {} bytes", limits::LOGBOOK_LINE_BYTES));
+            }
+        }
+    }
+}
+
+const SILENCE: Duration = limits::LOGBOOK_HEARTBEAT.saturating_mul(3);
+
+/// Writes lines as they were asked for.
+struct Printer {
+    style: Style,
+    json: bool,
+    several: bool,
+}
+
+impl Printer {
+    fn new(args: &LogsArgs, sources: usize) -> Printer {
+        let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Printer { style: Style { colours, short_trace: true }, json: args.json, several: sources > 1 }
+    }
+
+    /// False when nobody reads any more.
+    fn print(&mut self, source: &Source, line: &Line) -> anyhow::Result<bool> {
+        #[derive(serde::Serialize)]
+        struct From<'a> {
+            from: &'a str,
+            #[serde(flatten)]
+            line: &'a Line,
+        }
+        let text = match line {
+            line if self.json => serde_json::to_string(&From { from: &source.name, line })? + "\n",
+            Line::Entry(entry) => self.style.text(entry, self.several.then_some(source.name.as_str())),
+            Line::Lost { lost } => {
+                say(source, &format!("{lost} entries, of any app and kind, came too fast to be sent"));
+                return Ok(true);
+            }
+        };
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            written => Ok(written.map(|()| true)?),
+        }
+    }
+}
