@@ -34,12 +34,26 @@ pub struct Cli {
 pub enum Command {
     Build(AppArgs),
     Check(CheckArgs),
+    Dev(DevArgs),
     Host(HostArgs),
     Logs(LogsArgs),
     New(NewArgs),
     Origin(OriginArgs),
     Push(PushArgs),
     Status(StatusArgs),
+    Test(TestArgs),
+}
+
+pub const DEFAULT_LOG: &str = "info,wasmtime=warn,wasmtime_wasi_http=error,cranelift=warn,hyper=warn";
+
+impl Command {
+    /// What is logged where nobody says so. Some commands tell by themselves what their reader is to know.
+    pub fn default_log(&self) -> &'static str {
+        match self {
+            Command::Dev(_) | Command::Test(_) => "off",
+            _ => DEFAULT_LOG,
+        }
+    }
 }
 
 /// Builds an app's components
@@ -82,6 +96,43 @@ pub struct CheckArgs {
     /// Print first what SQLite will do for each named query
     #[arg(long, conflicts_with = "json")]
     pub plans: bool,
+}
+
+/// Serves an app while you write it
+///
+/// Builds the app, serves it with data of its own in APP/.nearside/dev, and builds and serves it anew whenever one of its
+/// files changes. The version before goes on being served until the next one is: a build that fails, a check that finds
+/// something or a migration that does not run is told here and on every open page, and pages load themselves anew when
+/// it is mended. Changes of SQL, static files and the manifest need no build. Answers under localhost whatever hosts the
+/// manifest lists. Ctrl-C ends it.
+///
+/// The build command runs with NEARSIDE_DEV=1, and with settings that make a Rust release build quick rather than small:
+/// run `nearside build` before you push to visitors.
+///
+/// Inputs that handlers looked for and their routes do not declare are listed in APP/.nearside/undeclared-inputs.json.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside dev modules/hello --open
+  nearside dev --reset --seed tests/seed.sql        # fresh data, with these rows in it")]
+pub struct DevArgs {
+    #[command(flatten)]
+    pub app: AppArgs,
+    /// Where it is answered
+    #[arg(long, env = "NEARSIDE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Open a browser
+    #[arg(long)]
+    pub open: bool,
+    /// Forget the data and begin anew
+    #[arg(long)]
+    pub reset: bool,
+    /// SQL file that fills the store when the data is new
+    #[arg(long, value_name = "FILE.sql")]
+    pub seed: Option<PathBuf>,
+    /// The site's own disk [default: APP/.nearside/dev]
+    #[arg(long, env = "NEARSIDE_DATA", value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
 }
 
 /// Runs a node: answers visitors
@@ -298,4 +349,33 @@ pub struct LogsArgs {
     /// Print each entry as a JSON object on a line
     #[arg(long)]
     pub json: bool,
+}
+
+/// Runs an app's tests
+///
+/// Builds the app as `nearside build` does, and runs each file tests/*.hurl on a site of its own: fresh data, the rows of
+/// tests/seed.sql if there is one, one visitor who keeps cookies, tasks that reach nobody. A file is requests and what is
+/// expected of their answers; docs/testing.md has the format, which is a part of hurl.dev's. A failure is told with its
+/// line, what was expected and what came, and what the app's components printed meanwhile. Exits with 1 when there is one.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside test modules/packages
+  nearside test . search --no-build      # only files with `search` in their name
+  nearside test --update                 # writes the snapshots that answers are compared with")]
+pub struct TestArgs {
+    #[command(flatten)]
+    pub app: AppArgs,
+    /// Run only files whose path has this in it
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Write snapshots (`file,…;`) instead of comparing with them
+    #[arg(long)]
+    pub update: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Test the components as they are
+    #[arg(long)]
+    pub no_build: bool,
 }

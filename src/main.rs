@@ -14,7 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 fn main() -> std::process::ExitCode {
     let cli = cli::Cli::parse();
     let logbook = Logbook::new();
-    log(cli.log.as_deref().unwrap_or(DEFAULT_LOG), &logbook);
+    log(cli.log.as_deref().unwrap_or(cli.command.default_log()), &logbook);
     match run(cli.command, logbook) {
         Ok(code) => code,
         Err(error) => {
@@ -30,11 +30,13 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
         match command {
             cli::Command::Build(args) => commands::build::run(&args),
             cli::Command::Check(args) => commands::check::run(&args),
+            cli::Command::Dev(args) => commands::dev::run(args, logbook).await,
             cli::Command::Host(args) => commands::host::run(args, logbook).await,
             cli::Command::Logs(args) => commands::logs::run(args).await,
             cli::Command::New(args) => commands::new::run(&args),
             cli::Command::Origin(args) => commands::origin::run(args, logbook).await,
             cli::Command::Push(args) => commands::push::run(args).await,
+            cli::Command::Test(args) => commands::test::run(args, logbook).await,
             cli::Command::Status(args) => commands::status::run(args).await,
         }
     });
@@ -43,10 +45,8 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
     code
 }
 
-const DEFAULT_LOG: &str = "info,wasmtime=warn,wasmtime_wasi_http=error,cranelift=warn,hyper=warn";
-
 /// What is asked for goes to stderr; the logbook keeps its own choice.
 fn log(filter: &str, logbook: &Logbook) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(cli::DEFAULT_LOG));
     tracing_subscriber::registry().with(StderrLog::new().with_filter(filter)).with(logbook.layer()).init();
 }

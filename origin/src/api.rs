@@ -197,14 +197,7 @@ fn logs(origin: &Origin, query: Option<&str>) -> Result<Response<Body>, ApiError
 async fn push_archive(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {
     let _place = origin.pushes.acquire().await;
     let packed = body::whole(body, limits::APP_ARCHIVE_BYTES).await?;
-    let site = origin.site_or_new(app)?;
-    match site.push_archive(packed).await {
-        Ok(pushed) => Ok(json(&pushed)),
-        Err(error) => {
-            origin.forget_if_empty(site);
-            Err(error.into())
-        }
-    }
+    Ok(json(&origin.push(app, packed).await?))
 }
 
 async fn push_data(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {

@@ -7,7 +7,8 @@ use crate::{
     blobs::BlobError,
     body::{self, Body, BodyError},
     merge::MergeError,
-    origin::OriginError,
+    seed::SeedError,
+    origin::{NotTaken, OriginError},
     site::PushError,
     writer::EnqueueError,
 };
@@ -94,16 +95,29 @@ impl From<BlobError> for ApiError {
 impl From<PushError> for ApiError {
     fn from(error: PushError) -> ApiError {
         let status = match &error {
-            PushError::NoApp | PushError::Merge(MergeError::NoApp) => StatusCode::CONFLICT,
+            PushError::NoApp | PushError::Merge(MergeError::NoApp) | PushError::Seed(SeedError::NoApp) => {
+                StatusCode::CONFLICT
+            }
             PushError::Archive(_) | PushError::OtherApp { .. } | PushError::Findings(_) | PushError::Rehearsal(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             PushError::Merge(MergeError::Store(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             PushError::Merge(MergeError::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
-            PushError::Merge(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            PushError::Seed(SeedError::Store(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+            PushError::Seed(SeedError::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+            PushError::Merge(_) | PushError::Seed(_) => StatusCode::UNPROCESSABLE_ENTITY,
             PushError::Site(_) | PushError::Unreleased(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<NotTaken> for ApiError {
+    fn from(error: NotTaken) -> ApiError {
+        match error {
+            NotTaken::Origin(error) => error.into(),
+            NotTaken::Push(error) => error.into(),
+        }
     }
 }
 

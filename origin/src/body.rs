@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use nearside_protocol::limits;
 use tokio::{fs::File, io::AsyncWriteExt};
 
-pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
+/// What the HTTP interface answers with.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {

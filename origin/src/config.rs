@@ -44,6 +44,9 @@ pub struct AppConfig {
     /// `host` or `host:port` that tasks may reach though the address is private.
     #[serde(default)]
     pub allow_private: Vec<String>,
+    /// Its tasks reach nobody, whatever the manifest says: a test is not to call anyone.
+    #[serde(skip)]
+    pub offline: bool,
 }
 
 #[derive(Debug, PartialEq)]

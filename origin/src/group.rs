@@ -24,6 +24,7 @@ use crate::{
     install::{self, InstallError, Version},
     job::Job,
     merge::{self, MergeError},
+    seed::{self, SeedError},
     store::{self, StoreError},
     tasks,
     writer::{Busy, now_ms},
@@ -84,6 +85,9 @@ impl Thread {
                 Job::Merge { file, answer } => {
                     let _ = answer.send(self.merge(&file));
                 }
+                Job::Seed { file, sql, answer } => {
+                    let _ = answer.send(self.seed(&file, &sql));
+                }
                 job => next = self.group(job, &mut queue),
             }
             if next.is_none() {
@@ -108,7 +112,7 @@ impl Thread {
                 break;
             }
             match queue.try_recv() {
-                Ok(job @ (Job::Install { .. } | Job::Merge { .. })) => held = Some(job),
+                Ok(job @ (Job::Install { .. } | Job::Merge { .. } | Job::Seed { .. })) => held = Some(job),
                 Ok(job) => next = Some(job),
                 Err(_) => {}
             }
@@ -242,6 +246,15 @@ impl Thread {
         let merged = merge::run(&self.path, file, &version.app.data)?;
         self.committed(merged.commit);
         Ok(merged.report)
+    }
+
+    fn seed(&mut self, file: &str, sql: &str) -> Result<(), SeedError> {
+        if self.entries.version.is_none() {
+            return Err(SeedError::NoApp);
+        }
+        let commit = seed::run(&self.path, file, sql)?;
+        self.committed(Some(commit));
+        Ok(())
     }
 
     fn committed(&mut self, commit: Option<u64>) {

@@ -11,6 +11,7 @@ use tokio::sync::oneshot::Sender;
 use crate::{
     install::{InstallError, Version},
     merge::MergeError,
+    seed::SeedError,
     tasks::{Claimed, Ending},
     writer::{Busy, EnqueueError},
 };
@@ -36,7 +37,7 @@ pub(crate) enum Job {
     TaskCounts {
         answer: Sender<Result<BTreeMap<String, u64>, Busy>>,
     },
-    /// The two that have the store for themselves.
+    /// The three that have the store for themselves.
     Install {
         version: Arc<Version>,
         answer: Sender<Result<Vec<String>, InstallError>>,
@@ -44,6 +45,12 @@ pub(crate) enum Job {
     Merge {
         file: PathBuf,
         answer: Sender<Result<Vec<String>, MergeError>>,
+    },
+    Seed {
+        /// What the text is called in messages.
+        file: String,
+        sql: String,
+        answer: Sender<Result<(), SeedError>>,
     },
 }
 
@@ -108,6 +115,7 @@ impl Job {
             Job::TaskCounts { answer } => drop(answer.send(Err(busy))),
             Job::Install { answer, .. } => drop(answer.send(Err(InstallError::Stopped))),
             Job::Merge { answer, .. } => drop(answer.send(Err(MergeError::Stopped))),
+            Job::Seed { answer, .. } => drop(answer.send(Err(SeedError::Stopped))),
             Job::Projected { .. } => {}
         }
     }

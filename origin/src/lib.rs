@@ -6,7 +6,7 @@
 //! | `secrets` | the operator's token, the signing key |
 //! | [`origin`] | [`Origin`]: all apps, and how they start and stop |
 //! | [`site`] | one app: its parts, and what a push does |
-//! | `api`, `api_error`, `body`, `render` | the HTTP interface |
+//! | `api`, `api_error`, [`body`], `render` | the HTTP interface |
 //! | [`check`], [`rehearsal`] | what is wrong with an app, found before it is installed |
 //! | **writing** | |
 //! | [`store`] | the write store's file and reserved tables |
@@ -15,6 +15,7 @@
 //! | [`install`], [`migrate`], `script` | an app version taking over; SQL files |
 //! | [`change_log`] | which mirrored rows each commit touched |
 //! | [`merge`], [`keyed`] | data pushed from outside, row by row |
+//! | [`seed`] | rows from an SQL file, in development and tests |
 //! | `tasks`, [`task_runner`], [`task_guest`] | work after the answer |
 //! | **releases** | |
 //! | `app_version`, `app_secrets` | an app's archive with the operator's variables and secrets |
@@ -28,7 +29,7 @@ mod api_error;
 mod app_secrets;
 pub mod app_version;
 pub mod blobs;
-mod body;
+pub mod body;
 mod carry;
 pub mod change_log;
 pub mod check;
@@ -52,6 +53,7 @@ pub mod rehearsal;
 mod render;
 pub mod script;
 pub mod secrets;
+pub mod seed;
 pub mod site;
 pub mod snapshot;
 pub mod store;

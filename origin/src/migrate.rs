@@ -54,7 +54,7 @@ pub fn run(connection: &mut Connection, migrations: &[(String, String)]) -> Resu
         if let Some(last) = last.filter(|last| last > file) {
             return Err(MigrateError::OutOfOrder { file: file.clone(), last });
         }
-        confined(connection, |connection| script::run(connection, file, sql))??;
+        confined(connection, judge, |connection| script::run(connection, file, sql))??;
         let sql = "INSERT INTO _nearside_migration (name, digest, at_ms) VALUES (?1, ?2, ?3)";
         connection.execute(sql, params![file, digest, now_ms()])?;
         last = Some(file.clone());
@@ -67,14 +67,18 @@ pub fn run(connection: &mut Connection, migrations: &[(String, String)]) -> Resu
 }
 
 /// An app's SQL stays away from the reserved tables, other files and the transaction it runs in.
-fn confined<T>(connection: &mut Connection, work: impl FnOnce(&Connection) -> T) -> rusqlite::Result<T> {
+pub(crate) fn confined<T>(
+    connection: &mut Connection,
+    judge: fn(AuthContext<'_>) -> Authorization,
+    work: impl FnOnce(&Connection) -> T,
+) -> rusqlite::Result<T> {
     connection.authorizer(Some(judge))?;
     let result = work(connection);
     connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
     Ok(result)
 }
 
-fn judge(context: AuthContext<'_>) -> Authorization {
+pub(crate) fn judge(context: AuthContext<'_>) -> Authorization {
     use AuthAction as A;
     let own = |names: &[&str]| match names.iter().any(|name| is_reserved(name)) {
         true => Authorization::Deny,
@@ -114,11 +118,11 @@ fn judge(context: AuthContext<'_>) -> Authorization {
     }
 }
 
-fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     name.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX))
 }
 
-fn check_references(connection: &Connection) -> Result<(), MigrateError> {
+pub(crate) fn check_references(connection: &Connection) -> Result<(), MigrateError> {
     let dangling = connection
         .query_row("PRAGMA foreign_key_check", [], |row| {
             let row_id: Option<i64> = row.get(1)?;

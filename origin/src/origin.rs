@@ -13,8 +13,16 @@ use std::{
     time::Instant,
 };
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use nearside_host::{disk::Disk, engine::Engine, logbook::Logbook, logs::Logs, serve};
-use nearside_protocol::{app, key::PublicKey, limits, status::OriginStatus, wire::Heads};
+use nearside_protocol::{
+    app,
+    key::PublicKey,
+    limits,
+    status::OriginStatus,
+    wire::{Heads, Pushed},
+};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -22,10 +30,11 @@ use tokio::{
 
 use crate::{
     api,
+    body::Body,
     config::Config,
     render,
     secrets::{self, SecretError, Token},
-    site::{Common, Site, SiteError},
+    site::{Common, PushError, Site, SiteError},
 };
 
 const APPS: &str = "apps";
@@ -44,6 +53,15 @@ pub enum OriginError {
     Site { app: String, error: SiteError },
     #[error("{0} apps are here already; that is the most one origin takes")]
     TooManyApps(usize),
+}
+
+/// Why something pushed was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    #[error(transparent)]
+    Push(#[from] PushError),
 }
 
 pub struct Origin {
@@ -105,21 +123,29 @@ impl Origin {
         let origin = self.clone();
         let answer = move |request, _| {
             let origin = origin.clone();
-            async move { api::answer(&origin, request).await }
+            async move { origin.answer(request).await }
         };
-        let stopping = self.stopping.clone();
-        let shutdown = async move {
+        let shutdown = async {
             shutdown.await;
-            // Those who wait for news are told that there is none.
-            stopping.send_replace(true);
+            self.end_waits();
         };
         serve::accept(listener, answer, shutdown).await;
         self.stop().await;
     }
 
+    /// Answers one request of a node or an operator.
+    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        api::answer(self, request).await
+    }
+
+    /// Those who wait for news are told that there is none, so that their connections can end.
+    pub fn end_waits(&self) {
+        self.stopping.send_replace(true);
+    }
+
     /// Stops all apps; called by [`Origin::serve`] at its end.
     pub async fn stop(&self) {
-        self.stopping.send_replace(true);
+        self.end_waits();
         let stops: Vec<_> =
             self.sites().into_values().map(|site| tokio::spawn(async move { site.stop().await })).collect();
         for stop in stops {
@@ -154,7 +180,32 @@ impl Origin {
         }
     }
 
-    pub(crate) fn admits(&self, shown: &str) -> bool {
+    /// Takes an app's archive. An app that is new here and comes to nothing is forgotten.
+    pub async fn push(&self, app: &str, packed: Vec<u8>) -> Result<Pushed, NotTaken> {
+        let site = self.site_or_new(app)?;
+        match site.push_archive(packed).await {
+            Ok(pushed) => Ok(pushed),
+            Err(error) => {
+                self.forget_if_empty(site);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Takes rows from an SQL file into an app's store; `file` is what messages call it.
+    pub async fn seed(&self, app: &str, file: &str, sql: &str) -> Result<Pushed, NotTaken> {
+        let site = self.site(app).ok_or(PushError::NoApp)?;
+        Ok(site.seed(file, sql).await?)
+    }
+
+    /// Makes a release of everything that has been written to an app's store by now.
+    pub async fn publish(&self, app: &str) -> Result<Pushed, NotTaken> {
+        let site = self.site(app).ok_or(PushError::NoApp)?;
+        Ok(site.publish().await?)
+    }
+
+    /// Whether this is the operator's token.
+    pub fn admits(&self, shown: &str) -> bool {
         self.token.is(shown)
     }
 

@@ -33,8 +33,9 @@ use crate::{
     read_database::ReadError,
     rehearsal::{self, RehearsalError},
     render::Live,
+    seed::SeedError,
     store::{self, StoreError},
-    task_runner::TaskRunner,
+    task_runner::{Reach, TaskRunner},
     writer::Writer,
 };
 
@@ -74,6 +75,8 @@ pub enum PushError {
     Rehearsal(#[from] RehearsalError),
     #[error(transparent)]
     Merge(#[from] MergeError),
+    #[error(transparent)]
+    Seed(#[from] SeedError),
     #[error(transparent)]
     Site(#[from] SiteError),
     #[error("nothing runs here yet: push the app first")]
@@ -247,6 +250,19 @@ impl Site {
         Ok(Pushed { release: Some(release), report })
     }
 
+    /// Takes rows from an SQL file, and publishes them. `file` is what messages call it.
+    pub async fn seed(&self, file: &str, sql: &str) -> Result<Pushed, PushError> {
+        let _one = self.pushing.lock().await;
+        let running = self.running().ok_or(PushError::NoApp)?;
+        running.writer.seed(file, sql).await?;
+        running.publish().await
+    }
+
+    /// Makes a release of everything that has been written by now.
+    pub async fn publish(&self) -> Result<Pushed, PushError> {
+        self.running().ok_or(PushError::NoApp)?.publish().await
+    }
+
     pub async fn status(&self) -> OriginApp {
         let running = self.running();
         let head = match &running {
@@ -306,7 +322,7 @@ impl Site {
             Publisher::start(press, head, projector.projected(), Box::new(released)).map_err(SiteError::Thread)?;
 
         let forwarding = forward(&writer, &projector, &publisher);
-        let tasks = TaskRunner::start(writer.clone(), self.common.engine.clone(), self.settings.allow_private.clone());
+        let tasks = TaskRunner::start(writer.clone(), self.common.engine.clone(), self.reach());
         let running = Arc::new(Running { writer, projector, publisher, tasks: Mutex::new(Some(tasks)), forwarding });
         *self.running.write().expect("BUG: nothing panics while holding the parts") = Some(running.clone());
         *self.fault.lock().expect("BUG: nothing panics while holding the fault") = None;
@@ -315,6 +331,13 @@ impl Site {
 
     fn announce(&self, release: ReleaseId) {
         announce(&self.common.heads, &self.name, release);
+    }
+
+    fn reach(&self) -> Reach {
+        match self.settings.offline {
+            true => Reach::Nobody,
+            false => Reach::Declared { private: self.settings.allow_private.clone() },
+        }
     }
 
     fn undeclared(&self, version: &AppVersion) -> Vec<String> {
@@ -339,6 +362,12 @@ impl Running {
 
     pub fn version(&self) -> Arc<AppVersion> {
         self.projector.projected().borrow().version.clone()
+    }
+
+    async fn publish(&self) -> Result<Pushed, PushError> {
+        self.projector.update().await.map_err(PushError::Unreleased)?;
+        let release = self.publisher.publish().await.map_err(PushError::Unreleased)?;
+        Ok(Pushed { release: Some(release), report: Vec::new() })
     }
 
     /// Goes over to another version; back to the one before if its read database cannot be made.

@@ -20,6 +20,7 @@ use wasmtime::component::{Component, HasSelf};
 
 use crate::{
     install::Version,
+    task_runner::Reach,
     tasks::{Claimed, Ending},
     writer::{EnqueueError, Writer},
 };
@@ -67,13 +68,13 @@ pub(crate) struct Attempt {
     writes: u64,
 }
 
-/// Runs one attempt to its end or its timeout. `private` lists the hosts that may lie at private addresses.
+/// Runs one attempt to its end or its timeout.
 pub(crate) async fn run(
     engine: &Engine,
     writer: &Writer,
     version: &Arc<Version>,
     claimed: &Claimed,
-    private: &[String],
+    reach: &Reach,
 ) -> Ending {
     let Some((declared, pre)) = version.task(&claimed.name) else {
         return Ending::Retry(format!("the app has no task `{}`", claimed.name));
@@ -90,7 +91,12 @@ pub(crate) async fn run(
         }),
         senses: Senses::Real,
         variables: &version.variables,
-        outbound: Outbound::to(version.app.outbound_hosts(declared, &variables), private.to_vec()),
+        outbound: match reach {
+            Reach::Nobody => Outbound::nowhere(),
+            Reach::Declared { private } => {
+                Outbound::to(version.app.outbound_hosts(declared, &variables), private.clone())
+            }
+        },
         memory_mib: limits::GUEST_MEMORY_MIB,
         cpu: timeout,
     };

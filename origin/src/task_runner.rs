@@ -21,6 +21,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A clock that is set back must not hold up tasks for longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// Whom an app's tasks may talk to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reach {
+    /// The hosts of the manifest; those in `private` also where their addresses are private.
+    Declared { private: Vec<String> },
+    Nobody,
+}
+
 /// Runs an app's tasks until it is dropped or drained.
 pub struct TaskRunner {
     stop: watch::Sender<bool>,
@@ -28,11 +36,11 @@ pub struct TaskRunner {
 }
 
 impl TaskRunner {
-    /// Starts on the current tokio runtime. `private` lists the hosts that tasks may reach at private addresses.
-    pub fn start(writer: Writer, engine: Engine, private: Vec<String>) -> TaskRunner {
+    /// Starts on the current tokio runtime.
+    pub fn start(writer: Writer, engine: Engine, reach: Reach) -> TaskRunner {
         let (stop, stopped) = watch::channel(false);
         let runner =
-            Runner { writer, engine, private: private.into(), attempts: JoinSet::new(), leases: HashMap::new() };
+            Runner { writer, engine, reach: Arc::new(reach), attempts: JoinSet::new(), leases: HashMap::new() };
         TaskRunner { stop, running: tokio::spawn(runner.run(stopped)) }
     }
 
@@ -55,7 +63,7 @@ impl Drop for TaskRunner {
 struct Runner {
     writer: Writer,
     engine: Engine,
-    private: Arc<[String]>,
+    reach: Arc<Reach>,
     attempts: JoinSet<()>,
     /// Which task an attempt is of, should it panic.
     leases: HashMap<Id, Claimed>,
@@ -99,7 +107,7 @@ impl Runner {
                 self.writer.clone(),
                 version.clone(),
                 claimed.clone(),
-                self.private.clone(),
+                self.reach.clone(),
             );
             let handle = self.attempts.spawn(attempt);
             self.leases.insert(handle.id(), claimed);
@@ -118,8 +126,8 @@ impl Runner {
     }
 }
 
-async fn attempt(engine: Engine, writer: Writer, version: Arc<Version>, claimed: Claimed, private: Arc<[String]>) {
-    let ending = task_guest::run(&engine, &writer, &version, &claimed, &private).await;
+async fn attempt(engine: Engine, writer: Writer, version: Arc<Version>, claimed: Claimed, reach: Arc<Reach>) {
+    let ending = task_guest::run(&engine, &writer, &version, &claimed, &reach).await;
     if let Ending::Retry(why) | Ending::Dead(why) = &ending {
         let (app, place, trace) = (&version.app.name, &claimed.name, task_guest::trace(&claimed));
         tracing::warn!(%app, %place, %trace, task = claimed.id, attempt = claimed.attempt, %why, "a task failed");

@@ -16,6 +16,7 @@ use crate::{
     install::{InstallError, Version},
     job::{Claims, Command, Enqueue, Job},
     merge::MergeError,
+    seed::SeedError,
     store::{self, StoreError},
     tasks::Ending,
 };
@@ -168,6 +169,14 @@ impl Writer {
         let job = Job::Merge { file: file.to_owned(), answer };
         self.jobs.send(job).await.map_err(|_| MergeError::Stopped)?;
         reply.await.map_err(|_| MergeError::Stopped)?
+    }
+
+    /// Runs an SQL file that brings rows, in one commit; or changes nothing and says why.
+    pub async fn seed(&self, file: &str, sql: &str) -> Result<(), SeedError> {
+        let (answer, reply) = oneshot::channel();
+        let job = Job::Seed { file: file.to_owned(), sql: sql.to_owned(), answer };
+        self.jobs.send(job).await.map_err(|_| SeedError::Stopped)?;
+        reply.await.map_err(|_| SeedError::Stopped)?
     }
 
     /// Tells the writer that the read database holds, durably, everything up to `commit`, so that the change log up to

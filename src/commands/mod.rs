@@ -2,12 +2,14 @@
 
 pub mod build;
 pub mod check;
+pub mod dev;
 pub mod host;
 pub mod logs;
 pub mod new;
 pub mod origin;
 pub mod push;
 pub mod status;
+pub mod test;
 
 use std::future::Future;
 
