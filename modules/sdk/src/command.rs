@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::command::exports::nearside::edge::command_handler as host;
-use crate::{log, sql};
+use crate::{log, panics, sql};
 
 /// A command to apply.
 #[derive(Debug, Clone)]
@@ -83,6 +83,7 @@ impl Reply {
 /// # Errors
 /// Those of `apply`.
 pub fn run(apply: fn(&Command) -> Result<Reply, Refusal>, command: host::Command) -> Result<String, host::Refusal> {
+    panics::to_log();
     match apply(&Command { name: command.name, payload: command.payload }) {
         Ok(Reply(json)) => Ok(json),
         Err(Refusal::Rejected(message)) => Err(host::Refusal::Rejected(message)),

@@ -56,6 +56,7 @@ pub mod negotiate;
 pub mod origin;
 pub mod outgoing;
 pub mod page;
+mod panics;
 pub mod random;
 mod request;
 mod response;

@@ -5,10 +5,11 @@ use http::HeaderMap;
 use crate::bindings::wasi::http::types as wasi;
 use crate::body::{BodyWriter, Disconnected};
 use crate::response::Body;
-use crate::{Request, Response, Result, log};
+use crate::{Request, Response, Result, log, panics};
 
 /// Answers one request by `respond`. An error becomes a problem document or a page, by what the client accepts.
 pub fn serve(respond: fn(Request) -> Result, request: wasi::IncomingRequest, out: wasi::ResponseOutparam) {
+    panics::to_log();
     let request = Request::receive(request);
     let by_program = request.prefers_json();
     let response = respond(request).unwrap_or_else(|error| {

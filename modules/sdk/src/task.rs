@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::bindings::task::exports::nearside::edge::task_handler as host;
+use crate::panics;
 
 /// A task to run.
 #[derive(Debug, Clone)]
@@ -75,6 +76,7 @@ impl Failure {
 /// # Errors
 /// Those of `perform`.
 pub fn run(perform: fn(&Job) -> Result<(), Failure>, job: host::Job) -> Result<(), host::Failure> {
+    panics::to_log();
     let job = Job { id: job.id, name: job.name, payload: job.payload, attempt: job.attempt };
     perform(&job).map_err(|failure| match failure {
         Failure::Retry(reason) => host::Failure::Retry(reason),
