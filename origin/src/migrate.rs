@@ -88,8 +88,9 @@ pub(crate) fn judge(context: AuthContext<'_>) -> Authorization {
         A::Attach { .. } | A::Detach { .. } | A::Transaction { .. } | A::Savepoint { .. } => Authorization::Deny,
         A::Pragma { pragma_value: None, .. } => Authorization::Allow,
         A::Pragma { pragma_name, .. } => match pragma_name.to_ascii_lowercase().as_str() {
+            // SQLite itself asks for a quick_check when a column with a CHECK or NOT NULL is added.
             "table_info" | "table_xinfo" | "index_list" | "index_info" | "foreign_key_list" | "foreign_key_check"
-            | "legacy_alter_table" => Authorization::Allow,
+            | "legacy_alter_table" | "quick_check" => Authorization::Allow,
             _ => Authorization::Deny,
         },
         A::Function { function_name } if function_name.eq_ignore_ascii_case("load_extension") => Authorization::Deny,
@@ -164,7 +165,7 @@ mod tests {
     fn each_runs_once_in_order() {
         let mut store = store();
         let one = ("0001.sql", "CREATE TABLE t (id INTEGER PRIMARY KEY, n);\nINSERT INTO t (n) VALUES (1);");
-        let two = ("0002.sql", "-- twice\nALTER TABLE t RENAME COLUMN n TO m;\nUPDATE t SET m = m * 2;\n-- the end\n");
+        let two = ("0002.sql", "-- twice\nALTER TABLE t RENAME COLUMN n TO m;\nUPDATE t SET m = m * 2;\nALTER TABLE t ADD COLUMN k CHECK (k > 0);\n");
         assert_eq!(run_all(&mut store, &[one]).unwrap(), ["migrations/0001.sql"]);
         assert_eq!(run_all(&mut store, &[one, two]).unwrap(), ["migrations/0002.sql"]);
         assert!(run_all(&mut store, &[one, two]).unwrap().is_empty());
