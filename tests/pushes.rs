@@ -20,12 +20,12 @@ const BREAKS: &[Break] = &[
     Break {
         what: "a manifest that is not TOML",
         how: |app| app.replace("nearside.toml", "[components]", "[components"),
-        told: &["nearside.toml:8: unclosed table"],
+        told: &["nearside.toml:8: error: unclosed table"],
     },
     Break {
         what: "an unknown key in it",
         how: |app| app.replace("nearside.toml", "attempts = 3", "atempts = 3"),
-        told: &["nearside.toml:", "unknown field `atempts`", "`attempts`"],
+        told: &["nearside.toml:", "unknown field `atempts`", "perhaps `attempts` is meant"],
     },
     Break {
         what: "a route to a component that is not there",
@@ -36,12 +36,15 @@ const BREAKS: &[Break] = &[
                 "path = \"/hello\"\ncomponent = \"prob\"",
             )
         },
-        told: &["nearside.toml:13: component `prob` is not in [components]: add it there"],
+        told: &["nearside.toml:13: error: component `prob` is not in [components]: add it there"],
     },
     Break {
         what: "a component that was not built",
         how: |app| std::fs::remove_file(app.path().join("probe_tasks.wasm")).unwrap(),
-        told: &["component `tasks` is not there: run `nearside build` first"],
+        told: &[
+            "nearside.toml:11: error: component `tasks` is not there: probe_tasks.wasm",
+            "run `nearside build` first",
+        ],
     },
     Break {
         what: "a component that is not WebAssembly",
