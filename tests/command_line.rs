@@ -117,7 +117,20 @@ fn findings_are_for_people_and_for_programs() {
     let findings: serde_json::Value = serde_json::from_str(&machine.out).unwrap();
     let finding = &findings[0];
     assert_eq!((finding["file"].as_str(), finding["line"].as_u64()), (Some("queries.sql"), Some(2)), "{findings}");
+    assert_eq!((finding["rule"].as_str(), finding["severity"].as_str()), (Some("query-invalid"), Some("error")));
     assert!(finding["what"].as_str().unwrap().contains("no such column: ident"), "{findings}");
+}
+
+#[test]
+fn warnings_fail_a_check_only_if_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::copy("probe", folder.path());
+    app.append("queries.sql", "\n-- name: all\nSELECT n FROM \"left\";\n");
+    let shown = run(&["check", "--plans", text(app.path())]);
+    shown.went_well();
+    assert!(shown.out.contains("all  queries.sql:") && shown.out.contains("└─ SCAN left\n"), "{shown:?}");
+    assert!(shown.out.contains("[query-plan-scan]") && shown.err.contains("1 warning; it can be pushed"), "{shown:?}");
+    assert_eq!(run(&["check", "--strict", text(app.path())]).code, Some(1));
 }
 
 #[test]

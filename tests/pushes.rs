@@ -20,12 +20,12 @@ const BREAKS: &[Break] = &[
     Break {
         what: "a manifest that is not TOML",
         how: |app| app.replace("nearside.toml", "[components]", "[components"),
-        told: &["nearside.toml:8: unclosed table"],
+        told: &["nearside.toml:8: error: unclosed table"],
     },
     Break {
         what: "an unknown key in it",
         how: |app| app.replace("nearside.toml", "attempts = 3", "atempts = 3"),
-        told: &["nearside.toml:", "unknown field `atempts`", "`attempts`"],
+        told: &["nearside.toml:", "unknown field `atempts`", "perhaps `attempts` is meant"],
     },
     Break {
         what: "a route to a component that is not there",
@@ -36,52 +36,58 @@ const BREAKS: &[Break] = &[
                 "path = \"/hello\"\ncomponent = \"prob\"",
             )
         },
-        told: &["nearside.toml:13: component `prob` is not in [components]: add it there"],
+        told: &["nearside.toml:13: error: component `prob` is not in [components]: add it there"],
     },
     Break {
         what: "a component that was not built",
         how: |app| std::fs::remove_file(app.path().join("probe_tasks.wasm")).unwrap(),
-        told: &["component `tasks` is not there: run `nearside build` first"],
+        told: &[
+            "nearside.toml:11: error: component `tasks` is not there: probe_tasks.wasm",
+            "run `nearside build` first",
+        ],
     },
     Break {
         what: "a component that is not WebAssembly",
         how: |app| app.write("probe_tasks.wasm", "#!/bin/sh\n"),
         told: &[
-            "probe_tasks.wasm: component `tasks`",
-            "build it for a component target such as wasm32-wasip2: `nearside build`",
+            "nearside.toml:11: error: component `tasks` (probe_tasks.wasm) is not WebAssembly",
+            "name the .wasm file that the build makes",
         ],
     },
     Break {
-        what: "a component that imports what nobody gives",
+        what: "a component that does nothing it is there for",
         how: |app| app.write("probe_tasks.wasm", STRANGE_COMPONENT),
-        told: &["probe_tasks.wasm: component `tasks`", "a:b/c", "imports wasi:* and nearside:edge/origin only"],
+        told: &["component `tasks` (probe_tasks.wasm)", "nearside:edge/task-handler", "[component-role]"],
     },
     Break {
         what: "a component in the wrong role",
         how: |app| app.replace("nearside.toml", "probe_handlers.wasm", "probe_commands.wasm"),
-        told: &["probe_commands.wasm: component `probe`", "a route's component exports wasi:http/incoming-handler"],
+        told: &["component `probe` (probe_commands.wasm) is built as a command", "exports wasi:http/incoming-handler"],
     },
     Break {
         what: "a schema that is not JSON",
         how: |app| app.write("schemas/bump.json", "{\n  \"type\": \"object\",\n}\n"),
-        told: &["schemas/bump.json:3: it is not JSON"],
+        told: &["schemas/bump.json:3: error: the schema is not JSON"],
     },
     Break {
         what: "JSON that is not a schema",
         how: |app| app.write("schemas/bump.json", "{ \"type\": \"thing\" }"),
-        told: &["schemas/bump.json: it is not a JSON Schema"],
+        told: &["schemas/bump.json:1: error: this is no JSON Schema at /type", "[schema-invalid]"],
     },
     Break {
         what: "a migration that fails",
         how: |app| {
             app.write("migrations/0002_more.sql", "CREATE TABLE more (id INTEGER PRIMARY KEY);\nUPDATE \"left\" SET n = 77;\nINSERT INTO mroe (id) VALUES (1);\n")
         },
-        told: &["migrations/0002_more.sql:3: no such table: mroe"],
+        told: &[
+            "migrations/0002_more.sql:3: error: the migration stops here: no such table: mroe",
+            "there is a table `more`",
+        ],
     },
     Break {
         what: "a migration that ends the transaction",
         how: |app| app.write("migrations/0002_more.sql", "UPDATE \"left\" SET n = 77;\nCOMMIT;\n"),
-        told: &["migrations/0002_more.sql:2: not authorized", "no transactions"],
+        told: &["migrations/0002_more.sql:2: error: the migration does what migrations may not", "no transactions"],
     },
     Break {
         what: "a query that does not prepare",
@@ -92,12 +98,12 @@ const BREAKS: &[Break] = &[
                 "SELECT n\nFROM \"right\" WHERE ident = 1",
             )
         },
-        told: &["queries.sql:6: query `right`: no such column: ident"],
+        told: &["queries.sql:6: error: query `right` does not fit snapshot.sql: no such column: ident"],
     },
     Break {
         what: "a query that changes something",
         how: |app| app.append("queries.sql", "\n-- name: gone\nDELETE FROM \"left\";\n"),
-        told: &["queries.sql:", "query `gone`: it changes something", "put the change into a command"],
+        told: &["queries.sql:", "query `gone` changes something", "put the change into a command"],
     },
     Break {
         what: "a query whose answer is not in the pages",
@@ -107,7 +113,7 @@ const BREAKS: &[Break] = &[
     Break {
         what: "a snapshot.sql that fails",
         how: |app| app.append("snapshot.sql", "CREATE INDEX by_n ON nowhere (n);\n"),
-        told: &["snapshot.sql:7: no such table: main.nowhere"],
+        told: &["snapshot.sql:7: error: snapshot.sql stops here: no such table: main.nowhere"],
     },
     Break {
         what: "a trigger that will fail",
@@ -117,7 +123,7 @@ const BREAKS: &[Break] = &[
                 "CREATE TRIGGER t AFTER UPDATE ON \"left\" BEGIN\n  INSERT INTO sum VALUES (new.n);\nEND;\n",
             )
         },
-        told: &["snapshot.sql: what is fired by UPDATE on `left`: no such table: main.sum", "correct the trigger"],
+        told: &["snapshot.sql:7: error: trigger `t` cannot run at UPDATE on `left`: no such table: main.sum"],
     },
     Break {
         what: "a mirrored column that is not there",

@@ -46,7 +46,7 @@ use nearside_protocol::{
 };
 
 pub use finding::Finding;
-pub use folder::check_folder;
+pub use folder::{check_folder, collect};
 pub use inputs::FILE as UNDECLARED_INPUTS;
 pub use plan::Plan;
 pub use rule::{Rule, Severity};

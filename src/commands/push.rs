@@ -6,10 +6,8 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::Method;
 use http_body_util::{BodyExt, channel::Channel};
-use nearside_host::{
-    archive::Archive,
-    origin_client::{ClientBody, bytes, whole},
-};
+use nearside_host::origin_client::{ClientBody, bytes, whole};
+use nearside_origin::check::{self, Finding};
 use nearside_protocol::{app, limits, wire::Pushed};
 
 use crate::cli::PushArgs;
@@ -21,7 +19,7 @@ const PIECE_BYTES: usize = 1 << 20;
 pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
     let origin = super::origin_client(&args.origin)?;
     let (path, body) = if args.path.join(app::FILE_NAME).is_file() {
-        let archive = Archive::collect(&args.path)?;
+        let archive = check::collect(&args.path).map_err(told)?;
         let archive = if args.quick { archive } else { archive.with_encoded() };
         let name = archive.app.name.clone();
         if args.app.as_ref().is_some_and(|given| *given != name) {
@@ -45,6 +43,12 @@ pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
         None => println!("no release yet"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What keeps an app from being packed, as `nearside check` tells it.
+fn told(findings: Vec<Finding>) -> anyhow::Error {
+    let lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    anyhow::Error::msg(lines.join("\n"))
 }
 
 /// A file, read while it is sent.

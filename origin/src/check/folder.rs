@@ -9,29 +9,29 @@ use super::{finding::Finding, inputs, manifest::Manifest, rule::Rule, sorted};
 
 /// All that is wrong with the app in a folder, and what could be better.
 pub fn check_folder(folder: &Path, engine: &Engine) -> Vec<Finding> {
-    let text = match fs::read_to_string(folder.join(app::FILE_NAME)) {
-        Ok(text) => text,
-        Err(error) => return vec![no_manifest(&error)],
-    };
-    let app = match App::parse(&text) {
-        Ok(app) => app,
-        Err(error) => {
-            let line = error.line.or_else(|| Manifest::new(text).line_of_message(&error.message));
-            return vec![Finding { line, ..Finding::of_app(&error) }];
-        }
-    };
-    let missing = missing(folder, &app, &Manifest::new(text));
-    if !missing.is_empty() {
-        return sorted(missing);
-    }
-    match Archive::collect(folder) {
-        Err(error) => vec![Finding::of_archive(&error)],
+    match collect(folder) {
+        Err(findings) => findings,
         Ok(archive) => {
             let mut findings = super::check(&archive, engine);
-            findings.extend(inputs::undeclared(folder, &app));
+            findings.extend(inputs::undeclared(folder, &archive.app));
             sorted(findings)
         }
     }
+}
+
+/// What the manifest in a folder names, to be packed; or what keeps it from being.
+pub fn collect(folder: &Path) -> Result<Archive, Vec<Finding>> {
+    let text = fs::read_to_string(folder.join(app::FILE_NAME)).map_err(|error| vec![no_manifest(&error)])?;
+    let manifest = Manifest::new(text.clone());
+    let app = App::parse(&text).map_err(|error| {
+        let line = error.line.or_else(|| manifest.line_of_message(&error.message));
+        vec![Finding { line, ..Finding::of_app(&error) }]
+    })?;
+    let missing = missing(folder, &app, &manifest);
+    if !missing.is_empty() {
+        return Err(sorted(missing));
+    }
+    Archive::collect(folder).map_err(|error| vec![Finding::of_archive(&error)])
 }
 
 fn no_manifest(error: &io::Error) -> Finding {

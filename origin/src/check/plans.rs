@@ -154,7 +154,7 @@ impl<'w, 'q> Walk<'w, 'q, '_> {
         let meant = if meant.starts_with('(') { "" } else { meant };
         let mut inner =
             self.own.iter().filter(|select| select.name.is_some_and(|n| n.eq_ignore_ascii_case(meant))).peekable();
-        inner.peek().is_some() && inner.all(|select| limited(select))
+        inner.peek().is_some() && inner.all(limited)
     }
 
     fn sort(&mut self, first: &Step, purposes: &[&str]) {
