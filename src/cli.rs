@@ -152,6 +152,7 @@ As a file, for --config, with what single apps are given:
 
   [apps.packages]
   variables = { WEBHOOK_URL = \"http://127.0.0.1:9000/hook\" }
+  secrets = { SESSION_KEY = \"…\" }    # made at random, and kept, when nobody sets it
   allow_private = [\"127.0.0.1:9000\"]")]
 pub struct OriginArgs {
     /// TOML file with any of these settings

@@ -1,8 +1,9 @@
 //! The one seam through which durable writes go.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -17,8 +18,20 @@ impl Disk {
 
     /// The file has these bytes, durably, or what it had before.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.write_as(path, bytes, 0o666)
+    }
+
+    /// The same, for this process's user alone to read.
+    pub fn write_private(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.write_as(path, bytes, 0o600)
+    }
+
+    /// `mode` is what the process's umask is taken from.
+    fn write_as(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         let temporary = path.with_extension("tmp");
-        let mut file = File::create(&temporary)?;
+        // What a crash left there may have another mode.
+        let _ = fs::remove_file(&temporary);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         drop(file);

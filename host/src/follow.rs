@@ -90,7 +90,8 @@ fn load(host: &Arc<Host>, disk: &AppReplica, manifest: Manifest) -> Result<Relea
         _ => Code::load(host.engine(), &Archive::unpack(&disk.archive(&manifest.app_digest)?)?, manifest.app_digest)?,
     };
     let database = Database::open(&disk.snapshot_path(&manifest.root), Mode::Immutable)?;
-    Ok(Release::assemble(manifest, code, database)?)
+    let secrets = disk.secrets(&manifest)?;
+    Ok(Release::assemble(manifest, secrets.as_ref(), code, database)?)
 }
 
 /// Follows the origin until `shutdown`.
@@ -230,6 +231,7 @@ impl Puller {
         self.host.accepts(&manifest)?;
         let disk = self.replica.app(app)?;
         self.pull_archive(&disk, &manifest).await?;
+        self.pull_secrets(&disk, &manifest).await?;
         let bytes = self.pull_snapshot(&disk, &manifest).await?;
 
         let host = self.host.clone();
@@ -253,6 +255,16 @@ impl Puller {
         let path = format!("/v1/apps/{}/archives/{}", manifest.app, manifest.app_digest);
         let bytes = self.origin.get(&path, limits::APP_ARCHIVE_BYTES).await?;
         Ok(disk.put_archive(&manifest.app_digest, &bytes)?)
+    }
+
+    async fn pull_secrets(&self, disk: &AppReplica, manifest: &Manifest) -> Result<(), FollowError> {
+        let Some(digest) = &manifest.secrets else { return Ok(()) };
+        if disk.secrets(manifest).is_ok() {
+            return Ok(());
+        }
+        let path = format!("/v1/apps/{}/secrets/{digest}", manifest.app);
+        let bytes = self.origin.get(&path, limits::SECRETS_BYTES).await?;
+        Ok(disk.put_secrets(digest, &bytes)?)
     }
 
     /// Gives the bytes that crossed the wire.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nearside_protocol::release::Manifest;
+use nearside_protocol::{release::Manifest, secrets::Secrets};
 
 use crate::{
     code::Code,
@@ -14,15 +14,21 @@ pub struct Release {
     pub code: Arc<Code>,
     pub database: Arc<Database>,
     pub queries: PreparedQueries,
-    /// The manifest's variables, as guests get them.
+    /// The manifest's variables and the app's secrets, as guests get them.
     pub variables: Vec<(String, String)>,
 }
 
 impl Release {
     /// Puts the parts together; every named query must prepare on this snapshot.
-    pub fn assemble(manifest: Manifest, code: Arc<Code>, database: Arc<Database>) -> Result<Release, DatabaseError> {
+    pub fn assemble(
+        manifest: Manifest,
+        secrets: Option<&Secrets>,
+        code: Arc<Code>,
+        database: Arc<Database>,
+    ) -> Result<Release, DatabaseError> {
         let queries = database.prepare(&code.queries)?;
-        let variables = manifest.variables.clone().into_iter().collect();
+        let mut variables: Vec<_> = manifest.variables.clone().into_iter().collect();
+        variables.extend(secrets.into_iter().flat_map(|secrets| secrets.values.clone()));
         Ok(Release { manifest, code, database, queries, variables })
     }
 }

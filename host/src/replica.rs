@@ -5,11 +5,13 @@
 //! DATA/apps/<app>/releases/<id>.json    signed manifests
 //! DATA/apps/<app>/snapshots/<root>.db   snapshots, by the root of their page tree
 //! DATA/apps/<app>/archives/<digest>.app app archives, by digest
+//! DATA/apps/<app>/secrets/<digest>.json the app's secrets, by digest; for this user alone
 //! DATA/trusted.keys                     public keys, one a line
 //! DATA/compiled/                        machine code made from components
 //! ```
 //!
-//! A release becomes the current one in this order: archive and snapshot, each synced and renamed; its manifest; CURRENT.
+//! A release becomes the current one in this order: archive, secrets and snapshot, each synced and renamed; its manifest;
+//! CURRENT.
 //! A crash anywhere leaves the one before.
 
 use std::{
@@ -24,6 +26,7 @@ use nearside_protocol::{
     key::PublicKey,
     limits,
     release::{Manifest, ReleaseId, SignedManifest, Untrusted},
+    secrets::Secrets,
 };
 
 use crate::disk::Disk;
@@ -41,6 +44,8 @@ pub enum ReplicaError {
     #[error("{0}: a line is not a public key: {1}")]
     Key(PathBuf, nearside_protocol::key::KeyError),
 }
+
+const FOLDERS: [&str; 4] = ["releases", "snapshots", "archives", "secrets"];
 
 #[derive(Clone)]
 pub struct Replica {
@@ -92,7 +97,7 @@ impl Replica {
 
     pub fn app(&self, name: &str) -> Result<AppReplica, ReplicaError> {
         let app = AppReplica { folder: self.data.join("apps").join(name), disk: self.disk.clone() };
-        for folder in ["releases", "snapshots", "archives"] {
+        for folder in FOLDERS {
             let folder = app.folder.join(folder);
             self.disk.folder(&folder).map_err(|error| ReplicaError::Io(folder, error))?;
         }
@@ -132,6 +137,7 @@ impl AppReplica {
             serde_json::from_slice(&bytes).map_err(|error| ReplicaError::Malformed(path, error))?;
         let manifest = signed.verify(trusted).map_err(|error| ReplicaError::Untrusted(id.to_string(), error))?;
         self.archive(&manifest.app_digest)?;
+        self.secrets(&manifest)?;
         self.verify_snapshot(&manifest)?;
         Ok(manifest)
     }
@@ -153,6 +159,22 @@ impl AppReplica {
             return Err(ReplicaError::Damaged(path));
         }
         self.disk.write(&path, bytes).map_err(|error| ReplicaError::Io(path, error))
+    }
+
+    /// The secrets a release names, checked; none if it names none.
+    pub fn secrets(&self, manifest: &Manifest) -> Result<Option<Secrets>, ReplicaError> {
+        let Some(digest) = &manifest.secrets else { return Ok(None) };
+        let path = self.secrets_path(digest);
+        let bytes = fs::read(&path).map_err(|error| ReplicaError::Io(path.clone(), error))?;
+        Secrets::read(&bytes, digest).map(Some).ok_or(ReplicaError::Damaged(path))
+    }
+
+    pub fn put_secrets(&self, digest: &Digest, bytes: &[u8]) -> Result<(), ReplicaError> {
+        let path = self.secrets_path(digest);
+        if Secrets::read(bytes, digest).is_none() {
+            return Err(ReplicaError::Damaged(path));
+        }
+        self.disk.write_private(&path, bytes).map_err(|error| ReplicaError::Io(path, error))
     }
 
     pub fn verify_snapshot(&self, manifest: &Manifest) -> Result<(), ReplicaError> {
@@ -199,8 +221,9 @@ impl AppReplica {
             let Some(manifest) = self.manifest_unverified(*id) else { return };
             needed.insert(self.snapshot_path(&manifest.root));
             needed.insert(self.archive_path(&manifest.app_digest));
+            needed.extend(manifest.secrets.map(|digest| self.secrets_path(&digest)));
         }
-        for folder in ["snapshots", "archives"] {
+        for folder in ["snapshots", "archives", "secrets"] {
             for entry in fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten() {
                 if !needed.contains(&entry.path()) && !in_use(&entry.path()) {
                     let _ = fs::remove_file(entry.path());
@@ -216,7 +239,7 @@ impl AppReplica {
 
     /// What a crash in the middle of a pull left.
     fn sweep(&self) {
-        for folder in ["releases", "snapshots", "archives"] {
+        for folder in FOLDERS {
             for entry in fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten() {
                 if entry.path().extension().is_some_and(|extension| extension == "tmp") {
                     let _ = fs::remove_file(entry.path());
@@ -227,6 +250,10 @@ impl AppReplica {
 
     fn manifest_path(&self, id: ReleaseId) -> PathBuf {
         self.folder.join("releases").join(format!("{id}.json"))
+    }
+
+    fn secrets_path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join("secrets").join(format!("{digest}.json"))
     }
 
     fn archive_path(&self, digest: &Digest) -> PathBuf {
@@ -334,6 +361,7 @@ mod tests {
                 app_digest: Digest::of(b"archive"),
                 app_archive_bytes: 7,
                 variables: Default::default(),
+                secrets: None,
                 fingerprint: Digest::of(b""),
             };
             app.put_archive(&manifest.app_digest, b"archive").unwrap();

@@ -36,6 +36,7 @@ enum Asked {
     Release(String, ReleaseId),
     Snapshot(String, Digest),
     Archive(String, Digest),
+    Secrets(String, Digest),
     PushArchive(String),
     PushData(String),
     Command(String, String),
@@ -73,6 +74,10 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Archive(app, digest) => {
             let site = site(origin, &app)?;
             file(&site.objects.archive_path(&digest), BYTES, || format!("`{app}` has no archive {digest}")).await
+        }
+        Asked::Secrets(app, digest) => {
+            let site = site(origin, &app)?;
+            file(&site.objects.secrets_path(&digest), JSON, || format!("`{app}` has no secrets {digest}")).await
         }
         Asked::PushArchive(app) => push_archive(origin, &app, body).await,
         Asked::PushData(app) => push_data(origin, &app, body).await,
@@ -117,14 +122,15 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
             let id = id.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
             only(Method::GET, "GET", Asked::Release(name(app)?, id))
         }
-        ["apps", app, kind @ ("snapshots" | "archives"), digest] => {
+        ["apps", app, kind @ ("snapshots" | "archives" | "secrets"), digest] => {
             let digest = digest.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
             let app = name(app)?;
-            only(
-                Method::GET,
-                "GET",
-                if kind == "archives" { Asked::Archive(app, digest) } else { Asked::Snapshot(app, digest) },
-            )
+            let asked = match kind {
+                "archives" => Asked::Archive(app, digest),
+                "secrets" => Asked::Secrets(app, digest),
+                _ => Asked::Snapshot(app, digest),
+            };
+            only(Method::GET, "GET", asked)
         }
         ["apps", app, "archive"] => only(Method::PUT, "PUT", Asked::PushArchive(name(app)?)),
         ["apps", app, "data"] => only(Method::PUT, "PUT", Asked::PushData(name(app)?)),

@@ -1,11 +1,14 @@
-//! One version of an app as the origin serves it: its archive, and the variables as the operator set them.
+//! One version of an app as the origin serves it: its archive, and the variables and secrets as the operator set
+//! them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use nearside_host::archive::{Archive, ArchiveError};
-use nearside_protocol::{digest::Digest, release::Manifest};
+use nearside_protocol::{digest::Digest, release::Manifest, secrets::Secrets};
 
 use crate::{
+    app_secrets::{self, AppSecretsError},
+    config::AppConfig,
     objects::{ObjectError, Objects, Pin},
     read_database::Shape,
 };
@@ -16,6 +19,8 @@ pub enum VersionError {
     Archive(#[from] ArchiveError),
     #[error(transparent)]
     Objects(#[from] ObjectError),
+    #[error(transparent)]
+    Secrets(#[from] AppSecretsError),
 }
 
 pub struct AppVersion {
@@ -23,8 +28,15 @@ pub struct AppVersion {
     pub digest: Digest,
     pub archive_bytes: u64,
     pub variables: BTreeMap<String, String>,
+    secrets: Option<StoredSecrets>,
     pub shape: Shape,
     /// While this version may still be published, its archive stays.
+    _pin: Pin,
+}
+
+struct StoredSecrets {
+    secrets: Secrets,
+    digest: Digest,
     _pin: Pin,
 }
 
@@ -34,33 +46,50 @@ impl AppVersion {
         objects: &Objects,
         packed: &[u8],
         archive: Arc<Archive>,
-        overrides: &BTreeMap<String, String>,
+        settings: &AppConfig,
     ) -> Result<AppVersion, VersionError> {
         let (digest, pin) = objects.put_archive(packed)?;
-        AppVersion::new(archive, digest, packed.len() as u64, overrides, pin)
+        AppVersion::new(objects, archive, digest, packed.len() as u64, settings, pin)
     }
 
     /// The version of a release that was published before.
-    pub fn released(
-        objects: &Objects,
-        manifest: &Manifest,
-        overrides: &BTreeMap<String, String>,
-    ) -> Result<AppVersion, VersionError> {
+    pub fn released(objects: &Objects, manifest: &Manifest, settings: &AppConfig) -> Result<AppVersion, VersionError> {
         let pin = objects.pin(manifest.app_digest);
         let archive = Archive::unpack(&objects.read_archive(&manifest.app_digest)?)?;
-        AppVersion::new(Arc::new(archive), manifest.app_digest, manifest.app_archive_bytes, overrides, pin)
+        AppVersion::new(objects, Arc::new(archive), manifest.app_digest, manifest.app_archive_bytes, settings, pin)
     }
 
     fn new(
+        objects: &Objects,
         archive: Arc<Archive>,
         digest: Digest,
         archive_bytes: u64,
-        overrides: &BTreeMap<String, String>,
+        settings: &AppConfig,
         pin: Pin,
     ) -> Result<AppVersion, VersionError> {
-        let variables = set_by_operator(&archive.app.variables, overrides);
+        let variables = set_by_operator(&archive.app.variables, &settings.variables);
+        let secrets = app_secrets::load(objects.folder(), objects.disk(), &archive.app.secrets, &settings.secrets)?;
+        let stored = |secrets: Secrets| {
+            let (digest, pin) = objects.put_secrets(&secrets)?;
+            Ok::<_, ObjectError>(StoredSecrets { secrets, digest, _pin: pin })
+        };
+        let secrets = secrets.map(stored).transpose()?;
         let shape = Shape::of(&archive)?;
-        Ok(AppVersion { archive, digest, archive_bytes, variables, shape, _pin: pin })
+        Ok(AppVersion { archive, digest, archive_bytes, variables, secrets, shape, _pin: pin })
+    }
+
+    pub fn secrets(&self) -> Option<&Secrets> {
+        self.secrets.as_ref().map(|stored| &stored.secrets)
+    }
+
+    pub fn secrets_digest(&self) -> Option<Digest> {
+        self.secrets.as_ref().map(|stored| stored.digest)
+    }
+
+    /// Variables and secrets together, as components get them.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let secrets = self.secrets().into_iter().flat_map(|secrets| secrets.values.clone());
+        self.variables.clone().into_iter().chain(secrets).collect()
     }
 }
 

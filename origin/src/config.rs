@@ -7,6 +7,7 @@
 //!
 //! [apps.packages]
 //! variables = { WEBHOOK_URL = "http://10.0.0.7/hook" }
+//! secrets = { SESSION_KEY = "…" }         # made at random when left out
 //! allow_private = ["10.0.0.7"]           # hosts its tasks may reach though their addresses are private
 //! ```
 
@@ -37,6 +38,9 @@ pub struct Config {
 pub struct AppConfig {
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// Values of what the manifest names under `secrets`; those that are left out are made.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
     /// `host` or `host:port` that tasks may reach though the address is private.
     #[serde(default)]
     pub allow_private: Vec<String>,

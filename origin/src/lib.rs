@@ -17,7 +17,7 @@
 //! | [`merge`], [`keyed`] | data pushed from outside, row by row |
 //! | `tasks`, [`task_runner`], [`task_guest`] | work after the answer |
 //! | **releases** | |
-//! | `app_version` | an app's archive with the operator's variables |
+//! | `app_version`, `app_secrets` | an app's archive with the operator's variables and secrets |
 //! | `read_database`, `carry` | mirrored rows and what `snapshot.sql` derives from them |
 //! | `projector` | the thread that follows every commit |
 //! | `snapshot`, `publisher`, `pace` | the thread that makes releases, and when |
@@ -25,6 +25,7 @@
 
 mod api;
 mod api_error;
+mod app_secrets;
 pub mod app_version;
 mod body;
 mod carry;

@@ -5,6 +5,7 @@
 //! | `releases/<epoch.seq>.json` | a signed manifest; once there, never changed: writing it is what makes a release |
 //! | `snapshots/<root>.db` | the SQLite file a manifest names by the root of its page tree |
 //! | `archives/<digest>.app` | the app a manifest names by its digest |
+//! | `secrets/<digest>.json` | the app's secrets, which a manifest names by their digest; for this user alone |
 //! | `*.tmp` | something a crash left unfinished; removed at the start |
 //!
 //! Only one process has the folder (`Origin` holds its lock), so looking whether a file is there and then writing it is
@@ -23,11 +24,13 @@ use nearside_protocol::{
     key::PublicKey,
     limits,
     release::{Manifest, ReleaseId, SignedManifest},
+    secrets::Secrets,
 };
 
 const RELEASES: &str = "releases";
 const SNAPSHOTS: &str = "snapshots";
 const ARCHIVES: &str = "archives";
+const SECRETS: &str = "secrets";
 const TEMPORARY: &str = "tmp";
 
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +58,7 @@ pub struct Objects {
     pinned: Arc<Mutex<BTreeMap<Digest, usize>>>,
 }
 
-/// Keeps an archive that no release refers to yet from being tidied away.
+/// Keeps an archive, or secrets, that no release refers to yet from being tidied away.
 pub struct Pin {
     digest: Digest,
     pinned: Arc<Mutex<BTreeMap<Digest, usize>>>,
@@ -76,7 +79,7 @@ impl Drop for Pin {
 impl Objects {
     /// Makes the folders and removes what a crash left unfinished.
     pub fn open(folder: &Path, disk: Disk) -> Result<Objects, ObjectError> {
-        for name in [RELEASES, SNAPSHOTS, ARCHIVES] {
+        for name in [RELEASES, SNAPSHOTS, ARCHIVES, SECRETS] {
             let path = folder.join(name);
             disk.folder(&path).map_err(fault(&path))?;
             for file in files_in(&path)? {
@@ -121,6 +124,25 @@ impl Objects {
         let path = self.archive_path(&digest);
         self.disk.write(&path, packed).map_err(fault(&path))?;
         Ok((digest, pin))
+    }
+
+    pub fn secrets_path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(SECRETS).join(format!("{digest}.json"))
+    }
+
+    /// Stores secrets; they stay at least as long as the pin.
+    pub fn put_secrets(&self, secrets: &Secrets) -> Result<(Digest, Pin), ObjectError> {
+        let digest = secrets.digest();
+        let pin = self.pin(digest);
+        let path = self.secrets_path(&digest);
+        if !path.exists() {
+            self.disk.write_private(&path, &secrets.to_bytes()).map_err(fault(&path))?;
+        }
+        Ok((digest, pin))
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub fn read_archive(&self, digest: &Digest) -> Result<Vec<u8>, ObjectError> {
@@ -181,6 +203,9 @@ impl Objects {
         if !has(&self.archive_path(&manifest.app_digest), manifest.app_archive_bytes) {
             return Err("its archive is missing or cut short".into());
         }
+        if manifest.secrets.is_some_and(|digest| !self.secrets_path(&digest).exists()) {
+            return Err("its secrets are missing".into());
+        }
         Ok(manifest)
     }
 
@@ -206,7 +231,9 @@ impl Objects {
         self.sweep(SNAPSHOTS, "db", &snapshots)?;
         let pinned = self.pinned.lock().expect("BUG: nothing panics while holding the pins");
         let archives = kept.iter().map(|manifest| manifest.app_digest).chain(pinned.keys().copied()).collect();
-        self.sweep(ARCHIVES, "app", &archives)
+        self.sweep(ARCHIVES, "app", &archives)?;
+        let secrets = kept.iter().filter_map(|manifest| manifest.secrets).chain(pinned.keys().copied()).collect();
+        self.sweep(SECRETS, "json", &secrets)
     }
 
     fn sweep(&self, folder: &str, extension: &str, kept: &BTreeSet<Digest>) -> Result<(), ObjectError> {
@@ -268,6 +295,7 @@ mod tests {
                 app_digest,
                 app_archive_bytes: app.len() as u64,
                 variables: BTreeMap::new(),
+                secrets: None,
                 fingerprint: Digest::of(b""),
             };
             self.objects.put_release(manifest.release, &SignedManifest::sign(&manifest, &self.key)).unwrap();

@@ -91,7 +91,14 @@ impl Press {
             app_digest: version.digest,
             app_archive_bytes: version.archive_bytes,
             variables: version.variables.clone(),
-            fingerprint: fingerprint(&version.digest, &version.variables, &snapshot.schema, &sqlite_build()),
+            secrets: version.secrets_digest(),
+            fingerprint: fingerprint(
+                &version.digest,
+                &version.variables,
+                version.secrets_digest().as_ref(),
+                &snapshot.schema,
+                &sqlite_build(),
+            ),
         })
     }
 }
@@ -102,6 +109,7 @@ fn is_same(head: &Manifest, snapshot: &Snapshot, version: &AppVersion) -> bool {
     head.root == snapshot.root
         && head.app_digest == version.digest
         && head.variables == version.variables
+        && head.secrets == version.secrets_digest()
         && head.database == snapshot.position.database
         && head.release.epoch == snapshot.position.epoch
 }

@@ -57,7 +57,9 @@ impl Live {
         let code = Code::load(engine, &now.version.archive, now.version.digest).map_err(|error| fault(&error))?;
         let database = Database::open(&now.file, Mode::Live).map_err(|error| fault(&error))?;
         let manifest = Manifest { variables: now.version.variables.clone(), ..head };
-        let release = Arc::new(Release::assemble(manifest, code, database).map_err(|error| fault(&error))?);
+        let release = Arc::new(
+            Release::assemble(manifest, now.version.secrets(), code, database).map_err(|error| fault(&error))?,
+        );
         *kept = Some((now, release.clone()));
         Ok(release)
     }

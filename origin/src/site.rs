@@ -138,9 +138,9 @@ impl Site {
         let _one = self.pushing.lock().await;
         let Some(head) = self.objects.head(&self.common.key.public())? else { return Ok(()) };
         self.announce(head.release);
-        let (objects, overrides) = (self.objects.clone(), self.settings.variables.clone());
+        let (objects, settings) = (self.objects.clone(), self.settings.clone());
         let of = head.clone();
-        let version = blocking(move || Ok(AppVersion::released(&objects, &of, &overrides)?)).await;
+        let version = blocking(move || Ok(AppVersion::released(&objects, &of, &settings)?)).await;
         let started = match version {
             Ok(version) => self.start(Arc::new(version), Some(head)).await.map(drop),
             Err(error) => Err(error),
@@ -185,7 +185,7 @@ impl Site {
     pub async fn push_archive(&self, packed: Vec<u8>) -> Result<Pushed, PushError> {
         let _one = self.pushing.lock().await;
         let (engine, expected, running) = (self.common.engine.clone(), self.name.clone(), self.running());
-        let (objects, overrides) = (self.objects.clone(), self.settings.variables.clone());
+        let (objects, settings) = (self.objects.clone(), self.settings.clone());
         let folder = self.folder.clone();
         let before = running.as_ref().map(|running| running.version());
         let version = blocking(move || {
@@ -202,7 +202,7 @@ impl Site {
             if tried && folder.join(store::FILE_NAME).exists() {
                 rehearsal::rehearse(&folder, &archive)?;
             }
-            AppVersion::pushed(&objects, &packed, Arc::new(archive), &overrides)
+            AppVersion::pushed(&objects, &packed, Arc::new(archive), &settings)
                 .map_err(SiteError::from)
                 .map_err(PushError::from)
         });
@@ -277,7 +277,7 @@ impl Site {
         let store = self.folder.join(store::FILE_NAME);
         let (path, engine) = (store.clone(), self.common.engine.clone());
         let writer = blocking(move || Ok::<_, SiteError>(Writer::start(&path, engine)?)).await?;
-        let report = writer.install(version.archive.clone(), version.variables.clone()).await?;
+        let report = writer.install(version.archive.clone(), version.environment()).await?;
 
         let durable = writer.clone();
         let folder = self.folder.clone();
@@ -306,11 +306,13 @@ impl Site {
     }
 
     fn undeclared(&self, version: &AppVersion) -> Vec<String> {
-        let declared = |name: &&String| !version.variables.contains_key(*name);
-        let line = |name: &String| {
-            format!("the origin's configuration sets `{name}`, which [variables] does not declare: ignored")
+        let app = &version.archive.app;
+        let line = |name: &String, place: &str| {
+            format!("the origin's configuration sets `{name}`, which {place} does not declare: ignored")
         };
-        self.settings.variables.keys().filter(declared).map(line).collect()
+        let variables = self.settings.variables.keys().filter(|name| !app.variables.contains_key(*name));
+        let secrets = self.settings.secrets.keys().filter(|name| !app.secrets.contains(*name));
+        variables.map(|name| line(name, "[variables]")).chain(secrets.map(|name| line(name, "`secrets`"))).collect()
     }
 }
 
@@ -330,7 +332,7 @@ impl Running {
     /// Goes over to another version; back to the one before if its read database cannot be made.
     async fn adopt(&self, version: Arc<AppVersion>) -> Result<Vec<String>, PushError> {
         let before = self.version();
-        let install = |version: &AppVersion| self.writer.install(version.archive.clone(), version.variables.clone());
+        let install = |version: &AppVersion| self.writer.install(version.archive.clone(), version.environment());
         let report = install(&version).await.map_err(SiteError::from)?;
         match self.projector.adopt(version).await {
             Ok(_) => Ok(report),

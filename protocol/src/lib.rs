@@ -9,6 +9,7 @@
 //! | [`release`] | release numbers and the signed manifest |
 //! | [`digest`] | BLAKE3 digests and the page tree |
 //! | [`key`] | ed25519 keys and their ids |
+//! | [`secrets`] | what only the operator and the app's components know |
 //! | [`write`] | commands, receipts, outcomes |
 //! | [`wire`] | the origin's HTTP interface: paths, headers, bodies |
 //! | [`status`] | what nodes and origin report about themselves |
@@ -26,6 +27,7 @@ pub mod queries;
 pub mod redirect;
 pub mod release;
 pub mod route;
+pub mod secrets;
 pub mod status;
 pub mod wire;
 pub mod write;

@@ -10,6 +10,8 @@ pub const APP_ARCHIVE_BYTES: usize = 64 << 20;
 pub const APP_UNPACKED_BYTES: usize = 256 << 20;
 pub const APP_FILES: usize = 4_096;
 pub const ROUTES: usize = 512;
+/// The secrets of one app, together.
+pub const SECRETS_BYTES: usize = 64 << 10;
 pub const REDIRECTS: usize = 1_024;
 
 // --- Requests at a node ---------------------------------------------------------------------------------------------

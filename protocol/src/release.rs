@@ -85,6 +85,9 @@ pub struct Manifest {
     pub app_digest: Digest,
     pub app_archive_bytes: u64,
     pub variables: BTreeMap<String, String>,
+    /// Digest of the app's [`crate::secrets::Secrets`], which travel apart; absent when it declares none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Digest>,
     /// Everything but the pages that a response depends on.
     pub fingerprint: Digest,
 }
@@ -99,6 +102,7 @@ impl Manifest {
 pub fn fingerprint(
     app_digest: &Digest,
     variables: &BTreeMap<String, String>,
+    secrets: Option<&Digest>,
     read_schema: &str,
     sqlite: &str,
 ) -> Digest {
@@ -106,6 +110,9 @@ pub fn fingerprint(
         PartsHasher::default().part(app_digest.as_bytes()).part(read_schema.as_bytes()).part(sqlite.as_bytes());
     for (name, value) in variables {
         parts = parts.part(name.as_bytes()).part(value.as_bytes());
+    }
+    if let Some(digest) = secrets {
+        parts = parts.part(b"secrets").part(digest.as_bytes());
     }
     parts.finish()
 }
@@ -182,6 +189,7 @@ mod tests {
             app_digest: Digest::of(b"app"),
             app_archive_bytes: 5,
             variables: BTreeMap::new(),
+            secrets: None,
             fingerprint: Digest::of(b"fingerprint"),
         }
     }

@@ -9,6 +9,7 @@
 //! | `GET /v1/apps/{app}/releases/{release}` | | [`crate::release::SignedManifest`] |
 //! | `GET /v1/apps/{app}/snapshots/{root}` | | the snapshot, a SQLite file |
 //! | `GET /v1/apps/{app}/archives/{digest}` | | the app's archive |
+//! | `GET /v1/apps/{app}/secrets/{digest}` | | [`crate::secrets::Secrets`] |
 //! | `PUT /v1/apps/{app}/archive` | an app's archive | [`Pushed`] |
 //! | `PUT /v1/apps/{app}/data` | a SQLite file | [`Pushed`] |
 //! | `POST /v1/apps/{app}/commands/{command}` | JSON payload, `Idempotency-Key` | [`crate::write::Outcome`] |

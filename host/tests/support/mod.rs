@@ -72,6 +72,7 @@ impl Shelf {
             app_digest: Digest::of(&packed),
             app_archive_bytes: packed.len() as u64,
             variables: BTreeMap::new(),
+            secrets: None,
             fingerprint: Digest::of(b""),
         };
         let disk = Replica::open(&self.data).unwrap().app(&manifest.app).unwrap();

@@ -4,7 +4,7 @@ use nearside_host::{archive::Archive, disk::Disk};
 use rusqlite::Connection;
 
 use super::*;
-use crate::{change_log, objects::Objects, snapshot::open_immutable, store};
+use crate::{change_log, config::AppConfig, objects::Objects, snapshot::open_immutable, store};
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -30,7 +30,7 @@ impl Fixture {
         fs::write(folder.path().join("snapshot.sql"), snapshot_sql).unwrap();
         let archive = Archive::collect(folder.path()).unwrap();
         let packed = archive.pack().unwrap();
-        Arc::new(AppVersion::pushed(&self.objects, &packed, archive.into(), &BTreeMap::new()).unwrap())
+        Arc::new(AppVersion::pushed(&self.objects, &packed, archive.into(), &AppConfig::default()).unwrap())
     }
 
     fn start(&self, version: &Arc<AppVersion>) -> (Projector, mpsc::Receiver<u64>) {

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::{
     change_log,
+    config::AppConfig,
     read_database::{ReadDatabase, Shape},
     snapshot::{open_immutable, root_of},
     store,
@@ -48,7 +49,8 @@ fn version(objects: &Objects, variable: &str) -> AppVersion {
         .unwrap();
     let archive = Archive::collect(folder.path()).unwrap();
     let packed = archive.pack().unwrap();
-    AppVersion::pushed(objects, &packed, archive.into(), &BTreeMap::from([("V".into(), variable.into())])).unwrap()
+    let settings = AppConfig { variables: [("V".into(), variable.into())].into(), ..AppConfig::default() };
+    AppVersion::pushed(objects, &packed, archive.into(), &settings).unwrap()
 }
 
 impl Fixture {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nearside_sdk::{Error, Request, Response, Result};
+use nearside_sdk::{Error, Request, Response, Result, variable};
 
 /// The order depends on the hasher's seed: the same on every instance, or the cache would be wrong.
 pub(crate) fn hashmap(_: &Request) -> Result {
@@ -28,4 +28,9 @@ pub(crate) fn echo(request: &Request) -> Result {
     headers.sort();
     let target = format!("{} {}?{}\n", request.method(), request.path(), request.query_string());
     Ok(Response::text(target + &headers.concat()))
+}
+
+/// The app's secret, which no app with visitors should show.
+pub(crate) fn secret(_: &Request) -> Result {
+    variable("PROBE_SECRET").map(Response::text).ok_or_else(|| Error::internal("PROBE_SECRET is not granted"))
 }

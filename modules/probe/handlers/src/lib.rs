@@ -16,6 +16,7 @@ const ROUTES: &[Route] = &[
     get("/hello", hello),
     get("/hashmap", inputs::hashmap),
     get("/clock", inputs::clock),
+    get("/secret", inputs::secret),
     get("/random", random::random),
     get("/echo-inputs", inputs::echo),
     get("/all", inputs::echo),
