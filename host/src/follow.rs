@@ -2,7 +2,7 @@
 //!
 //! What the origin says only wakes the node; what is pulled proves itself against keys the node trusts.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use http::Method;
 use http_body_util::BodyExt;
@@ -13,6 +13,7 @@ use nearside_protocol::{
     release::{Manifest, ReleaseId, SignedManifest, Untrusted},
     wire::Heads,
 };
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::{
     archive::{Archive, ArchiveError},
@@ -95,7 +96,7 @@ fn load(host: &Arc<Host>, disk: &AppReplica, manifest: Manifest) -> Result<Relea
 
 /// Follows the origin until `shutdown`.
 pub async fn follow(host: Arc<Host>, replica: Replica, origin: Arc<OriginClient>, shutdown: impl Future<Output = ()>) {
-    let mut follower = Follower { host, replica, origin, trusted: Vec::new() };
+    let mut follower = Follower::new(host, replica, origin);
     tokio::pin!(shutdown);
     let mut pause = limits::PULL_RETRY_FIRST;
     loop {
@@ -122,10 +123,21 @@ struct Follower {
     replica: Replica,
     origin: Arc<OriginClient>,
     trusted: Vec<PublicKey>,
+    /// What the origin said last; it answers as soon as that has changed.
+    heads: Heads,
+    pulls: JoinSet<Result<(), FollowError>>,
+    under_way: HashMap<Id, (String, ReleaseId)>,
 }
 
 impl Follower {
-    /// Waits until some app's head differs from what is served, and pulls it.
+    fn new(host: Arc<Host>, replica: Replica, origin: Arc<OriginClient>) -> Follower {
+        let heads = host.heads();
+        Follower { host, replica, origin, trusted: Vec::new(), heads, pulls: JoinSet::new(), under_way: HashMap::new() }
+    }
+
+    /// Starts what is to be pulled, then waits until the origin has something new or a pull has ended.
+    ///
+    /// Apps do not wait for one another: code of ten megabytes takes longer to compile than a hundred rows to follow.
     async fn round(&mut self) -> Result<(), FollowError> {
         if self.trusted.is_empty() {
             self.trusted = self.replica.trusted()?;
@@ -133,20 +145,45 @@ impl Follower {
         if self.trusted.is_empty() {
             self.trust_first_key().await?;
         }
-        let served = self.host.heads();
-        let heads = self.heads(&served).await?;
-        let mut first_failure = None;
-        for (name, head) in heads {
-            if served.get(&name).is_some_and(|served| *served >= head) || !app::is_name(&name) {
-                continue;
-            }
-            if let Err(error) = self.pull(&name, head).await {
-                self.host.note_refused(&name, format!("release {head}: {error}"));
-                tracing::error!(app = %name, release = %head, cause = %error, "the release is not served");
-                first_failure.get_or_insert(error);
+        self.start();
+        tokio::select! {
+            Some(ended) = self.pulls.join_next_with_id() => self.ended(ended),
+            heads = newer_heads(&self.origin, &self.heads) => {
+                self.heads = heads?;
+                Ok(())
             }
         }
-        first_failure.map_or(Ok(()), Err)
+    }
+
+    /// One pull at a time for each app whose head is not served yet. What finds no place waits for the end of another.
+    fn start(&mut self) {
+        let served = self.host.heads();
+        for (name, head) in &self.heads {
+            let is_served = served.get(name).is_some_and(|served| served >= head);
+            let is_under_way = self.under_way.values().any(|(app, _)| app == name);
+            if is_served || is_under_way || !app::is_name(name) || self.pulls.len() >= limits::PULLS_AT_ONCE {
+                continue;
+            }
+            let puller = Puller {
+                host: self.host.clone(),
+                replica: self.replica.clone(),
+                origin: self.origin.clone(),
+                trusted: self.trusted.clone(),
+            };
+            let (app, head) = (name.clone(), *head);
+            let pull = self.pulls.spawn(async move { puller.pull(&app, head).await });
+            self.under_way.insert(pull.id(), (name.clone(), head));
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Result<(), FollowError>), JoinError>) -> Result<(), FollowError> {
+        let (id, result) = ended.unwrap_or_else(|lost| (lost.id(), Err(FollowError::Lost)));
+        let pulled = self.under_way.remove(&id);
+        if let (Err(error), Some((app, head))) = (&result, pulled) {
+            self.host.note_refused(&app, format!("release {head}: {error}"));
+            tracing::error!(%app, release = %head, cause = %error, "the release is not served");
+        }
+        result
     }
 
     /// A node that was given no key trusts the first one it is shown, and from then on no other.
@@ -158,20 +195,30 @@ impl Follower {
         self.trusted = vec![key];
         Ok(())
     }
+}
 
-    async fn heads(&self, served: &Heads) -> Result<Heads, FollowError> {
-        let body = serde_json::to_vec(served).expect("BUG: heads are plain data");
-        let request = self
-            .origin
-            .request(Method::POST, "/v1/heads")
-            .body(bytes(body))
-            .map_err(|error| ClientError::Malformed(error.to_string()))?;
-        let response = self.origin.send(request, limits::LONG_POLL + Duration::from_secs(10)).await?;
-        let bytes = whole(response, limits::MANIFEST_BYTES).await?;
-        let heads: Heads = serde_json::from_slice(&bytes).map_err(|error| ClientError::Malformed(error.to_string()))?;
-        Ok(heads.into_iter().take(limits::APPS).collect())
-    }
+/// Waits until the origin's heads are others than these.
+async fn newer_heads(origin: &OriginClient, heads: &Heads) -> Result<Heads, FollowError> {
+    let body = serde_json::to_vec(heads).expect("BUG: heads are plain data");
+    let request = origin
+        .request(Method::POST, "/v1/heads")
+        .body(bytes(body))
+        .map_err(|error| ClientError::Malformed(error.to_string()))?;
+    let response = origin.send(request, limits::LONG_POLL + Duration::from_secs(10)).await?;
+    let bytes = whole(response, limits::MANIFEST_BYTES).await?;
+    let heads: Heads = serde_json::from_slice(&bytes).map_err(|error| ClientError::Malformed(error.to_string()))?;
+    Ok(heads.into_iter().take(limits::APPS).collect())
+}
 
+/// What one pull needs; it goes on whatever else is heard meanwhile.
+struct Puller {
+    host: Arc<Host>,
+    replica: Replica,
+    origin: Arc<OriginClient>,
+    trusted: Vec<PublicKey>,
+}
+
+impl Puller {
     async fn pull(&self, app: &str, head: ReleaseId) -> Result<(), FollowError> {
         let started = std::time::Instant::now();
         let signed: SignedManifest = self.origin.get_json(&format!("/v1/apps/{app}/releases/{head}")).await?;

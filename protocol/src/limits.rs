@@ -171,6 +171,8 @@ pub const RELEASES_KEPT_NODE: usize = 2;
 pub const MANIFEST_BYTES: usize = 64 << 10;
 pub const DATABASE_BYTES: u64 = 64 << 30;
 pub const LONG_POLL: Duration = Duration::from_secs(20);
+/// Apps whose releases a node pulls and compiles at once.
+pub const PULLS_AT_ONCE: usize = 4;
 pub const PULL_RETRY_FIRST: Duration = Duration::from_millis(200);
 pub const PULL_RETRY_MOST: Duration = Duration::from_secs(5);
 pub const APPS: usize = 256;

@@ -8,12 +8,8 @@ use nearside_sdk::{Request, Result, handler};
 
 handler!(respond);
 
-const ROUTES: &[Route] = &[
-    get("/", home::page),
-    get("/notes", note::list),
-    get("/notes/{id}", note::one),
-    post("/notes", note::add),
-];
+const ROUTES: &[Route] =
+    &[get("/", home::page), get("/notes", note::list), get("/notes/{id}", note::one), post("/notes", note::add)];
 
 fn respond(request: Request) -> Result {
     dispatch(ROUTES, request).or_else(|error| {

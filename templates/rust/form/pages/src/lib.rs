@@ -35,9 +35,7 @@ fn sign(request: &Request) -> Result {
     }
     match origin::submit("sign", &draft) {
         Ok(Outcome::Applied { .. }) => Ok(Response::see_other("/")),
-        Ok(Outcome::Rejected(message)) => {
-            again(&draft, &Error::new(StatusCode::UNPROCESSABLE_ENTITY, message))
-        }
+        Ok(Outcome::Rejected(message)) => again(&draft, &Error::new(StatusCode::UNPROCESSABLE_ENTITY, message)),
         Err(error) => again(&draft, &error.into()),
     }
 }
