@@ -13,7 +13,7 @@ use crate::nearside::{POLL, free_addresses};
 use crate::process::Process;
 
 const BROTLI_MODULE: &str = "ngx_http_brotli_static_module.so";
-const INSTALL: &str = "apt-get install nginx-core libnginx-mod-http-brotli-static";
+const INSTALL: &str = "apt-get install nginx libnginx-mod-http-brotli-static";
 
 /// A running nginx: a master, and as many workers as the machine has cores, like a node has threads.
 #[derive(Debug)]
