@@ -6,8 +6,8 @@ use nearside_protocol::problem::{self, Problem};
 use crate::{
     body::{self, Body, BodyError},
     merge::MergeError,
-    seed::SeedError,
     origin::{NotTaken, OriginError},
+    seed::SeedError,
     site::PushError,
     writer::EnqueueError,
 };
