@@ -76,7 +76,8 @@ pub fn spans(text: &str) -> Vec<Span> {
     spans
 }
 
-pub fn stripped(text: &str) -> String {
+#[cfg(test)]
+fn stripped(text: &str) -> String {
     spans(text).into_iter().map(|span| span.text).collect()
 }
 

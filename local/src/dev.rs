@@ -22,6 +22,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use nearside_host::{
@@ -214,15 +215,23 @@ impl Dev {
         }
     }
 
-    fn serves(&mut self, Pushed { release, report, seeded, build_took, push_took }: &Pushed) {
+    fn serves(&mut self, pushed: &Pushed) {
+        let Pushed { release, report, seeded, build_took, .. } = pushed;
         report.iter().for_each(|line| self.terminal.note(&format!("  {line}")));
         if let Some(seed) = seeded {
             self.terminal.note(&format!("  {}: taken", seed.display()));
             let _ = std::fs::remove_file(self.data.join(SEED_DUE));
         }
-        let built = build_took.map(|took| format!("built in {:.2} s, ", took.as_secs_f64())).unwrap_or_default();
+        let stages = [
+            (*build_took, "built in"),
+            (Some(pushed.pack_took), "packed in"),
+            (Some(pushed.release_took), "checked and released in"),
+            (Some(pushed.switch_took), "served after"),
+        ];
+        let stage = |(took, word): (Option<Duration>, &str)| Some(format!("{word} {:.2} s", took?.as_secs_f64()));
+        let stages: Vec<String> = stages.into_iter().filter_map(stage).collect();
         let release = release.map(|release| format!("release {release}: ")).unwrap_or_default();
-        self.terminal.note(&format!("{release}{built}served in {:.2} s", push_took.as_secs_f64()));
+        self.terminal.note(&format!("{release}{}", stages.join(", ")));
         self.state.send_modify(|state| state.trouble = None);
         self.note_version();
     }

@@ -226,7 +226,8 @@ impl Local {
         self.serves(app, &pushed).await
     }
 
-    async fn serves(&self, app: &str, pushed: &Pushed) -> Result<(), LocalError> {
+    /// Waits until the node serves what was pushed.
+    pub async fn serves(&self, app: &str, pushed: &Pushed) -> Result<(), LocalError> {
         let Some(release) = pushed.release else { return Ok(()) };
         let mut stop = self.stop.subscribe();
         let switched = async {

@@ -99,8 +99,7 @@ impl Site {
     /// Starts the app without any data but what its migrations bring. Its tasks reach nobody.
     pub async fn start(app: &PackedApp, engine: Engine, logbook: Logbook) -> Result<Site, SiteError> {
         let data = tempfile::Builder::new().prefix("nearside-test-").tempdir().map_err(SiteError::Io)?;
-        let listener =
-            TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.map_err(SiteError::Io)?;
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.map_err(SiteError::Io)?;
         let offline = AppConfig { offline: true, ..AppConfig::default() };
         let settings = Settings {
             data: data.path().to_owned(),

@@ -195,7 +195,12 @@ impl One {
             Err(why) => report.failures.push(why),
             Ok(hurl) => match self.on_a_site(file, &hurl).await {
                 Err(error) => {
-                    report.failures.push(LineReport { line: 1, column: 1, what: "the site".into(), why: error.to_string() });
+                    report.failures.push(LineReport {
+                        line: 1,
+                        column: 1,
+                        what: "the site".into(),
+                        why: error.to_string(),
+                    });
                 }
                 Ok(ran) => self.fill(&mut report, ran),
             },

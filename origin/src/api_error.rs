@@ -7,8 +7,8 @@ use crate::{
     blobs::BlobError,
     body::{self, Body, BodyError},
     merge::MergeError,
-    seed::SeedError,
     origin::{NotTaken, OriginError},
+    seed::SeedError,
     site::PushError,
     writer::EnqueueError,
 };

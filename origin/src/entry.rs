@@ -92,7 +92,9 @@ impl Entries {
             Job::TaskCounts { .. } => {
                 self.trusted(|connection| Ok(Done::read(Answer::TaskCounts(tasks::counts(connection)?))))
             }
-            Job::Install { .. } | Job::Merge { .. } | Job::Seed { .. } => unreachable!("BUG: these are not part of a group"),
+            Job::Install { .. } | Job::Merge { .. } | Job::Seed { .. } => {
+                unreachable!("BUG: these are not part of a group")
+            }
         }
     }
 

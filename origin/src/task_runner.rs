@@ -25,7 +25,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reach {
     /// The hosts of the manifest; those in `private` also where their addresses are private.
-    Declared { private: Vec<String> },
+    Declared {
+        private: Vec<String>,
+    },
     Nobody,
 }
 
@@ -102,13 +104,8 @@ impl Runner {
             }
         };
         for claimed in claims.tasks {
-            let attempt = attempt(
-                self.engine.clone(),
-                self.writer.clone(),
-                version.clone(),
-                claimed.clone(),
-                self.reach.clone(),
-            );
+            let attempt =
+                attempt(self.engine.clone(), self.writer.clone(), version.clone(), claimed.clone(), self.reach.clone());
             let handle = self.attempts.spawn(attempt);
             self.leases.insert(handle.id(), claimed);
         }

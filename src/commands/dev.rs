@@ -22,7 +22,8 @@ pub async fn run(args: DevArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
 
 fn open_browser(url: &str) {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let started = Command::new(program).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let started =
+        Command::new(program).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     match started {
         // Waited for, so that nothing is left of it.
         Ok(mut child) => drop(std::thread::spawn(move || child.wait())),

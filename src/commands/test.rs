@@ -39,10 +39,7 @@ pub async fn run(args: TestArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
         println!("{}: no file tests/*.hurl{which}", app.display());
     } else {
         let ran = summary.passed + summary.failed;
-        println!(
-            "{} of {ran} files passed, {} requests, {:.2} s",
-            summary.passed, summary.requests, summary.seconds
-        );
+        println!("{} of {ran} files passed, {} requests, {:.2} s", summary.passed, summary.requests, summary.seconds);
     }
     Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -51,7 +51,8 @@ fn rank(kind: Kind) -> usize {
 /// An entry in words: its message, and what belongs to it.
 pub fn told(entry: &Entry) -> String {
     let mut text = entry.message.lines().take(LINES_MOST).collect::<Vec<_>>().join("\n");
-    let field = |name: &str| entry.fields.get(name).filter(|value| !value.is_empty() && !entry.message.contains(*value));
+    let field =
+        |name: &str| entry.fields.get(name).filter(|value| !value.is_empty() && !entry.message.contains(*value));
     if let Some(query) = field("query") {
         // A command's own SQL may be long.
         let query: String = query.chars().take(200).collect();

@@ -107,18 +107,17 @@ impl DevFront {
         let is_page = page::is_page(request, &parts);
         let response = Response::from_parts(parts, body);
         match is_page {
-            true => page::with_script(
-                response,
-                method,
-                &Told { version: &state.version, failure: failed.then_some(trace) },
-            ),
+            true => {
+                page::with_script(response, method, &Told { version: &state.version, failure: failed.then_some(trace) })
+            }
             false => response,
         }
     }
 
     /// Before there is a first version.
     fn nothing_yet(&self, state: &State) -> Response<Body> {
-        let building = || Trouble::new("Nothing to show yet", "The app is being built. This page shows it when it is there.");
+        let building =
+            || Trouble::new("Nothing to show yet", "The app is being built. This page shows it when it is there.");
         let trouble = state.trouble.clone().unwrap_or_else(building);
         page::failed(StatusCode::SERVICE_UNAVAILABLE, &trouble, &state.version)
     }
@@ -127,7 +126,8 @@ impl DevFront {
 /// Gives a request that has no trace one of its own, under which its failures can be found.
 fn traced(request: &mut Request<Incoming>) -> String {
     let trace = trace_id(request.headers());
-    let has = request.headers().get("traceparent").is_some_and(|value| value.to_str().is_ok_and(|v| v.contains(&trace)));
+    let has =
+        request.headers().get("traceparent").is_some_and(|value| value.to_str().is_ok_and(|v| v.contains(&trace)));
     if !has && let Ok(value) = HeaderValue::from_str(&format!("00-{trace}-{}-01", &trace[..16])) {
         request.headers_mut().insert("traceparent", value);
     }

@@ -138,7 +138,8 @@ mod tests {
         let found: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(found[0], serde_json::json!({ "route": "/", "kind": "query", "name": "q" }));
 
-        let app = "name = \"a\"\nhosts = [\"a\"]\n[components]\np = \"p\"\n[[routes]]\npath = \"/\"\ncomponent = \"p\"\n";
+        let app =
+            "name = \"a\"\nhosts = [\"a\"]\n[components]\np = \"p\"\n[[routes]]\npath = \"/\"\ncomponent = \"p\"\n";
         let app = App::parse(&format!("{app}query = [\"q\"]\nheaders = [\"Accept-Language\"]\n")).unwrap();
         let mut again = MissedFile::open(folder.path());
         again.settle(&app).unwrap();

@@ -36,7 +36,8 @@ fn script(told: &Told<'_>) -> String {
 
 /// Whether a response is a page that the script belongs on.
 pub fn is_page(request: &HeaderMap, parts: &Parts) -> bool {
-    let text = |headers: &HeaderMap, name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let text =
+        |headers: &HeaderMap, name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let html = text(&parts.headers, "content-type").is_some_and(|kind| kind.starts_with("text/html"));
     // A script that fetches a piece of a page puts it into one that has the script already.
     let whole = text(request, "sec-fetch-dest").is_none_or(|to| matches!(to.as_str(), "document" | "iframe" | "frame"));
@@ -72,10 +73,7 @@ impl HttpBody for Appended {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(None) => Poll::Ready(self.tail.take().map(|tail| Ok(Frame::data(tail)))),
             other => other,

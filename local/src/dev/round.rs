@@ -28,7 +28,10 @@ pub struct Pushed {
     pub seeded: Option<PathBuf>,
     /// None where nothing had to be built.
     pub build_took: Option<Duration>,
-    pub push_took: Duration,
+    /// Collecting and packing, checking and releasing, and until the node served it.
+    pub pack_took: Duration,
+    pub release_took: Duration,
+    pub switch_took: Duration,
 }
 
 /// What has come to its end.
@@ -128,9 +131,13 @@ impl Push {
     async fn run(self, build_took: Option<Duration>) -> Result<Pushed, LocalError> {
         let started = Instant::now();
         let folder = self.folder.clone();
-        let archive = tokio::task::spawn_blocking(move || Archive::collect(&folder));
-        let archive = archive.await.map_err(|_| LocalError::Lost)??;
-        let mut pushed = self.local.push(&archive).await?;
+        let packed = tokio::task::spawn_blocking(move || Archive::collect(&folder)?.pack());
+        let packed = packed.await.map_err(|_| LocalError::Lost)??;
+        let pack_took = started.elapsed();
+        let mut pushed = self.local.origin().push(&self.app, packed).await.map_err(LocalError::from)?;
+        let release_took = started.elapsed() - pack_took;
+        self.local.serves(&self.app, &pushed).await?;
+        let switch_took = started.elapsed() - pack_took - release_took;
         let mut seeded = None;
         if let Some(seed) = self.seed {
             let name = seed.strip_prefix(&self.folder).unwrap_or(&seed).display().to_string();
@@ -139,6 +146,6 @@ impl Push {
             seeded = Some(seed);
         }
         let (release, report) = (pushed.release, pushed.report);
-        Ok(Pushed { release, report, seeded, build_took, push_took: started.elapsed() })
+        Ok(Pushed { release, report, seeded, build_took, pack_took, release_took, switch_took })
     }
 }

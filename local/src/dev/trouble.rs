@@ -1,5 +1,6 @@
 //! Why what is served is not what was written last, for the terminal and for open pages.
 
+use nearside_origin::install::InstallError;
 use nearside_origin::{
     check::Finding,
     migrate::MigrateError,
@@ -8,7 +9,6 @@ use nearside_origin::{
     seed::SeedError,
     site::{PushError, SiteError},
 };
-use nearside_origin::install::InstallError;
 use serde::Serialize;
 
 use crate::{
@@ -88,7 +88,8 @@ impl Trouble {
         Trouble { title, text, hint: None }
     }
 
-    pub fn plain_text(&self) -> String {
+    #[cfg(test)]
+    fn plain_text(&self) -> String {
         self.text.iter().map(|span| span.text.as_str()).collect()
     }
 }

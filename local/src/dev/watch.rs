@@ -178,6 +178,10 @@ impl Watch {
             Some(changed) => {
                 changed.change = changed.change.max(change);
                 changed.files += 1;
+                // An editor's own file that is gone again says less.
+                if !changed.file.exists() {
+                    changed.file = path;
+                }
             }
             empty => *empty = Some(Changed { change, file: path, files: 1 }),
         }

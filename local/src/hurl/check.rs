@@ -48,8 +48,7 @@ pub struct Check<'a> {
 
 /// Looks at everything, so that all that is wrong with an answer is told at once.
 pub fn check(expected: &Expected, answer: &Answer, variables: &Variables, folder: &Path, update: bool) -> Checked {
-    let mut check =
-        Check { answer, variables, folder, update, json: OnceCell::new(), checked: Checked::default() };
+    let mut check = Check { answer, variables, folder, update, json: OnceCell::new(), checked: Checked::default() };
     if let Some(status) = expected.status.filter(|status| *status != answer.status.as_u16()) {
         check.fails(expected.at, format!("HTTP {status}"), format!("the status is {}", answer.status.as_u16()));
     }
@@ -68,8 +67,7 @@ pub fn captured(
     variables: &Variables,
     folder: &Path,
 ) -> Result<Vec<(String, Value)>, Failed> {
-    let check =
-        Check { answer, variables, folder, update: false, json: OnceCell::new(), checked: Checked::default() };
+    let check = Check { answer, variables, folder, update: false, json: OnceCell::new(), checked: Checked::default() };
     let mut values = Vec::new();
     for Capture { at, name, subject } in captures {
         let failed = |why: String| Failed { at: *at, what: name.clone(), why };
@@ -216,7 +214,9 @@ impl Check<'_> {
             let Some(before) = value else { return Ok(None) };
             value = match filter {
                 Filter::Count => match &before {
-                    Value::Json(Json::Array(_) | Json::Object(_)) | Value::Bytes(_) => before.count().map(Value::number),
+                    Value::Json(Json::Array(_) | Json::Object(_)) | Value::Bytes(_) => {
+                        before.count().map(Value::number)
+                    }
                     other => return Err(fault(format!("count: {} is not a list", other.shown()))),
                 },
                 Filter::Nth(at) => match &before {
@@ -292,7 +292,10 @@ impl Check<'_> {
             Err(error) => format!("{name} cannot be read: {error}; `nearside test --update` writes it"),
             Ok(there) => match (std::str::from_utf8(&there), std::str::from_utf8(actual)) {
                 (Ok(expected), Ok(actual)) => {
-                    format!("it is not {name}; if it is right as it is, `nearside test --update`\n{}", diff(expected, actual))
+                    format!(
+                        "it is not {name}; if it is right as it is, `nearside test --update`\n{}",
+                        diff(expected, actual)
+                    )
                 }
                 _ => format!("it is not {name}: {} bytes there, {} here", there.len(), actual.len()),
             },

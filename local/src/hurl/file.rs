@@ -138,6 +138,9 @@ pub enum Operand {
     Value(Value),
     Text(Template),
     /// A variable, with the type it has.
-    Variable { at: Position, name: String },
+    Variable {
+        at: Position,
+        name: String,
+    },
     File(Template),
 }

@@ -69,7 +69,8 @@ fn is_response(cursor: &Cursor<'_>) -> bool {
 fn request(cursor: &mut Cursor<'_>) -> Result<Request, Fault> {
     if !is_request(cursor) {
         let line = shown(cursor.line());
-        return cursor.fault(format!("`{line}` is not a request: a method and an address expected: `GET {{{{host}}}}/`"));
+        return cursor
+            .fault(format!("`{line}` is not a request: a method and an address expected: `GET {{{{host}}}}/`"));
     }
     let method = cursor.take_while(|c| c.is_ascii_uppercase()).to_owned();
     cursor.blanks();
@@ -144,8 +145,7 @@ fn expected(cursor: &mut Cursor<'_>) -> Result<Expected, Fault> {
                 }
             }
             other => {
-                return start
-                    .fault(format!("[{other}] is not supported in an answer: Captures or Asserts expected"));
+                return start.fault(format!("[{other}] is not supported in an answer: Captures or Asserts expected"));
             }
         }
     }
@@ -260,9 +260,8 @@ fn options(cursor: &mut Cursor<'_>, options: &mut Options) -> Result<(), Fault> 
             "skip" => options.skip = switch()?,
             "location" => options.location = switch()?,
             _ => {
-                let message = format!(
-                    "the option `{name}` is not supported: retry, retry-interval, skip or location expected"
-                );
+                let message =
+                    format!("the option `{name}` is not supported: retry, retry-interval, skip or location expected");
                 return Err(Fault { at, message });
             }
         }

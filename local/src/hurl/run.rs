@@ -128,8 +128,11 @@ impl Runner<'_> {
             let value = HeaderValue::from_str(&text).map_err(|_| fault("a header's value is visible ASCII"))?;
             headers.append(name, value);
         }
-        let cookies: Result<Vec<String>, Fault> =
-            request.cookies.iter().map(|field| Ok(format!("{}={}", field.name, field.value.render(variables)?))).collect();
+        let cookies: Result<Vec<String>, Fault> = request
+            .cookies
+            .iter()
+            .map(|field| Ok(format!("{}={}", field.name, field.value.render(variables)?)))
+            .collect();
         let cookies = cookies?.join("; ");
         if !cookies.is_empty() {
             let value = HeaderValue::from_str(&cookies)
@@ -173,11 +176,7 @@ impl Runner<'_> {
         })
     }
 
-    fn multipart(
-        &self,
-        parts: &[(String, Part)],
-        variables: &Variables,
-    ) -> Result<(Option<String>, Bytes), Fault> {
+    fn multipart(&self, parts: &[(String, Part)], variables: &Variables) -> Result<(Option<String>, Bytes), Fault> {
         let mut contents = Vec::new();
         for (name, part) in parts {
             let quoted = |text: &str| text.replace('"', "%22").replace(['\r', '\n'], " ");

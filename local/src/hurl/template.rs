@@ -33,7 +33,8 @@ impl Template {
             };
             let name = after[..end].trim();
             if !is_name(name) {
-                let message = format!("`{{{{{name}}}}}`: the name of a variable expected: letters, digits, `-` and `_`");
+                let message =
+                    format!("`{{{{{name}}}}}`: the name of a variable expected: letters, digits, `-` and `_`");
                 return Err(Fault { at, message });
             }
             if !before.is_empty() {

@@ -65,10 +65,12 @@ impl Value {
     /// Numbers with numbers, text with text.
     pub fn compare(&self, other: &Value) -> Option<Ordering> {
         match (self, other) {
-            (Value::Json(Json::Number(one)), Value::Json(Json::Number(other))) => match (one.as_i64(), other.as_i64()) {
-                (Some(one), Some(other)) => Some(one.cmp(&other)),
-                _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
-            },
+            (Value::Json(Json::Number(one)), Value::Json(Json::Number(other))) => {
+                match (one.as_i64(), other.as_i64()) {
+                    (Some(one), Some(other)) => Some(one.cmp(&other)),
+                    _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
+                }
+            }
             (Value::Json(Json::String(one)), Value::Json(Json::String(other))) => Some(one.cmp(other)),
             _ => None,
         }

@@ -23,16 +23,31 @@ fn failures(expected: &str, body: &'static str) -> Vec<String> {
 fn what_holds_is_silent() {
     for (asserts, body) in [
         ("status == 200\nstatus < 300\nstatus != 404", ""),
-        ("header \"Content-Type\" startsWith \"text/\"\nheader \"x-two\" contains \"b\"\nheader \"x-two\" count == 2", ""),
+        (
+            "header \"Content-Type\" startsWith \"text/\"\nheader \"x-two\" contains \"b\"\nheader \"x-two\" count == 2",
+            "",
+        ),
         ("header \"nothing\" not exists\ncookie \"who\" == \"ann\"\ncookie \"x\" not exists", ""),
-        ("body == \"one two\"\nbody contains \"e t\"\nbody endsWith \"two\"\nbody not isEmpty\nbody matches /^o\\w+/", "one two"),
+        (
+            "body == \"one two\"\nbody contains \"e t\"\nbody endsWith \"two\"\nbody not isEmpty\nbody matches /^o\\w+/",
+            "one two",
+        ),
         ("bytes count == 3\nbytes startsWith hex,c3a9;\nregex /(\\d)/ == \"7\"", "é7"),
-        ("jsonpath \"$.n\" == {{seven}}\njsonpath \"$.n\" >= 7\njsonpath \"$.f\" == 7.0\njsonpath \"$.t\" == \"{{name}}\"", r#"{"n":7,"f":7,"t":"Ann"}"#),
-        ("jsonpath \"$.l\" count == 2\njsonpath \"$.l[*].a\" contains 2\njsonpath \"$.l\" nth 1 exists\njsonpath \"$.x\" not exists\njsonpath \"$.z\" == null", r#"{"l":[{"a":1},{"a":2}],"z":null}"#),
+        (
+            "jsonpath \"$.n\" == {{seven}}\njsonpath \"$.n\" >= 7\njsonpath \"$.f\" == 7.0\njsonpath \"$.t\" == \"{{name}}\"",
+            r#"{"n":7,"f":7,"t":"Ann"}"#,
+        ),
+        (
+            "jsonpath \"$.l\" count == 2\njsonpath \"$.l[*].a\" contains 2\njsonpath \"$.l\" nth 1 exists\njsonpath \"$.x\" not exists\njsonpath \"$.z\" == null",
+            r#"{"l":[{"a":1},{"a":2}],"z":null}"#,
+        ),
     ] {
         assert_eq!(failures(&format!("HTTP 200\n[Asserts]\n{asserts}"), body), [""; 0], "{asserts}");
     }
-    assert_eq!(failures("HTTP *\nX-Two: a\nX-Two: b\n{ \"b\": [{{seven}}],\n\"a\": 1 }", r#"{"a":1,"b":[7]}"#), [""; 0]);
+    assert_eq!(
+        failures("HTTP *\nX-Two: a\nX-Two: b\n{ \"b\": [{{seven}}],\n\"a\": 1 }", r#"{"a":1,"b":[7]}"#),
+        [""; 0]
+    );
     assert_eq!(failures("HTTP 200\n`one`", "one"), [""; 0]);
 }
 
@@ -64,7 +79,8 @@ fn what_does_not_hold_says_what_is_so() {
 #[test]
 fn snapshots_are_compared_and_written() {
     let folder = tempfile::tempdir().unwrap();
-    let file = parse("t.hurl", "GET /\nHTTP 200\n[Asserts]\nbody == file,snapshots/a.txt;\n\nfile,snapshots/b.txt;").unwrap();
+    let file =
+        parse("t.hurl", "GET /\nHTTP 200\n[Asserts]\nbody == file,snapshots/a.txt;\n\nfile,snapshots/b.txt;").unwrap();
     let expected = file.entries[0].expected.as_ref().unwrap();
     let run = |body, update| check(expected, &answer(body), &Variables::new(), folder.path(), update);
     assert_eq!(run("one", false).failed.len(), 2);
