@@ -8,6 +8,7 @@ use std::{
 
 use nearside_host::{
     disk::Disk,
+    inputs::CLIENT_IP_HEADER,
     logbook::{Entry, Kind},
 };
 use nearside_protocol::{
@@ -58,7 +59,14 @@ impl Missed {
                     Query::Whole => true,
                     Query::Named(names) => names.contains(&self.name),
                 },
-                InputKind::Header => declared.headers.iter().any(|name| name.eq_ignore_ascii_case(&self.name)),
+                // Some headers have settings of their own.
+                InputKind::Header => match self.name.to_ascii_lowercase().as_str() {
+                    "accept" => !declared.accept.is_empty(),
+                    "accept-language" => !declared.languages.is_empty(),
+                    "cookie" => !declared.cookies.is_empty(),
+                    CLIENT_IP_HEADER => declared.client_ip,
+                    name => declared.headers.iter().any(|declared| declared == name),
+                },
                 InputKind::Cookie => declared.cookies.contains(&self.name),
             },
         };
@@ -140,7 +148,7 @@ mod tests {
 
         let app =
             "name = \"a\"\nhosts = [\"a\"]\n[components]\np = \"p\"\n[[routes]]\npath = \"/\"\ncomponent = \"p\"\n";
-        let app = App::parse(&format!("{app}query = [\"q\"]\nheaders = [\"Accept-Language\"]\n")).unwrap();
+        let app = App::parse(&format!("{app}query = [\"q\"]\nlanguages = [\"en\"]\n")).unwrap();
         let mut again = MissedFile::open(folder.path());
         again.settle(&app).unwrap();
         let left: Vec<_> = again.missed.iter().map(|missed| missed.kind).collect();
