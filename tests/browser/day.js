@@ -1,0 +1,109 @@
+// A visitor's day and a developer's, on one development server: a review is posted, seen and found again under "My
+// reviews"; an address that leads nowhere; a build that breaks and is mended while a page is open; a handler that panics.
+//   node tests/browser/day.js http://localhost:8080 APP_FOLDER SCREENSHOTS
+// APP_FOLDER is the packages app the server watches; its sources are put back at the end.
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const [site, app, folder = "target/browser/screenshots"] = process.argv.slice(2);
+const PATIENCE_MS = 180_000;
+mkdirSync(folder, { recursive: true });
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+const faults = [];
+let steps = 0;
+
+const check = (what, holds) => {
+  steps += 1;
+  console.log(`${holds ? "ok  " : "FAIL"} ${what}`);
+  if (!holds) faults.push(what);
+};
+
+const look = async (page, name) => {
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  check(`${name}: nothing is wider than the screen`, overflow <= 0);
+  await page.screenshot({ path: `${folder}/${name}.png` });
+};
+
+// What the overlay says, as a person reads it; null when there is none.
+const overlay = (page) => page.evaluate(() => document.querySelector("nearside-overlay")?.shadowRoot?.textContent ?? null);
+const overlaySays = async (page, text) => {
+  await page.waitForFunction((text) => document.querySelector("nearside-overlay")?.shadowRoot?.textContent?.includes(text), text, { timeout: PATIENCE_MS });
+  return overlay(page);
+};
+
+const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
+const page = await context.newPage();
+const complaints = [];
+page.on("pageerror", (error) => complaints.push(String(error)));
+page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+
+// A visitor.
+await page.goto(`${site}/package/vim`);
+const words = `Found it at once. ${Date.now()}`;
+await page.fill('input[name="author"]', "Ada");
+await page.check('input[name="rating"][value="5"]');
+await page.fill('textarea[name="body"]', words);
+await Promise.all([page.waitForURL(/\/package\/vim#/), page.click('button:has-text("Post the review")')]);
+check("the review stands on the package's page at once", await page.getByText(words).isVisible());
+await look(page, "review-posted");
+await page.click('a:has-text("My reviews")');
+check("it is among one's own reviews", await page.getByText(words).isVisible());
+await look(page, "my-reviews");
+const stranger = await browser.newContext();
+const theirs = await stranger.newPage();
+await theirs.goto(`${site}/my/reviews`);
+check("nobody else has it there", !(await theirs.getByText(words).isVisible()) && (await theirs.getByText("no reviews").isVisible()));
+check("no script or style complained", complaints.length === 0);
+if (complaints.length) console.log(complaints.join("\n"));
+
+const nowhere = await page.goto(`${site}/no/such/page`);
+check("an address that leads nowhere says so", nowhere.status() === 404);
+check("in the site's own look", await page.evaluate(() => document.styleSheets.length > 0 || document.querySelector("style") !== null));
+await look(page, "not-found");
+
+// A developer. Sources are changed in place, as an editor would.
+const edited = new Map();
+const edit = (file, change) => {
+  const path = `${app}/${file}`;
+  const before = readFileSync(path, "utf8");
+  if (!edited.has(path)) edited.set(path, before);
+  const after = change(before);
+  if (after === before) throw new Error(`${file}: nothing to change`);
+  writeFileSync(path, after);
+};
+const restore = () => edited.forEach((text, path) => writeFileSync(path, text));
+try {
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await page.goto(`${site}/`);
+  edit("pages/src/home.rs", (text) => `${text}\nfn half(\n`);
+  const build = await overlaySays(page, "home.rs");
+  check("a broken build is shown on the open page", /build failed/i.test(build) && build.includes("error"));
+  await look(page, "broken-build");
+  check("and the last good version is served meanwhile", (await page.evaluate(() => fetch("/").then((answer) => answer.status))) === 200);
+
+  restore();
+  edit("pages/src/layout.rs", (text) => text.replace("Rendered close to you", "Mended close to you"));
+  await page.getByText("Mended close to you").waitFor({ timeout: PATIENCE_MS });
+  check("mended, the page renews itself and the overlay is gone", (await overlay(page)) === null);
+  await look(page, "mended");
+
+  edit("pages/src/sections.rs", (text) => text.replace(/(pub\(crate\) fn \w+\([^)]*\) -> Result \{\n)/, '$1    if true { panic!("the shelf is empty"); }\n'));
+  for (const until = Date.now() + PATIENCE_MS; Date.now() < until; await page.waitForTimeout(100)) {
+    if ((await page.goto(`${site}/sections`)).status() === 500) break;
+  }
+  const panic = await overlaySays(page, "the shelf is empty");
+  check("a panic is shown with where it was", panic.includes("sections.rs"));
+  await look(page, "panic");
+  await page.keyboard.press("Escape");
+  check("Escape puts it away", (await overlay(page)) === null);
+} finally {
+  restore();
+}
+await page.waitForTimeout(200);
+await browser.close();
+console.log(`${steps} checks, ${faults.length} faults; screenshots in ${folder}`);
+process.exit(faults.length ? 1 : 0);
