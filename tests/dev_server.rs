@@ -140,7 +140,7 @@ fn what_is_served_stays_until_something_better_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(folder.path());
     let dev = Dev::start(&app, &[]);
-    dev.serves("probe 1 -1\n");
+    dev.serves("probe 1 0\n");
     let mut events = Events::open(dev.address);
     events.is_well();
     let visitor = Visitor::start(dev.address);
@@ -180,7 +180,7 @@ fn what_is_served_stays_until_something_better_is_there() {
 fn data_is_kept_until_it_is_reset() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(folder.path());
-    app.write("seed.sql", "INSERT INTO \"left\" VALUES (1, 70); INSERT INTO \"right\" VALUES (1, 70);\n");
+    app.write("seed.sql", "UPDATE \"left\" SET n = 70;\nUPDATE \"right\" SET n = 70;\n");
     let seed = text(&app.path().join("seed.sql")).to_owned();
     let dev = Dev::start(&app, &["--seed", &seed]);
     dev.serves("probe 1 70\n");
@@ -192,12 +192,12 @@ fn data_is_kept_until_it_is_reset() {
     dev.serves("probe 1 71\n");
     dev.interrupt();
 
-    app.write("seed.sql", "INSERT INTO \"left\" VALUES (1, 5);\nINSERT INTO \"write\" VALUES (1, 5);\n");
+    app.write("seed.sql", "UPDATE \"left\" SET n = 5;\nUPDATE \"write\" SET n = 5;\n");
     let dev = Dev::start(&app, &["--reset", "--seed", &seed]);
     let told = Events::open(dev.address).trouble("The seed does not run");
     assert!(told.contains("seed.sql:2: no such table: write"), "{told}");
-    dev.serves("probe 1 -1\n");
-    app.write("seed.sql", "INSERT INTO \"left\" VALUES (1, 5);\nINSERT INTO \"right\" VALUES (1, 5);\n");
+    dev.serves("probe 1 0\n");
+    app.write("seed.sql", "UPDATE \"left\" SET n = 5;\nUPDATE \"right\" SET n = 5;\n");
     dev.serves("probe 1 5\n");
     dev.interrupt();
 }
@@ -211,7 +211,7 @@ fn a_page_that_fails_says_why_to_people_only() {
     if waiting.status == 503 {
         assert!(waiting.text().contains("/_nearside/dev.js"), "{}", waiting.text());
     }
-    dev.serves("probe 1 -1\n");
+    dev.serves("probe 1 0\n");
 
     let page = dev.get("/trap", "text/html");
     let shown = page.text();

@@ -26,13 +26,17 @@ async fn files_are_run_each_for_itself_and_told_in_order() {
         fs::create_dir_all(app.join(file).parent().unwrap()).unwrap();
         fs::write(app.join(file), text).unwrap();
     };
-    write("tests/seed.sql", "INSERT INTO \"left\" VALUES (1, 7); INSERT INTO \"right\" VALUES (1, 7);");
+    write("tests/seed.sql", "UPDATE \"left\" SET n = 7; UPDATE \"right\" SET n = 7;");
     // Each begins with the seed, whatever the others have written.
-    let bumps = "POST /bump\nHTTP 200\n[Asserts]\nbody contains \"{\\\"n\\\":8}\"\n\nGET {{host}}/pair\nHTTP 200\n`8 8\n`";
+    let bumps =
+        "POST /bump\nHTTP 200\n[Asserts]\nbody contains \"{\\\"n\\\":8}\"\n\nGET {{host}}/pair\nHTTP 200\n`8 8\n`";
     let bumps = bumps.replace("`8 8\n`", "```\n8 8\n```\n");
     write("tests/a.hurl", &bumps);
     write("tests/deep/b.hurl", &bumps);
-    write("tests/c.hurl", "GET /hello\nHTTP 200\n[Asserts]\nbody == \"goodbye\"\nstatus == 201\n\nGET /trap\nHTTP 200\n");
+    write(
+        "tests/c.hurl",
+        "GET /hello\nHTTP 200\n[Asserts]\nbody == \"goodbye\"\nstatus == 201\n\nGET /trap\nHTTP 200\n",
+    );
     write("tests/d.hurl", "GET /trap\nAccept: application/json\nHTTP 200\n");
     write("tests/e.hurl", "GET /hello\nHTTP 200\n[Asserts]\nxpath \"//a\" exists\n");
     write("tests/f.hurl", "GET https://elsewhere.example/\nHTTP *\n");
@@ -67,7 +71,10 @@ async fn files_are_run_each_for_itself_and_told_in_order() {
     assert!(report("g.hurl").failures[0].why.contains("--update"), "{summary:#?}");
 
     let updated = run(&app, Some("g.hurl"), true, &logbook).await;
-    assert_eq!((updated.files.len(), updated.files[0].updated.as_slice()), (1, &["tests/snapshots/hello.txt".to_owned()][..]));
+    assert_eq!(
+        (updated.files.len(), updated.files[0].updated.as_slice()),
+        (1, &["tests/snapshots/hello.txt".to_owned()][..])
+    );
     assert!(run(&app, Some("g.hurl"), false, &logbook).await.is_good());
     assert_eq!(fs::read_to_string(app.join("tests/snapshots/hello.txt")).unwrap(), "hello\n");
 }

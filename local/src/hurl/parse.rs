@@ -157,7 +157,8 @@ fn expected(cursor: &mut Cursor<'_>) -> Result<Expected, Fault> {
 /// A line of a section: neither the next section, nor a body, nor a request.
 fn has_line(cursor: &mut Cursor<'_>) -> bool {
     cursor.blank_lines();
-    let body = cursor.rest().starts_with(['[', '{', '`', '"', '<']) || cursor.rest().starts_with("file,");
+    let body = cursor.rest().starts_with(['[', '{', '`', '"', '<'])
+        || ["file,", "base64,", "hex,"].iter().any(|start| cursor.rest().starts_with(start));
     !cursor.is_at_end() && !body && !is_request(cursor) && !is_response(cursor)
 }
 
