@@ -47,7 +47,7 @@ fn again(draft: &Draft, error: &Error) -> Result {
 }
 
 fn guestbook(draft: &Draft, problem: Option<&str>) -> Result<Markup> {
-    let entries = sql::query("newest", ())?.map(|row| Ok(entry(row)?))?;
+    let entries = sql::query("newest", ())?.map(entry)?;
     Ok(page(
         "Guestbook",
         html! {
