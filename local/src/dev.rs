@@ -79,9 +79,15 @@ pub enum DevError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
-    Local(#[from] LocalError),
+    Local(Box<LocalError>),
     #[error(transparent)]
     Watch(#[from] WatchError),
+}
+
+impl From<LocalError> for DevError {
+    fn from(error: LocalError) -> DevError {
+        DevError::Local(Box::new(error))
+    }
 }
 
 /// A running development server.

@@ -57,7 +57,7 @@ fn tidy(folder: &Path, most_bytes: u64) {
             Some((metadata.modified().ok()?, metadata.len(), entry.path()))
         })
         .collect();
-    files.sort_by(|one, other| other.0.cmp(&one.0));
+    files.sort_by_key(|(modified, ..)| std::cmp::Reverse(*modified));
     let mut bytes = 0;
     for (_, length, path) in files {
         bytes += length;

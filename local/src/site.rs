@@ -36,7 +36,7 @@ const COOKIES_MOST: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
     #[error(transparent)]
-    Local(#[from] LocalError),
+    Local(Box<LocalError>),
     #[error(transparent)]
     Folder(#[from] FolderError),
     #[error(transparent)]
@@ -51,6 +51,12 @@ pub enum SiteError {
     BadRequest(String, String),
     #[error("no whole answer to {0}: {1}")]
     NoAnswer(String, String),
+}
+
+impl From<LocalError> for SiteError {
+    fn from(error: LocalError) -> SiteError {
+        SiteError::Local(Box::new(error))
+    }
 }
 
 /// What a request was answered.
