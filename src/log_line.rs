@@ -137,8 +137,11 @@ mod tests {
         let style = Style { short_trace: true, ..Style::default() };
         assert_eq!(
             style.text(&entry, Some("127.0.0.1:8081")),
-            "1970-01-01T00:00:00.000Z ERROR 127.0.0.1:8081 panic shop /cart 1.7 01234567 it trapped n=1\n    \
-               0: shop::cart\u{fffd}[2J\n    said:\n      thread panicked:\n      no cart\n"
+            [
+                "1970-01-01T00:00:00.000Z ERROR 127.0.0.1:8081 panic shop /cart 1.7 01234567 it trapped n=1\n",
+                "      0: shop::cart\u{fffd}[2J\n    said:\n      thread panicked:\n      no cart\n",
+            ]
+            .concat()
         );
         let painted = Style { colours: true, ..Style::default() }.text(&entry, None);
         assert!(painted.contains("\x1b[31mERROR\x1b[0m") && !painted.contains("\x1b[2J"));

@@ -17,13 +17,14 @@ fn a_guests_line_is_followed_from_another_terminal() {
     let mut logs = Process::start(&site.folder.path().join("logs.log"), &arguments);
 
     let mut printed = Vec::new();
-    eventually("a guest's line is shown", || {
+    eventually("a guest's line and a panic are shown", || {
+        assert_eq!(probe::get(address, &format!("/looks?declared={}", printed.len())).text(), "looked\n");
         assert_eq!(probe::get(address, "/panic").status, 500);
         printed.extend(logs.printed());
         printed.iter().any(|line| line.contains("misbehave::panic")).then_some(())
     });
-    let said = printed.iter().find(|line| line.contains("guest probe /panic 1.1 ")).unwrap();
-    assert!(said.contains(" INFO ") && printed.iter().any(|line| line.contains("asked to panic")), "{printed:?}");
+    let said = printed.iter().find(|line| line.ends_with(" looking for inputs")).unwrap();
+    assert!(said.contains("  INFO guest probe /looks 1.1 "), "{said}");
     let panic = printed.iter().find(|line| line.contains("ERROR panic probe /panic")).unwrap();
     let trace = panic.split(' ').nth(6).unwrap();
     assert_eq!(trace.len(), 8, "{panic}");
@@ -39,7 +40,8 @@ fn a_guests_line_is_followed_from_another_terminal() {
 
     // On stderr it reads the same, but for the whole trace.
     let log = site.nodes[0].process.log_text();
-    assert!(log.contains("ERROR panic probe /panic 1.1 ") && log.contains("\n    said:\n"), "{log}");
+    let long = entries[0]["trace"].as_str().unwrap();
+    assert!(log.contains(&format!("ERROR panic probe /panic 1.1 {long} it trapped")), "{log}");
 
     // The node comes back at another port, so this one stays away; the follower waits, and ends well when told to.
     site.nodes[0].process.kill();

@@ -57,7 +57,7 @@ impl Speaker {
             None => tell!(self, error, Kind::Panic, { said, }, "{ended}{line}{backtrace}"),
             Some((budget, value)) => {
                 let (name, raised_by) = (budget.name(), budget.raised_by(self.role));
-                tell!(self, warn, Kind::Limit, { budget = name, %value, raised_by, }, "{ended}{line}{backtrace}");
+                tell!(self, warn, Kind::Limit, { budget = name, %value, raised_by, said, }, "{ended}{line}{backtrace}");
             }
         }
     }

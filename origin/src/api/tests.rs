@@ -342,7 +342,7 @@ async fn strangers_and_nonsense_are_refused_in_words() {
 
     for token in [None, Some("".to_owned()), Some("0".repeat(64)), Some(format!("{}0", origin_token(folder.path())))] {
         let stranger = OriginClient::new(&format!("http://{}", origin.address), token).unwrap();
-        for path in ["/v1/key", "/v1/status", "/v1/apps/shop/releases/1.1", "/nothing"] {
+        for path in ["/v1/key", "/v1/status", "/v1/logs", "/v1/apps/shop/releases/1.1", "/nothing"] {
             let request = stranger.request(Method::GET, path).body(bytes("")).unwrap();
             let Err(ClientError::Refused(problem)) = stranger.send(request, WAIT).await else { panic!("{path}") };
             assert_eq!(problem.status, 401);
@@ -351,6 +351,7 @@ async fn strangers_and_nonsense_are_refused_in_words() {
     let digest = Digest::of(b"");
     for (method, path, body, expected) in [
         (Method::GET, "/", "", "404: there is nothing at this path"),
+        (Method::GET, "/v1/logs?level=loud", "", "400: level `loud` is none of trace, debug, info, warn, error"),
         (Method::GET, "/v1/apps/none/releases/1.1", "", "404: no app `none` here: push it first"),
         (Method::PUT, "/v1/apps/none/data", "x", "404: no app `none` here"),
         (Method::POST, "/v1/apps/none/commands/buy", "{}", "404: no app `none` here"),

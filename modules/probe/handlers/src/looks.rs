@@ -1,6 +1,6 @@
 //! Inputs looked for in vain, told by the import itself: the SDK tells only in builds for development.
 
-use nearside_sdk::{Request, Response, Result};
+use nearside_sdk::{Request, Response, Result, log};
 
 mod bindings {
     #![allow(unsafe_code, unreachable_pub, clippy::all)]
@@ -19,6 +19,7 @@ mod bindings {
 use bindings::nearside::edge::inputs::{Kind, missed};
 
 pub(crate) fn looks(_: &Request) -> Result {
+    log("looking for inputs");
     for name in ["declared", "undeclared"] {
         missed(Kind::Query, name);
         missed(Kind::Cookie, name);
