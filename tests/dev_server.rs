@@ -161,7 +161,7 @@ fn what_is_served_stays_until_something_better_is_there() {
     app.write("queries.sql", format!("{queries}\n-- name: odd\nSELEC 1;\n"));
     let line = queries.lines().count() + 3;
     let told = events.trouble("The check found a fault");
-    assert!(told.starts_with(&format!("queries.sql:{line}: query `odd`: ")), "{told}");
+    assert!(told.starts_with(&format!("queries.sql:{line}: query `odd` ")), "{told}");
     app.write("queries.sql", queries);
     events.is_well();
 
