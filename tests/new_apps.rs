@@ -32,7 +32,7 @@ fn each_template_is_an_app_that_can_be_packed_once_it_is_built() {
         let name = format!("{language}-{template}");
         let made = new(folder.path(), &name, language, template);
         made.went_well();
-        assert!(made.out.contains(&format!("./{name}")) && made.out.contains("nearside build"), "{}", made.out);
+        assert!(made.out.contains(&format!("./{name}")) && made.out.contains("nearside dev"), "{}", made.out);
 
         let app = folder.path().join(&name);
         let manifest = App::parse(&fs::read_to_string(app.join("nearside.toml")).unwrap()).unwrap();

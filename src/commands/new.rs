@@ -36,7 +36,7 @@ pub fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     println!(
-        "{name}: the {template} template in {language}, {} files in ./{name}\nNext, as its README.md says:\n  cd {name}\n  nearside build\n  nearside check",
+        "{name}: the {template} template in {language}, {} files in ./{name}\nNext, as its README.md says:\n  cd {name}\n  nearside dev --open",
         files.len()
     );
     Ok(ExitCode::SUCCESS)
