@@ -46,8 +46,7 @@ fn a_command_that_goes_wrong_says_why_and_leaves_nothing_behind() {
     }
 
     let log = site.origin.process.log_text();
-    for (name, cause) in [("loop", "000 ms"), ("trap", "it trapped"), ("hog", "64 MiB"), ("bad-sql", "nowhere")]
-    {
+    for (name, cause) in [("loop", "000 ms"), ("trap", "it trapped"), ("hog", "64 MiB"), ("bad-sql", "nowhere")] {
         let tells = |line: &str| {
             [" WARN ", &format!(" probe {name} "), " a command failed ", cause].iter().all(|word| line.contains(word))
         };

@@ -20,7 +20,7 @@ const BREAKS: &[Break] = &[
     Break {
         what: "a manifest that is not TOML",
         how: |app| app.replace("nearside.toml", "[components]", "[components"),
-        told: &["nearside.toml:8: error: unclosed table"],
+        told: &["nearside.toml:9: error: unclosed table"],
     },
     Break {
         what: "an unknown key in it",
@@ -36,7 +36,7 @@ const BREAKS: &[Break] = &[
                 "path = \"/hello\"\ncomponent = \"prob\"",
             )
         },
-        told: &["nearside.toml:13: error: component `prob` is not in [components]: add it there"],
+        told: &["nearside.toml:14: error: component `prob` is not in [components]: add it there"],
     },
     Break {
         what: "a component that was not built",

@@ -165,7 +165,10 @@ mod tests {
     fn each_runs_once_in_order() {
         let mut store = store();
         let one = ("0001.sql", "CREATE TABLE t (id INTEGER PRIMARY KEY, n);\nINSERT INTO t (n) VALUES (1);");
-        let two = ("0002.sql", "-- twice\nALTER TABLE t RENAME COLUMN n TO m;\nUPDATE t SET m = m * 2;\nALTER TABLE t ADD COLUMN k CHECK (k > 0);\n");
+        let two = (
+            "0002.sql",
+            "-- twice\nALTER TABLE t RENAME COLUMN n TO m;\nUPDATE t SET m = m * 2;\nALTER TABLE t ADD COLUMN k CHECK (k > 0);\n",
+        );
         assert_eq!(run_all(&mut store, &[one]).unwrap(), ["migrations/0001.sql"]);
         assert_eq!(run_all(&mut store, &[one, two]).unwrap(), ["migrations/0002.sql"]);
         assert!(run_all(&mut store, &[one, two]).unwrap().is_empty());

@@ -6,7 +6,10 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::Method;
 use http_body_util::{BodyExt, channel::Channel};
-use nearside_host::origin_client::{ClientBody, bytes, whole};
+use nearside_host::{
+    archive::Archive,
+    origin_client::{ClientBody, bytes, whole},
+};
 use nearside_origin::check::{self, Finding};
 use nearside_protocol::{app, limits, wire::Pushed};
 
@@ -21,6 +24,7 @@ pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
     let (path, body) = if args.path.join(app::FILE_NAME).is_file() {
         let archive = check::collect(&args.path).map_err(told)?;
         let archive = if args.quick { archive } else { archive.with_encoded() };
+        warn_of_development_builds(&archive);
         let name = archive.app.name.clone();
         if args.app.as_ref().is_some_and(|given| *given != name) {
             bail!("{} is the app `{name}`; leave --app out, or name that one", args.path.display());
@@ -49,6 +53,18 @@ pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
 fn told(findings: Vec<Finding>) -> anyhow::Error {
     let lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
     anyhow::Error::msg(lines.join("\n"))
+}
+
+/// `nearside dev` leaves what it builds where `nearside build` does, and quick to build is slow to run. Such components
+/// are told by an import that the SDK makes with debug assertions only.
+fn warn_of_development_builds(archive: &Archive) {
+    const MARK: &[u8] = b"nearside:edge/inputs@";
+    for name in archive.app.components.keys() {
+        let wasm = archive.component(name).map_or(&[][..], |wasm| wasm);
+        if wasm.windows(MARK.len()).any(|part| part == MARK) {
+            eprintln!("component `{name}` was built for development: `nearside build` makes the one for visitors");
+        }
+    }
 }
 
 /// A file, read while it is sent.
