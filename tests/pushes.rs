@@ -42,7 +42,7 @@ const BREAKS: &[Break] = &[
         what: "a component that was not built",
         how: |app| std::fs::remove_file(app.path().join("probe_tasks.wasm")).unwrap(),
         told: &[
-            "nearside.toml:11: error: component `tasks` is not there: probe_tasks.wasm",
+            "nearside.toml:12: error: component `tasks` is not there: probe_tasks.wasm",
             "run `nearside build` first",
         ],
     },
@@ -50,7 +50,7 @@ const BREAKS: &[Break] = &[
         what: "a component that is not WebAssembly",
         how: |app| app.write("probe_tasks.wasm", "#!/bin/sh\n"),
         told: &[
-            "nearside.toml:11: error: component `tasks` (probe_tasks.wasm) is not WebAssembly",
+            "nearside.toml:12: error: component `tasks` (probe_tasks.wasm) is not WebAssembly",
             "name the .wasm file that the build makes",
         ],
     },
