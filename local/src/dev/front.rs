@@ -98,18 +98,22 @@ impl DevFront {
     ) -> Response<Body> {
         let (parts, body) = response.into_parts();
         let failed = parts.status.is_server_error();
+        // One who waited for another's render is told of that one's failure.
+        let trace = trace_of(&parts.headers).unwrap_or(trace).to_owned();
         if failed && method != Method::HEAD && !parts.headers.contains_key("cache-status")
             // The host's own page says nothing that only the one who develops should see.
-            && let Some(trouble) = failure::of_trace(&self.logbook, trace)
+            && let Some(trouble) = failure::of_trace(&self.logbook, &trace)
         {
             return page::failed(parts.status, &trouble, &state.version);
         }
         let is_page = page::is_page(request, &parts);
         let response = Response::from_parts(parts, body);
         match is_page {
-            true => {
-                page::with_script(response, method, &Told { version: &state.version, failure: failed.then_some(trace) })
-            }
+            true => page::with_script(
+                response,
+                method,
+                &Told { version: &state.version, failure: failed.then_some(&trace) },
+            ),
             false => response,
         }
     }
@@ -121,6 +125,13 @@ impl DevFront {
         let trouble = state.trouble.clone().unwrap_or_else(building);
         page::failed(StatusCode::SERVICE_UNAVAILABLE, &trouble, &state.version)
     }
+}
+
+/// The trace a response says it was made under.
+fn trace_of(headers: &http::HeaderMap) -> Option<&str> {
+    let timing = headers.get("server-timing")?.to_str().ok()?;
+    let (_, rest) = timing.split_once("trace;desc=\"")?;
+    rest.split_once('"').map(|(trace, _)| trace)
 }
 
 /// Gives a request that has no trace one of its own, under which its failures can be found.
