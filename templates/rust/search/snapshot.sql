@@ -8,6 +8,9 @@ CREATE TABLE book (
     about  TEXT NOT NULL
 );
 
+-- The list without words is in the order of titles.
+CREATE INDEX book_by_title ON book (title);
+
 -- The text stays in `book`; only the index is kept here. The prefix index makes `wha*` as quick as a word.
 CREATE VIRTUAL TABLE book_text USING fts5 (
     title, author, about,
