@@ -18,8 +18,7 @@ fn a_command_that_goes_wrong_says_why_and_leaves_nothing_behind() {
     let a = site.nodes[0].address;
     let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(300 << 10));
     let wrong = [
-        // 1000 ms of CPU or 2000 ms in all, whichever a busy machine reaches first.
-        ("loop", "{}", "error origin: failed: it "),
+        ("loop", "{}", "error origin: failed: "),
         ("trap", "{}", "error origin: failed: it trapped"),
         ("hog", "{}", "error origin: failed: it used more than its 64 MiB of memory"),
         ("sql-runaway", "{}", "error origin: unavailable: sql: over a limit: the statement ran longer than it may"),
@@ -40,18 +39,24 @@ fn a_command_that_goes_wrong_says_why_and_leaves_nothing_behind() {
     for (bumps, (name, payload, expected)) in (1..).zip(wrong) {
         let told = settled(a, name, payload, &format!("wrong-{bumps}"));
         assert!(told.starts_with(expected), "{name} {}: {told}", &payload[..payload.len().min(40)]);
+        assert!(name != "loop" || is_endless(&told), "{told}");
         let bumped = probe::bump_once(a, &format!("after-{bumps}"));
         assert_eq!(bumped.n, bumps, "after {name}");
         assert_eq!(probe::own_pair(a, &bumped), bumps, "after {name}");
     }
 
     let log = site.origin.process.log_text();
-    for (name, cause) in [("loop", "000 ms"), ("trap", "it trapped"), ("hog", "64 MiB"), ("bad-sql", "nowhere")] {
+    for (name, cause) in [("loop", " ms"), ("trap", "it trapped"), ("hog", "64 MiB"), ("bad-sql", "nowhere")] {
         let tells = |line: &str| {
             [" WARN ", &format!(" probe {name} "), " a command failed ", cause].iter().all(|word| line.contains(word))
         };
         assert!(log.lines().any(tells), "nothing of {name} in the log:\n{log}");
     }
+}
+
+/// A command that never ends is ended by its CPU budget, or by the clock when a busy machine gives it no CPU.
+fn is_endless(told: &str) -> bool {
+    ["it used more than its 1000 ms of CPU", "it was not done within its 2000 ms"].iter().any(|end| told.contains(end))
 }
 
 #[test]
@@ -98,7 +103,7 @@ fn writes_that_come_together_are_each_applied_once() {
     let mut shown: Vec<i64> = bumps.into_iter().map(|bump| bump.join().unwrap()).collect();
     shown.sort();
     assert_eq!(shown, (before + 1..=before + 50).collect::<Vec<_>>(), "each saw a number of its own");
-    assert!(endless.join().unwrap().contains("000 ms"));
+    assert!(is_endless(&endless.join().unwrap()));
     let last = probe::bump_once(nodes[0], "last");
     assert_eq!((last.n, probe::own_pair(nodes[1], &last)), (before + 51, before + 51));
 }

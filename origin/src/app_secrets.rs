@@ -13,6 +13,8 @@ use nearside_host::disk::Disk;
 use nearside_protocol::{limits, secrets::Secrets};
 use serde::{Deserialize, Serialize};
 
+use crate::secrets::random;
+
 const FILE_NAME: &str = "secrets.json";
 
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +52,9 @@ pub fn load(
         Ok(bytes) => {
             serde_json::from_slice(&bytes).map_err(|error| AppSecretsError::Malformed { path: path.clone(), error })?
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Kept { salt: random()?, made: BTreeMap::new() },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Kept { salt: random().map_err(AppSecretsError::Random)?, made: BTreeMap::new() }
+        }
         Err(error) => return Err(AppSecretsError::Io { path, error }),
     };
     let mut values = BTreeMap::new();
@@ -59,7 +63,7 @@ pub fn load(
         let value = match (set.get(name), kept.made.get(name)) {
             (Some(value), _) | (None, Some(value)) => value.clone(),
             (None, None) => {
-                let value = random()?;
+                let value = random().map_err(AppSecretsError::Random)?;
                 kept.made.insert(name.clone(), value.clone());
                 made.push(name.as_str());
                 value
@@ -78,13 +82,6 @@ pub fn load(
     let secrets = Secrets { salt: kept.salt, values };
     let bytes = secrets.to_bytes().len();
     if bytes <= limits::SECRETS_BYTES { Ok(Some(secrets)) } else { Err(AppSecretsError::TooLarge(bytes)) }
-}
-
-/// 64 hexadecimal digits.
-fn random() -> Result<String, AppSecretsError> {
-    let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes).map_err(|error| AppSecretsError::Random(error.to_string()))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

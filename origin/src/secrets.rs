@@ -1,9 +1,8 @@
 //! The origin's own secrets, each in a file that only its user can read: the operator's token and the signing key.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -77,19 +76,17 @@ fn read_or_make(file: &Path) -> Result<String, SecretError> {
     if file.exists() {
         return read(file);
     }
-    let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes).map_err(|error| SecretError::Random(error.to_string()))?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let temporary = file.with_extension("tmp");
-    let make = || {
-        let _ = fs::remove_file(&temporary);
-        let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        writeln!(made, "{text}")?;
-        made.sync_all()?;
-        Disk::real().rename(&temporary, file)
-    };
-    make().map_err(|error| SecretError::Io { file: file.to_owned(), error })?;
+    let text = random().map_err(SecretError::Random)?;
+    let written = Disk::real().write_private(file, format!("{text}\n").as_bytes());
+    written.map_err(|error| SecretError::Io { file: file.to_owned(), error })?;
     Ok(text)
+}
+
+/// 64 hexadecimal digits that nobody can guess; else what the operating system says.
+pub(crate) fn random() -> Result<String, String> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! | [`cors`], [`redirect`], [`error_pages`] | what the host answers by itself, as the manifest says |
 //! | [`queries`] | `queries.sql`, split into named statements |
 //! | [`release`] | release numbers and the signed manifest |
-//! | [`page_object`] | snapshots as they travel: bases and deltas, as `SNAPSHOT.md` has them |
+//! | [`page_object`] | snapshots as they will travel: bases and deltas, as `SNAPSHOT.md` has them; nothing sends them yet |
 //! | [`digest`] | BLAKE3 digests and the page tree |
 //! | [`key`] | ed25519 keys and their ids |
 //! | [`secrets`] | what only the operator and the app's components know |

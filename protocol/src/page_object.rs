@@ -1,4 +1,5 @@
-//! Pages as they travel: the base and delta objects of `SNAPSHOT.md`, written and read a record at a time.
+//! Pages as they will travel: the base and delta objects of `SNAPSHOT.md`, written and read a record at a time. Nodes copy
+//! snapshots whole until they pull these.
 
 mod head;
 mod read;
