@@ -56,7 +56,6 @@ pub mod media_type;
 mod missed;
 pub mod origin_client;
 pub mod outbound;
-pub mod path;
 pub mod policy;
 pub mod refusal;
 pub mod release;
