@@ -168,6 +168,8 @@ pub const PUBLISH_LATEST: Duration = Duration::from_millis(2_000);
 /// Releases the origin keeps, and nodes keep on disk.
 pub const RELEASES_KEPT_ORIGIN: usize = 8;
 pub const RELEASES_KEPT_NODE: usize = 2;
+/// Releases a node keeps are let go from the oldest on when all pages take more than this; the newest always stays.
+pub const RELEASES_KEPT_NODE_BYTES: u64 = 64 << 30;
 pub const MANIFEST_BYTES: usize = 64 << 10;
 /// Deltas one manifest may offer.
 pub const DELTA_OFFERS: usize = 32;
