@@ -18,7 +18,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use crate::{
     archive::{Archive, ArchiveError},
     code::{Code, CodeError},
-    database::{Database, DatabaseError, Mode},
+    database::{Database, DatabaseError},
     host::{Host, NotSwitched},
     origin_client::{ClientError, OriginClient, bytes, whole},
     release::Release,
@@ -89,7 +89,7 @@ fn load(host: &Arc<Host>, disk: &AppReplica, manifest: Manifest) -> Result<Relea
         Some(current) if current.code.digest == manifest.app_digest => current.code.clone(),
         _ => Code::load(host.engine(), &Archive::unpack(&disk.archive(&manifest.app_digest)?)?, manifest.app_digest)?,
     };
-    let database = Database::open(&disk.snapshot_path(&manifest.root), Mode::Immutable)?;
+    let database = Database::file(&disk.snapshot_path(&manifest.root))?;
     let secrets = disk.secrets(&manifest)?;
     Ok(Release::assemble(manifest, secrets.as_ref(), code, database)?)
 }

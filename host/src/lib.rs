@@ -56,6 +56,7 @@ pub mod media_type;
 mod missed;
 pub mod origin_client;
 pub mod outbound;
+pub mod pages;
 pub mod policy;
 pub mod refusal;
 pub mod release;
