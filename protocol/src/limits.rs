@@ -169,6 +169,8 @@ pub const PUBLISH_LATEST: Duration = Duration::from_millis(2_000);
 pub const RELEASES_KEPT_ORIGIN: usize = 8;
 pub const RELEASES_KEPT_NODE: usize = 2;
 pub const MANIFEST_BYTES: usize = 64 << 10;
+/// Deltas one manifest may offer.
+pub const DELTA_OFFERS: usize = 32;
 pub const DATABASE_BYTES: u64 = 64 << 30;
 /// All pages a page store holds, of all releases it keeps.
 pub const SLOTS_BYTES: u64 = 128 << 30;
