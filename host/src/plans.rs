@@ -93,7 +93,7 @@ fn full_scan(step: &str) -> Option<&str> {
 fn is_small(connection: &Connection, table: &str) -> bool {
     let name = table.replace('"', "\"\"");
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM \"{name}\" LIMIT {})", limits::SCAN_ROWS);
-    connection.query_row(&sql, [], |row| row.get::<_, usize>(0)).is_ok_and(|rows| rows < limits::SCAN_ROWS)
+    connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).is_ok_and(|rows| rows < limits::SCAN_ROWS)
 }
 
 #[cfg(test)]

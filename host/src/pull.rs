@@ -125,7 +125,8 @@ pub struct Puller {
     pub host: Arc<Host>,
     pub replica: Replica,
     pub sources: Sources,
-    pub trusted: Vec<TrustedKey>,
+    /// As they were when the pull began.
+    pub trusted: Arc<[TrustedKey]>,
 }
 
 impl Puller {

@@ -29,6 +29,7 @@ use nearside_protocol::{
 use crate::{
     disk::Disk,
     pages::{Draft, Keep, Kept, PageStore, PagesError},
+    repair::Health,
     trusted::Trusted,
 };
 
@@ -60,6 +61,7 @@ struct Inner {
     trusted: Trusted,
     /// Each app's part is opened once: its pages are mapped and locked.
     apps: Mutex<BTreeMap<String, AppReplica>>,
+    health: Arc<Health>,
 }
 
 impl Replica {
@@ -73,7 +75,7 @@ impl Replica {
             disk.folder(&folder).map_err(|error| ReplicaError::Io(folder, error))?;
         }
         let trusted = Trusted::new(data, disk.clone());
-        Ok(Replica(Arc::new(Inner { data: data.to_owned(), disk, trusted, apps: Mutex::default() })))
+        Ok(Replica(Arc::new(Inner { data: data.to_owned(), disk, trusted, apps: Mutex::default(), health: Arc::default() })))
     }
 
     pub fn compiled(&self) -> PathBuf {
@@ -108,10 +110,21 @@ impl Replica {
             disk.folder(&folder).map_err(|error| ReplicaError::Io(folder, error))?;
         }
         let pages = PageStore::open(&folder.join("pages"), disk.clone())?;
+        let (health, app_name) = (self.0.health.clone(), name.to_owned());
+        pages.on_damage(Box::new(move |root, number| health.damaged(&app_name, root, number)));
         let app = AppReplica { folder, disk, pages, writing: Arc::default() };
         app.sweep();
         apps.insert(name.to_owned(), app.clone());
         Ok(app)
+    }
+
+    pub fn health(&self) -> &Health {
+        &self.0.health
+    }
+
+    /// Bytes of pages written since the process started.
+    pub fn pages_written_bytes(&self) -> u64 {
+        self.opened().values().map(|app| app.pages.written_bytes()).sum()
     }
 
     /// The parts that have been opened, by app.

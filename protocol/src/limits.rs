@@ -179,6 +179,8 @@ pub const DATABASE_BYTES: u64 = 64 << 30;
 pub const LONG_POLL: Duration = Duration::from_secs(2);
 /// How much longer a node waits for that answer.
 pub const LONG_POLL_GRACE: Duration = Duration::from_secs(3);
+/// All pages a page store holds, of all releases it keeps.
+pub const SLOTS_BYTES: u64 = 128 << 30;
 /// Apps whose releases a node pulls and compiles at once.
 pub const PULLS_AT_ONCE: usize = 4;
 pub const PULL_RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -218,11 +220,13 @@ pub const PAGES_ASKED: usize = 256;
 /// Connections opened on a release before visitors are sent to it.
 pub const WARM_CONNECTIONS: usize = 4;
 /// Reading every row of a smaller table is not held against a query.
-pub const SCAN_ROWS: usize = 1_000;
+pub const SCAN_ROWS: i64 = 1_000;
 /// A response says by how much it may be behind from here on: a node that hears the origin all the time is below.
 pub const BEHIND_SHOWN: Duration = Duration::from_secs(4);
 /// How fast kept pages are hashed again, in the background.
 pub const SCRUB_BYTES_PER_S: u64 = 8 << 20;
+/// Between two rounds of it.
+pub const SCRUB_PAUSE: Duration = Duration::from_secs(6 * 3600);
 /// Damaged pages waiting for their repair.
 pub const REPAIRS_WAITING: usize = 4_096;
 pub const REPAIR_RETRY: Duration = Duration::from_secs(5);
