@@ -22,7 +22,9 @@ const KILLS_UNASKED: usize = 8;
 const BACK_WITHIN: Duration = Duration::from_secs(1);
 
 fn kills() -> usize {
-    std::env::var("NEARSIDE_KILLS").ok().map_or(KILLS_UNASKED, |count| count.parse().expect("NEARSIDE_KILLS is a number"))
+    std::env::var("NEARSIDE_KILLS")
+        .ok()
+        .map_or(KILLS_UNASKED, |count| count.parse().expect("NEARSIDE_KILLS is a number"))
 }
 
 /// Moments that are others each time and the same in each run.
@@ -76,7 +78,8 @@ fn a_killed_node_is_back_at_once_with_an_intact_release() {
                 let rows = "UPDATE package SET version = ?1 WHERE rowid % 15 = ?2";
                 rusqlite::Connection::open(&catalogue).unwrap().execute(rows, (pushes, pushes % 15)).unwrap();
                 let file = process::text(&catalogue);
-                let arguments = ["push", file, "--app", "packages", "--origin", &url, "--token-file", process::text(&token)];
+                let arguments =
+                    ["push", file, "--app", "packages", "--origin", &url, "--token-file", process::text(&token)];
                 process::run(&arguments).went_well();
             }
             pushes
@@ -88,7 +91,12 @@ fn a_killed_node_is_back_at_once_with_an_intact_release() {
     for kill in 0..kills() {
         std::thread::sleep(moments.below(Duration::from_millis(250)));
         let served = node.release("packages").unwrap_or(seen);
-        most_pulled = most_pulled.max(node.status()["pulled_bytes"].as_u64().unwrap_or(0).saturating_sub(if kill == 0 { whole_copy } else { 0 }));
+        most_pulled =
+            most_pulled.max(node.status()["pulled_bytes"].as_u64().unwrap_or(0).saturating_sub(if kill == 0 {
+                whole_copy
+            } else {
+                0
+            }));
         node.process.kill();
         let kept = intact(&node.data().join("apps/packages/pages"));
         assert!(kept >= Some(served.max(seen)), "kill {kill}: {kept:?} is kept, {served:?} was served");
