@@ -1,31 +1,42 @@
 //! Stored responses, and the renders in flight.
 //!
-//! Today an entry is right for the one release it was rendered on, so a switch leaves all of them behind.
+//! An entry is right for the release it was made on, and for each later one by which none of what it was computed from was
+//! changed. That is looked at when someone asks for it: a switch costs nothing for entries nobody asks for.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use nearside_protocol::{limits, release::ReleaseId};
+use nearside_protocol::{digest::Digest, limits};
 use tokio::sync::watch;
 
 use crate::{
+    evidence::Evidence,
     inputs::Key,
+    past::Verdict,
     policy::{Lifetime, NotStored},
     refusal::Refusal,
+    release::Release,
 };
 
 /// A response, whole, as it is sent.
 #[derive(Debug)]
 pub struct Entry {
-    pub release: ReleaseId,
+    /// The generations of its app for which it is known to be right: from the one it was made in to this one.
+    pub made_in: u64,
+    pub right_until: AtomicU64,
+    /// How it came to be right for the generation it was made in.
+    pub by: By,
+    pub evidence: Evidence,
+    /// How long it took to make.
+    pub took: Duration,
     pub status: StatusCode,
     /// Ready to send, `ETag` and `Content-Length` among them.
     pub headers: HeaderMap,
@@ -34,21 +45,80 @@ pub struct Entry {
     pub expires: Option<Instant>,
 }
 
+/// Why an entry is right where it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    Rendering,
+    /// Pages it was computed from have changed, and all its questions got the same answers.
+    SameRows,
+}
+
+/// Why an entry answers a request on this release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Right {
+    /// It was made on it.
+    MadeHere,
+    /// Made on an earlier one, by which no page it was computed from was changed.
+    PagesUntouched,
+    /// Made on an earlier one; its questions got the same answers.
+    SameRows,
+}
+
 impl Entry {
-    fn is_right_for(&self, release: ReleaseId) -> bool {
-        self.release == release && self.expires.is_none_or(|expires| expires > Instant::now())
+    /// The same response, right for a release on which its questions got the same answers.
+    pub fn confirmed(&self, release: &Release, evidence: Evidence) -> Entry {
+        Entry {
+            made_in: release.generation,
+            right_until: AtomicU64::new(release.generation),
+            by: By::SameRows,
+            evidence,
+            took: self.took,
+            status: self.status,
+            headers: self.headers.clone(),
+            etag: self.etag.clone(),
+            body: self.body.clone(),
+            expires: self.expires,
+        }
+    }
+
+    fn judge(&self, release: &Release) -> Judged {
+        if self.expires.is_some_and(|expires| expires <= Instant::now()) || release.generation < self.made_in {
+            return Judged::Wrong;
+        }
+        let until = self.right_until.load(Ordering::Acquire);
+        if release.generation > until {
+            match release.past.judge(&self.evidence, until) {
+                // All generations between were judged with it.
+                Verdict::Untouched => drop(self.right_until.fetch_max(release.generation, Ordering::AcqRel)),
+                Verdict::Touched if self.evidence.questions.is_some() => return Judged::InDoubt,
+                Verdict::Touched | Verdict::OtherApp => return Judged::Wrong,
+            }
+        }
+        Judged::Right(match self.by {
+            By::Rendering if self.made_in == release.generation => Right::MadeHere,
+            By::Rendering => Right::PagesUntouched,
+            By::SameRows => Right::SameRows,
+        })
     }
 
     fn weight_bytes(&self, key_bytes: usize) -> usize {
         const BOOKKEEPING: usize = 512;
         let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
-        self.body.len() + headers + key_bytes + BOOKKEEPING
+        self.body.len() + headers + key_bytes + self.evidence.bytes() + BOOKKEEPING
     }
+}
+
+enum Judged {
+    Right(Right),
+    InDoubt,
+    Wrong,
 }
 
 /// What a look into the cache gives.
 pub enum Look {
-    Hit(Arc<Entry>),
+    Hit(Arc<Entry>, Right),
+    /// There, and pages it was computed from have changed: its questions are to be asked again.
+    InDoubt(Arc<Entry>),
     /// Not there; a render may be stored, so it is shared with others who ask meanwhile.
     Miss,
     /// Not there, and the last render of it was not storable: nobody should wait for anybody.
@@ -57,8 +127,10 @@ pub enum Look {
 
 pub struct Cache {
     entries: Option<moka::sync::Cache<Key, Arc<Entry>>>,
-    unstorable: moka::sync::Cache<Key, (ReleaseId, NotStored)>,
-    flights: Mutex<HashMap<(Key, ReleaseId), Flight>>,
+    /// By the app's code for which that is so.
+    unstorable: moka::sync::Cache<Key, (Digest, NotStored)>,
+    /// By key and generation.
+    flights: Mutex<HashMap<(Key, u64), Flight>>,
 }
 
 impl Cache {
@@ -74,15 +146,17 @@ impl Cache {
         Cache { entries, unstorable, flights: Mutex::default() }
     }
 
-    pub fn look(&self, key: &Key, release: ReleaseId) -> Look {
+    pub fn look(&self, key: &Key, release: &Release) -> Look {
         let Some(entries) = &self.entries else { return Look::Unstorable(NotStored::CacheOff) };
-        if let Some(entry) = entries.get(key)
-            && entry.is_right_for(release)
-        {
-            return Look::Hit(entry);
+        if let Some(entry) = entries.get(key) {
+            match entry.judge(release) {
+                Judged::Right(right) => return Look::Hit(entry, right),
+                Judged::InDoubt => return Look::InDoubt(entry),
+                Judged::Wrong => {}
+            }
         }
         match self.unstorable.get(key) {
-            Some((of, why)) if of == release => Look::Unstorable(why),
+            Some((of, why)) if of == release.code.digest => Look::Unstorable(why),
             _ => Look::Miss,
         }
     }
@@ -90,16 +164,16 @@ impl Cache {
     /// Stores an entry, unless one of a newer release is there already.
     pub fn store(&self, key: Key, entry: Arc<Entry>) -> Result<(), NotStored> {
         let Some(entries) = &self.entries else { return Err(NotStored::CacheOff) };
-        let release = entry.release;
+        let made_in = entry.made_in;
         let there = entries.entry(key).and_upsert_with(|there| match there {
-            Some(there) if there.value().release > entry.release => there.into_value(),
+            Some(there) if there.value().made_in > entry.made_in => there.into_value(),
             _ => entry,
         });
-        if there.value().release == release { Ok(()) } else { Err(NotStored::Overtaken) }
+        if there.value().made_in == made_in { Ok(()) } else { Err(NotStored::Overtaken) }
     }
 
-    pub fn remember_unstorable(&self, key: Key, release: ReleaseId, why: NotStored) {
-        self.unstorable.insert(key, (release, why));
+    pub fn remember_unstorable(&self, key: Key, code: Digest, why: NotStored) {
+        self.unstorable.insert(key, (code, why));
     }
 
     /// It was storable after all.
@@ -116,20 +190,21 @@ impl Cache {
     }
 
     /// Joins the render in flight for this key and release, or becomes the one that makes it.
-    pub fn join(self: &Arc<Self>, key: &Key, release: ReleaseId) -> Joined {
+    pub fn join(self: &Arc<Self>, key: &Key, release: &Release) -> Joined {
         let mut flights = self.flights.lock().expect("BUG: nothing panics while holding the flights");
-        if let Some(flight) = flights.get(&(key.clone(), release)) {
+        let at = (key.clone(), release.generation);
+        if let Some(flight) = flights.get(&at) {
             let waiter = Waiter { landed: flight.landed.clone(), count: flight.waiters.clone() };
             let others = flight.waiters.fetch_add(1, Ordering::Relaxed);
             return if others < limits::FLIGHT_WAITERS { Joined::Waits(waiter) } else { Joined::Full };
         }
         // It may have landed since the caller looked: whoever lands stores first, and leaves the flights after.
-        if let Look::Hit(entry) = self.look(key, release) {
-            return Joined::Landed(entry);
+        if let Look::Hit(entry, right) = self.look(key, release) {
+            return Joined::Landed(entry, right);
         }
         let (lands, landed) = watch::channel(None);
-        flights.insert((key.clone(), release), Flight { landed, waiters: Arc::default() });
-        Joined::Leads(Lead { cache: self.clone(), at: (key.clone(), release), lands })
+        flights.insert(at.clone(), Flight { landed, waiters: Arc::default() });
+        Joined::Leads(Lead { cache: self.clone(), at, code: release.code.digest, lands })
     }
 }
 
@@ -159,7 +234,7 @@ impl Drop for Waiter {
 pub enum Joined {
     Leads(Lead),
     Waits(Waiter),
-    Landed(Arc<Entry>),
+    Landed(Arc<Entry>, Right),
     /// So many wait already that one more would only wait longer.
     Full,
 }
@@ -176,14 +251,15 @@ pub enum Landing {
 /// Held by the task that renders; when it goes, however it goes, no one waits any longer.
 pub struct Lead {
     cache: Arc<Cache>,
-    at: (Key, ReleaseId),
+    at: (Key, u64),
+    code: Digest,
     lands: watch::Sender<Option<Landing>>,
 }
 
 impl Lead {
     /// Stores what may be stored and tells those who wait.
     pub fn land(self, result: Result<(Arc<Entry>, Result<Lifetime, NotStored>), Refusal>) {
-        let (key, release) = self.at.clone();
+        let key = self.at.0.clone();
         let landing = match result {
             Ok((entry, Ok(_))) => {
                 // Those who wait get it all the same, and whoever asks next finds the newer one.
@@ -192,7 +268,7 @@ impl Lead {
             }
             Ok((_, Err(why))) => {
                 if why.lasts() {
-                    self.cache.remember_unstorable(key, release, why);
+                    self.cache.remember_unstorable(key, self.code, why);
                 }
                 Landing::Unstorable
             }
@@ -203,8 +279,7 @@ impl Lead {
 
     /// The render turned out to stream, or was not storable.
     pub fn land_unstorable(self, why: NotStored) {
-        let (key, release) = self.at.clone();
-        self.cache.remember_unstorable(key, release, why);
+        self.cache.remember_unstorable(self.at.0.clone(), self.code, why);
         self.lands.send_replace(Some(Landing::Unstorable));
     }
 }

@@ -9,7 +9,8 @@ use nearside_protocol::{limits, wire::RELEASE_HEADER};
 use crate::{
     accept::prefers_json,
     bindings::edge::page::IncludeError,
-    fragment::Place,
+    evidence::Gathering,
+    fragment::{Place, Within},
     host::Host,
     refusal::Refusal,
     release::Release,
@@ -105,8 +106,11 @@ async fn rendered(
     path: &str,
     status: StatusCode,
 ) -> Result<(HeaderMap, Bytes), NoPage> {
-    let entry =
-        host.fragment_entry(release, path, 0, &Taint::default(), Place::ItsOwn, &trace_id(&HeaderMap::new())).await;
+    let entry = {
+        let (taint, evidence, trace) = (Taint::default(), Gathering::default(), trace_id(&HeaderMap::new()));
+        let within = Within { taint: &taint, evidence: &evidence, trace: &trace };
+        host.fragment_entry(release, path, 0, within, Place::ItsOwn).await
+    };
     let entry = entry.map_err(|error| match error {
         IncludeError::Refused(why) => NoPage::Render(why),
         IncludeError::Status(status) => NoPage::Status(status),

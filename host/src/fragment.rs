@@ -9,9 +9,11 @@ use http_body_util::Full;
 use nearside_protocol::route::{Inputs, Method};
 
 use crate::{
+    again::ask_again,
     bindings::edge::page::IncludeError,
     cache::{Entry, Look},
     code::Found,
+    evidence::Gathering,
     handler::{Asking, keep, make},
     host::Host,
     inputs::{Key, Seen},
@@ -30,6 +32,14 @@ use crate::{
 pub(crate) enum Place {
     OfItsPage,
     ItsOwn,
+}
+
+/// The page that a fragment is for: what it looks at and is computed from becomes the page's own.
+#[derive(Clone, Copy)]
+pub struct Within<'a> {
+    pub taint: &'a Taint,
+    pub evidence: &'a Gathering,
+    pub trace: &'a str,
 }
 
 /// A fragment that is not in the cache.
@@ -74,10 +84,9 @@ impl Host {
         release: &Arc<Release>,
         path: &str,
         depth: usize,
-        taint: &Taint,
-        trace: &str,
+        within: Within<'_>,
     ) -> Result<Bytes, IncludeError> {
-        let entry = self.fragment_entry(release, path, depth, taint, Place::OfItsPage, trace).await?;
+        let entry = self.fragment_entry(release, path, depth, within, Place::OfItsPage).await?;
         if entry.status == StatusCode::OK {
             Ok(entry.body.clone())
         } else {
@@ -93,9 +102,8 @@ impl Host {
         release: &Arc<Release>,
         path: &str,
         depth: usize,
-        taint: &Taint,
+        within: Within<'_>,
         place: Place,
-        trace: &str,
     ) -> Result<Arc<Entry>, IncludeError> {
         let refused = |why: &str| IncludeError::Refused(format!("`{path}`: {why}"));
         let uri: Uri = path.parse().map_err(|_| refused("it is not a path"))?;
@@ -108,16 +116,23 @@ impl Host {
         };
         let seen = Seen::new(declared, target, &HeaderMap::new(), None);
         let key = seen.key(&release.code.app.name);
-        let entry = match self.cache.look(&key, release.manifest.release) {
-            Look::Hit(entry) => entry,
-            _ => {
-                let asked = Asked { route, seen, key, depth, place };
-                self.render_fragment(release, asked, trace, taint).await?
-            }
+        let asked = Asked { route, seen, key, depth, place };
+        let entry = match self.cache.look(&asked.key, release) {
+            Look::Hit(entry, _) => entry,
+            Look::InDoubt(entry) => match ask_again(release, &entry) {
+                Some(confirmed) => {
+                    let confirmed = Arc::new(confirmed);
+                    let _ = self.cache.store(asked.key, confirmed.clone());
+                    confirmed
+                }
+                None => self.render_fragment(release, asked, within).await?,
+            },
+            _ => self.render_fragment(release, asked, within).await?,
         };
         if entry.expires.is_some() {
-            taint.read_clock();
+            within.taint.read_clock();
         }
+        within.evidence.with(|evidence| evidence.join(&entry.evidence));
         Ok(entry)
     }
 
@@ -125,8 +140,7 @@ impl Host {
         self: &Arc<Host>,
         release: &Arc<Release>,
         asked: Asked,
-        trace: &str,
-        taint: &Taint,
+        within: Within<'_>,
     ) -> Result<Arc<Entry>, IncludeError> {
         let Asked { route, seen, key, depth, place } = asked;
         let failed = |refusal: Refusal| IncludeError::Status(refusal.status().as_u16());
@@ -140,7 +154,7 @@ impl Host {
             route,
             request: seen.request(canonical_host(release), Full::default()),
             request_key: None,
-            trace: trace.to_owned(),
+            trace: within.trace.to_owned(),
             depth,
             streams: false,
             place,
@@ -148,7 +162,7 @@ impl Host {
         // A page's render runs its fragments' renders, which may have fragments of their own.
         let rendered = Box::pin(render(self, ask)).await.map_err(failed)?;
         let (made, verdict) = keep(rendered, release.clone(), route);
-        taint.join(&made.rendered.taint);
+        within.taint.join(&made.rendered.taint);
         let entry = made
             .entry
             .ok_or_else(|| IncludeError::Refused("it streams: it is too large to include, or events".into()))?;

@@ -15,8 +15,9 @@ use nearside_protocol::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
+    again::ask_again,
     blobs::{self, BlobName},
-    cache::{Entry, Joined, Landing, Lead, Look},
+    cache::{Entry, Joined, Landing, Lead, Look, Right},
     conditional::Sends,
     cors, error_page,
     freshness::{self, Fresh},
@@ -144,32 +145,34 @@ async fn read(
     };
     let seen = Seen::new(declared, target, &parts.headers, Some(client));
     let key = seen.key(&served.name);
-    let id = release.manifest.release;
-    match host.cache.look(&key, id) {
-        Look::Hit(entry) => Ok(send(host, &entry, CacheStatus::Hit, None, parts)),
-        Look::Unstorable(_) => alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await,
-        Look::Miss => match host.cache.join(&key, id) {
-            Joined::Landed(entry) => Ok(send(host, &entry, CacheStatus::Hit, None, parts)),
-            Joined::Leads(lead) => {
-                let made = led(host, lead, asking(release, route, &seen, parts)).await?;
-                Ok(finish(host, made, parts))
-            }
-            Joined::Waits(mut waiter) => {
-                // The leader has a deadline of its own; this bound only keeps a lost leader from holding anyone.
-                let patience =
-                    Duration::from_millis(release.code.app.routes[route].deadline_ms) * 2 + limits::STREAM_IDLE;
-                let landing = tokio::time::timeout(patience, waiter.landed.wait_for(Option::is_some)).await;
-                let landing = landing.ok().and_then(Result::ok).and_then(|landing| landing.clone());
-                match landing {
-                    Some(Landing::Entry(entry)) => Ok(send(host, &entry, CacheStatus::Collapsed, None, parts)),
-                    Some(Landing::Failed(refusal)) => Err(refusal),
-                    Some(Landing::Unstorable) | None => {
-                        alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await
-                    }
+    let in_doubt = match host.cache.look(&key, &release) {
+        Look::Hit(entry, right) => return Ok(send(host, &entry, &release, CacheStatus::Hit(right), None, parts)),
+        Look::Unstorable(_) => {
+            return alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await;
+        }
+        Look::InDoubt(entry) => Some(entry),
+        Look::Miss => None,
+    };
+    match host.cache.join(&key, &release) {
+        Joined::Landed(entry, right) => Ok(send(host, &entry, &release, CacheStatus::Hit(right), None, parts)),
+        Joined::Leads(lead) => match led(host, lead, asking(release.clone(), route, &seen, parts), in_doubt).await? {
+            Led::Confirmed(entry) => Ok(send(host, &entry, &release, CacheStatus::Hit(Right::SameRows), None, parts)),
+            Led::Made(made) => Ok(finish(host, made, parts)),
+        },
+        Joined::Waits(mut waiter) => {
+            // The leader has a deadline of its own; this bound only keeps a lost leader from holding anyone.
+            let patience = Duration::from_millis(release.code.app.routes[route].deadline_ms) * 2 + limits::STREAM_IDLE;
+            let landing = tokio::time::timeout(patience, waiter.landed.wait_for(Option::is_some)).await;
+            let landing = landing.ok().and_then(Result::ok).and_then(|landing| landing.clone());
+            match landing {
+                Some(Landing::Entry(entry)) => Ok(send(host, &entry, &release, CacheStatus::Collapsed, None, parts)),
+                Some(Landing::Failed(refusal)) => Err(refusal),
+                Some(Landing::Unstorable) | None => {
+                    alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await
                 }
             }
-            Joined::Full => Err(Refusal::Busy),
-        },
+        }
+        Joined::Full => Err(Refusal::Busy),
     }
 }
 
@@ -205,12 +208,18 @@ pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool) -> Res
 }
 
 /// Renders for this visitor and all who wait for the same; goes on when this visitor leaves.
-async fn led(host: &Arc<Host>, lead: Lead, asking: Asking) -> Result<Made, Refusal> {
+async fn led(host: &Arc<Host>, lead: Lead, asking: Asking, in_doubt: Option<Arc<Entry>>) -> Result<Led, Refusal> {
     let (tell, told) = oneshot::channel();
     let (release, route) = (asking.release.clone(), asking.route);
     let trace = asking.trace.clone();
     let task_host = host.clone();
     host.spawn(async move {
+        if let Some(confirmed) = in_doubt.and_then(|entry| ask_again(&release, &entry)) {
+            let confirmed = Arc::new(confirmed);
+            lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
+            let _ = tell.send(Ok(Led::Confirmed(confirmed)));
+            return;
+        }
         let result = make(&task_host, asking, false).await.map(|rendered| keep(rendered, release, route));
         match &result {
             Err(refusal) => lead.land(Err(refusal.clone())),
@@ -219,9 +228,15 @@ async fn led(host: &Arc<Host>, lead: Lead, asking: Asking) -> Result<Made, Refus
                 None => lead.land_unstorable(verdict.err().unwrap_or(NotStored::TooLarge)),
             },
         }
-        let _ = tell.send(result.map(|(made, _)| made));
+        let _ = tell.send(result.map(|(made, _)| Led::Made(made)));
     });
     told.await.unwrap_or(Err(Refusal::Handler { trace }))
+}
+
+/// What a leader has, for itself and all who wait.
+enum Led {
+    Confirmed(Arc<Entry>),
+    Made(Made),
 }
 
 /// Makes an entry of a whole response, and judges whether it may be kept.
@@ -236,9 +251,7 @@ pub(crate) fn keep(rendered: Rendered, release: Arc<Release>, route: usize) -> (
         });
     let entry = match &rendered.body {
         RenderedBody::Streams(_) => None,
-        RenderedBody::Whole(body) => {
-            Some(Arc::new(reply::entry(&rendered, body.clone(), declared, release.manifest.release, verdict)))
-        }
+        RenderedBody::Whole(body) => Some(Arc::new(reply::entry(&rendered, body.clone(), declared, &release, verdict))),
     };
     let status = verdict.map_or_else(CacheStatus::NotStored, |_| CacheStatus::Stored);
     (Made { rendered, release, route, entry, status }, verdict)
@@ -267,7 +280,7 @@ async fn alone(
 fn finish(host: &Host, made: Made, parts: &Parts) -> Reply {
     let timing = made.rendered.cost.server_timing(made.rendered.took);
     if let Some(entry) = &made.entry {
-        return send(host, entry, made.status, Some(timing), parts);
+        return send(host, entry, &made.release, made.status, Some(timing), parts);
     }
     host.counters.count(made.status);
     let route = &made.release.code.app.routes[made.route];
@@ -280,9 +293,16 @@ fn finish(host: &Host, made: Made, parts: &Parts) -> Reply {
     }
 }
 
-fn send(host: &Host, entry: &Arc<Entry>, status: CacheStatus, timing: Option<String>, parts: &Parts) -> Reply {
+fn send(
+    host: &Host,
+    entry: &Arc<Entry>,
+    release: &Release,
+    status: CacheStatus,
+    timing: Option<String>,
+    parts: &Parts,
+) -> Reply {
     host.counters.count(status);
-    reply::from_entry(entry, &parts.method, &parts.headers, status, timing)
+    reply::from_entry(entry, release, &parts.method, &parts.headers, status, timing)
 }
 
 // --- Writes ---------------------------------------------------------------------------------------------------------

@@ -26,8 +26,9 @@ use tokio::{
 
 use crate::{
     blobs::{Blobs, BlobsError},
-    cache::Cache,
+    cache::{Cache, Right},
     engine::Engine,
+    past::Past,
     pull::progress::Pulls,
     refusal::Refusal,
     refusals::Refusals,
@@ -198,10 +199,16 @@ impl Host {
     }
 
     /// Makes `release` the one that new requests get. Requests under way finish on theirs.
-    pub fn switch(&self, release: Release) -> Result<(), NotSwitched> {
+    pub fn switch(&self, mut release: Release) -> Result<(), NotSwitched> {
         self.accepts(&release.manifest)?;
         let name = release.code.app.name.clone();
         let served = self.by_name(&name).unwrap_or_else(|| Served::new(&name));
+        if let Some(before) = served.current() {
+            release.generation = before.generation + 1;
+            release.past = Past::after(&before, &release);
+        } else {
+            release.generation = 1;
+        }
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
         served.current.store(Some(Arc::new(release)));
@@ -386,6 +393,8 @@ impl Drop for Waiting<'_> {
 #[derive(Default)]
 pub struct Counters {
     hit: AtomicU64,
+    hit_pages_untouched: AtomicU64,
+    hit_same_rows: AtomicU64,
     stored: AtomicU64,
     collapsed: AtomicU64,
     not_stored: AtomicU64,
@@ -400,7 +409,9 @@ pub struct Counters {
 impl Counters {
     pub fn count(&self, status: CacheStatus) {
         let counter = match status {
-            CacheStatus::Hit => &self.hit,
+            CacheStatus::Hit(Right::MadeHere) => &self.hit,
+            CacheStatus::Hit(Right::PagesUntouched) => &self.hit_pages_untouched,
+            CacheStatus::Hit(Right::SameRows) => &self.hit_same_rows,
             CacheStatus::Stored => &self.stored,
             CacheStatus::Collapsed => &self.collapsed,
             CacheStatus::NotStored(_) => &self.not_stored,
@@ -429,6 +440,8 @@ impl Counters {
     fn all(&self) -> BTreeMap<String, u64> {
         [
             ("hit", &self.hit),
+            ("hit_pages_untouched", &self.hit_pages_untouched),
+            ("hit_same_rows", &self.hit_same_rows),
             ("stored", &self.stored),
             ("collapsed", &self.collapsed),
             ("not_stored", &self.not_stored),

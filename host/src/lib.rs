@@ -7,6 +7,7 @@
 //! | [`handler`] | the life of a request, top to bottom |
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
 //! | [`conditional`], [`encoding`], `cors` | what a client has already or wants a part of; how it takes it; other sites |
+//! | [`evidence`], [`past`] | what a response was computed from; whether it stands on a later release |
 //! | [`cache`], [`policy`], [`freshness`] | stored responses; what may be stored; whose own writes must show |
 //! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
 //! | [`refusal`], `error_page` | refusing to, and how that looks |
@@ -29,6 +30,7 @@
 
 pub mod accept;
 pub mod admin;
+mod again;
 pub mod archive;
 pub mod bindings;
 pub mod blobs;
@@ -43,6 +45,7 @@ mod encoded;
 pub mod encoding;
 pub mod engine;
 mod error_page;
+pub mod evidence;
 pub mod file_pieces;
 pub mod follow;
 mod fragment;
@@ -61,6 +64,7 @@ mod missed;
 pub mod origin_client;
 pub mod outbound;
 pub mod pages;
+pub mod past;
 pub mod peer;
 pub mod plans;
 pub mod policy;

@@ -9,6 +9,7 @@
 //! | `slots` | the pages on disk: slots of 4 KiB, mapped in extents |
 //! | `mapping` | one extent in memory (unsafe) |
 //! | [`vfs`] | SQLite reading a table (unsafe) |
+//! | [`reads`] | which pages a piece of work read |
 //!
 //! What makes it safe: nothing a reader may see is ever written in place. A page goes into a slot that no kept release and no
 //! open reader refers to; then the slots are synced; then the book's record is written and synced. Until that, the release
@@ -18,6 +19,7 @@
 mod book;
 pub mod draft;
 mod mapping;
+pub mod reads;
 mod slots;
 pub mod store;
 pub mod table;

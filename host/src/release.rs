@@ -8,6 +8,7 @@ use nearside_protocol::{release::Manifest, secrets::Secrets};
 use crate::{
     code::Code,
     database::{Database, DatabaseError, PreparedQueries},
+    past::Past,
 };
 
 pub struct Release {
@@ -19,6 +20,10 @@ pub struct Release {
     pub queries: PreparedQueries,
     /// The manifest's variables and the app's secrets, as guests get them.
     pub variables: Vec<(String, String)>,
+    /// Which switch of this app at this host made it the current one; 0 before that.
+    pub generation: u64,
+    /// What those before it changed.
+    pub past: Past,
 }
 
 impl Release {
@@ -33,7 +38,8 @@ impl Release {
         let mut variables: Vec<_> = manifest.variables.clone().into_iter().collect();
         variables.extend(secrets.into_iter().flat_map(|secrets| secrets.values.clone()));
         let header = HeaderValue::from_str(&manifest.release.to_string()).expect("BUG: a release is digits and a dot");
-        Ok(Release { manifest, header, code, database, queries, variables })
+        let past = Past::default();
+        Ok(Release { manifest, header, code, database, queries, variables, generation: 0, past })
     }
 
     /// The same release, read from another copy of its pages.
@@ -45,6 +51,8 @@ impl Release {
             database,
             queries: self.queries.clone(),
             variables: self.variables.clone(),
+            generation: self.generation,
+            past: self.past.clone(),
         }
     }
 }

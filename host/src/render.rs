@@ -33,6 +33,7 @@ use wasmtime_wasi_http::{
 
 use crate::{
     budget::Role,
+    evidence::Gathering,
     guest::{Ended, Given, Guest},
     host::Host,
     outbound::Outbound,
@@ -67,6 +68,7 @@ pub struct Rendered {
     pub headers: HeaderMap,
     pub body: RenderedBody,
     pub taint: Taint,
+    pub evidence: Gathering,
     pub cost: Arc<Cost>,
     pub took: Duration,
     pub receipt: Option<Receipt>,
@@ -130,6 +132,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
     let route = &release.code.app.routes[ask.route];
     let streams = ask.streams;
     let taint = Taint::default();
+    let evidence = Gathering::default();
     let cost = Arc::new(Cost { trace: ask.trace, ..Cost::default() });
     let receipt = Arc::new(Mutex::new(None));
     let deadline = Deadline::new(Duration::from_millis(route.deadline_ms));
@@ -144,6 +147,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
             receipt: receipt.clone(),
         },
         taint: taint.clone(),
+        evidence: evidence.clone(),
         cost: cost.clone(),
         speaker: speaker.clone(),
         deadline: deadline.first,
@@ -187,7 +191,16 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         false => collect(host, &parts.headers, body, guest, deadline).await?,
     };
     let receipt = receipt.lock().expect("BUG: nothing panics while holding a receipt").clone();
-    Ok(Rendered { status: parts.status, headers: parts.headers, body, taint, cost, took: Duration::ZERO, receipt })
+    Ok(Rendered {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+        taint,
+        evidence,
+        cost,
+        took: Duration::ZERO,
+        receipt,
+    })
 }
 
 type Respond = oneshot::Sender<Result<Response<HyperOutgoingBody>, ErrorCode>>;

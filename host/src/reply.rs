@@ -1,6 +1,9 @@
 //! Responses as they leave: headers put right, validators, conditional requests, and what the cache did.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts};
@@ -14,7 +17,7 @@ use nearside_protocol::{
 };
 
 use crate::{
-    cache::Entry,
+    cache::{By, Entry, Right},
     conditional::{Sends, none_match},
     inputs::is_hop_by_hop,
     media_type::Inert,
@@ -35,7 +38,7 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=3153600
 /// How the cache took part, RFC 9211.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CacheStatus {
-    Hit,
+    Hit(Right),
     /// Rendered, and kept.
     Stored,
     /// Someone else was rendering it already.
@@ -50,7 +53,9 @@ pub enum CacheStatus {
 impl CacheStatus {
     fn value(self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            CacheStatus::Hit => "nearside; hit",
+            CacheStatus::Hit(Right::MadeHere) => "nearside; hit",
+            CacheStatus::Hit(Right::PagesUntouched) => "nearside; hit; detail=pages-untouched",
+            CacheStatus::Hit(Right::SameRows) => "nearside; hit; detail=same-rows",
             CacheStatus::Stored => "nearside; fwd=miss; stored",
             CacheStatus::Collapsed => "nearside; fwd=miss; collapsed",
             CacheStatus::Method => "nearside; fwd=method",
@@ -65,7 +70,9 @@ impl CacheStatus {
     /// As metrics and logs call it.
     pub fn name(self) -> &'static str {
         match self {
-            CacheStatus::Hit => "hit",
+            CacheStatus::Hit(Right::MadeHere) => "hit",
+            CacheStatus::Hit(Right::PagesUntouched) => "hit_pages_untouched",
+            CacheStatus::Hit(Right::SameRows) => "hit_same_rows",
             CacheStatus::Stored => "stored",
             CacheStatus::Collapsed => "collapsed",
             CacheStatus::NotStored(_) => "not_stored",
@@ -140,10 +147,10 @@ pub fn entry(
     rendered: &Rendered,
     body: Bytes,
     route: &Route,
-    release: ReleaseId,
+    release: &Release,
     lifetime: Result<Lifetime, NotStored>,
 ) -> Entry {
-    let mut headers = headers_of(&rendered.headers, route, release);
+    let mut headers = headers_of(&rendered.headers, route, release.manifest.release);
     let etag = etag_of(&Digest::of(&body));
     headers.insert(header::ETAG, etag.clone());
     let body = if is_bodiless(rendered.status) { Bytes::new() } else { body };
@@ -154,7 +161,18 @@ pub fn entry(
         Ok(Lifetime::For(time)) => Some(Instant::now() + time),
         _ => None,
     };
-    Entry { release, status: rendered.status, headers, etag, body, expires }
+    Entry {
+        made_in: release.generation,
+        right_until: AtomicU64::new(release.generation),
+        by: By::Rendering,
+        evidence: rendered.evidence.gathered(),
+        took: rendered.took,
+        status: rendered.status,
+        headers,
+        etag,
+        body,
+        expires,
+    }
 }
 
 /// The strong validator of what has this hash.
@@ -170,6 +188,7 @@ pub fn is_bodiless(status: StatusCode) -> bool {
 /// Sends an entry: all of it, its head, or word that the client has it already.
 pub fn from_entry(
     entry: &Arc<Entry>,
+    release: &Release,
     method: &Method,
     request: &HeaderMap,
     status: CacheStatus,
@@ -179,6 +198,7 @@ pub fn from_entry(
     let body = if unchanged || method == Method::HEAD { Bytes::new() } else { entry.body.clone() };
     let mut reply = Response::new(ReplyBody::from(body));
     *reply.headers_mut() = entry.headers.clone();
+    reply.headers_mut().insert(RELEASE_HEADER, release.header.clone());
     if unchanged {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         reply.headers_mut().remove(header::CONTENT_LENGTH);

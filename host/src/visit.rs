@@ -19,9 +19,11 @@ use crate::{
         types::{self, Rows, SqlError, Value},
     },
     database::Reader,
+    evidence::{Gathering, Question, digest},
+    fragment::Within,
     host::Host,
     missed,
-    pages::vfs,
+    pages::{reads, vfs},
     release::Release,
     senses::Taint,
     speaker::{Asked, Speaker},
@@ -34,6 +36,7 @@ pub struct Visit {
     pub release: Arc<Release>,
     pub writes: Writes,
     pub taint: Taint,
+    pub evidence: Gathering,
     pub cost: Arc<Cost>,
     pub speaker: Arc<Speaker>,
     /// Index among the app's routes.
@@ -67,9 +70,14 @@ impl Visit {
         };
         // SQLite asks its VFS for the time on the thread that runs the statement, whichever way a `now` came into it.
         let before = vfs::clock_reads();
-        let rows = reader.query(&query.sql, parameters, time);
+        let (rows, pages) = reads::recorded(|| reader.query(&query.sql, parameters, time));
         if vfs::clock_reads() != before {
             self.taint.read_clock();
+        }
+        // What fails taints, so that nothing is kept of it.
+        if let Ok(rows) = &rows {
+            let (query, parameters) = (name.to_owned(), parameters.to_vec());
+            self.evidence.with(|evidence| evidence.add(&pages, Question { query, parameters, rows: digest(rows) }));
         }
         rows
     }
@@ -135,7 +143,10 @@ impl page::Host for Visit {
             let why = format!("pages include each other more than {} deep", limits::INCLUDE_DEPTH);
             return Ok(Err(IncludeError::Refused(why)));
         }
-        let included = self.host.fragment(&self.release, &path, self.depth + 1, &self.taint, &self.speaker.trace).await;
+        let included = {
+            let within = Within { taint: &self.taint, evidence: &self.evidence, trace: &self.speaker.trace };
+            self.host.fragment(&self.release, &path, self.depth + 1, within).await
+        };
         if matches!(included, Err(IncludeError::Status(500..))) {
             self.taint.met_failure();
         }

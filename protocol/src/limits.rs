@@ -70,6 +70,15 @@ pub const STORED_BODY_BYTES: usize = 1 << 20;
 pub const CACHE_MIB: u64 = 256;
 /// Requests that may wait for one render of one key.
 pub const FLIGHT_WAITERS: usize = 4_096;
+/// Pages a stored response may depend on before any change counts as one of its own.
+pub const READ_SET_PAGES: usize = 4_096;
+/// Queries, and bytes of them, that are asked again to see whether a response still stands.
+pub const QUESTIONS: usize = 64;
+pub const QUESTION_BYTES: usize = 16 << 10;
+/// Asking them again may take so long, or as long as the response took to make.
+pub const QUESTIONS_TIME: Duration = Duration::from_millis(5);
+/// Switches back to which an entry is judged page by page; those before count as one.
+pub const STEPS_BACK: usize = 64;
 /// Keys known not to be storable, so that their requests do not queue behind one another.
 pub const UNSTORABLE_KEYS: u64 = 10_000;
 

@@ -18,7 +18,7 @@ use std::{
 use nearside_protocol::limits::PAGE_BYTES;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs};
 
-use super::{PagesError, table::Table};
+use super::{PagesError, reads, table::Table};
 
 pub const NAME: &CStr = c"nearside-pages";
 
@@ -46,9 +46,9 @@ impl Shelf {
         Ok(Shelf(number))
     }
 
-    /// What to open, with [`NAME`] as the VFS. No one ever writes to it, so SQLite need not lock or look for journals.
+    /// What to open, with [`NAME`] as the VFS.
     pub fn uri(&self) -> String {
-        format!("file:/{}?immutable=1", self.0)
+        format!("file:/{}", self.0)
     }
 }
 
@@ -119,6 +119,8 @@ struct File {
     methods: *const sqlite3_io_methods,
     /// From `Arc::into_raw`; given back by `close`.
     table: *const Table,
+    /// How often it was locked for reading.
+    locks: u32,
 }
 
 static METHODS: sqlite3_io_methods = sqlite3_io_methods {
@@ -130,7 +132,7 @@ static METHODS: sqlite3_io_methods = sqlite3_io_methods {
     xSync: Some(sync),
     xFileSize: Some(file_size),
     xLock: Some(lock),
-    xUnlock: Some(lock),
+    xUnlock: Some(unlock),
     xCheckReservedLock: Some(check_reserved_lock),
     xFileControl: Some(file_control),
     xSectorSize: Some(sector_size),
@@ -166,6 +168,21 @@ fn code_of(error: &PagesError) -> c_int {
     }
 }
 
+/// Where SQLite looks, each time it begins to read, for whether someone else has written.
+const CHANGE_COUNTER: sqlite3_int64 = 24;
+const CHANGE_COUNTER_BYTES: usize = 16;
+
+/// Always another counter than before: what SQLite and its full-text index remember of the file from one statement to the
+/// next, they must read again, or a statement's own reads would not be all it depends on.
+fn moved_counter(table: &Table, locks: u32, out: &mut [u8]) -> c_int {
+    let Ok(page) = table.page(0) else { return ffi::SQLITE_IOERR_DATA };
+    let start = CHANGE_COUNTER as usize;
+    out.copy_from_slice(&page[start..start + CHANGE_COUNTER_BYTES]);
+    let counter = u32::from_be_bytes([out[0], out[1], out[2], out[3]]).wrapping_add(locks.max(1));
+    out[..4].copy_from_slice(&counter.to_be_bytes());
+    ffi::SQLITE_OK
+}
+
 unsafe extern "C" fn open(
     _: *mut sqlite3_vfs,
     name: ffi::sqlite3_filename,
@@ -190,7 +207,7 @@ unsafe extern "C" fn open(
         let Some(number) = number.flatten() else { return ffi::SQLITE_CANTOPEN };
         let found = SHELF.lock().expect("BUG: nothing panics while holding the shelf").get::<u64>(&number).cloned();
         let Some(found) = found else { return ffi::SQLITE_CANTOPEN };
-        file.cast::<File>().write(File { methods: &METHODS, table: Arc::into_raw(found) });
+        file.cast::<File>().write(File { methods: &METHODS, table: Arc::into_raw(found), locks: 0 });
         if !out_flags.is_null() {
             *out_flags = ffi::SQLITE_OPEN_READONLY | ffi::SQLITE_OPEN_MAIN_DB;
         }
@@ -209,6 +226,11 @@ unsafe extern "C" fn read(file: *mut sqlite3_file, buffer: *mut c_void, amount: 
     let (table, out) = unsafe {
         (table(file), std::slice::from_raw_parts_mut(buffer.cast::<u8>(), usize::try_from(amount).unwrap_or(0)))
     };
+    if offset == CHANGE_COUNTER && out.len() == CHANGE_COUNTER_BYTES {
+        // SAFETY: `file` is open.
+        let locks = unsafe { (*file.cast::<File>()).locks };
+        return moved_counter(table, locks, out);
+    }
     let mut done = 0;
     while done < out.len() {
         let Some((number, within)) = place(offset + done as sqlite3_int64) else { return ffi::SQLITE_IOERR_READ };
@@ -219,6 +241,7 @@ unsafe extern "C" fn read(file: *mut sqlite3_file, buffer: *mut c_void, amount: 
         }
         match table.page(number) {
             Ok(page) => {
+                reads::note(number);
                 let taken = (out.len() - done).min(PAGE_BYTES - within);
                 out[done..done + taken].copy_from_slice(&page[within..within + taken]);
                 done += taken;
@@ -248,6 +271,7 @@ unsafe extern "C" fn fetch(
         }
         match table.page(number) {
             Ok(page) => {
+                reads::note(number);
                 *out = page.as_ptr().add(within).cast_mut().cast();
                 ffi::SQLITE_OK
             }
@@ -278,7 +302,15 @@ unsafe extern "C" fn file_size(file: *mut sqlite3_file, size: *mut sqlite3_int64
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn lock(_: *mut sqlite3_file, _: c_int) -> c_int {
+unsafe extern "C" fn lock(file: *mut sqlite3_file, level: c_int) -> c_int {
+    if level == ffi::SQLITE_LOCK_SHARED {
+        // SAFETY: `file` is open, and SQLite uses it from one thread at a time.
+        unsafe { (*file.cast::<File>()).locks += 1 };
+    }
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn unlock(_: *mut sqlite3_file, _: c_int) -> c_int {
     ffi::SQLITE_OK
 }
 
@@ -297,7 +329,7 @@ unsafe extern "C" fn sector_size(_: *mut sqlite3_file) -> c_int {
 }
 
 unsafe extern "C" fn characteristics(_: *mut sqlite3_file) -> c_int {
-    ffi::SQLITE_IOCAP_IMMUTABLE
+    0
 }
 
 unsafe extern "C" fn delete(_: *mut sqlite3_vfs, name: *const c_char, sync: c_int) -> c_int {

@@ -1,0 +1,37 @@
+//! Asking again what a response asked: if every answer is the same on the new release, so is the response.
+
+use std::time::{Duration, Instant};
+
+use nearside_protocol::limits;
+
+use crate::{
+    cache::Entry,
+    evidence::{Evidence, Question, digest},
+    pages::{reads, vfs},
+    release::Release,
+};
+
+/// The entry as it is right for this release; nothing if an answer differs, or if asking takes longer than making it did.
+/// Blocks: SQLite cannot yield.
+pub(crate) fn ask_again(release: &Release, entry: &Entry) -> Option<Entry> {
+    let questions = entry.evidence.questions.as_ref()?;
+    let by = Instant::now() + entry.took.max(limits::QUESTIONS_TIME);
+    let mut reader = release.database.reader().ok()?;
+    let mut evidence = Evidence::none();
+    for Question { query, parameters, rows: before } in questions {
+        let prepared = release.queries.get(query)?;
+        let time = by.saturating_duration_since(Instant::now()).min(Duration::from_millis(limits::SQL_QUERY_MS));
+        if time.is_zero() {
+            return None;
+        }
+        let clock = vfs::clock_reads();
+        let (rows, pages) = reads::recorded(|| reader.query(&prepared.sql, parameters, time));
+        let rows = digest(&rows.ok()?);
+        // The time is another each time it is asked; what is good for a while by its handler's word is made anew.
+        if rows != *before || vfs::clock_reads() != clock {
+            return None;
+        }
+        evidence.add(&pages, Question { query: query.clone(), parameters: parameters.clone(), rows });
+    }
+    Some(entry.confirmed(release, evidence))
+}

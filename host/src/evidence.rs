@@ -1,0 +1,155 @@
+//! What a response was computed from: the pages of the database, and what was asked of it and answered. By this it is known
+//! whether the response still stands on a later release.
+
+use std::sync::{Arc, Mutex};
+
+use nearside_protocol::{digest::Digest, limits};
+
+use crate::{
+    bindings::edge::types::{Rows, Value},
+    pages::reads::ReadSet,
+};
+
+/// One query of a handler, and the digest of the rows it got.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub query: String,
+    pub parameters: Vec<Value>,
+    pub rows: Digest,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    pub pages: ReadSet,
+    /// None when there were too many to ask them again.
+    pub questions: Option<Vec<Question>>,
+    question_bytes: usize,
+}
+
+impl Evidence {
+    /// Of a response that asked nothing.
+    pub fn none() -> Evidence {
+        Evidence { questions: Some(Vec::new()), ..Evidence::default() }
+    }
+
+    pub fn add(&mut self, pages: &ReadSet, question: Question) {
+        self.pages.join(pages);
+        self.ask(question);
+    }
+
+    /// What a fragment was computed from, its page was computed from, too.
+    pub fn join(&mut self, other: &Evidence) {
+        self.pages.join(&other.pages);
+        match &other.questions {
+            None => self.questions = None,
+            Some(questions) => questions.iter().for_each(|question| self.ask(question.clone())),
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.pages.bytes() + self.question_bytes
+    }
+
+    fn ask(&mut self, question: Question) {
+        let Some(questions) = &mut self.questions else { return };
+        self.question_bytes += question.bytes();
+        questions.push(question);
+        if questions.len() > limits::QUESTIONS || self.question_bytes > limits::QUESTION_BYTES {
+            (self.questions, self.question_bytes) = (None, 0);
+        }
+    }
+}
+
+impl Question {
+    fn bytes(&self) -> usize {
+        let value = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            Value::Blob(blob) => blob.len(),
+            _ => 0,
+        };
+        let parameters: usize = self.parameters.iter().map(|parameter| value(parameter) + size_of::<Value>()).sum();
+        size_of::<Question>() + self.query.len() + parameters
+    }
+}
+
+/// Evidence while it is gathered; the handler's imports and the render share it.
+#[derive(Clone)]
+pub struct Gathering(Arc<Mutex<Evidence>>);
+
+impl Default for Gathering {
+    fn default() -> Gathering {
+        Gathering(Arc::new(Mutex::new(Evidence::none())))
+    }
+}
+
+impl Gathering {
+    pub fn with(&self, add: impl FnOnce(&mut Evidence)) {
+        add(&mut self.0.lock().expect("BUG: nothing panics while holding evidence"));
+    }
+
+    pub fn gathered(&self) -> Evidence {
+        self.0.lock().expect("BUG: nothing panics while holding evidence").clone()
+    }
+}
+
+/// The digest of what a query gave: columns, and every cell with its type.
+pub fn digest(rows: &Rows) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |kind: u8, bytes: &[u8]| {
+        hasher.update(&[kind]);
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    rows.columns.iter().for_each(|column| part(0, column.as_bytes()));
+    for cell in &rows.cells {
+        match cell {
+            Value::Null => part(1, &[]),
+            Value::Integer(integer) => part(2, &integer.to_le_bytes()),
+            Value::Real(real) => part(3, &real.to_bits().to_le_bytes()),
+            Value::Text(text) => part(4, text.as_bytes()),
+            Value::Blob(blob) => part(5, blob),
+        }
+    }
+    Digest::from_bytes(*hasher.finalize().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(bytes: usize) -> Question {
+        Question {
+            query: "q".into(),
+            parameters: vec![Value::Text("x".repeat(bytes))],
+            rows: Digest::from_bytes([0; 32]),
+        }
+    }
+
+    #[test]
+    fn too_much_to_ask_again_is_not_kept() {
+        let mut evidence = Evidence::none();
+        evidence.add(&ReadSet::Pages(vec![3, 1]), question(5));
+        assert!(evidence.questions.as_ref().unwrap().len() == 1 && evidence.bytes() > 5);
+        let mut page = Evidence::none();
+        page.join(&evidence);
+        assert_eq!(page.pages, ReadSet::Pages(vec![1, 3]));
+        page.add(&ReadSet::TooMany, question(limits::QUESTION_BYTES));
+        assert!(page.questions.is_none() && page.pages == ReadSet::TooMany && page.bytes() == 0);
+    }
+
+    #[test]
+    fn rows_differ_by_type_as_by_value() {
+        let of = |cells: Vec<Value>| digest(&Rows { columns: vec!["a".into()], cells });
+        let all = [
+            of(vec![]),
+            of(vec![Value::Null]),
+            of(vec![Value::Integer(1)]),
+            of(vec![Value::Real(1.0)]),
+            of(vec![Value::Text("1".into())]),
+            of(vec![Value::Blob(b"1".to_vec())]),
+            of(vec![Value::Text("1".into()), Value::Text(String::new())]),
+        ];
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
+}
