@@ -142,6 +142,8 @@ pub struct DevArgs {
 ///
 /// Settings come from flags, else from the environment (NEARSIDE_LISTEN and so on), else from the file, else defaults.
 /// The admin address answers /livez, /readyz, /status (JSON), /metrics (Prometheus) and /logs (see `nearside help logs`).
+/// To whoever shows the origin's token it also gives releases: a node named as another's --sibling. What comes from a
+/// sibling is verified as if it came from a stranger.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -154,7 +156,9 @@ The same as a file, for --config:
   origin = \"http://origin:7600\"
   token_file = \"token\"
   data = \"/var/lib/nearside\"
-  cache_mib = 256")]
+  cache_mib = 256
+  siblings = [\"http://10.0.0.2:8081\"]
+  max_staleness_s = 60")]
 pub struct HostArgs {
     /// TOML file with any of these settings
     #[arg(long, env = "NEARSIDE_CONFIG", value_name = "FILE")]
@@ -180,6 +184,12 @@ pub struct HostArgs {
     /// Memory for stored responses, in MiB; 0 stores none [default: 256]
     #[arg(long, env = "NEARSIDE_CACHE_MIB", value_name = "MIB")]
     pub cache_mib: Option<u64>,
+    /// Another node's admin address, to be asked for what is large before the origin is; may be given several times
+    #[arg(long = "sibling", env = "NEARSIDE_SIBLINGS", value_name = "URL", value_delimiter = ',')]
+    pub siblings: Vec<String>,
+    /// Answer 503 at /readyz when a release may be further behind the origin's than this [default: never]
+    #[arg(long, env = "NEARSIDE_MAX_STALENESS_S", value_name = "SECONDS")]
+    pub max_staleness_s: Option<u64>,
 }
 
 /// Makes a new app to begin with
