@@ -429,6 +429,32 @@ fn a_damaged_page_is_never_served_and_is_made_whole() {
 }
 
 #[test]
+fn siblings_are_served_to_whoever_shows_the_token() {
+    let origin = Origin::start();
+    let first = origin.release(1, &rows(7));
+    let manifest = format!("/v1/apps/probe/releases/{}", first.release);
+    let get = |path: &str, headers: &[(&str, &str)]| {
+        support::http::request(origin.address, "origin", "GET", path, headers, "").unwrap()
+    };
+    let token = format!("Bearer {TOKEN}");
+    let shown = ("authorization", token.as_str());
+    assert_eq!(get(&manifest, &[]).status, 401);
+    assert_eq!(get(&manifest, &[("authorization", "Bearer another")]).status, 401);
+    assert_eq!(get(&manifest, &[shown]).status, 200);
+    assert_eq!(get("/v1/apps/probe/secrets/abc", &[shown]).status, 404);
+
+    let base = format!("/v1/apps/probe/bases/{}", first.root);
+    let whole = get(&base, &[shown]);
+    let part = get(&base, &[shown, ("range", "bytes=5000-5099")]);
+    assert_eq!((part.status, &part.body[..]), (206, &whole.body[5_000..5_100]));
+    assert_eq!(part.header("etag"), whole.header("etag"));
+    let pages = get(&format!("/v1/apps/probe/pages/{}?numbers=2,0", first.root), &[shown]);
+    let page = |number: usize| &whole.body[108 + number * PAGE_BYTES..108 + (number + 1) * PAGE_BYTES];
+    assert_eq!(pages.body, [page(2), page(0)].concat());
+    assert_eq!(get(&format!("/v1/apps/probe/pages/{}?numbers=x", first.root), &[shown]).status, 400);
+}
+
+#[test]
 fn the_bound_on_staleness_grows_while_the_origin_is_gone() {
     let origin = Origin::start();
     let first = origin.release(1, &rows(7));
