@@ -116,7 +116,7 @@ fn every_lie_is_refused_by_its_name() {
     );
     between.refused(
         "another root",
-        &["broken_object", "wrong_hash"],
+        &["broken_object", "wrong_hash", "no_way"],
         between.forged(|manifest| {
             manifest.root = Digest::of(b"another");
             manifest.deltas.clear();
