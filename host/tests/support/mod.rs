@@ -84,6 +84,14 @@ impl Changed {
         self
     }
 
+    /// With other files of its own.
+    pub fn with_files(self, files: &[(&str, &str)]) -> Changed {
+        for (name, text) in files {
+            std::fs::write(self.folder.path().join(name), text).unwrap();
+        }
+        self
+    }
+
     /// With these static files.
     pub fn with_static(mut self, files: &[(&str, &[u8])]) -> Changed {
         for (name, bytes) in files {

@@ -1,6 +1,7 @@
 //! The app that tests torment: every route does one thing that a node has to survive, hide or get right.
 #![cfg(target_family = "wasm")]
 
+mod ask;
 mod events;
 mod files;
 mod inputs;
@@ -38,6 +39,8 @@ const ROUTES: &[Route] = &[
     get("/randomblob", store::randomblob),
     get("/overflow", store::overflow),
     get("/looks", looks::looks),
+    get("/ask/{query}", ask::ask),
+    get("/compose/{query}", ask::compose),
     get("/include", store::include),
     get("/include-loop", store::include_loop),
     get("/events", events::two),

@@ -1,0 +1,336 @@
+//! The oracle: random data, random edits, random requests through real handlers. Whatever a node answers after a push, from
+//! its cache or not, is what a node without a cache renders on that release.
+//!
+//! `NEARSIDE_ORACLE` says how many answers to compare, `NEARSIDE_ORACLE_SEED` which ones.
+
+mod support;
+
+use std::{collections::BTreeMap, fmt::Write, sync::atomic::Ordering};
+
+use nearside_host::{
+    archive::Archive,
+    pages::reads,
+    replica::{AppReplica, Replica},
+    switch::load,
+};
+use nearside_protocol::{
+    digest::Digest,
+    key::SecretKey,
+    limits,
+    release::{DatabaseId, FORMAT, Manifest, ReleaseId, SignedManifest},
+    voucher::AppVoucher,
+};
+use rusqlite::Connection;
+use support::{Changed, Node, Shelf, http};
+
+const COMPARISONS_UNASKED: usize = 2_500;
+const SEED_UNASKED: u64 = 20_261_121;
+/// Databases, one after the other: each has another shape.
+const WORLDS: usize = 5;
+const REQUESTS_PER_PUSH: usize = 60;
+/// What most visitors of a world ask for; the others ask for anything.
+const HOT: usize = 90;
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: i64) -> i64 {
+        (self.next() >> 11) as i64 % end
+    }
+
+    fn one_in(&mut self, count: i64) -> bool {
+        self.below(count) == 0
+    }
+
+    fn word(&mut self) -> String {
+        // A few are common, many are rare.
+        let number = self.below(30) * self.below(30);
+        format!("w{number}")
+    }
+
+    fn words(&mut self, count: i64) -> String {
+        (0..count).map(|_| self.word()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+const SCHEMA: &str = "
+CREATE TABLE item (id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b TEXT NOT NULL, c REAL, big TEXT);
+CREATE TABLE link (item INTEGER NOT NULL, tag TEXT NOT NULL, weight INTEGER NOT NULL, PRIMARY KEY (item, tag)) WITHOUT ROWID;
+CREATE TABLE part (id INTEGER PRIMARY KEY, item INTEGER NOT NULL, n INTEGER NOT NULL);
+CREATE VIRTUAL TABLE text USING fts5(b);
+";
+
+/// Some worlds have these, some have not: the same queries go other ways.
+const INDEXES: [&str; 4] = [
+    "CREATE INDEX item_by_a ON item (a);",
+    "CREATE INDEX item_by_b ON item (b, a);",
+    "CREATE INDEX part_by_item ON part (item, n);",
+    "CREATE INDEX link_by_tag ON link (tag, weight);",
+];
+
+/// Name, what its parameters are, statement.
+const QUERIES: &[(&str, &str, &str)] = &[
+    ("point", "i", "SELECT * FROM item WHERE id = ?1"),
+    ("by-a", "a", "SELECT id, b FROM item WHERE a = ?1 ORDER BY id"),
+    ("by-b", "w", "SELECT id, a FROM item WHERE b >= ?1 ORDER BY b, id LIMIT 7"),
+    ("range", "aa", "SELECT id, a FROM item WHERE a BETWEEN ?1 AND ?1 + ?2 % 20 ORDER BY a, id LIMIT 15"),
+    ("count", "", "SELECT count(*) AS n FROM part"),
+    ("sums", "", "SELECT count(*), sum(a), max(b), min(c), avg(c) FROM item"),
+    ("newest", "", "SELECT id, a FROM item ORDER BY id DESC LIMIT 5"),
+    ("join", "i", "SELECT i.id, p.id, p.n FROM item i JOIN part p ON p.item = i.id WHERE i.id = ?1 ORDER BY p.n, p.id"),
+    (
+        "left",
+        "a",
+        "SELECT i.id, l.tag FROM item i LEFT JOIN link l ON l.item = i.id WHERE i.a = ?1 ORDER BY i.id, l.tag",
+    ),
+    ("groups", "", "SELECT a % 7 AS g, count(*), sum(a) FROM item GROUP BY g ORDER BY g"),
+    ("tags", "w", "SELECT tag, count(*), sum(weight) FROM link WHERE tag >= ?1 GROUP BY tag ORDER BY tag LIMIT 6"),
+    (
+        "window",
+        "a",
+        "SELECT id, row_number() OVER (ORDER BY a, id), sum(a) OVER (ORDER BY id ROWS 3 PRECEDING) FROM item WHERE a < ?1 ORDER BY id LIMIT 9",
+    ),
+    ("exists", "i", "SELECT EXISTS (SELECT 1 FROM link WHERE item = ?1) AS e"),
+    ("nothing", "i", "SELECT id FROM item WHERE id = -1 - ?1"),
+    (
+        "union",
+        "ia",
+        "SELECT id AS x FROM item WHERE id < ?1 % 9 UNION SELECT a FROM item WHERE a > 90 + ?2 % 9 ORDER BY x LIMIT 20",
+    ),
+    ("big", "i", "SELECT id, length(big) AS l, substr(big, 9000, 8) AS s FROM item WHERE id = ?1"),
+    ("search", "w", "SELECT rowid FROM text WHERE text MATCH ?1 ORDER BY rank, rowid LIMIT 8"),
+    (
+        "phrase",
+        "ww",
+        "SELECT rowid, snippet(text, 0, '<', '>', '', 6) AS s FROM text WHERE text MATCH ?1 || ' OR ' || ?2 ORDER BY rowid LIMIT 8",
+    ),
+    ("found", "w", "SELECT count(*) AS n FROM text WHERE text MATCH ?1"),
+    ("ranked", "w", "SELECT rowid, round(bm25(text), 6) AS r FROM text WHERE text MATCH ?1 ORDER BY r, rowid LIMIT 5"),
+    (
+        "recursive",
+        "i",
+        "WITH RECURSIVE c(x) AS (SELECT ?1 UNION SELECT p.n FROM c JOIN part p ON p.item = c.x) SELECT x FROM c ORDER BY x LIMIT 12",
+    ),
+];
+
+fn parameters(kinds: &str, random: &mut Random) -> String {
+    let one = |kind: char, random: &mut Random| match kind {
+        // Some that are not there yet.
+        'i' => random.below(260).to_string(),
+        'a' => random.below(100).to_string(),
+        _ => random.word(),
+    };
+    kinds.chars().map(|kind| one(kind, random)).collect::<Vec<_>>().join(",")
+}
+
+fn request(random: &mut Random) -> String {
+    let (name, kinds, _) = QUERIES[random.below(QUERIES.len() as i64) as usize];
+    let way = if random.one_in(6) { "compose" } else { "ask" };
+    format!("/{way}/{name}?p={}", parameters(kinds, random))
+}
+
+fn edit(database: &Connection, random: &mut Random) {
+    let id = random.below(240);
+    let (a, c) = (random.below(100), random.below(1_000) as f64 / 8.0);
+    let b = random.words(1 + id % 9);
+    let done = match random.below(14) {
+        0..=2 => {
+            let big = if random.one_in(3) { Some(random.words(6_000)) } else { None };
+            database
+                .execute("INSERT OR REPLACE INTO item VALUES (?1, ?2, ?3, ?4, ?5)", (id, a, &b, c, big))
+                .and_then(|_| database.execute("DELETE FROM text WHERE rowid = ?1", [id]))
+                .and_then(|_| database.execute("INSERT INTO text (rowid, b) VALUES (?1, ?2)", (id, &b)))
+        }
+        3 | 4 => database.execute("UPDATE item SET a = ?2 WHERE id = ?1", (id, a)),
+        5 => database
+            .execute("UPDATE item SET b = ?2 WHERE id = ?1", (id, &b))
+            .and_then(|_| database.execute("UPDATE text SET b = ?2 WHERE rowid = ?1", (id, &b))),
+        6 => database
+            .execute("DELETE FROM item WHERE id = ?1", [id])
+            .and_then(|_| database.execute("DELETE FROM text WHERE rowid = ?1", [id])),
+        7 | 8 => database.execute("INSERT OR REPLACE INTO link VALUES (?1, ?2, ?3)", (id, random.word(), a)),
+        9 => database.execute("DELETE FROM link WHERE tag = ?1", [random.word()]),
+        10 | 11 => database.execute("INSERT INTO part (item, n) VALUES (?1, ?2)", (id, random.below(240))),
+        12 => database.execute("DELETE FROM part WHERE item = ?1", [id]),
+        // What nobody sees: rows that are written as they were.
+        _ => database.execute("UPDATE item SET a = a, c = c WHERE a = ?1", [a]),
+    };
+    done.unwrap();
+    if random.one_in(25) {
+        database.execute("INSERT INTO text (text) VALUES ('optimize')", []).unwrap();
+    }
+}
+
+/// One database and the two nodes that serve its releases: with a cache, and without.
+struct World {
+    app: Archive,
+    disk: AppReplica,
+    key: SecretKey,
+    database: Connection,
+    file: std::path::PathBuf,
+    cached: Node,
+    fresh: Node,
+    seq: u64,
+    /// What an operator sets; another value is another app.
+    setting: u64,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new(random: &mut Random) -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let mut snapshot = SCHEMA.to_owned();
+        INDEXES.iter().filter(|_| random.one_in(2)).for_each(|index| snapshot.push_str(index));
+        let mut queries = String::new();
+        for (name, _, statement) in QUERIES {
+            writeln!(queries, "-- name: {name}\n{statement};").unwrap();
+        }
+        let app = Changed::probe().with_files(&[("snapshot.sql", &snapshot), ("queries.sql", &queries)]).archive();
+        let file = folder.path().join("read.db");
+        let database = Connection::open(&file).unwrap();
+        database.execute_batch(&snapshot).unwrap();
+        for id in 0..120 {
+            let b = random.words(1 + id % 9);
+            database.execute("INSERT INTO item VALUES (?1, ?2, ?3, 1.5, NULL)", (id, random.below(100), &b)).unwrap();
+            database.execute("INSERT INTO text (rowid, b) VALUES (?1, ?2)", (id, &b)).unwrap();
+        }
+        let shelf = Shelf::new(folder.path());
+        let disk = Replica::open(folder.path()).unwrap().app(&app.app.name).unwrap();
+        let node = |cache_mib| {
+            Node::with_cache(
+                &Shelf::new(&folder.path().join(format!("node-{cache_mib}"))),
+                "probe.localhost",
+                cache_mib,
+            )
+        };
+        let (cached, fresh) = (node(64), node(0));
+        let key = SecretKey::from_seed([9; 32]);
+        drop(shelf);
+        let mut world = World { app, disk, key, database, file, cached, fresh, seq: 0, setting: 0, _folder: folder };
+        world.push();
+        world
+    }
+
+    /// A release of the database as it is now, at both nodes.
+    fn push(&mut self) {
+        self.seq += 1;
+        let newest = self.disk.pages().newest();
+        let mut draft = self.disk.pages().draft(newest.as_ref().map(|kept| &kept.table));
+        let bytes = std::fs::read(&self.file).unwrap();
+        let (pages, _) = bytes.as_chunks::<{ limits::PAGE_BYTES }>();
+        draft.resize(pages.len() as u32);
+        for (number, page) in (0..).zip(pages) {
+            draft.put(number, page).unwrap();
+        }
+        let packed = self.app.pack().unwrap();
+        let digest = Digest::of(&packed);
+        let manifest = Manifest {
+            format: FORMAT,
+            app: self.app.app.name.clone(),
+            database: DatabaseId("d0".into()),
+            release: ReleaseId { epoch: 1, seq: self.seq },
+            parent: None,
+            created_at_ms: 0,
+            applied_commit: self.seq,
+            page_count: draft.pages().into(),
+            root: draft.root(),
+            rolled_back_to: None,
+            deltas: vec![],
+            base: None,
+            app_digest: digest,
+            app_archive_bytes: packed.len() as u64,
+            app_vouched: AppVoucher::sign(&self.app.app.name, &digest, &self.key),
+            variables: BTreeMap::from([("SETTING".to_owned(), self.setting.to_string())]),
+            secrets: None,
+            fingerprint: Digest::of(&self.setting.to_le_bytes()),
+        };
+        self.disk.put_archive(&digest, &packed).unwrap();
+        let signed = SignedManifest::sign(&manifest, &self.key);
+        let kept = self.disk.commit(draft, manifest.release, signed).unwrap();
+        for node in [&self.cached, &self.fresh] {
+            let release = load(&node.host, &self.disk, manifest.clone(), kept.table.clone()).unwrap();
+            node.host.switch(release).unwrap();
+        }
+    }
+}
+
+/// What became of the answers of a run.
+#[derive(Default, Debug)]
+struct Tally {
+    compared: usize,
+    wrong: Vec<String>,
+    by: BTreeMap<String, usize>,
+}
+
+fn run(comparisons: usize, seed: u64) -> Tally {
+    let mut random = Random(seed | 1);
+    let mut tally = Tally::default();
+    for _ in 0..WORLDS {
+        let mut world = World::new(&mut random);
+        let mut cached = http::Connection::open(world.cached.address).unwrap();
+        let mut fresh = http::Connection::open(world.fresh.address).unwrap();
+        let hot: Vec<String> = (0..HOT).map(|_| request(&mut random)).collect();
+        let until = tally.compared + comparisons.div_ceil(WORLDS);
+        while tally.compared < until {
+            for _ in 0..REQUESTS_PER_PUSH {
+                let path = match random.one_in(8) {
+                    true => request(&mut random),
+                    false => hot[random.below(HOT as i64) as usize].clone(),
+                };
+                let answer = cached.get("probe.localhost", &path).unwrap();
+                let right = fresh.get("probe.localhost", &path).unwrap();
+                assert_eq!(right.status, 200, "{path}: {}", right.text());
+                tally.compared += 1;
+                *tally.by.entry(answer.cache().to_owned()).or_default() += 1;
+                if (answer.status, &answer.body) != (right.status, &right.body) {
+                    tally.wrong.push(format!(
+                        "{path} on release {}: {} {}\nis {}",
+                        world.seq,
+                        answer.cache(),
+                        answer.text(),
+                        right.text()
+                    ));
+                }
+                assert_eq!(answer.header("nearside-release"), right.header("nearside-release"), "{path}");
+            }
+            let edits = random.below(6);
+            (0..edits).for_each(|_| edit(&world.database, &mut random));
+            // A push of the app that changes nothing of the data.
+            world.setting += u64::from(random.one_in(20));
+            world.push();
+        }
+    }
+    tally
+}
+
+fn asked() -> (usize, u64) {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let comparisons = number("NEARSIDE_ORACLE").map_or(COMPARISONS_UNASKED, |count| count as usize);
+    (comparisons, number("NEARSIDE_ORACLE_SEED").unwrap_or(SEED_UNASKED))
+}
+
+/// Both in one test: what is broken, is broken for the whole process.
+#[test]
+fn every_answer_is_that_of_a_fresh_render_and_a_broken_tracker_would_show() {
+    let (comparisons, seed) = asked();
+    let tally = run(comparisons, seed);
+    println!("seed {seed}: {} answers compared, {} wrong", tally.compared, tally.wrong.len());
+    tally.by.iter().for_each(|(by, count)| println!("{count:7}  {by}"));
+    assert!(tally.wrong.is_empty(), "seed {seed}: {} wrong, the first:\n{}", tally.wrong.len(), tally.wrong[0]);
+    let carried =
+        |detail: &str| tally.by.iter().filter(|(by, _)| by.contains(detail)).map(|(_, count)| count).sum::<usize>();
+    assert!(carried("pages-untouched") > 0 && carried("same-rows") > 0, "nothing was carried: {:?}", tally.by);
+
+    reads::BROKEN_FOR_TESTS.store(true, Ordering::Relaxed);
+    let broken = run(COMPARISONS_UNASKED, seed);
+    reads::BROKEN_FOR_TESTS.store(false, Ordering::Relaxed);
+    println!("with a tracker that forgets pages: {} of {} wrong", broken.wrong.len(), broken.compared);
+    assert!(!broken.wrong.is_empty(), "a tracker that forgets pages went unnoticed: the oracle sees nothing");
+}
