@@ -117,7 +117,11 @@ impl Peer {
                 Ok(part_of(archive.into(), &etag_of(&digest), headers))
             }
             Asked::Delta(from, to) => {
-                let object = self.delta(found(&from)?, found(&to)?).await?.ok_or_else(not_here)?;
+                // One that was made is good for longer than what it was made of is kept.
+                let object = match self.made(&(from, to)) {
+                    Some(made) => made,
+                    None => self.delta(found(&from)?, found(&to)?).await?.ok_or_else(not_here)?,
+                };
                 let etag = etag_of(&Digest::of(&object));
                 Ok(part_of(object, &etag, headers))
             }
@@ -145,9 +149,6 @@ impl Peer {
     /// None where it would be too large to make: that is for the origin.
     async fn delta(&self, from: Arc<Table>, to: Arc<Table>) -> Result<Option<Bytes>, PeerError> {
         let key = (from.root(), to.root());
-        if let Some(made) = self.made(&key) {
-            return Ok(Some(made));
-        }
         let _place = self.making.acquire().await.map_err(|_| PeerError::Lost)?;
         // Whoever waited for the place may have waited for this very object.
         if let Some(made) = self.made(&key) {
