@@ -171,6 +171,8 @@ pub const RELEASES_KEPT_NODE: usize = 2;
 pub const MANIFEST_BYTES: usize = 64 << 10;
 /// Deltas one manifest may offer.
 pub const DELTA_OFFERS: usize = 32;
+/// Vouchers for the code of one app that the origin keeps.
+pub const VOUCHERS_KEPT: usize = 256;
 pub const DATABASE_BYTES: u64 = 64 << 30;
 pub const LONG_POLL: Duration = Duration::from_secs(20);
 /// Apps whose releases a node pulls and compiles at once.
