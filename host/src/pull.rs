@@ -352,7 +352,7 @@ fn page_count(pages: u64) -> Result<u32, PullError> {
 
 /// The largest object that a snapshot of so many pages can need: each page as it is, in a record of its own.
 fn object_bytes_most(pages: u64) -> u64 {
-    pages.saturating_mul(limits::PAGE_BYTES as u64 + 16).saturating_add(128)
+    pages.saturating_mul(limits::PAGE_BYTES as u64 + 64).saturating_add(256)
 }
 
 /// Going one way, object by object.

@@ -12,7 +12,8 @@ use nearside_protocol::{
     heads::HeadsAsked,
     limits,
     release::ReleaseId,
-    wire::IDEMPOTENCY_KEY_HEADER,
+    voucher::AppVoucher,
+    wire::{IDEMPOTENCY_KEY_HEADER, VOUCHER_HEADER},
     write::{Enqueued, IdempotencyKey, Outcome},
 };
 
@@ -90,7 +91,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
             file(&site.blobs.path(&digest), BYTES, || format!("`{app}` has no blob {digest}")).await
         }
         Asked::PutBlob(app, digest) => put_blob(origin, &app, digest, body).await,
-        Asked::PushArchive(app) => push_archive(origin, &app, body).await,
+        Asked::PushArchive(app) => push_archive(origin, &app, &head.headers, body).await,
         Asked::PushData(app) => push_data(origin, &app, body).await,
         Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
         Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
@@ -196,10 +197,20 @@ fn logs(origin: &Origin, query: Option<&str>) -> Result<Response<Body>, ApiError
     }
 }
 
-async fn push_archive(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {
+async fn push_archive(
+    origin: &Origin,
+    app: &str,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Response<Body>, ApiError> {
     let _place = origin.pushes.acquire().await;
     let packed = body::whole(body, limits::APP_ARCHIVE_BYTES).await?;
-    Ok(json(&origin.push(app, packed).await?))
+    let voucher = headers.get(VOUCHER_HEADER).map(|value| {
+        let text = value.to_str().unwrap_or_default();
+        AppVoucher::from_header(text, app, &Digest::of(&packed))
+            .map_err(|error| ApiError::bad_request(error.to_string()))
+    });
+    Ok(json(&origin.push_vouched(app, packed, voucher.transpose()?).await?))
 }
 
 async fn push_data(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {

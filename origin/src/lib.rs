@@ -60,6 +60,7 @@ pub mod store;
 pub mod task_guest;
 pub mod task_runner;
 mod tasks;
+pub mod vouchers;
 pub mod writer;
 
 pub use origin::{Origin, OriginError};

@@ -18,10 +18,12 @@ use hyper::body::Incoming;
 use nearside_host::{disk::Disk, engine::Engine, logbook::Logbook, logs::Logs, serve};
 use nearside_protocol::{
     app,
+    digest::Digest,
     heads::{Nonce, SignedHeads},
     key::PublicKey,
     limits,
     status::OriginStatus,
+    voucher::AppVoucher,
     wire::{Heads, Pushed},
 };
 use tokio::{
@@ -188,7 +190,22 @@ impl Origin {
 
     /// Takes an app's archive. An app that is new here and comes to nothing is forgotten.
     pub async fn push(&self, app: &str, packed: Vec<u8>) -> Result<Pushed, NotTaken> {
+        self.push_vouched(app, packed, None).await
+    }
+
+    /// The same, with the voucher for its code, which fits it.
+    pub(crate) async fn push_vouched(
+        &self,
+        app: &str,
+        packed: Vec<u8>,
+        voucher: Option<AppVoucher>,
+    ) -> Result<Pushed, NotTaken> {
         let site = self.site_or_new(app)?;
+        if let Some(voucher) = voucher {
+            site.vouchers()
+                .keep(&Digest::of(&packed), &voucher)
+                .map_err(|error| OriginError::Io { path: self.config.data.join(APPS).join(app), error })?;
+        }
         match site.push_archive(packed).await {
             Ok(pushed) => Ok(pushed),
             Err(error) => {

@@ -19,7 +19,6 @@ use nearside_protocol::{
     key::SecretKey,
     limits,
     release::{FORMAT, Manifest, ReleaseId, SignedManifest, fingerprint},
-    voucher::AppVoucher,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -29,6 +28,7 @@ use crate::{
     pace::{Pace, Pending},
     projector::Projected,
     snapshot::{self, Snapshot, SnapshotError},
+    vouchers::Vouchers,
     writer::now_ms,
 };
 
@@ -47,6 +47,7 @@ pub struct Press {
     pub app: String,
     pub objects: Objects,
     pub key: SecretKey,
+    pub vouchers: Vouchers,
 }
 
 impl Press {
@@ -94,7 +95,7 @@ impl Press {
             base: None,
             app_digest: version.digest,
             app_archive_bytes: version.archive_bytes,
-            app_vouched: AppVoucher::sign(&self.app, &version.digest, &self.key),
+            app_vouched: self.vouchers.of(&self.app, &version.digest, &self.key),
             variables: version.variables.clone(),
             secrets: version.secrets_digest(),
             fingerprint: fingerprint(

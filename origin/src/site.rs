@@ -36,6 +36,7 @@ use crate::{
     seed::SeedError,
     store::{self, StoreError},
     task_runner::{Reach, TaskRunner},
+    vouchers::Vouchers,
     writer::Writer,
 };
 
@@ -171,6 +172,10 @@ impl Site {
 
     pub(crate) fn host(&self) -> &Arc<Host> {
         &self.common.host
+    }
+
+    pub(crate) fn vouchers(&self) -> Vouchers {
+        Vouchers::new(&self.folder, Disk::real())
     }
 
     pub fn name(&self) -> &str {
@@ -315,7 +320,12 @@ impl Site {
         });
         let projector = projector.await?;
 
-        let press = Press { app: self.name.clone(), objects: self.objects.clone(), key: self.common.key.clone() };
+        let press = Press {
+            app: self.name.clone(),
+            objects: self.objects.clone(),
+            key: self.common.key.clone(),
+            vouchers: self.vouchers(),
+        };
         let (name, heads) = (self.name.clone(), self.common.heads.clone());
         let released = move |release| announce(&heads, &name, release);
         let publisher =

@@ -39,7 +39,8 @@ fn fixture() -> Fixture {
         ReadDatabase::build(&folder.path().join("read-1.db"), &folder.path().join(store::FILE_NAME), &shape).unwrap();
     let objects = Objects::open(folder.path(), Disk::real()).unwrap();
     let version = version(&objects, "1");
-    let press = Press { app: "shop".into(), objects, key: SecretKey::from_seed([1; 32]) };
+    let vouchers = Vouchers::new(folder.path(), Disk::real());
+    let press = Press { app: "shop".into(), objects, key: SecretKey::from_seed([1; 32]), vouchers };
     Fixture { folder, store, read, press, version }
 }
 
