@@ -20,6 +20,7 @@
 //! | **releases** | |
 //! | `app_version`, `app_secrets` | an app's archive with the operator's variables and secrets |
 //! | `read_database`, `carry` | mirrored rows and what `snapshot.sql` derives from them |
+//! | `wal`, `moved` | which of its pages moved, told from its write-ahead log |
 //! | `projector` | the thread that follows every commit |
 //! | `snapshot`, `publisher`, `pace` | the thread that makes releases, and when |
 //! | `objects`, [`blobs`] | manifests, snapshots and archives on disk; what visitors sent |
@@ -43,6 +44,7 @@ mod job;
 pub mod keyed;
 pub mod merge;
 pub mod migrate;
+pub mod moved;
 pub mod objects;
 pub mod origin;
 mod pace;
@@ -60,6 +62,7 @@ pub mod store;
 pub mod task_guest;
 pub mod task_runner;
 mod tasks;
+pub mod wal;
 pub mod writer;
 
 pub use origin::{Origin, OriginError};

@@ -165,6 +165,10 @@ pub const PAGE_BYTES: usize = 4_096;
 pub const PUBLISH_DEBOUNCE: Duration = Duration::from_millis(250);
 /// but never longer than this.
 pub const PUBLISH_LATEST: Duration = Duration::from_millis(2_000);
+/// Pages that moved since the last release, as far as they are listed; above that, all pages are compared.
+pub const MOVED_PAGES: usize = 1 << 18;
+/// Frames of the read database's log that are moved into its file at once, though it is busy: 64 MiB.
+pub const READ_LOG_FRAMES: u32 = 16 << 10;
 /// Releases the origin keeps, and nodes keep on disk.
 pub const RELEASES_KEPT_ORIGIN: usize = 8;
 pub const RELEASES_KEPT_NODE: usize = 2;
