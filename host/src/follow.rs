@@ -8,9 +8,11 @@ use http::Method;
 use http_body_util::BodyExt;
 use nearside_protocol::{
     app,
+    heads::{HeadsAsked, Nonce, SignedHeads},
     key::PublicKey,
     limits,
-    release::{Manifest, ReleaseId, SignedManifest, Untrusted},
+    release::{Manifest, ReleaseId, SignedManifest},
+    trust::{TrustedKey, Untrusted},
     wire::Heads,
 };
 use tokio::task::{Id, JoinError, JoinSet};
@@ -18,11 +20,12 @@ use tokio::task::{Id, JoinError, JoinSet};
 use crate::{
     archive::{Archive, ArchiveError},
     code::{Code, CodeError},
-    database::{Database, DatabaseError, Mode},
+    database::{Database, DatabaseError},
     host::{Host, NotSwitched},
     origin_client::{ClientError, OriginClient, bytes, whole},
     release::Release,
     replica::{AppReplica, Replica, ReplicaError},
+    trusted::{Trusted, TrustedError},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +34,12 @@ pub enum FollowError {
     Client(#[from] ClientError),
     #[error(transparent)]
     Replica(#[from] ReplicaError),
+    #[error(transparent)]
+    Trusted(#[from] TrustedError),
     #[error("release {0} is not trusted: {1}")]
     Untrusted(ReleaseId, Untrusted),
+    #[error("what the origin says its newest releases are is not trusted: {0}")]
+    UntrustedHeads(Untrusted),
     #[error("the manifest offered as {asked} is of {got}")]
     OtherRelease { asked: String, got: String },
     #[error("release {0} is over this node's limits: {1}")]
@@ -53,7 +60,7 @@ pub enum FollowError {
 
 /// Serves from disk what can be served; for each app the newest release that is whole.
 pub fn start_from_disk(host: &Arc<Host>, replica: &Replica) -> Result<(), FollowError> {
-    let trusted = replica.trusted()?;
+    let trusted = replica.trusted().keys()?.unwrap_or_default();
     for name in replica.apps()?.into_iter().filter(|name| app::is_name(name)) {
         let disk = match replica.app(&name) {
             Ok(disk) => disk,
@@ -89,7 +96,7 @@ fn load(host: &Arc<Host>, disk: &AppReplica, manifest: Manifest) -> Result<Relea
         Some(current) if current.code.digest == manifest.app_digest => current.code.clone(),
         _ => Code::load(host.engine(), &Archive::unpack(&disk.archive(&manifest.app_digest)?)?, manifest.app_digest)?,
     };
-    let database = Database::open(&disk.snapshot_path(&manifest.root), Mode::Immutable)?;
+    let database = Database::file(&disk.snapshot_path(&manifest.root))?;
     let secrets = disk.secrets(&manifest)?;
     Ok(Release::assemble(manifest, secrets.as_ref(), code, database)?)
 }
@@ -122,7 +129,6 @@ struct Follower {
     host: Arc<Host>,
     replica: Replica,
     origin: Arc<OriginClient>,
-    trusted: Vec<PublicKey>,
     /// What the origin said last; it answers as soon as that has changed.
     heads: Heads,
     pulls: JoinSet<Result<(), FollowError>>,
@@ -132,23 +138,20 @@ struct Follower {
 impl Follower {
     fn new(host: Arc<Host>, replica: Replica, origin: Arc<OriginClient>) -> Follower {
         let heads = host.heads();
-        Follower { host, replica, origin, trusted: Vec::new(), heads, pulls: JoinSet::new(), under_way: HashMap::new() }
+        Follower { host, replica, origin, heads, pulls: JoinSet::new(), under_way: HashMap::new() }
     }
 
     /// Starts what is to be pulled, then waits until the origin has something new or a pull has ended.
     ///
     /// Apps do not wait for one another: code of ten megabytes takes longer to compile than a hundred rows to follow.
     async fn round(&mut self) -> Result<(), FollowError> {
-        if self.trusted.is_empty() {
-            self.trusted = self.replica.trusted()?;
-        }
-        if self.trusted.is_empty() {
+        if self.replica.trusted().keys()?.is_none() {
             self.trust_first_key().await?;
         }
         self.start();
         tokio::select! {
             Some(ended) = self.pulls.join_next_with_id() => self.ended(ended),
-            heads = newer_heads(&self.origin, &self.heads) => {
+            heads = newer_heads(&self.origin, self.replica.trusted(), &self.heads) => {
                 self.heads = heads?;
                 Ok(())
             }
@@ -164,12 +167,7 @@ impl Follower {
             if is_served || is_under_way || !app::is_name(name) || self.pulls.len() >= limits::PULLS_AT_ONCE {
                 continue;
             }
-            let puller = Puller {
-                host: self.host.clone(),
-                replica: self.replica.clone(),
-                origin: self.origin.clone(),
-                trusted: self.trusted.clone(),
-            };
+            let puller = Puller { host: self.host.clone(), replica: self.replica.clone(), origin: self.origin.clone() };
             let (app, head) = (name.clone(), *head);
             let pull = self.pulls.spawn(async move { puller.pull(&app, head).await });
             self.under_way.insert(pull.id(), (name.clone(), head));
@@ -191,22 +189,28 @@ impl Follower {
         let text = self.origin.get("/v1/key", 1_024).await?;
         let key: PublicKey = String::from_utf8_lossy(&text).parse().map_err(FollowError::Key)?;
         tracing::info!(key = %key.id(), "trusting the origin's key from now on");
-        self.replica.trust(&key)?;
-        self.trusted = vec![key];
-        Ok(())
+        Ok(self.replica.trusted().add(&TrustedKey::with_both(key))?)
     }
 }
 
 /// Waits until the origin's heads are others than these.
-async fn newer_heads(origin: &OriginClient, heads: &Heads) -> Result<Heads, FollowError> {
-    let body = serde_json::to_vec(heads).expect("BUG: heads are plain data");
+async fn newer_heads(origin: &OriginClient, trusted: &Trusted, heads: &Heads) -> Result<Heads, FollowError> {
+    let mut chance = [0; 16];
+    getrandom::fill(&mut chance).expect("BUG: an operating system without randomness cannot serve");
+    let nonce = Nonce::from_bytes(chance);
+    let asked = HeadsAsked { nonce, have: heads.clone() };
+    let body = serde_json::to_vec(&asked).expect("BUG: heads are plain data");
     let request = origin
         .request(Method::POST, "/v1/heads")
         .body(bytes(body))
         .map_err(|error| ClientError::Malformed(error.to_string()))?;
     let response = origin.send(request, limits::LONG_POLL + Duration::from_secs(10)).await?;
     let bytes = whole(response, limits::MANIFEST_BYTES).await?;
-    let heads: Heads = serde_json::from_slice(&bytes).map_err(|error| ClientError::Malformed(error.to_string()))?;
+    let signed: SignedHeads =
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::Malformed(error.to_string()))?;
+    // As they are now, not as they were when this was asked: a key that was removed meanwhile counts no more.
+    let keys = trusted.keys()?.unwrap_or_default();
+    let heads = signed.verify(&keys, nonce).map_err(FollowError::UntrustedHeads)?;
     Ok(heads.into_iter().take(limits::APPS).collect())
 }
 
@@ -215,14 +219,14 @@ struct Puller {
     host: Arc<Host>,
     replica: Replica,
     origin: Arc<OriginClient>,
-    trusted: Vec<PublicKey>,
 }
 
 impl Puller {
     async fn pull(&self, app: &str, head: ReleaseId) -> Result<(), FollowError> {
         let started = std::time::Instant::now();
         let signed: SignedManifest = self.origin.get_json(&format!("/v1/apps/{app}/releases/{head}")).await?;
-        let manifest = signed.verify(&self.trusted).map_err(|why| FollowError::Untrusted(head, why))?;
+        let trusted = self.replica.trusted().keys()?.unwrap_or_default();
+        let manifest = signed.verify(&trusted).map_err(|why| FollowError::Untrusted(head, why))?;
         if manifest.release != head || manifest.app != app {
             let got = format!("{} {}", manifest.app, manifest.release);
             return Err(FollowError::OtherRelease { asked: format!("{app} {head}"), got });

@@ -239,7 +239,7 @@ impl Host {
     /// Whether some request may still read this very file.
     pub fn reads_snapshot(&self, path: &Path) -> bool {
         let databases = self.databases.lock().expect("BUG: nothing panics while holding the databases");
-        databases.iter().filter_map(Weak::upgrade).any(|database| database.path() == path)
+        databases.iter().filter_map(Weak::upgrade).any(|database| database.path() == Some(path))
     }
 
     pub fn is_ready(&self) -> bool {

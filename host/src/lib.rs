@@ -19,7 +19,7 @@
 //! | [`release`], [`code`], [`archive`] | an app version on a snapshot, loaded |
 //! | [`static_files`], `encoded` | its files, and their compressed forms |
 //! | [`follow`], [`origin_client`] | hearing of releases and pulling them |
-//! | [`replica`], [`disk`] | the node's own disk |
+//! | [`replica`], [`trusted`], [`disk`] | the node's own disk; whose signatures count; how it is written |
 //! | **what is told** | |
 //! | [`speaker`], `log`, `missed` | what is told of a guest, what it prints, which inputs it looked for in vain |
 //! | [`logbook`], [`logs`] | the last things logged, to be asked for and followed |
@@ -56,6 +56,7 @@ pub mod media_type;
 mod missed;
 pub mod origin_client;
 pub mod outbound;
+pub mod pages;
 pub mod policy;
 pub mod refusal;
 pub mod release;
@@ -72,6 +73,7 @@ mod stall;
 pub mod static_files;
 pub mod target;
 pub mod trace;
+pub mod trusted;
 pub mod upstream;
 pub mod visit;
 mod way;

@@ -6,7 +6,7 @@
 //! DATA/apps/<app>/snapshots/<root>.db   snapshots, by the root of their page tree
 //! DATA/apps/<app>/archives/<digest>.app app archives, by digest
 //! DATA/apps/<app>/secrets/<digest>.json the app's secrets, by digest; for this user alone
-//! DATA/trusted.keys                     public keys, one a line
+//! DATA/trusted.keys                     whose signatures count here (`trusted.rs`)
 //! DATA/compiled/                        machine code made from components
 //! DATA/blobs/                           what visitors sent, as far as it was asked for here (`blobs.rs`)
 //! ```
@@ -24,13 +24,13 @@ use std::{
 
 use nearside_protocol::{
     digest::{Digest, PageTree},
-    key::PublicKey,
     limits,
-    release::{Manifest, ReleaseId, SignedManifest, Untrusted},
+    release::{Manifest, ReleaseId, SignedManifest},
     secrets::Secrets,
+    trust::{TrustedKey, Untrusted},
 };
 
-use crate::disk::Disk;
+use crate::{disk::Disk, trusted::Trusted};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
@@ -42,8 +42,6 @@ pub enum ReplicaError {
     Damaged(PathBuf),
     #[error("{0} is not a manifest: {1}")]
     Malformed(PathBuf, serde_json::Error),
-    #[error("{0}: a line is not a public key: {1}")]
-    Key(PathBuf, nearside_protocol::key::KeyError),
 }
 
 const FOLDERS: [&str; 4] = ["releases", "snapshots", "archives", "secrets"];
@@ -52,11 +50,13 @@ const FOLDERS: [&str; 4] = ["releases", "snapshots", "archives", "secrets"];
 pub struct Replica {
     data: PathBuf,
     disk: Disk,
+    trusted: Trusted,
 }
 
 impl Replica {
     pub fn open(data: &Path) -> Result<Replica, ReplicaError> {
-        let replica = Replica { data: data.to_owned(), disk: Disk::real() };
+        let disk = Disk::real();
+        let replica = Replica { data: data.to_owned(), trusted: Trusted::new(data, disk.clone()), disk };
         for folder in ["apps", "compiled"] {
             let folder = data.join(folder);
             replica.disk.folder(&folder).map_err(|error| ReplicaError::Io(folder, error))?;
@@ -72,23 +72,8 @@ impl Replica {
         self.data.join("blobs")
     }
 
-    pub fn trusted(&self) -> Result<Vec<PublicKey>, ReplicaError> {
-        let path = self.data.join("trusted.keys");
-        match fs::read_to_string(&path) {
-            Ok(text) => text
-                .lines()
-                .map(str::trim)
-                .filter(|line| !line.is_empty() && !line.starts_with('#'))
-                .map(|line| line.parse().map_err(|error| ReplicaError::Key(path.clone(), error)))
-                .collect(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(ReplicaError::Io(path, error)),
-        }
-    }
-
-    pub fn trust(&self, key: &PublicKey) -> Result<(), ReplicaError> {
-        let path = self.data.join("trusted.keys");
-        self.disk.write(&path, format!("{key}\n").as_bytes()).map_err(|error| ReplicaError::Io(path, error))
+    pub fn trusted(&self) -> &Trusted {
+        &self.trusted
     }
 
     /// The apps of which there is anything here.
@@ -135,7 +120,7 @@ impl AppReplica {
     }
 
     /// A release's manifest, its parts checked against it to the last page.
-    pub fn verified(&self, id: ReleaseId, trusted: &[PublicKey]) -> Result<Manifest, ReplicaError> {
+    pub fn verified(&self, id: ReleaseId, trusted: &[TrustedKey]) -> Result<Manifest, ReplicaError> {
         let path = self.manifest_path(id);
         let bytes = fs::read(&path).map_err(|error| ReplicaError::Io(path.clone(), error))?;
         let signed: SignedManifest =
@@ -332,6 +317,7 @@ mod tests {
     use nearside_protocol::{
         key::SecretKey,
         release::{DatabaseId, FORMAT},
+        voucher::AppVoucher,
     };
 
     struct Fixture {
@@ -363,8 +349,12 @@ mod tests {
                 applied_commit: seq,
                 page_count: 3,
                 root: tree.root(),
+                rolled_back_to: None,
+                deltas: vec![],
+                base: None,
                 app_digest: Digest::of(b"archive"),
                 app_archive_bytes: 7,
+                app_vouched: AppVoucher::sign("a", &Digest::of(b"archive"), &self.key),
                 variables: Default::default(),
                 secrets: None,
                 fingerprint: Digest::of(b""),
@@ -386,7 +376,10 @@ mod tests {
         let app = fixture.app();
         assert_eq!(app.candidates(), [manifests[2].release, manifests[1].release]);
         for manifest in &manifests[1..] {
-            assert_eq!(&app.verified(manifest.release, &[fixture.key.public()]).unwrap(), manifest);
+            assert_eq!(
+                &app.verified(manifest.release, &[TrustedKey::with_both(fixture.key.public())]).unwrap(),
+                manifest
+            );
         }
         assert!(!app.snapshot_path(&manifests[0].root).exists());
     }
@@ -396,7 +389,7 @@ mod tests {
         let fixture = Fixture::new();
         let manifest = fixture.install(1);
         let app = fixture.app();
-        let trusted = [fixture.key.public()];
+        let trusted = [TrustedKey::with_both(fixture.key.public())];
         assert!(matches!(app.verified(manifest.release, &[]), Err(ReplicaError::Untrusted(..))));
 
         let path = app.snapshot_path(&manifest.root);

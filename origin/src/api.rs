@@ -9,9 +9,10 @@ use nearside_host::file_pieces::FilePieces;
 use nearside_protocol::{
     app,
     digest::Digest,
+    heads::HeadsAsked,
     limits,
     release::ReleaseId,
-    wire::{Heads, IDEMPOTENCY_KEY_HEADER},
+    wire::IDEMPOTENCY_KEY_HEADER,
     write::{Enqueued, IdempotencyKey, Outcome},
 };
 
@@ -174,17 +175,18 @@ fn running(origin: &Origin, app: &str) -> Result<Arc<Running>, ApiError> {
 /// Answers as soon as the origin's releases are not those the node has; or after a while, or at the origin's end.
 async fn heads(origin: &Origin, body: Incoming) -> Result<Response<Body>, ApiError> {
     let body = body::whole(body, limits::HEADS_BYTES).await?;
-    let theirs: Heads = serde_json::from_slice(&body)
-        .map_err(|error| ApiError::bad_request(format!("the body is a JSON object of app: release; {error}")))?;
+    let HeadsAsked { nonce, have } = serde_json::from_slice(&body).map_err(|error| {
+        ApiError::bad_request(format!("the body is {{\"nonce\": 32 digits, \"have\": {{app: release}}}}; {error}"))
+    })?;
     let mut ours = origin.heads();
     let mut stopping = origin.stopping();
     tokio::select! {
-        _ = ours.wait_for(|ours| *ours != theirs) => {}
+        _ = ours.wait_for(|ours| *ours != have) => {}
         _ = stopping.wait_for(|stopping| *stopping) => {}
         () = tokio::time::sleep(limits::LONG_POLL) => {}
     }
     let newest = ours.borrow().clone();
-    Ok(json(&newest))
+    Ok(json(&origin.sign_heads(nonce, &newest)))
 }
 
 fn logs(origin: &Origin, query: Option<&str>) -> Result<Response<Body>, ApiError> {

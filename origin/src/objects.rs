@@ -192,7 +192,7 @@ impl Objects {
 
     fn whole(&self, release: ReleaseId, key: &PublicKey) -> Result<Manifest, String> {
         let signed = self.read_release(release).ok_or("its manifest is not readable")?;
-        let manifest = signed.verify(std::slice::from_ref(key)).map_err(|error| error.to_string())?;
+        let manifest = signed.own(key).map_err(|error| error.to_string())?;
         if manifest.release != release {
             return Err(format!("its manifest is that of release {}", manifest.release));
         }
@@ -260,6 +260,7 @@ mod tests {
         key::SecretKey,
         limits::PAGE_BYTES,
         release::{DatabaseId, FORMAT},
+        voucher::AppVoucher,
     };
 
     struct Fixture {
@@ -292,8 +293,12 @@ mod tests {
                 applied_commit: seq,
                 page_count: 1,
                 root,
+                rolled_back_to: None,
+                deltas: vec![],
+                base: None,
                 app_digest,
                 app_archive_bytes: app.len() as u64,
+                app_vouched: AppVoucher::sign("shop", &app_digest, &self.key),
                 variables: BTreeMap::new(),
                 secrets: None,
                 fingerprint: Digest::of(b""),

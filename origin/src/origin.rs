@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use nearside_host::{disk::Disk, engine::Engine, logbook::Logbook, logs::Logs, serve};
 use nearside_protocol::{
     app,
+    heads::{Nonce, SignedHeads},
     key::PublicKey,
     limits,
     status::OriginStatus,
@@ -165,6 +166,11 @@ impl Origin {
     /// The newest release of each app, as it changes.
     pub fn heads(&self) -> watch::Receiver<Heads> {
         self.common.heads.subscribe()
+    }
+
+    /// The answer to whoever asked with this nonce.
+    pub(crate) fn sign_heads(&self, nonce: Nonce, heads: &Heads) -> SignedHeads {
+        SignedHeads::sign(nonce, heads, &self.common.key)
     }
 
     pub async fn status(&self) -> OriginStatus {

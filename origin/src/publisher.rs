@@ -19,6 +19,7 @@ use nearside_protocol::{
     key::SecretKey,
     limits,
     release::{FORMAT, Manifest, ReleaseId, SignedManifest, fingerprint},
+    voucher::AppVoucher,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -88,8 +89,12 @@ impl Press {
             applied_commit: snapshot.position.commit,
             page_count: snapshot.page_count,
             root: snapshot.root,
+            rolled_back_to: None,
+            deltas: vec![],
+            base: None,
             app_digest: version.digest,
             app_archive_bytes: version.archive_bytes,
+            app_vouched: AppVoucher::sign(&self.app, &version.digest, &self.key),
             variables: version.variables.clone(),
             secrets: version.secrets_digest(),
             fingerprint: fingerprint(

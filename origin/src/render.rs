@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
 use nearside_host::{
     code::Code,
-    database::{Database, Mode},
+    database::Database,
     engine::Engine,
     freshness,
     host::{Host, HostError},
@@ -55,7 +55,7 @@ impl Live {
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the read database cannot be served: {error}"))
         };
         let code = Code::load(engine, &now.version.archive, now.version.digest).map_err(|error| fault(&error))?;
-        let database = Database::open(&now.file, Mode::Live).map_err(|error| fault(&error))?;
+        let database = Database::live(&now.file).map_err(|error| fault(&error))?;
         let manifest = Manifest { variables: now.version.variables.clone(), ..head };
         let release = Arc::new(
             Release::assemble(manifest, now.version.secrets(), code, database).map_err(|error| fault(&error))?,

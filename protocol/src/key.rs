@@ -1,6 +1,6 @@
 //! ed25519 keys: who may say what a release is.
 
-use ed25519_dalek::{Signer, Verifier};
+use ed25519_dalek::Signer;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -20,7 +20,7 @@ impl fmt::Display for KeyId {
 pub enum KeyError {
     #[error("a key is 64 hexadecimal digits")]
     NotHex,
-    #[error("this is not a point of ed25519")]
+    #[error("these digits are not an ed25519 key")]
     NotAKey,
 }
 
@@ -63,9 +63,11 @@ impl PublicKey {
         KeyId(Digest::of(self.0.as_bytes()).to_string()[..16].to_owned())
     }
 
+    /// Strictly: one message has one signature by a key, and one way to write it.
     pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        decode_hex::<64>(signature)
-            .is_some_and(|bytes| self.0.verify(message, &ed25519_dalek::Signature::from_bytes(&bytes)).is_ok())
+        let is_plain = signature.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        let verifies = |bytes| self.0.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&bytes)).is_ok();
+        is_plain && decode_hex::<64>(signature).is_some_and(verifies)
     }
 }
 
@@ -74,7 +76,9 @@ impl FromStr for PublicKey {
 
     fn from_str(text: &str) -> Result<PublicKey, KeyError> {
         let bytes = decode_hex(text.trim()).ok_or(KeyError::NotHex)?;
-        ed25519_dalek::VerifyingKey::from_bytes(&bytes).map(PublicKey).map_err(|_| KeyError::NotAKey)
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::NotAKey)?;
+        // For a weak key there are signatures that fit any message.
+        if key.is_weak() { Err(KeyError::NotAKey) } else { Ok(PublicKey(key)) }
     }
 }
 

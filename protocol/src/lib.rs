@@ -9,7 +9,10 @@
 //! | [`release`] | release numbers and the signed manifest |
 //! | [`page_object`] | snapshots as they will travel: bases and deltas, as `SNAPSHOT.md` has them; nothing sends them yet |
 //! | [`digest`] | BLAKE3 digests and the page tree |
+//! | [`heads`] | which releases are the newest, asked with a nonce and signed |
 //! | [`key`] | ed25519 keys and their ids |
+//! | [`trust`] | roles of keys, and why something signed is not believed |
+//! | [`voucher`] | who vouches for an app's code |
 //! | [`secrets`] | what only the operator and the app's components know |
 //! | [`write`] | commands, receipts, outcomes |
 //! | [`wire`] | the origin's HTTP interface: paths, headers, bodies |
@@ -21,6 +24,7 @@ pub mod app;
 pub mod cors;
 pub mod digest;
 pub mod error_pages;
+pub mod heads;
 pub mod key;
 pub mod limits;
 pub mod page_object;
@@ -31,5 +35,7 @@ pub mod release;
 pub mod route;
 pub mod secrets;
 pub mod status;
+pub mod trust;
+pub mod voucher;
 pub mod wire;
 pub mod write;

@@ -173,7 +173,11 @@ pub const READ_LOG_FRAMES: u32 = 16 << 10;
 pub const RELEASES_KEPT_ORIGIN: usize = 8;
 pub const RELEASES_KEPT_NODE: usize = 2;
 pub const MANIFEST_BYTES: usize = 64 << 10;
+/// Deltas one manifest may offer.
+pub const DELTA_OFFERS: usize = 32;
 pub const DATABASE_BYTES: u64 = 64 << 30;
+/// All pages a page store holds, of all releases it keeps.
+pub const SLOTS_BYTES: u64 = 128 << 30;
 pub const LONG_POLL: Duration = Duration::from_secs(20);
 /// Apps whose releases a node pulls and compiles at once.
 pub const PULLS_AT_ONCE: usize = 4;

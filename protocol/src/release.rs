@@ -4,12 +4,16 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use crate::{
+    app,
     digest::{Digest, PartsHasher},
     key::{KeyId, PublicKey, SecretKey},
+    limits,
+    trust::{self, Role, Roles, TrustedKey, Unsigned, Untrusted},
+    voucher::AppVoucher,
 };
 
-/// The only manifest format there is so far.
-pub const FORMAT: u32 = 1;
+/// The manifest format this version writes and reads.
+pub const FORMAT: u32 = 2;
 
 /// Signed text begins with this, so that a signature over a manifest can stand for nothing else.
 const SIGNING_CONTEXT: &[u8] = b"nearside release manifest v1\n";
@@ -39,7 +43,8 @@ impl FromStr for ReleaseId {
             let (epoch, seq) = text.split_once('.')?;
             Some(ReleaseId { epoch: epoch.parse().ok()?, seq: seq.parse().ok()? })
         };
-        id().ok_or_else(|| NotARelease(text.to_owned()))
+        // One way to write each: names of files and paths are made of these.
+        id().filter(|id: &ReleaseId| id.to_string() == text).ok_or_else(|| NotARelease(text.to_owned()))
     }
 }
 
@@ -65,6 +70,28 @@ impl fmt::Display for DatabaseId {
     }
 }
 
+/// An object that makes the release's pages out of those of another.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeltaOffer {
+    pub from_release: ReleaseId,
+    pub from: Digest,
+    /// Pages it holds.
+    pub pages: u32,
+    pub bytes: u64,
+}
+
+/// An object that makes a release's pages out of nothing.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseOffer {
+    /// May be an older one: deltas lead on from there.
+    pub release: ReleaseId,
+    pub root: Digest,
+    pub page_count: u64,
+    pub bytes: u64,
+}
+
 /// What a release is made of.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,11 +106,21 @@ pub struct Manifest {
     /// The last commit of the write store that this snapshot contains.
     pub applied_commit: u64,
     pub page_count: u64,
-    /// Root of the [`crate::digest::PageTree`] over the snapshot's pages; also the snapshot's object name.
+    /// Root of the [`crate::digest::PageTree`] over the snapshot's pages.
     pub root: Digest,
+    /// The release whose content this one publishes again; absent unless it is a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<ReleaseId>,
+    /// Objects that make this root out of another: what a node that has one of those may pull.
+    pub deltas: Vec<DeltaOffer>,
+    /// The newest whole copy there was when this was signed; absent until there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseOffer>,
     /// Digest of the app's archive; also its object name.
     pub app_digest: Digest,
     pub app_archive_bytes: u64,
+    /// Who vouches for the app's code.
+    pub app_vouched: AppVoucher,
     pub variables: BTreeMap<String, String>,
     /// Digest of the app's [`crate::secrets::Secrets`], which travel apart; absent when it declares none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,7 +131,22 @@ pub struct Manifest {
 
 impl Manifest {
     pub fn database_bytes(&self) -> u64 {
-        self.page_count * crate::limits::PAGE_BYTES as u64
+        self.page_count.saturating_mul(limits::PAGE_BYTES as u64)
+    }
+
+    /// What no manifest can say, whoever signs it.
+    fn fault(&self) -> Option<&'static str> {
+        let pages = 1..=u64::from(u32::MAX);
+        let base_fits = self.base.as_ref().is_none_or(|base| pages.contains(&base.page_count));
+        if !app::is_name(&self.app) {
+            Some("its `app` is not an app's name")
+        } else if !pages.contains(&self.page_count) || !base_fits {
+            Some("a database has 1 to 4294967295 pages")
+        } else if self.deltas.len() > limits::DELTA_OFFERS {
+            Some("it offers too many deltas")
+        } else {
+            None
+        }
     }
 }
 
@@ -127,43 +179,50 @@ pub struct SignedManifest {
     pub manifest: String,
 }
 
-/// Why a node does not take a manifest.
-#[derive(Debug, PartialEq, thiserror::Error)]
-pub enum Untrusted {
-    #[error("it is signed by key {0}, which is not trusted here")]
-    UnknownKey(KeyId),
-    #[error("its signature does not fit its text")]
-    WrongSignature,
-    #[error("its format is {0}; this node reads {FORMAT}: upgrade the node")]
-    FutureFormat(u32),
-    #[error("it cannot be read: {0}")]
-    Malformed(String),
-}
-
 impl SignedManifest {
     pub fn sign(manifest: &Manifest, key: &SecretKey) -> SignedManifest {
         let text = serde_json::to_string(manifest).expect("BUG: a manifest is plain data");
         SignedManifest { key: key.public().id(), signature: key.sign(&signed_bytes(&text)), manifest: text }
     }
 
-    /// The manifest, if a trusted key signed it and this version of the software can read it.
-    pub fn verify(&self, trusted: &[PublicKey]) -> Result<Manifest, Untrusted> {
+    /// The manifest, if a key that is trusted for data signed it, this version of the software can read it, and a key that
+    /// is trusted for apps vouches for its code.
+    pub fn verify(&self, trusted: &[TrustedKey]) -> Result<Manifest, Untrusted> {
+        let manifest = self.signed_by(trusted)?;
+        manifest.app_vouched.verify(&manifest.app, &manifest.app_digest, trusted)?;
+        Ok(manifest)
+    }
+
+    /// The manifest, if this key signed it. Who vouches for the app's code is not looked at: for whoever signed it.
+    pub fn own(&self, key: &PublicKey) -> Result<Manifest, Untrusted> {
+        self.signed_by(&[TrustedKey { key: key.clone(), roles: Roles::Data }])
+    }
+
+    fn signed_by(&self, trusted: &[TrustedKey]) -> Result<Manifest, Untrusted> {
         #[derive(Deserialize)]
         struct FormatOnly {
             format: u32,
         }
 
-        let key =
-            trusted.iter().find(|key| key.id() == self.key).ok_or_else(|| Untrusted::UnknownKey(self.key.clone()))?;
-        if !key.verifies(&signed_bytes(&self.manifest), &self.signature) {
-            return Err(Untrusted::WrongSignature);
-        }
+        let message = signed_bytes(&self.manifest);
+        trust::check(trusted, &self.key, Role::Data, &message, &self.signature).map_err(|why| match why {
+            Unsigned::UnknownKey => Untrusted::UnknownKey(self.key.clone()),
+            Unsigned::KeyWithoutRole => Untrusted::KeyWithoutRole(self.key.clone()),
+            Unsigned::WrongSignature => Untrusted::WrongSignature,
+        })?;
         let malformed = |error: serde_json::Error| Untrusted::Malformed(error.to_string());
         let FormatOnly { format } = serde_json::from_str(&self.manifest).map_err(malformed)?;
-        if format != FORMAT {
+        if format > FORMAT {
             return Err(Untrusted::FutureFormat(format));
         }
-        serde_json::from_str(&self.manifest).map_err(malformed)
+        if format < FORMAT {
+            return Err(Untrusted::PastFormat(format));
+        }
+        let manifest: Manifest = serde_json::from_str(&self.manifest).map_err(malformed)?;
+        match manifest.fault() {
+            None => Ok(manifest),
+            Some(fault) => Err(Untrusted::Malformed(fault.to_owned())),
+        }
     }
 }
 
@@ -172,54 +231,4 @@ fn signed_bytes(text: &str) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn manifest() -> Manifest {
-        Manifest {
-            format: FORMAT,
-            app: "packages".into(),
-            database: DatabaseId("d".into()),
-            release: ReleaseId { epoch: 1, seq: 2 },
-            parent: Some(ReleaseId { epoch: 1, seq: 1 }),
-            created_at_ms: 1,
-            applied_commit: 3,
-            page_count: 4,
-            root: Digest::of(b"root"),
-            app_digest: Digest::of(b"app"),
-            app_archive_bytes: 5,
-            variables: BTreeMap::new(),
-            secrets: None,
-            fingerprint: Digest::of(b"fingerprint"),
-        }
-    }
-
-    #[test]
-    fn only_a_trusted_and_untouched_manifest_is_read() {
-        let key = SecretKey::from_seed([1; 32]);
-        let stranger = SecretKey::from_seed([2; 32]);
-        let trusted = [key.public()];
-
-        let signed = SignedManifest::sign(&manifest(), &key);
-        assert_eq!(signed.verify(&trusted).unwrap(), manifest());
-
-        let foreign = SignedManifest::sign(&manifest(), &stranger);
-        assert_eq!(foreign.verify(&trusted), Err(Untrusted::UnknownKey(stranger.public().id())));
-
-        let mut touched = signed.clone();
-        touched.manifest = touched.manifest.replace("\"page_count\":4", "\"page_count\":5");
-        assert_eq!(touched.verify(&trusted), Err(Untrusted::WrongSignature));
-
-        let future = SignedManifest::sign(&Manifest { format: 9, ..manifest() }, &key);
-        assert_eq!(future.verify(&trusted), Err(Untrusted::FutureFormat(9)));
-    }
-
-    #[test]
-    fn releases_are_ordered_by_epoch_first() {
-        let id = |text: &str| text.parse::<ReleaseId>().unwrap();
-        assert!(id("1.9") < id("1.10") && id("1.10") < id("2.0"));
-        for nonsense in ["", "1", "1.", ".1", "1.2.3", "a.b", "-1.2"] {
-            assert!(nonsense.parse::<ReleaseId>().is_err(), "{nonsense}");
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@
 //! | request | body | answer |
 //! |---|---|---|
 //! | `GET /v1/key` | | the public key that signs releases, 64 hex digits |
-//! | `POST /v1/heads` | [`Heads`] the node has | [`Heads`] the origin has, as soon as they differ, or after [`crate::limits::LONG_POLL`] |
+//! | `POST /v1/heads` | [`crate::heads::HeadsAsked`] | [`crate::heads::SignedHeads`], as soon as they are others than those asked with, or after [`crate::limits::LONG_POLL`] |
 //! | `GET /v1/apps/{app}/releases/{release}` | | [`crate::release::SignedManifest`] |
 //! | `GET /v1/apps/{app}/snapshots/{root}` | | the snapshot, a SQLite file |
 //! | `GET /v1/apps/{app}/archives/{digest}` | | the app's archive |

@@ -23,6 +23,8 @@ use nearside_protocol::{
     key::SecretKey,
     limits,
     release::{DatabaseId, FORMAT, Manifest, ReleaseId, SignedManifest},
+    trust::TrustedKey,
+    voucher::AppVoucher,
 };
 
 /// An app of `modules/`, built.
@@ -112,7 +114,8 @@ pub struct Shelf {
 impl Shelf {
     pub fn new(data: &Path) -> Shelf {
         let shelf = Shelf { data: data.to_owned(), key: SecretKey::from_seed([9; 32]), seq: 0 };
-        Replica::open(data).unwrap().trust(&shelf.key.public()).unwrap();
+        let trusted = TrustedKey::with_both(shelf.key.public());
+        Replica::open(data).unwrap().trusted().add(&trusted).unwrap();
         shelf
     }
 
@@ -141,8 +144,12 @@ impl Shelf {
             applied_commit: self.seq,
             page_count: tree.pages(),
             root: tree.root(),
+            rolled_back_to: None,
+            deltas: vec![],
+            base: None,
             app_digest: Digest::of(&packed),
             app_archive_bytes: packed.len() as u64,
+            app_vouched: AppVoucher::sign(&archive.app.name, &Digest::of(&packed), &self.key),
             variables: BTreeMap::new(),
             secrets: None,
             fingerprint: Digest::of(b""),

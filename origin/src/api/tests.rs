@@ -7,10 +7,12 @@ use nearside_host::{
     origin_client::{ClientError, OriginClient, bytes, whole},
 };
 use nearside_protocol::{
+    heads::{Nonce, SignedHeads},
     key::PublicKey,
     release::{Manifest, SignedManifest},
     status::OriginStatus,
-    wire::Pushed,
+    trust::TrustedKey,
+    wire::{Heads, Pushed},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -78,8 +80,11 @@ impl Running {
     }
 
     async fn heads(&self, has: &Heads) -> Heads {
-        let body = serde_json::to_vec(has).unwrap();
-        serde_json::from_slice(&self.send(Method::POST, "/v1/heads", body).await.unwrap()).unwrap()
+        let nonce = Nonce::from_bytes([7; 16]);
+        let body = serde_json::to_vec(&HeadsAsked { nonce, have: has.clone() }).unwrap();
+        let answer = self.send(Method::POST, "/v1/heads", body).await.unwrap();
+        let signed: SignedHeads = serde_json::from_slice(&answer).unwrap();
+        signed.verify(&[TrustedKey::with_both(self.origin.key())], nonce).unwrap()
     }
 
     async fn status(&self) -> OriginStatus {
@@ -91,7 +96,7 @@ impl Running {
             String::from_utf8(self.send(Method::GET, "/v1/key", "").await.unwrap()).unwrap().parse().unwrap();
         let path = format!("/v1/apps/shop/releases/{release}");
         let signed: SignedManifest = serde_json::from_slice(&self.send(Method::GET, &path, "").await.unwrap()).unwrap();
-        signed.verify(&[key]).unwrap()
+        signed.verify(&[TrustedKey::with_both(key)]).unwrap()
     }
 
     /// The names in a release, from the snapshot as a node pulls it.
@@ -332,7 +337,8 @@ async fn who_waits_for_heads_is_woken() {
     let started = std::time::Instant::now();
     let has = heads;
     let Running { client, stop, served, .. } = origin;
-    let request = client.request(Method::POST, "/v1/heads").body(bytes(serde_json::to_vec(&has).unwrap())).unwrap();
+    let asked = serde_json::to_vec(&HeadsAsked { nonce: Nonce::from_bytes([8; 16]), have: has }).unwrap();
+    let request = client.request(Method::POST, "/v1/heads").body(bytes(asked)).unwrap();
     let waiting = tokio::spawn(async move { client.send(request, WAIT).await.map(|response| response.status()) });
     tokio::time::sleep(Duration::from_millis(100)).await;
     stop.send(()).unwrap();
@@ -368,7 +374,7 @@ async fn strangers_and_nonsense_are_refused_in_words() {
         (Method::GET, &format!("/v1/apps/shop/snapshots/{digest}"), "", "404: `shop` has no snapshot af13"),
         (Method::GET, "/v1/apps/shop/archives/../../../token", "", "404: "),
         (Method::POST, "/v1/key", "", "405: this path takes GET"),
-        (Method::POST, "/v1/heads", "[1]", "400: the body is a JSON object of app: release"),
+        (Method::POST, "/v1/heads", "[1]", "400: the body is {\"nonce\": 32 digits"),
         (Method::POST, "/v1/apps/shop/tasks/mail", "{}", "404: the app has no task `mail`"),
         (Method::GET, "/v1/apps/shop/render?target=%2Fx", "", "400: render needs a Nearside-Receipt"),
         (Method::GET, "/v1/apps/shop/render?target=x", "", "400: render needs ?target=/path"),
