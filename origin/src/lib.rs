@@ -31,6 +31,7 @@ mod app_secrets;
 pub mod app_version;
 pub mod blobs;
 pub mod body;
+pub mod bucket;
 mod carry;
 pub mod change_log;
 pub mod check;

@@ -170,7 +170,20 @@ pub const MOVED_PAGES: usize = 1 << 18;
 /// Frames of the read database's log that are moved into its file at once, though it is busy: 64 MiB.
 pub const READ_LOG_FRAMES: u32 = 16 << 10;
 /// Releases the origin keeps, and nodes keep on disk.
-pub const RELEASES_KEPT_ORIGIN: usize = 8;
+pub const RELEASES_KEPT_ORIGIN: usize = 64;
+/// What their pages may take on the origin's disk, of each app; the newest release stays whatever it takes.
+pub const RELEASES_ORIGIN_BYTES: u64 = 96 << 30;
+/// How far back the deltas besides the one from the release before reach: from the 8th, whenever the number is a multiple
+/// of 8, and from the 64th.
+pub const SKIP_DELTAS: [u64; 2] = [8, 64];
+/// Deltas that were asked for and are kept for who asks next, of each app.
+pub const MADE_DELTAS_BYTES: u64 = 256 << 20;
+/// Pages in one answer to a repair.
+pub const REPAIR_PAGES: usize = 256;
+/// The object that names the newest release.
+pub const HEAD_BYTES: u64 = 64;
+/// How long an object store has to begin its answer.
+pub const OBJECT_STORE_WAIT: Duration = Duration::from_secs(30);
 pub const RELEASES_KEPT_NODE: usize = 2;
 pub const MANIFEST_BYTES: usize = 64 << 10;
 /// Deltas one manifest may offer.
