@@ -50,3 +50,6 @@ pub enum PagesError {
     #[error("a write to {0} failed before; nothing more is written until the node is started again")]
     Failed(PathBuf),
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,18 +185,68 @@ pub const HEAD_BYTES: u64 = 64;
 /// How long an object store has to begin its answer.
 pub const OBJECT_STORE_WAIT: Duration = Duration::from_secs(30);
 pub const RELEASES_KEPT_NODE: usize = 2;
+/// Releases a node keeps are let go from the oldest on when all pages take more than this; the newest always stays.
+pub const RELEASES_KEPT_NODE_BYTES: u64 = 64 << 30;
 pub const MANIFEST_BYTES: usize = 64 << 10;
 /// Deltas one manifest may offer.
 pub const DELTA_OFFERS: usize = 32;
 pub const DATABASE_BYTES: u64 = 64 << 30;
+/// How long the origin waits for news before it says that there are none. It bounds how old the word of an idle node is, for
+/// one small signed answer a node each time.
+pub const LONG_POLL: Duration = Duration::from_secs(2);
+/// How much longer a node waits for that answer.
+pub const LONG_POLL_GRACE: Duration = Duration::from_secs(3);
 /// All pages a page store holds, of all releases it keeps.
 pub const SLOTS_BYTES: u64 = 128 << 30;
-pub const LONG_POLL: Duration = Duration::from_secs(20);
 /// Apps whose releases a node pulls and compiles at once.
 pub const PULLS_AT_ONCE: usize = 4;
 pub const PULL_RETRY_FIRST: Duration = Duration::from_millis(200);
 pub const PULL_RETRY_MOST: Duration = Duration::from_secs(5);
 pub const APPS: usize = 256;
+/// Manifests before the newest that a node asks for, to find a way of deltas from what it has.
+pub const MANIFESTS_BACK: usize = 64;
+/// How long the origin may take to begin sending an object: it may have to make it.
+pub const OBJECT_WAIT: Duration = Duration::from_secs(30);
+/// How long a sibling may, and how long one that did not answer is left alone.
+pub const SIBLING_WAIT: Duration = Duration::from_secs(2);
+pub const SIBLING_REST: Duration = Duration::from_secs(10);
+pub const SIBLINGS: usize = 16;
+/// Connections that may break one after another before a pull is given up,
+pub const PULL_TRIES: u32 = 6;
+/// unless so much came in between.
+pub const PULL_PROGRESS_BYTES: u64 = 1 << 20;
+/// Who sends more slowly than this, over a while, keeps a pull from ending.
+pub const PULL_LEAST_BYTES_PER_S: u64 = 4 << 10;
+pub const PULL_PACE_OVER: Duration = Duration::from_secs(20);
+/// Pieces of a download between the socket and the disk.
+pub const PULL_PIECES: usize = 4;
+/// Content that is not what was signed may have been damaged on its way: it is asked for again after this.
+pub const PULL_RETRY_DAMAGED: Duration = Duration::from_secs(60);
+/// What a sibling's object may be larger than the origin's: one part in so many, and this. Another version may have packed
+/// it.
+pub const SIBLING_SLACK_PART: u64 = 4;
+pub const SIBLING_SLACK_BYTES: u64 = 64 << 10;
+/// Old manifests and deltas a node makes for siblings: changed pages of one delta, and what it remembers of them.
+pub const PEER_DELTA_PAGES: usize = 16 << 10;
+pub const PEER_DELTAS_BYTES: u64 = 64 << 20;
+pub const PEER_DELTAS_AT_ONCE: usize = 2;
+/// Whole copies a node sends to siblings at once.
+pub const PEER_BASES_AT_ONCE: usize = 1;
+/// Pages one request for single pages may name.
+pub const PAGES_ASKED: usize = 256;
+/// Connections opened on a release before visitors are sent to it.
+pub const WARM_CONNECTIONS: usize = 4;
+/// Reading every row of a smaller table is not held against a query.
+pub const SCAN_ROWS: i64 = 1_000;
+/// A response says by how much it may be behind from here on: a node that hears the origin all the time is below.
+pub const BEHIND_SHOWN: Duration = Duration::from_secs(4);
+/// How fast kept pages are hashed again, in the background.
+pub const SCRUB_BYTES_PER_S: u64 = 8 << 20;
+/// Between two rounds of it.
+pub const SCRUB_PAUSE: Duration = Duration::from_secs(6 * 3600);
+/// Damaged pages waiting for their repair.
+pub const REPAIRS_WAITING: usize = 4_096;
+pub const REPAIR_RETRY: Duration = Duration::from_secs(5);
 /// Jobs waiting for an app's projector or publisher.
 pub const ORIGIN_QUEUE: usize = 64;
 /// A release that could not be made is tried again after this.

@@ -34,6 +34,8 @@ pub const VISITOR_PREFIX: &str = "nearside-visitor-";
 pub const VISITOR_ADDRESS_HEADER: &str = "nearside-visitor-address";
 /// On a page that does not contain the visitor's own last write, because neither this node nor the origin could.
 pub const BEHIND_HEADER: &str = "nearside-behind";
+/// On a page that may be behind the origin by more than usual: whole seconds, at most.
+pub const BEHIND_AT_MOST_HEADER: &str = "nearside-behind-at-most";
 
 /// On a logbook's answer: up to where it has been read, for `since=`.
 pub const LOGBOOK_HEADER: &str = "nearside-logbook";

@@ -264,7 +264,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -185,6 +185,9 @@ impl Draft {
     pub(super) fn kept(mut self) -> Arc<Table> {
         let table = self.table();
         self.own.clear();
+        let mut limbo = self.limbo.lock().expect("BUG: nothing panics while holding the limbo");
+        limbo.retain(|(shown, _)| shown.as_ptr() != Arc::as_ptr(&table));
+        drop(limbo);
         table
     }
 

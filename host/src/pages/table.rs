@@ -132,7 +132,8 @@ impl Table {
                 continue;
             }
             let is_own = |within: usize, slot: u32| !same.iter().any(|other| other.slots.get(within) == Some(&slot));
-            slots.extend(group.slots.iter().enumerate().filter(|(at, slot)| is_own(*at, **slot)).map(|(_, slot)| *slot));
+            slots
+                .extend(group.slots.iter().enumerate().filter(|(at, slot)| is_own(*at, **slot)).map(|(_, slot)| *slot));
         }
         slots
     }

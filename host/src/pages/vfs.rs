@@ -161,7 +161,7 @@ fn place(offset: sqlite3_int64) -> Option<(u32, usize)> {
 
 fn code_of(error: &PagesError) -> c_int {
     match error {
-        PagesError::Damaged { .. } => ffi::SQLITE_IOERR_CORRUPTFS,
+        PagesError::Damaged { .. } => ffi::SQLITE_IOERR_DATA,
         _ => ffi::SQLITE_IOERR_READ,
     }
 }
