@@ -90,6 +90,9 @@ pub struct Bucket {
     url: Arc<str>,
     prefix: Path,
     runtime: Option<Handle>,
+    /// Changes that still succeed, in tests of what a crash leaves.
+    #[cfg(test)]
+    fuse: Option<Arc<std::sync::atomic::AtomicI64>>,
 }
 
 impl Bucket {
@@ -128,6 +131,8 @@ impl Bucket {
             url: config.url.clone().into(),
             prefix,
             runtime: Handle::try_current().ok(),
+            #[cfg(test)]
+            fuse: None,
         })
     }
 
@@ -142,6 +147,8 @@ impl Bucket {
             url: url.into(),
             prefix: Path::default(),
             runtime: Handle::try_current().ok(),
+            #[cfg(test)]
+            fuse: None,
         })
     }
 
@@ -166,6 +173,7 @@ impl Bucket {
     pub async fn put(&self, name: Name, bytes: impl Into<Bytes>) -> Result<(), BucketError> {
         let (key, bytes) = (self.key(name), bytes.into());
         let put = async {
+            self.burn()?;
             if bytes.len() <= WHOLE_BYTES {
                 return self.store.put(&key, bytes.into()).await.map(drop);
             }
@@ -183,6 +191,7 @@ impl Bucket {
 
     /// Puts what is put once; only one of two who try at the same time succeeds.
     pub async fn create(&self, name: Name, bytes: impl Into<Bytes>) -> Result<Created, BucketError> {
+        self.burn().map_err(self.failed("creating", name))?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(&self.key(name), PutPayload::from(bytes.into()), options).await {
             Ok(_) => Ok(Created::New),
@@ -193,8 +202,13 @@ impl Bucket {
 
     /// The length of an object; none when there is no such object.
     pub async fn length(&self, name: Name) -> Result<Option<u64>, BucketError> {
+        Ok(self.about(name).await?.map(|(bytes, _)| bytes))
+    }
+
+    /// The length of an object, and what tells this version of it from another.
+    pub async fn about(&self, name: Name) -> Result<Option<(u64, Option<String>)>, BucketError> {
         match self.store.head(&self.key(name)).await {
-            Ok(meta) => Ok(Some(meta.size)),
+            Ok(meta) => Ok(Some((meta.size, meta.e_tag))),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed("asking", name)(error)),
         }
@@ -226,6 +240,7 @@ impl Bucket {
 
     /// Deletes it, if it is there.
     pub async fn delete(&self, name: Name) -> Result<(), BucketError> {
+        self.burn().map_err(self.failed("deleting", name))?;
         match self.store.delete(&self.key(name)).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("deleting", name)(error)),
@@ -244,6 +259,22 @@ impl Bucket {
             }
             at = next;
         }
+    }
+
+    /// After so many changes nothing is changed any more, as if the process were gone.
+    #[cfg(test)]
+    pub(crate) fn fused(self, changes: i64) -> Bucket {
+        Bucket { fuse: Some(Arc::new(changes.into())), ..self }
+    }
+
+    fn burn(&self) -> Result<(), Error> {
+        #[cfg(test)]
+        if let Some(fuse) = &self.fuse
+            && fuse.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) <= 0
+        {
+            return Err(Error::Generic { store: "test", source: "gone".into() });
+        }
+        Ok(())
     }
 
     fn key(&self, name: Name) -> Path {

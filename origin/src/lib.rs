@@ -22,8 +22,11 @@
 //! | `read_database`, `carry` | mirrored rows and what `snapshot.sql` derives from them |
 //! | `wal`, `moved` | which of its pages moved, told from its write-ahead log |
 //! | `projector` | the thread that follows every commit |
-//! | `snapshot`, `publisher`, `pace` | the thread that makes releases, and when |
-//! | `objects`, [`blobs`] | manifests, snapshots and archives on disk; what visitors sent |
+//! | [`publisher`], `pace`, [`hold`] | the thread that makes releases, when, and when not |
+//! | [`press`], [`encode`] | how one is made: pages, objects, record, manifest |
+//! | [`pushed_file`], `snapshot` | a database that is simply the file that was pushed |
+//! | [`bucket`], [`objects`], `made` | where nodes find them: a folder or S3; the app's part; what is made for who asks |
+//! | [`blobs`] | what visitors sent |
 
 mod api;
 mod api_error;
@@ -38,19 +41,24 @@ pub mod check;
 pub mod command;
 pub mod config;
 mod dedupe;
+pub mod encode;
 mod entry;
 mod group;
+pub mod hold;
 pub mod install;
 mod job;
 pub mod keyed;
+mod made;
 pub mod merge;
 pub mod migrate;
 pub mod moved;
 pub mod objects;
 pub mod origin;
 mod pace;
+pub mod press;
 pub mod projector;
 pub mod publisher;
+pub mod pushed_file;
 pub mod read_database;
 pub mod rehearsal;
 mod render;

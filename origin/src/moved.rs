@@ -121,6 +121,8 @@ impl Moved {
             }
         });
         if followed.is_err() {
+            // Read from its beginning the next time.
+            self.wal = Wal::of(&self.path);
             self.since_capture = Pages::All;
         }
         Ok(followed?)

@@ -176,8 +176,8 @@ pub const RELEASES_ORIGIN_BYTES: u64 = 96 << 30;
 /// How far back the deltas besides the one from the release before reach: from the 8th, whenever the number is a multiple
 /// of 8, and from the 64th.
 pub const SKIP_DELTAS: [u64; 2] = [8, 64];
-/// Deltas that were asked for and are kept for who asks next, of each app.
-pub const MADE_DELTAS_BYTES: u64 = 256 << 20;
+/// Objects that were made because somebody asked, and are kept for who asks next, of each app.
+pub const MADE_OBJECTS_BYTES: u64 = 4 << 30;
 /// Pages in one answer to a repair.
 pub const REPAIR_PAGES: usize = 256;
 /// The object that names the newest release.

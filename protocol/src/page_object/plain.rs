@@ -103,7 +103,8 @@ mod tests {
             reader.finish().unwrap();
             assert_eq!(seen, pages);
 
-            for at in [1, 95, 96, 97, 107, 108, 5_000, 1_048_683, 1_048_684, 1_048_690, base.bytes() - 1, base.bytes()] {
+            for at in [1, 95, 96, 97, 107, 108, 5_000, 1_048_683, 1_048_684, 1_048_690, base.bytes() - 1, base.bytes()]
+            {
                 if at <= base.bytes() {
                     assert_eq!(bytes_from(&base, at), whole[at as usize..], "{pages} pages from {at}");
                 }
