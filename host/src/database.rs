@@ -1,4 +1,4 @@
-//! A snapshot opened for reading: a file, and the connections that have been opened on it.
+//! A snapshot opened for reading, and the connections that have been opened on it.
 
 use std::{
     collections::BTreeMap,
@@ -12,30 +12,34 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{
     bindings::edge::types::{Rows, SqlError, Value},
+    pages::{
+        Table,
+        vfs::{self, Shelf},
+    },
     sql::{self, Examined, Grant, Guarded},
 };
 
-/// How the file behaves while it is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// A snapshot: no one ever writes to it.
-    Immutable,
+/// What is read.
+enum Source {
+    /// The pages of a release: no one ever changes them.
+    Pages { table: Arc<Table>, shelf: Shelf },
+    /// A whole snapshot as a file. No one ever writes to it.
+    File(PathBuf),
     /// The origin's own read database, which grows while it is read; each reader stays at the moment it began.
-    Live,
+    Live(PathBuf),
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    #[error("{0}: {1}")]
-    Open(PathBuf, rusqlite::Error),
+    #[error("{0} cannot be read: {1}")]
+    Open(String, rusqlite::Error),
     #[error("queries.sql:{line}: query `{name}`: {why}")]
     Query { name: String, line: usize, why: String },
 }
 
 /// A snapshot and its idle connections.
 pub struct Database {
-    path: PathBuf,
-    mode: Mode,
+    source: Source,
     idle: Mutex<Vec<Guarded>>,
 }
 
@@ -49,15 +53,47 @@ pub struct Prepared {
 pub type PreparedQueries = BTreeMap<String, Prepared>;
 
 impl Database {
-    pub fn open(path: &Path, mode: Mode) -> Result<Arc<Database>, DatabaseError> {
-        let database = Database { path: path.to_owned(), mode, idle: Mutex::default() };
+    /// Opens a release's pages.
+    pub fn of(table: Arc<Table>) -> Result<Arc<Database>, DatabaseError> {
+        let shelf = Shelf::put(table.clone()).map_err(|error| DatabaseError::Open(name_of(&table), error))?;
+        Database::open(Source::Pages { table, shelf })
+    }
+
+    /// Opens a whole snapshot as a file.
+    pub fn file(path: &Path) -> Result<Arc<Database>, DatabaseError> {
+        Database::open(Source::File(path.to_owned()))
+    }
+
+    pub fn path(&self) -> Option<&Path> {
+        match &self.source {
+            Source::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Opens the origin's own read database.
+    pub fn live(path: &Path) -> Result<Arc<Database>, DatabaseError> {
+        Database::open(Source::Live(path.to_owned()))
+    }
+
+    fn open(source: Source) -> Result<Arc<Database>, DatabaseError> {
+        let database = Database { source, idle: Mutex::default() };
         let first = database.connect()?;
         database.give_back(first);
         Ok(Arc::new(database))
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Opens connections ahead, so that the first requests find them.
+    pub fn warm(&self, connections: usize) -> Result<(), DatabaseError> {
+        let there = self.idle.lock().expect("BUG: nothing panics while holding the pool").len();
+        (there..connections).try_for_each(|_| self.connect().map(|connection| self.give_back(connection)))
+    }
+
+    pub fn table(&self) -> Option<&Arc<Table>> {
+        match &self.source {
+            Source::Pages { table, .. } => Some(table),
+            _ => None,
+        }
     }
 
     /// Every named query, prepared; the first that cannot be is the error.
@@ -79,10 +115,9 @@ impl Database {
     /// A connection for one request, pinned to one moment.
     pub fn reader(self: &Arc<Self>) -> Result<Reader, DatabaseError> {
         let mut connection = self.take()?;
-        if self.mode == Mode::Live {
-            connection
-                .trusted(|connection| connection.execute_batch("BEGIN"))
-                .map_err(|error| DatabaseError::Open(self.path.clone(), error))?;
+        if matches!(self.source, Source::Live(_)) {
+            let began = connection.trusted(|connection| connection.execute_batch("BEGIN"));
+            began.map_err(|error| DatabaseError::Open(self.name(), error))?;
         }
         Ok(Reader { database: self.clone(), connection: Some(connection) })
     }
@@ -101,13 +136,14 @@ impl Database {
 
     fn connect(&self) -> Result<Guarded, DatabaseError> {
         let connect = || {
-            let options = match self.mode {
-                Mode::Immutable => "immutable=1",
-                Mode::Live => "mode=ro",
-            };
-            let uri = format!("file:{}?{options}", uri_path(&self.path));
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(uri, flags)?;
+            let connection = match &self.source {
+                Source::Pages { shelf, .. } => Connection::open_with_flags_and_vfs(shelf.uri(), flags, vfs::NAME)?,
+                Source::File(path) => {
+                    Connection::open_with_flags(format!("file:{}?immutable=1", uri_path(path)), flags)?
+                }
+                Source::Live(path) => Connection::open_with_flags(format!("file:{}?mode=ro", uri_path(path)), flags)?,
+            };
             connection.pragma_update(None, "mmap_size", limits::DATABASE_BYTES as i64)?;
             connection.pragma_update(None, "cache_size", -limits::SQL_CACHE_KIB)?;
             // A sort that does not fit the cache goes to a file, so that no query can hold more memory than that.
@@ -115,8 +151,19 @@ impl Database {
             connection.pragma_update(None, "query_only", true)?;
             Guarded::new(connection, Grant::Read)
         };
-        connect().map_err(|error| DatabaseError::Open(self.path.clone(), error))
+        connect().map_err(|error| DatabaseError::Open(self.name(), error))
     }
+
+    fn name(&self) -> String {
+        match &self.source {
+            Source::Pages { table, .. } => name_of(table),
+            Source::File(path) | Source::Live(path) => path.display().to_string(),
+        }
+    }
+}
+
+fn name_of(table: &Table) -> String {
+    format!("snapshot {}", table.root().short())
 }
 
 /// `%`, `?` and `#` mean something else in SQLite's file URIs.
@@ -144,9 +191,9 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         let mut connection = self.connection.take().expect("BUG: a reader is dropped once");
-        let ended = match self.database.mode {
-            Mode::Immutable => Ok(()),
-            Mode::Live => connection.trusted(|connection| connection.execute_batch("ROLLBACK")),
+        let ended = match self.database.source {
+            Source::Pages { .. } | Source::File(_) => Ok(()),
+            Source::Live(_) => connection.trusted(|connection| connection.execute_batch("ROLLBACK")),
         };
         // A connection that cannot end its transaction is not for the next request.
         if ended.is_ok() {

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
 use nearside_host::{
     code::Code,
-    database::{Database, Mode},
+    database::Database,
     engine::Engine,
     freshness,
     host::{Host, HostError},
@@ -55,7 +55,7 @@ impl Live {
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the read database cannot be served: {error}"))
         };
         let code = Code::load(engine, &now.version.archive, now.version.digest).map_err(|error| fault(&error))?;
-        let database = Database::open(&now.file, Mode::Live).map_err(|error| fault(&error))?;
+        let database = Database::live(&now.file).map_err(|error| fault(&error))?;
         let manifest = Manifest { variables: now.version.variables.clone(), ..head };
         let release = Arc::new(
             Release::assemble(manifest, now.version.secrets(), code, database).map_err(|error| fault(&error))?,
@@ -69,6 +69,10 @@ impl Live {
 pub(crate) async fn render(site: &Arc<Site>, target: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let unavailable = |why: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
     let running = site.running().ok_or_else(|| unavailable("the app is not running: see the origin's status"))?;
+    if running.is_held() {
+        // What nodes serve is older than the store because somebody wants it so.
+        return Err(unavailable("releases are held since a rollback"));
+    }
     let head = running.head().ok_or_else(|| unavailable("there is no release yet"))?;
     let now = reached(&running, headers).await?;
 

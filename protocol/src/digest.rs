@@ -133,6 +133,25 @@ impl PageTree {
     }
 }
 
+/// The digest of up to [`PAGES_PER_GROUP`] pages in a row, from the digests of the pages.
+pub fn group_digest(pages: &[Digest]) -> Digest {
+    let mut group = blake3::Hasher::new();
+    pages.iter().for_each(|page| {
+        group.update(page.as_bytes());
+    });
+    Digest(*group.finalize().as_bytes())
+}
+
+/// The root of the page tree, from the digests of its groups.
+pub fn root_of_groups(groups: impl Iterator<Item = Digest>, pages: u64) -> Digest {
+    let mut root = blake3::Hasher::new();
+    groups.for_each(|group| {
+        root.update(group.as_bytes());
+    });
+    root.update(&pages.to_le_bytes());
+    Digest(*root.finalize().as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +173,16 @@ mod tests {
         }
         assert_ne!(before, root(&pages[..pages.len() - 1]), "a page less");
         assert_ne!(root(&pages[..PAGES_PER_GROUP]), root(&pages[..PAGES_PER_GROUP - 1]));
+    }
+
+    #[test]
+    fn the_tree_from_its_parts_is_the_tree() {
+        for count in [0, 1, PAGES_PER_GROUP, PAGES_PER_GROUP + 3] {
+            let pages: Vec<[u8; PAGE_BYTES]> = (0..count).map(|page| [page as u8; PAGE_BYTES]).collect();
+            let digests: Vec<Digest> = pages.iter().map(|page| Digest::of(page)).collect();
+            let groups = digests.chunks(PAGES_PER_GROUP).map(group_digest);
+            assert_eq!(root_of_groups(groups, count as u64), root(&pages), "{count} pages");
+        }
     }
 
     #[test]

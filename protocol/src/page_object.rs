@@ -3,6 +3,7 @@
 mod group;
 mod head;
 mod pages;
+mod plain;
 mod read;
 mod rebuilt;
 mod record;
@@ -11,6 +12,7 @@ mod write;
 
 pub use group::Written;
 pub use head::{HEAD_BYTES, Head};
+pub use plain::{Part, PlainBase};
 pub use read::{Broken, Reader};
 pub use rebuilt::RebuiltWriter;
 pub use similar::Similar;
