@@ -165,8 +165,25 @@ pub const PAGE_BYTES: usize = 4_096;
 pub const PUBLISH_DEBOUNCE: Duration = Duration::from_millis(250);
 /// but never longer than this.
 pub const PUBLISH_LATEST: Duration = Duration::from_millis(2_000);
+/// Pages that moved since the last release, as far as they are listed; above that, all pages are compared.
+pub const MOVED_PAGES: usize = 1 << 18;
+/// Frames of the read database's log that are moved into its file at once, though it is busy: 64 MiB.
+pub const READ_LOG_FRAMES: u32 = 16 << 10;
 /// Releases the origin keeps, and nodes keep on disk.
-pub const RELEASES_KEPT_ORIGIN: usize = 8;
+pub const RELEASES_KEPT_ORIGIN: usize = 64;
+/// What their pages may take on the origin's disk, of each app; the newest release stays whatever it takes.
+pub const RELEASES_ORIGIN_BYTES: u64 = 96 << 30;
+/// How far back the deltas besides the one from the release before reach: from the 8th, whenever the number is a multiple
+/// of 8, and from the 64th.
+pub const SKIP_DELTAS: [u64; 2] = [8, 64];
+/// Objects that were made because somebody asked, and are kept for who asks next, of each app.
+pub const MADE_OBJECTS_BYTES: u64 = 4 << 30;
+/// Pages in one answer to a repair.
+pub const REPAIR_PAGES: usize = 256;
+/// The object that names the newest release.
+pub const HEAD_BYTES: u64 = 64;
+/// How long an object store has to begin its answer.
+pub const OBJECT_STORE_WAIT: Duration = Duration::from_secs(30);
 pub const RELEASES_KEPT_NODE: usize = 2;
 /// Releases a node keeps are let go from the oldest on when all pages take more than this; the newest always stays.
 pub const RELEASES_KEPT_NODE_BYTES: u64 = 64 << 30;
