@@ -41,11 +41,7 @@ pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
     let request = origin.request(Method::PUT, &path).body(body)?;
     let response = origin.send(request, PATIENCE).await?;
     let pushed: Pushed = serde_json::from_slice(&whole(response, limits::MANIFEST_BYTES).await?)?;
-    pushed.report.iter().for_each(|line| println!("{line}"));
-    match pushed.release {
-        Some(release) => println!("release {release}"),
-        None => println!("no release yet"),
-    }
+    super::print_pushed(&pushed);
     Ok(ExitCode::SUCCESS)
 }
 
