@@ -205,7 +205,8 @@ impl Puller {
             return Ok(());
         }
         let path = format!("/v1/apps/{}/archives/{digest}", manifest.app);
-        let most_bytes = usize::try_from(manifest.app_archive_bytes).unwrap_or(usize::MAX).min(limits::APP_ARCHIVE_BYTES);
+        let most_bytes =
+            usize::try_from(manifest.app_archive_bytes).unwrap_or(usize::MAX).min(limits::APP_ARCHIVE_BYTES);
         let bytes = self.small(&path, most_bytes, self.sources.origin_first()).await?;
         let there = disk.clone();
         Ok(blocking(move || there.put_archive(&digest, &bytes)).await??)

@@ -15,7 +15,8 @@ use nearside_protocol::{
 
 use crate::cli::ReleasesArgs;
 
-const HEADINGS: [&str; 10] = ["release", "age", "content", "app", "pages", "database", "delta", "base", "signed by", "live"];
+const HEADINGS: [&str; 10] =
+    ["release", "age", "content", "app", "pages", "database", "delta", "base", "signed by", "live"];
 
 pub async fn run(args: ReleasesArgs) -> anyhow::Result<ExitCode> {
     let origin = super::origin_client(&args.origin)?;
@@ -45,7 +46,11 @@ pub async fn run(args: ReleasesArgs) -> anyhow::Result<ExitCode> {
 
 fn show(found: &Releases, live: &BTreeMap<ReleaseId, Vec<String>>) {
     if let Some(held) = found.held {
-        println!("held {} since the rollback to {}: `nearside resume` goes on", age(held.since_ms), held.rolled_back_to);
+        println!(
+            "held {} since the rollback to {}: `nearside resume` goes on",
+            age(held.since_ms),
+            held.rolled_back_to
+        );
     }
     let nodes = |release| live.get(&release).map(|nodes| nodes.join(" ")).unwrap_or_default();
     let rows = found.releases.iter().map(|info| row(info, nodes(info.release)));

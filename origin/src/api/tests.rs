@@ -457,7 +457,10 @@ async fn releases_are_listed_given_out_by_pieces_and_rolled_back() {
         let tag = origin.client.send(first, WAIT).await.unwrap().headers()["etag"].to_str().unwrap().to_owned();
         let rest = ranged("bytes=50-", &tag).await.unwrap();
         assert_eq!(rest.status(), 206);
-        assert_eq!(rest.headers()["content-range"].to_str().unwrap(), format!("bytes 50-{}/{}", all.len() - 1, all.len()));
+        assert_eq!(
+            rest.headers()["content-range"].to_str().unwrap(),
+            format!("bytes 50-{}/{}", all.len() - 1, all.len())
+        );
         assert_eq!(whole(rest, 1 << 20).await.unwrap(), all[50..]);
         let other = ranged("bytes=50-", "\"other\"").await.unwrap();
         assert_eq!((other.status(), whole(other, 1 << 20).await.unwrap().to_vec()), (StatusCode::OK, all.clone()));
