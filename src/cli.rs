@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use nearside_host::logbook::{Kind, Level};
-use nearside_protocol::release::ReleaseId;
+use nearside_protocol::{key::PublicKey, release::ReleaseId, trust::Role};
 
 use crate::commands::new::{self, Language};
 
@@ -37,6 +37,7 @@ pub enum Command {
     Check(CheckArgs),
     Dev(DevArgs),
     Host(HostArgs),
+    Key(KeyArgs),
     Logs(LogsArgs),
     New(NewArgs),
     Origin(OriginArgs),
@@ -186,6 +187,78 @@ pub struct HostArgs {
     pub cache_mib: Option<u64>,
 }
 
+/// Makes keys, and says whom a node trusts
+///
+/// A release is signed by the origin's key, and its app's code is vouched for by the same key or by another one, which
+/// need not be on the origin's machine. Each node has a list of keys it trusts, trusted.keys in its data folder, with
+/// roles: `data` for releases, `app` for code. A node without the file trusts the first origin it hears, for both. A
+/// running node follows the file as it changes.
+///
+/// docs/releases.md tells how keys are exchanged for new ones.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside key new build.key                                   # a key that vouches for code
+  nearside push my-app --key build.key --token-file token
+  nearside key show origin-data/signing.key                    # the origin's public half
+  nearside key add --data node-data 6c1f…e0 --role data
+  nearside key list --data node-data
+  nearside key remove --data node-data 3b0c44298fc1c149")]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Makes a secret key in a file that only its user can read, and prints its public half
+    ///
+    /// A file that is there already is left alone.
+    New {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Prints the public half and the id of a secret key
+    Show {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Lists the keys a node trusts: id, roles, public key
+    List {
+        #[command(flatten)]
+        node: NodeData,
+    },
+    /// Lets a node trust a key, for the roles given besides those it has already
+    Add {
+        #[command(flatten)]
+        node: NodeData,
+        /// The public key, 64 hexadecimal digits
+        #[arg(value_name = "KEY")]
+        key: PublicKey,
+        /// What for: app, data; may be given twice [default: both]
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+    },
+    /// Lets a node trust a key no more
+    Remove {
+        #[command(flatten)]
+        node: NodeData,
+        /// The key's id, or the key itself
+        #[arg(value_name = "ID")]
+        key: String,
+        /// Even if no other key is trusted for data: no release is taken from then on
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Args)]
+pub struct NodeData {
+    /// The node's data folder
+    #[arg(long, env = "NEARSIDE_DATA", value_name = "FOLDER", default_value = "nearside-node")]
+    pub data: PathBuf,
+}
+
 /// Makes a new app to begin with
 ///
 /// Creates the folder NAME with an app that builds, passes its checks and can be pushed as it is: manifest, sources,
@@ -255,11 +328,13 @@ pub struct OriginArgs {
 /// It is told how the release travels to the nodes, and what it costs. While releases are held after a rollback, a push
 /// needs --resume, and ends that.
 ///
-/// Static files are compressed here, once, for all nodes; --quick leaves that out.
+/// Static files are compressed here, once, for all nodes; --quick leaves that out. With --key, the app's code is vouched
+/// for by that key, so that nodes that trust no other for code take it from nobody else, whoever has the origin.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   nearside push modules/packages --token-file origin-data/token
+  nearside push modules/packages --token-file origin-data/token --key build.key
   nearside push catalogue.db --app packages --token-file origin-data/token")]
 pub struct PushArgs {
     /// An app's folder, or a SQLite file
@@ -274,6 +349,9 @@ pub struct PushArgs {
     /// Publish though releases are held after a rollback, and hold them no longer
     #[arg(long)]
     pub resume: bool,
+    /// Secret key that vouches for the app's code, instead of the origin's
+    #[arg(long, env = "NEARSIDE_APP_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
     #[command(flatten)]
     pub origin: OriginAccess,
 }

@@ -20,7 +20,7 @@ use nearside_protocol::{
     app,
     digest::Digest,
     limits::{self, PAGE_BYTES},
-    page_object::{Page, Part, PlainBase, Writer},
+    page_object::{Page, Part, PlainBase, Snapshot, Writer},
     problem::{self, Problem},
     release::ReleaseId,
 };
@@ -171,7 +171,7 @@ impl Peer {
     /// A whole copy, page after page as they are: it costs no memory and no time to make, and goes on from any byte.
     fn base(&self, table: Arc<Table>, headers: &HeaderMap) -> Result<Response<Body>, PeerError> {
         let place = self.copies.clone().try_acquire_owned().map_err(|_| PeerError::Busy)?;
-        let base = PlainBase::new(table.root(), table.pages());
+        let base = PlainBase::new(Snapshot { root: table.root(), pages: table.pages() });
         let etag = HeaderValue::from_str(&format!("\"plain-{}\"", table.root().short()))
             .expect("BUG: hexadecimal digits are visible ASCII");
         let length = base.bytes();
@@ -231,7 +231,9 @@ fn make(from: &Table, to: &Table) -> Result<Option<Vec<u8>>, PagesError> {
     if changed.len() > limits::PEER_DELTA_PAGES {
         return Ok(None);
     }
-    let mut writer = Writer::new(Some(from.root()), to.root(), to.pages());
+    const IN_MEMORY: &str = "BUG: memory takes what is written to it";
+    let snapshot = |table: &Table| Snapshot { root: table.root(), pages: table.pages() };
+    let mut writer = Writer::delta(Vec::new(), snapshot(from), snapshot(to)).expect(IN_MEMORY);
     let (mut page, mut old): (Page, Page) = ([0; PAGE_BYTES], [0; PAGE_BYTES]);
     for number in changed {
         to.read(number, &mut page)?;
@@ -239,9 +241,9 @@ fn make(from: &Table, to: &Table) -> Result<Option<Vec<u8>>, PagesError> {
         if has_old {
             from.read(number, &mut old)?;
         }
-        writer.add(number, &page, has_old.then_some(&old));
+        writer.add(number, &page, has_old.then_some(&old)).expect(IN_MEMORY);
     }
-    Ok(Some(writer.finish()))
+    Ok(Some(writer.finish().expect(IN_MEMORY).out))
 }
 
 /// A body that stops early is shorter than its length says, and so is known to be broken.

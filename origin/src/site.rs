@@ -43,6 +43,7 @@ use crate::{
     seed::SeedError,
     store::{self, StoreError},
     task_runner::{Reach, TaskRunner},
+    vouchers::Vouchers,
     writer::Writer,
 };
 
@@ -221,6 +222,10 @@ impl Site {
 
     pub(crate) fn host(&self) -> &Arc<Host> {
         &self.common.host
+    }
+
+    pub(crate) fn vouchers(&self) -> Vouchers {
+        Vouchers::new(&self.folder, Disk::real())
     }
 
     pub fn name(&self) -> &str {
@@ -445,7 +450,7 @@ impl Site {
         let projector = projector.await?;
 
         let (objects, pages) = (self.objects.clone(), self.pages.clone());
-        let press = Press::new(self.name.clone(), objects, pages, self.common.key.clone());
+        let press = Press::new(self.name.clone(), objects, pages, self.common.key.clone(), self.vouchers());
         let (name, heads) = (self.name.clone(), self.common.heads.clone());
         let released = move |release| announce(&heads, &name, release);
         let publisher = Publisher::start(press, projector.capturer(), projector.projected(), Box::new(released))

@@ -190,6 +190,8 @@ pub const RELEASES_KEPT_NODE_BYTES: u64 = 64 << 30;
 pub const MANIFEST_BYTES: usize = 64 << 10;
 /// Deltas one manifest may offer.
 pub const DELTA_OFFERS: usize = 32;
+/// Vouchers for the code of one app that the origin keeps.
+pub const VOUCHERS_KEPT: usize = 256;
 pub const DATABASE_BYTES: u64 = 64 << 30;
 /// How long the origin waits for news before it says that there are none. It bounds how old the word of an idle node is, for
 /// one small signed answer a node each time.

@@ -4,6 +4,7 @@ pub mod build;
 pub mod check;
 pub mod dev;
 pub mod host;
+pub mod key;
 pub mod logs;
 pub mod new;
 pub mod origin;

@@ -19,7 +19,14 @@ use nearside_origin::{
     check::{self, Finding},
     pushed_file,
 };
-use nearside_protocol::{app, limits, wire::Pushed};
+use nearside_protocol::{
+    app,
+    digest::Digest,
+    key::SecretKey,
+    limits,
+    voucher::AppVoucher,
+    wire::{Pushed, VOUCHER_HEADER},
+};
 
 use crate::cli::PushArgs;
 
@@ -29,7 +36,8 @@ const PIECE_BYTES: usize = 1 << 20;
 
 pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
     let origin = super::origin_client(&args.origin)?;
-    let (path, body) = if args.path.join(app::FILE_NAME).is_file() {
+    let key = args.key.as_deref().map(super::key::read).transpose()?;
+    let (path, body, voucher) = if args.path.join(app::FILE_NAME).is_file() {
         let archive = check::collect(&args.path).map_err(told)?;
         let archive = if args.quick { archive } else { archive.with_encoded() };
         warn_of_development_builds(&archive);
@@ -37,17 +45,24 @@ pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
         if args.app.as_ref().is_some_and(|given| *given != name) {
             bail!("{} is the app `{name}`; leave --app out, or name that one", args.path.display());
         }
-        (format!("/v1/apps/{name}/archive"), bytes(archive.pack()?))
+        let packed = archive.pack()?;
+        let vouch = |key: &SecretKey| AppVoucher::sign(&name, &Digest::of(&packed), key).to_header(&key.public());
+        let voucher = key.as_ref().map(vouch);
+        (format!("/v1/apps/{name}/archive"), bytes(packed), voucher)
     } else if args.path.is_file() {
         let Some(name) = &args.app else {
             bail!("{} is a file: say by --app NAME whose data it is", args.path.display());
         };
-        (format!("/v1/apps/{name}/data"), file(&at_rest(&args.path)?.0)?)
+        (format!("/v1/apps/{name}/data"), file(&at_rest(&args.path)?.0)?, None)
     } else {
         bail!("{}: neither an app's folder (with a {}) nor a file", args.path.display(), app::FILE_NAME);
     };
     let path = if args.resume { format!("{path}?resume") } else { path };
-    let request = origin.request(Method::PUT, &path).body(body)?;
+    let mut request = origin.request(Method::PUT, &path);
+    if let Some(voucher) = voucher {
+        request = request.header(VOUCHER_HEADER, voucher);
+    }
+    let request = request.body(body)?;
     let response = origin.send(request, PATIENCE).await?;
     let pushed: Pushed = serde_json::from_slice(&whole(response, limits::MANIFEST_BYTES).await?)?;
     super::print_pushed(&pushed);
