@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use nearside_host::logbook::{Kind, Level};
-use nearside_protocol::{key::PublicKey, trust::Role};
+use nearside_protocol::{key::PublicKey, release::ReleaseId, trust::Role};
 
 use crate::commands::new::{self, Language};
 
@@ -42,6 +42,9 @@ pub enum Command {
     New(NewArgs),
     Origin(OriginArgs),
     Push(PushArgs),
+    Releases(ReleasesArgs),
+    Resume(ResumeArgs),
+    Rollback(RollbackArgs),
     Status(StatusArgs),
     Test(TestArgs),
 }
@@ -291,6 +294,11 @@ As a file, for --config, with what single apps are given:
   listen = \"127.0.0.1:7600\"
   data = \"/var/lib/nearside-origin\"
 
+  [objects]                             # where releases are put; a folder in `data` without this
+  url = \"s3://bucket/prefix\"          # or file:///folder; AWS_ACCESS_KEY_ID and so on are read
+  endpoint = \"https://s3.example.org\"
+  region = \"eu-central-1\"
+
   [apps.packages]
   variables = { WEBHOOK_URL = \"http://127.0.0.1:9000/hook\" }
   secrets = { SESSION_KEY = \"…\" }    # made at random, and kept, when nobody sets it
@@ -314,7 +322,11 @@ pub struct OriginArgs {
 ///
 /// A folder with a nearside.toml is packed, checked at the origin, and becomes the app's next release: its migrations
 /// run in one transaction, and anything wrong leaves the release before serving. A SQLite file needs --app: the rows of
-/// its tables replace those of the app's [data] tables, row by row, so that only what differs is published.
+/// its tables replace those of the app's [data] tables, row by row, so that only what differs is published. For an app
+/// whose manifest says `database = "pushed"` the file is the database, as it is: any SQLite file, in use or not.
+///
+/// It is told how the release travels to the nodes, and what it costs. While releases are held after a rollback, a push
+/// needs --resume, and ends that.
 ///
 /// Static files are compressed here, once, for all nodes; --quick leaves that out. With --key, the app's code is vouched
 /// for by that key, so that nodes that trust no other for code take it from nobody else, whoever has the origin.
@@ -337,6 +349,9 @@ pub struct PushArgs {
     /// Secret key that vouches for the app's code, instead of the origin's
     #[arg(long, env = "NEARSIDE_APP_KEY", value_name = "FILE")]
     pub key: Option<PathBuf>,
+    /// Publish though releases are held after a rollback, and hold them no longer
+    #[arg(long)]
+    pub resume: bool,
     #[command(flatten)]
     pub origin: OriginAccess,
 }
@@ -348,6 +363,63 @@ pub struct OriginAccess {
     /// File with the origin's token
     #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+/// Lists the releases of an app that the origin keeps
+///
+/// New to old: number, age, what it holds when that is not new (rolled back to another, or the same as another), the app's
+/// digest, pages and size of the database, the delta from the release before, the base that was newest, the key that signed
+/// it, and the nodes that serve it now, as far as they are named.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  nearside releases --app packages --token-file origin-data/token --node http://127.0.0.1:8081")]
+pub struct ReleasesArgs {
+    /// The app
+    #[arg(long)]
+    pub app: String,
+    /// A node's admin address; may be given several times
+    #[arg(long = "node", value_name = "URL")]
+    pub nodes: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
+
+/// Publishes what came since a rollback, and goes on publishing
+///
+/// Ends the hold that `nearside rollback` began.
+#[derive(Args)]
+#[command(after_help = "Example:\n  nearside resume --app packages --token-file origin-data/token")]
+pub struct ResumeArgs {
+    /// The app
+    #[arg(long)]
+    pub app: String,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
+
+/// Publishes the content of an older release again
+///
+/// Its pages, its app, its variables and secrets become the next release: nodes never go to a lower number. Without
+/// RELEASE, that is the one before the content that is served now. From then on nothing is published by itself, and pushes
+/// are refused, until `nearside resume` or a push with --resume. Writes are committed all the while, by the commands of
+/// the version that was pushed last; visitors see them after that.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside rollback --app packages --token-file origin-data/token
+  nearside rollback 1.42 --app packages --token-file origin-data/token")]
+pub struct RollbackArgs {
+    /// The release to go back to, as `nearside releases` names it
+    pub release: Option<ReleaseId>,
+    /// The app
+    #[arg(long)]
+    pub app: String,
+    #[command(flatten)]
+    pub origin: OriginAccess,
 }
 
 /// Shows what the origin and nodes are doing

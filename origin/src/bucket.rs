@@ -31,7 +31,7 @@ pub enum BucketError {
     #[error("the object store {url}: {why}")]
     Config { url: String, why: String },
     #[error("the object store {url}: {what} of {key} failed: {error}")]
-    Failed { url: Arc<str>, what: &'static str, key: String, error: Error },
+    Failed { url: Arc<str>, what: &'static str, key: String, error: Box<Error> },
     #[error("the object store {url}: {key} is longer than the {most} bytes it may have")]
     TooLong { url: Arc<str>, key: String, most: u64 },
     #[error("no runtime for the object store: {0}")]
@@ -283,7 +283,7 @@ impl Bucket {
 
     fn failed(&self, what: &'static str, name: Name) -> impl FnOnce(Error) -> BucketError {
         let (url, key) = (self.url.clone(), self.key(name).to_string());
-        move |error| BucketError::Failed { url, what, key, error }
+        move |error| BucketError::Failed { url, what, key, error: Box::new(error) }
     }
 }
 

@@ -65,6 +65,9 @@ pub struct Pushed {
     pub release: Option<ReleaseId>,
     /// What was done, in words for the operator, a line each.
     pub report: Vec<String>,
+    /// How the release travels and what it costs; nothing when there was nothing new to release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<String>,
 }
 
 /// Which release's content to publish again; the one before the current content when none is named.

@@ -9,14 +9,26 @@ pub mod logs;
 pub mod new;
 pub mod origin;
 pub mod push;
+pub mod releases;
+pub mod rollback;
 pub mod status;
 pub mod test;
 
 use std::future::Future;
 
 use nearside_host::origin_client::OriginClient;
+use nearside_protocol::wire::Pushed;
 
 use crate::{cli::OriginAccess, settings::read_token};
+
+/// What a push, or what is like one, came to.
+fn print_pushed(pushed: &Pushed) {
+    pushed.report.iter().chain(&pushed.cost).for_each(|line| println!("{line}"));
+    match pushed.release {
+        Some(release) => println!("release {release}"),
+        None => println!("no release yet"),
+    }
+}
 
 /// A client for the origin the command line names.
 fn origin_client(access: &OriginAccess) -> anyhow::Result<OriginClient> {

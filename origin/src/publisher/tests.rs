@@ -97,7 +97,9 @@ impl Fixture {
         let store = self.folder.path().join(store::FILE_NAME);
         let projector = Projector::start(self.folder.path(), &store, version, Box::new(|_| ())).unwrap();
         let (told, heard) = mpsc::channel();
-        let released = Box::new(move |release| drop(told.send(release)));
+        let released = Box::new(move |release| {
+            let _ = told.send(release);
+        });
         let publisher = Publisher::start(press, projector.capturer(), projector.projected(), released).unwrap();
         Parts { objects, pages, projector, publisher, heard }
     }
@@ -166,7 +168,9 @@ fn applied(pages: &PageStore, from: Option<&Arc<Table>>, to: &Table, bytes: &[u8
         )
         .unwrap();
     reader.finish().unwrap();
-    made.iter().for_each(|(number, page)| drop(draft.put(*number, page).unwrap()));
+    for (number, page) in &made {
+        draft.put(*number, page).unwrap();
+    }
     draft.root()
 }
 
