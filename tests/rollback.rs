@@ -3,8 +3,7 @@
 mod support;
 
 use support::{
-    Site, eventually,
-    http,
+    Site, eventually, http,
     node::Release,
     probe,
     process::{Run, text},
@@ -45,7 +44,8 @@ fn old_content_is_served_again_until_it_is_resumed() {
     site.origin.process.kill();
     site.origin.start_again("");
     assert_eq!(site.origin.status()["apps"]["probe"]["held"]["rolled_back_to"], "1.3");
-    let list = site.origin.operator(&["releases", "--app", "probe", "--node", &format!("http://{}", site.nodes[0].admin)]);
+    let list =
+        site.origin.operator(&["releases", "--app", "probe", "--node", &format!("http://{}", site.nodes[0].admin)]);
     list.went_well();
     assert!(list.out.starts_with("held ") && list.out.contains("rolled back to 1.3"), "{}", list.out);
     let newest = list.out.lines().find(|line| line.starts_with("1.5 ")).unwrap();
