@@ -200,6 +200,8 @@ pub const LONG_POLL: Duration = Duration::from_secs(2);
 pub const LONG_POLL_GRACE: Duration = Duration::from_secs(3);
 /// All pages a page store holds, of all releases it keeps.
 pub const SLOTS_BYTES: u64 = 128 << 30;
+/// A node asks no more often than this while there is nothing new.
+pub const HEADS_EVERY: Duration = Duration::from_millis(500);
 /// Apps whose releases a node pulls and compiles at once.
 pub const PULLS_AT_ONCE: usize = 4;
 pub const PULL_RETRY_FIRST: Duration = Duration::from_millis(200);

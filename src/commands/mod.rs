@@ -11,6 +11,7 @@ pub mod origin;
 pub mod push;
 pub mod releases;
 pub mod rollback;
+pub mod snapshot;
 pub mod status;
 pub mod test;
 

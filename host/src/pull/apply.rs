@@ -24,16 +24,16 @@ pub enum ApplyError {
 
 /// Takes pieces until there are no more. The draft is given back only if it has the root the object is to make.
 pub fn apply(mut draft: Draft, object: &Offer, mut pieces: mpsc::Receiver<Bytes>) -> Result<Draft, ApplyError> {
-    // Old pages are asked for as they were before any of the object was applied.
-    let before = draft.table();
-    let from = object.from.map(|root| Snapshot { root, pages: before.pages() });
+    // A record may be made from any old page, also from one that an earlier record has replaced.
+    let old = draft.table();
+    let from = object.from.map(|root| Snapshot { root, pages: old.pages() });
     let mut reader = Reader::new(from, Snapshot { root: object.to, pages: object.page_count });
     draft.resize(object.page_count);
     while let Some(piece) = pieces.blocking_recv() {
         reader.take::<ApplyError>(
             &piece,
             |number, page| {
-                before.read(number, page).map_err(|error| match error {
+                old.read(number, page).map_err(|error| match error {
                     PagesError::NoPage { number, .. } => ApplyError::NoSuchPage(number),
                     other => ApplyError::Pages(other),
                 })

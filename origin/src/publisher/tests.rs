@@ -9,7 +9,7 @@ use nearside_protocol::{
     digest::Digest,
     key::SecretKey,
     limits::PAGE_BYTES,
-    page_object::{Page, Reader},
+    page_object::{Page, Reader, Snapshot},
     release::SignedManifest,
 };
 use rusqlite::Connection;
@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::{
     app_version::AppVersion, bucket::Bucket, change_log, config::AppConfig, objects::Objects, projector::Projector,
-    pushed_file, snapshot::open_immutable, store,
+    pushed_file, snapshot::open_immutable, store, vouchers::Vouchers,
 };
 
 const SNAPSHOT: &str = "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT, body TEXT);
@@ -151,12 +151,16 @@ impl Fixture {
     }
 }
 
+fn snapshot(table: &Table) -> Snapshot {
+    Snapshot { root: table.root(), pages: table.pages() }
+}
+
 /// The root of what an object makes.
 fn applied(pages: &PageStore, from: Option<&Arc<Table>>, to: &Table, bytes: &[u8]) -> Digest {
     let mut draft = pages.draft(from);
     draft.resize(to.pages());
     let mut made: Vec<(u32, Page)> = Vec::new();
-    let mut reader = Reader::new(from.map(|from| from.root()), to.root(), to.pages());
+    let mut reader = Reader::new(from.map(|from| snapshot(from)), snapshot(to));
     reader
         .take(
             bytes,
