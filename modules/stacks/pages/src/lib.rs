@@ -1,14 +1,22 @@
 //! The pages of the stacks: a document, a search, and two that are for programs.
 
 use maud::{DOCTYPE, Markup, html};
-use nearside_sdk::route::{Route, dispatch, get};
+use nearside_sdk::origin::{self, Outcome};
+use nearside_sdk::route::{Route, dispatch, get, post};
 use nearside_sdk::sql::{self, Row};
 use nearside_sdk::{Error, Request, Response, Result, handler};
 
 handler!(respond);
 
-const ROUTES: &[Route] =
-    &[get("/document/{id}", document), get("/search", search), get("/newest", newest), get("/pair", pair)];
+const MAX_BODY_BYTES: usize = 256 * 1024;
+
+const ROUTES: &[Route] = &[
+    get("/document/{id}", document),
+    get("/search", search),
+    get("/newest", newest),
+    get("/pair", pair),
+    post("/write/{command}", write),
+];
 
 fn respond(request: Request) -> Result {
     dispatch(ROUTES, request)
@@ -75,6 +83,16 @@ fn search(request: &Request) -> Result {
             }
         },
     ))
+}
+
+/// Submits the body as a command, and gives its reply.
+fn write(request: &Request) -> Result {
+    let body = request.body(MAX_BODY_BYTES)?;
+    let payload = String::from_utf8(body).map_err(|_| Error::bad_request("Not UTF-8."))?;
+    match origin::submit_json(request.parameter("command"), &payload, None)? {
+        Outcome::Applied { reply, .. } => Ok(Response::new("application/json", reply.as_str())),
+        Outcome::Rejected(message) => Err(Error::bad_request(message)),
+    }
 }
 
 /// All words must occur. In quotes, none of them is an operator.
