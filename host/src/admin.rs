@@ -1,16 +1,22 @@
-//! The operator's listener: health, status, metrics, logs. Loopback by default.
+//! The operator's listener: health, status, metrics, logs, and what siblings may take. Loopback by default.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{Either, Full};
-use nearside_protocol::problem::{self, Problem};
+use nearside_protocol::{
+    problem::{self, Problem},
+    status::NodeStatus,
+};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     host::Host,
     logs::{self, Logs},
+    metrics,
     origin_client::OriginClient,
+    peer::Peer,
+    replica::Replica,
     serve::accept,
 };
 
@@ -19,6 +25,10 @@ pub struct Admin {
     pub host: Arc<Host>,
     pub origin: Option<Arc<OriginClient>>,
     pub logs: Logs,
+    pub replica: Replica,
+    pub peer: Peer,
+    /// A release that may be further behind than this makes the node unready.
+    pub max_staleness: Option<Duration>,
 }
 
 pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Output = ()>) {
@@ -26,7 +36,7 @@ pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Ou
     let admin = Arc::new(admin);
     let answer = move |request: http::Request<hyper::body::Incoming>, _| {
         let (admin, stopping) = (admin.clone(), stopping.clone());
-        async move { admin.respond(request.method(), request.uri(), stopping) }
+        async move { admin.respond(&request, stopping).await }
     };
     let shutdown = async move {
         shutdown.await;
@@ -37,51 +47,57 @@ pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Ou
 }
 
 impl Admin {
-    fn respond(&self, method: &Method, uri: &http::Uri, stopping: watch::Receiver<bool>) -> Response<logs::Body> {
-        if method != Method::GET {
+    async fn respond(
+        &self,
+        request: &http::Request<hyper::body::Incoming>,
+        stopping: watch::Receiver<bool>,
+    ) -> Response<logs::Body> {
+        if request.method() != Method::GET {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
         }
-        let (host, origin) = (&*self.host, self.origin.as_deref());
+        let uri = request.uri();
         match uri.path() {
             "/livez" => plain(StatusCode::OK, "alive\n".into()),
-            "/readyz" if host.is_ready() => plain(StatusCode::OK, "ready\n".into()),
-            "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, "no release is loaded yet\n".into()),
+            "/readyz" => match self.unready() {
+                None => plain(StatusCode::OK, "ready\n".into()),
+                Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+            },
             "/status" => {
-                let status = host.status(origin.map(OriginClient::link));
-                let text = serde_json::to_string_pretty(&status).expect("BUG: a status is plain data");
+                let text = serde_json::to_string_pretty(&self.status()).expect("BUG: a status is plain data");
                 with_type(StatusCode::OK, text, "application/json")
             }
-            "/metrics" => with_type(StatusCode::OK, metrics(host, origin), "text/plain; version=0.0.4"),
+            "/metrics" => with_type(StatusCode::OK, metrics::text(&self.status()), "text/plain; version=0.0.4"),
             "/logs" => self.logs.answer(uri.query(), stopping).unwrap_or_else(|error| {
                 let status = error.status();
                 let title = status.canonical_reason().unwrap_or("Error");
                 let problem = Problem::new(status.as_u16(), title).detail(error.to_string());
                 with_type(status, problem.to_json(), problem::CONTENT_TYPE)
             }),
+            path if path.starts_with("/v1/") => self.peer.answer(uri, request.headers()).await,
             _ => plain(StatusCode::NOT_FOUND, "there is /livez, /readyz, /status, /metrics and /logs\n".into()),
         }
     }
-}
 
-/// Prometheus text exposition format 0.0.4.
-fn metrics(host: &Host, origin: Option<&OriginClient>) -> String {
-    use std::fmt::Write;
-    let status = host.status(origin.map(OriginClient::link));
-    let mut text = String::from(
-        "# HELP nearside_requests_total Requests by what became of them.\n# TYPE nearside_requests_total counter\n",
-    );
-    let mut line = |line: std::fmt::Arguments<'_>| text.write_fmt(line).expect("BUG: a String takes all text");
-    for (result, count) in &status.requests {
-        line(format_args!("nearside_requests_total{{result=\"{result}\"}} {count}\n"));
+    fn status(&self) -> NodeStatus {
+        NodeStatus {
+            pages_written_bytes: self.replica.pages_written_bytes(),
+            scrub: self.replica.health().status(),
+            ..self.host.status(self.origin.as_deref().map(OriginClient::link))
+        }
     }
-    line(format_args!("# TYPE nearside_cache_bytes gauge\nnearside_cache_bytes {}\n", status.cache_bytes));
-    line(format_args!("# TYPE nearside_cache_entries gauge\nnearside_cache_entries {}\n", status.cache_entries));
-    line(format_args!("# HELP nearside_release_seq The release served.\n# TYPE nearside_release_seq gauge\n"));
-    for (app, served) in &status.apps {
-        let (epoch, seq) = (served.release.epoch, served.release.seq);
-        line(format_args!("nearside_release_seq{{app=\"{app}\",epoch=\"{epoch}\"}} {seq}\n"));
+
+    /// Why no visitors should be sent here.
+    fn unready(&self) -> Option<String> {
+        if !self.host.is_ready() {
+            return Some("no release is loaded yet".into());
+        }
+        let most = self.max_staleness?;
+        let stale = self.host.behind().into_iter().find(|(_, behind)| *behind > most);
+        stale.map(|(app, behind)| {
+            let (behind, most) = (behind.as_secs(), most.as_secs());
+            format!("the release of `{app}` may be {behind} s behind the origin's; max_staleness_s is {most}")
+        })
     }
-    text
 }
 
 fn plain(status: StatusCode, text: String) -> Response<logs::Body> {

@@ -1,30 +1,39 @@
-//! A node following its origin: hear of heads, pull, verify, prepare, record, switch.
+//! A node following its origin: hear of heads, pull, and serve what was pulled.
 //!
 //! What the origin says only wakes the node; what is pulled proves itself against keys the node trusts.
 
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::Method;
-use http_body_util::BodyExt;
 use nearside_protocol::{
     app,
     heads::{HeadsAsked, Nonce, SignedHeads},
     key::PublicKey,
     limits,
-    release::{Manifest, ReleaseId, SignedManifest},
+    release::ReleaseId,
     trust::{TrustedKey, Untrusted},
     wire::Heads,
 };
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::{
+    task::{Id, JoinError, JoinSet},
+    time::sleep_until,
+};
 
 use crate::{
-    archive::{Archive, ArchiveError},
-    code::{Code, CodeError},
-    database::{Database, DatabaseError},
-    host::{Host, NotSwitched},
+    host::Host,
     origin_client::{ClientError, OriginClient, bytes, whole},
-    release::Release,
+    pages::Kept,
+    pull::{PullError, Puller, Verdict, sources::Sources},
+    repair,
     replica::{AppReplica, Replica, ReplicaError},
+    scrub,
+    switch::load,
     trusted::{Trusted, TrustedError},
 };
 
@@ -36,29 +45,14 @@ pub enum FollowError {
     Replica(#[from] ReplicaError),
     #[error(transparent)]
     Trusted(#[from] TrustedError),
-    #[error("release {0} is not trusted: {1}")]
-    Untrusted(ReleaseId, Untrusted),
     #[error("what the origin says its newest releases are is not trusted: {0}")]
     UntrustedHeads(Untrusted),
-    #[error("the manifest offered as {asked} is of {got}")]
-    OtherRelease { asked: String, got: String },
-    #[error("release {0} is over this node's limits: {1}")]
-    TooLarge(ReleaseId, String),
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    #[error(transparent)]
-    Code(#[from] CodeError),
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error(transparent)]
-    NotSwitched(#[from] NotSwitched),
     #[error("the origin's key cannot be read: {0}")]
     Key(nearside_protocol::key::KeyError),
-    #[error("the task that loads releases was lost")]
-    Lost,
 }
 
-/// Serves from disk what can be served; for each app the newest release that is whole.
+/// Serves from disk what can be served; for each app the newest release that is whole. No page is read for that: each is
+/// verified when it is first used.
 pub fn start_from_disk(host: &Arc<Host>, replica: &Replica) -> Result<(), FollowError> {
     let trusted = replica.trusted().keys()?.unwrap_or_default();
     for name in replica.apps()?.into_iter().filter(|name| app::is_name(name)) {
@@ -69,18 +63,15 @@ pub fn start_from_disk(host: &Arc<Host>, replica: &Replica) -> Result<(), Follow
                 continue;
             }
         };
-        for id in disk.candidates() {
-            let loaded = disk
-                .verified(id, &trusted)
-                .map_err(FollowError::from)
-                .and_then(|manifest| load(host, &disk, manifest))
-                .and_then(|release| Ok(host.switch(release)?));
-            match loaded {
+        for kept in disk.pages().kept().into_iter().rev() {
+            let id = kept.release;
+            match serve_kept(host, &disk, kept, &trusted) {
                 Ok(()) => {
                     tracing::info!(app = %name, release = %id, "serving from disk");
                     break;
                 }
                 Err(error) => {
+                    note(host, &name, &error);
                     tracing::error!(app = %name, release = %id, cause = %error, "not served; trying the one before")
                 }
             }
@@ -89,227 +80,229 @@ pub fn start_from_disk(host: &Arc<Host>, replica: &Replica) -> Result<(), Follow
     Ok(())
 }
 
-/// Puts a release together from verified parts on disk. Compiles; takes a moment.
-fn load(host: &Arc<Host>, disk: &AppReplica, manifest: Manifest) -> Result<Release, FollowError> {
-    let current = host.by_name(&manifest.app).and_then(|served| served.current());
-    let code = match current {
-        Some(current) if current.code.digest == manifest.app_digest => current.code.clone(),
-        _ => Code::load(host.engine(), &Archive::unpack(&disk.archive(&manifest.app_digest)?)?, manifest.app_digest)?,
-    };
-    let database = Database::file(&disk.snapshot_path(&manifest.root))?;
-    let secrets = disk.secrets(&manifest)?;
-    Ok(Release::assemble(manifest, secrets.as_ref(), code, database)?)
+fn serve_kept(host: &Arc<Host>, disk: &AppReplica, kept: Kept, trusted: &[TrustedKey]) -> Result<(), PullError> {
+    let manifest = kept.signed.verify(trusted).map_err(|why| PullError::Untrusted(kept.release, why))?;
+    let release = load(host, disk, manifest, kept.table)?;
+    Ok(host.switch(release)?)
 }
 
-/// Follows the origin until `shutdown`.
-pub async fn follow(host: Arc<Host>, replica: Replica, origin: Arc<OriginClient>, shutdown: impl Future<Output = ()>) {
-    let mut follower = Follower::new(host, replica, origin);
-    tokio::pin!(shutdown);
-    let mut pause = limits::PULL_RETRY_FIRST;
-    loop {
-        let round = tokio::select! {
-            () = &mut shutdown => return,
-            round = follower.round() => round,
-        };
-        match round {
-            Ok(()) => pause = limits::PULL_RETRY_FIRST,
-            Err(error) => {
-                tracing::warn!(cause = %error, retry_ms = pause.as_millis() as u64, "the origin could not be followed");
-                tokio::select! {
-                    () = &mut shutdown => return,
-                    () = tokio::time::sleep(pause) => {}
-                }
-                pause = (pause * 2).min(limits::PULL_RETRY_MOST);
-            }
-        }
+fn note(host: &Host, app: &str, error: &PullError) {
+    if let Verdict::Refused(reason) | Verdict::Damaged(reason) = error.verdict() {
+        host.refusals.note(Some(app), reason, error.to_string());
     }
+}
+
+/// Follows the origin until `shutdown`; repairs and scrubs meanwhile.
+pub async fn follow(host: Arc<Host>, replica: Replica, sources: Sources, shutdown: impl Future<Output = ()>) {
+    host.follows();
+    tokio::select! {
+        () = shutdown => {}
+        () = Follower::new(host.clone(), replica.clone(), sources.clone()).run() => {}
+        () = tell_behind(&host) => {}
+        () = repair::run(host.clone(), replica.clone(), sources) => {}
+        () = scrub::run(replica) => {}
+    }
+}
+
+/// What responses say of it is made here, once a second, so that a response pays nothing for it.
+async fn tell_behind(host: &Host) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        seconds.tick().await;
+        host.tell_behind();
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Heard, FollowError>> + Send>>;
+
+/// The origin's word on what is newest, and when it was asked for.
+struct Heard {
+    heads: Heads,
+    asked_at: Instant,
 }
 
 struct Follower {
     host: Arc<Host>,
     replica: Replica,
-    origin: Arc<OriginClient>,
+    sources: Sources,
     /// What the origin said last; it answers as soon as that has changed.
-    heads: Heads,
-    pulls: JoinSet<Result<(), FollowError>>,
+    heard: Heard,
+    keys: Arc<[TrustedKey]>,
+    pulls: JoinSet<Result<(), PullError>>,
     under_way: HashMap<Id, (String, ReleaseId)>,
+    /// What became of the last release of each app that did not come.
+    failed: BTreeMap<String, Failed>,
+}
+
+struct Failed {
+    release: ReleaseId,
+    pause: Duration,
+    /// Never, for what is refused for good: until there is another release, or other keys.
+    again_at: Option<Instant>,
 }
 
 impl Follower {
-    fn new(host: Arc<Host>, replica: Replica, origin: Arc<OriginClient>) -> Follower {
-        let heads = host.heads();
-        Follower { host, replica, origin, heads, pulls: JoinSet::new(), under_way: HashMap::new() }
+    fn new(host: Arc<Host>, replica: Replica, sources: Sources) -> Follower {
+        let heard = Heard { heads: host.heads(), asked_at: Instant::now() };
+        let keys = Arc::new([]);
+        let (pulls, under_way, failed) = (JoinSet::new(), HashMap::new(), BTreeMap::new());
+        Follower { host, replica, sources, heard, keys, pulls, under_way, failed }
     }
 
-    /// Starts what is to be pulled, then waits until the origin has something new or a pull has ended.
-    ///
-    /// Apps do not wait for one another: code of ten megabytes takes longer to compile than a hundred rows to follow.
-    async fn round(&mut self) -> Result<(), FollowError> {
-        if self.replica.trusted().keys()?.is_none() {
-            self.trust_first_key().await?;
-        }
-        self.start();
-        tokio::select! {
-            Some(ended) = self.pulls.join_next_with_id() => self.ended(ended),
-            heads = newer_heads(&self.origin, self.replica.trusted(), &self.heads) => {
-                self.heads = heads?;
-                Ok(())
+    async fn run(mut self) {
+        let mut pause = limits::PULL_RETRY_FIRST;
+        let mut answer = self.ask(Duration::ZERO);
+        loop {
+            self.look_at_keys();
+            self.start();
+            let due = self.failed.values().filter_map(|failed| failed.again_at).min();
+            tokio::select! {
+                Some(ended) = self.pulls.join_next_with_id() => self.ended(ended),
+                () = at(due) => {}
+                heard = &mut answer => {
+                    let wait = match heard {
+                        Ok(heard) => {
+                            pause = limits::PULL_RETRY_FIRST;
+                            self.hear(heard);
+                            Duration::ZERO
+                        }
+                        Err(error) => {
+                            if let FollowError::UntrustedHeads(why) = &error {
+                                self.host.refusals.note(None, why.name(), error.to_string());
+                            }
+                            let retry_ms = pause.as_millis() as u64;
+                            tracing::warn!(cause = %error, retry_ms, "the origin could not be followed");
+                            let wait = pause;
+                            pause = (pause * 2).min(limits::PULL_RETRY_MOST);
+                            wait
+                        }
+                    };
+                    answer = self.ask(wait);
+                }
             }
+        }
+    }
+
+    /// Asks the origin, after a while, for heads that are others than those it said last.
+    fn ask(&self, after: Duration) -> Answer {
+        let (origin, trusted) = (self.sources.origin().clone(), self.replica.trusted().clone());
+        let have = self.heard.heads.clone();
+        Box::pin(async move {
+            tokio::time::sleep(after).await;
+            if trusted.keys()?.is_none() {
+                trust_first_key(&origin, &trusted).await?;
+            }
+            newer_heads(&origin, &trusted, have).await
+        })
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        self.heard = heard;
+        self.host.heard(&self.heard.heads, self.heard.asked_at);
+    }
+
+    /// Other keys may believe what was refused before.
+    fn look_at_keys(&mut self) {
+        // A file with a fault trusts nobody, as whoever reads it next is told.
+        let keys = self.replica.trusted().keys().ok().flatten().unwrap_or_default();
+        if keys[..] != self.keys[..] {
+            self.keys = keys;
+            self.failed.retain(|_, failed| failed.again_at.is_some());
         }
     }
 
     /// One pull at a time for each app whose head is not served yet. What finds no place waits for the end of another.
+    ///
+    /// Apps do not wait for one another: code of ten megabytes takes longer to compile than a hundred rows to follow.
     fn start(&mut self) {
         let served = self.host.heads();
-        for (name, head) in &self.heads {
+        let now = Instant::now();
+        for (name, head) in &self.heard.heads {
             let is_served = served.get(name).is_some_and(|served| served >= head);
+            if is_served {
+                self.failed.remove(name);
+            }
             let is_under_way = self.under_way.values().any(|(app, _)| app == name);
-            if is_served || is_under_way || !app::is_name(name) || self.pulls.len() >= limits::PULLS_AT_ONCE {
+            let must_wait = self.failed.get(name).is_some_and(|failed| {
+                failed.release == *head && failed.again_at.is_none_or(|again_at| again_at > now)
+            });
+            let full = self.pulls.len() >= limits::PULLS_AT_ONCE;
+            if is_served || is_under_way || must_wait || full || !app::is_name(name) {
                 continue;
             }
-            let puller = Puller { host: self.host.clone(), replica: self.replica.clone(), origin: self.origin.clone() };
+            if let Some(failed) = self.failed.get_mut(name) {
+                // Under way again: not due any more.
+                failed.again_at = None;
+            }
+            let puller = Puller {
+                host: self.host.clone(),
+                replica: self.replica.clone(),
+                sources: self.sources.clone(),
+                trusted: self.keys.clone(),
+            };
             let (app, head) = (name.clone(), *head);
             let pull = self.pulls.spawn(async move { puller.pull(&app, head).await });
             self.under_way.insert(pull.id(), (name.clone(), head));
         }
     }
 
-    fn ended(&mut self, ended: Result<(Id, Result<(), FollowError>), JoinError>) -> Result<(), FollowError> {
-        let (id, result) = ended.unwrap_or_else(|lost| (lost.id(), Err(FollowError::Lost)));
-        let pulled = self.under_way.remove(&id);
-        if let (Err(error), Some((app, head))) = (&result, pulled) {
-            self.host.note_refused(&app, format!("release {head}: {error}"));
-            tracing::error!(%app, release = %head, cause = %error, "the release is not served");
-        }
-        result
-    }
-
-    /// A node that was given no key trusts the first one it is shown, and from then on no other.
-    async fn trust_first_key(&mut self) -> Result<(), FollowError> {
-        let text = self.origin.get("/v1/key", 1_024).await?;
-        let key: PublicKey = String::from_utf8_lossy(&text).parse().map_err(FollowError::Key)?;
-        tracing::info!(key = %key.id(), "trusting the origin's key from now on");
-        Ok(self.replica.trusted().add(&TrustedKey::with_both(key))?)
+    fn ended(&mut self, ended: Result<(Id, Result<(), PullError>), JoinError>) {
+        let (id, result) = ended.unwrap_or_else(|lost| (lost.id(), Err(PullError::Lost)));
+        let Some((app, release)) = self.under_way.remove(&id) else { return };
+        let Err(error) = result else {
+            self.failed.remove(&app);
+            // What was heard while it was pulled vouches for it.
+            self.host.heard(&self.heard.heads, self.heard.asked_at);
+            return;
+        };
+        note(&self.host, &app, &error);
+        self.host.note_refused(&app, format!("release {release}: {error}"));
+        let before = self.failed.get(&app).filter(|failed| failed.release == release);
+        let pause = before.map_or(limits::PULL_RETRY_FIRST, |failed| (failed.pause * 2).min(limits::PULL_RETRY_MOST));
+        let wait = match error.verdict() {
+            Verdict::Passing => Some(pause),
+            Verdict::Damaged(_) => Some(limits::PULL_RETRY_DAMAGED),
+            Verdict::Refused(_) => None,
+        };
+        let again = wait.map_or("when there is another, or other keys".to_owned(), |wait| format!("{wait:?}"));
+        tracing::error!(%app, %release, cause = %error, again, "the release is not served");
+        let again_at = wait.map(|wait| Instant::now() + wait);
+        self.failed.insert(app, Failed { release, pause, again_at });
     }
 }
 
-/// Waits until the origin's heads are others than these.
-async fn newer_heads(origin: &OriginClient, trusted: &Trusted, heads: &Heads) -> Result<Heads, FollowError> {
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A node that was given no key trusts the first one it is shown, and from then on no other.
+async fn trust_first_key(origin: &OriginClient, trusted: &Trusted) -> Result<(), FollowError> {
+    let text = origin.get("/v1/key", 1_024).await?;
+    let key: PublicKey = String::from_utf8_lossy(&text).parse().map_err(FollowError::Key)?;
+    tracing::info!(key = %key.id(), "trusting the origin's key from now on");
+    Ok(trusted.add(&TrustedKey::with_both(key))?)
+}
+
+/// Waits until the origin's heads are others than these, or until it says that they still are these.
+async fn newer_heads(origin: &OriginClient, trusted: &Trusted, have: Heads) -> Result<Heard, FollowError> {
     let mut chance = [0; 16];
     getrandom::fill(&mut chance).expect("BUG: an operating system without randomness cannot serve");
     let nonce = Nonce::from_bytes(chance);
-    let asked = HeadsAsked { nonce, have: heads.clone() };
-    let body = serde_json::to_vec(&asked).expect("BUG: heads are plain data");
+    let body = serde_json::to_vec(&HeadsAsked { nonce, have }).expect("BUG: heads are plain data");
     let request = origin
         .request(Method::POST, "/v1/heads")
         .body(bytes(body))
         .map_err(|error| ClientError::Malformed(error.to_string()))?;
-    let response = origin.send(request, limits::LONG_POLL + Duration::from_secs(10)).await?;
+    let asked_at = Instant::now();
+    let response = origin.send(request, limits::LONG_POLL + limits::LONG_POLL_GRACE).await?;
     let bytes = whole(response, limits::MANIFEST_BYTES).await?;
     let signed: SignedHeads =
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Malformed(error.to_string()))?;
     // As they are now, not as they were when this was asked: a key that was removed meanwhile counts no more.
     let keys = trusted.keys()?.unwrap_or_default();
     let heads = signed.verify(&keys, nonce).map_err(FollowError::UntrustedHeads)?;
-    Ok(heads.into_iter().take(limits::APPS).collect())
-}
-
-/// What one pull needs; it goes on whatever else is heard meanwhile.
-struct Puller {
-    host: Arc<Host>,
-    replica: Replica,
-    origin: Arc<OriginClient>,
-}
-
-impl Puller {
-    async fn pull(&self, app: &str, head: ReleaseId) -> Result<(), FollowError> {
-        let started = std::time::Instant::now();
-        let signed: SignedManifest = self.origin.get_json(&format!("/v1/apps/{app}/releases/{head}")).await?;
-        let trusted = self.replica.trusted().keys()?.unwrap_or_default();
-        let manifest = signed.verify(&trusted).map_err(|why| FollowError::Untrusted(head, why))?;
-        if manifest.release != head || manifest.app != app {
-            let got = format!("{} {}", manifest.app, manifest.release);
-            return Err(FollowError::OtherRelease { asked: format!("{app} {head}"), got });
-        }
-        // Before anything is pulled or written: what is refused here is refused at the next start, too.
-        self.host.accepts(&manifest)?;
-        let disk = self.replica.app(app)?;
-        self.pull_archive(&disk, &manifest).await?;
-        self.pull_secrets(&disk, &manifest).await?;
-        let bytes = self.pull_snapshot(&disk, &manifest).await?;
-
-        let host = self.host.clone();
-        let switched = tokio::task::spawn_blocking(move || {
-            let release = load(&host, &disk, manifest)?;
-            disk.commit(head, &signed)?;
-            host.switch(release)?;
-            disk.retire(&|path| host.reads_snapshot(path));
-            Ok::<_, FollowError>(())
-        });
-        switched.await.map_err(|_| FollowError::Lost)??;
-        let took_ms = started.elapsed().as_millis() as u64;
-        tracing::info!(app, release = %head, bytes, took_ms, "switched");
-        Ok(())
-    }
-
-    async fn pull_archive(&self, disk: &AppReplica, manifest: &Manifest) -> Result<(), FollowError> {
-        if disk.archive(&manifest.app_digest).is_ok() {
-            return Ok(());
-        }
-        let path = format!("/v1/apps/{}/archives/{}", manifest.app, manifest.app_digest);
-        let bytes = self.origin.get(&path, limits::APP_ARCHIVE_BYTES).await?;
-        Ok(disk.put_archive(&manifest.app_digest, &bytes)?)
-    }
-
-    async fn pull_secrets(&self, disk: &AppReplica, manifest: &Manifest) -> Result<(), FollowError> {
-        let Some(digest) = &manifest.secrets else { return Ok(()) };
-        if disk.secrets(manifest).is_ok() {
-            return Ok(());
-        }
-        let path = format!("/v1/apps/{}/secrets/{digest}", manifest.app);
-        let bytes = self.origin.get(&path, limits::SECRETS_BYTES).await?;
-        Ok(disk.put_secrets(digest, &bytes)?)
-    }
-
-    /// Gives the bytes that crossed the wire.
-    async fn pull_snapshot(&self, disk: &AppReplica, manifest: &Manifest) -> Result<u64, FollowError> {
-        if manifest.database_bytes() > limits::DATABASE_BYTES {
-            let why = format!("{} bytes of database; at most {}", manifest.database_bytes(), limits::DATABASE_BYTES);
-            return Err(FollowError::TooLarge(manifest.release, why));
-        }
-        let (there, wanted) = (disk.clone(), manifest.clone());
-        let whole = tokio::task::spawn_blocking(move || there.verify_snapshot(&wanted).is_ok());
-        if whole.await.map_err(|_| FollowError::Lost)? {
-            return Ok(0);
-        }
-        let path = format!("/v1/apps/{}/snapshots/{}", manifest.app, manifest.root);
-        let request = self
-            .origin
-            .request(Method::GET, &path)
-            .body(bytes(""))
-            .map_err(|error| ClientError::Malformed(error.to_string()))?;
-        let mut body = self.origin.send(request, limits::OUTBOUND_CONNECT * 2).await?.into_body();
-        let mut incoming = disk.incoming(manifest)?;
-        let mut received = 0;
-        loop {
-            let frame = tokio::time::timeout(limits::STREAM_IDLE, body.frame());
-            let stalled =
-                |why: &str| ClientError::Malformed(format!("the snapshot broke off after {received} bytes: {why}"));
-            match frame.await.map_err(|_| stalled("nothing came any more"))? {
-                None => break,
-                Some(Err(error)) => return Err(stalled(&error.to_string()).into()),
-                Some(Ok(frame)) => {
-                    if let Ok(piece) = frame.into_data() {
-                        received += piece.len() as u64;
-                        // Hashing and writing keep a core busy for a while: not on the threads that answer hits.
-                        incoming = tokio::task::spawn_blocking(move || incoming.write(&piece).map(|()| incoming))
-                            .await
-                            .map_err(|_| FollowError::Lost)??;
-                    }
-                }
-            }
-        }
-        tokio::task::spawn_blocking(move || incoming.finish()).await.map_err(|_| FollowError::Lost)??;
-        Ok(received)
-    }
+    Ok(Heard { heads: heads.into_iter().take(limits::APPS).collect(), asked_at })
 }

@@ -3,13 +3,13 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method as HttpMethod, Request, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method as HttpMethod, Request, header, request::Parts};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use nearside_protocol::{
     limits,
     route::{Inputs, Method},
-    wire::IDEMPOTENCY_KEY_HEADER,
+    wire::{BEHIND_AT_MOST_HEADER, IDEMPOTENCY_KEY_HEADER},
     write::IdempotencyKey,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -34,6 +34,8 @@ use crate::{
     way::{Way, allowing, canonical_host, find, host_name, is_cross_site, options},
 };
 
+const BEHIND_AT_MOST: HeaderName = HeaderName::from_static(BEHIND_AT_MOST_HEADER);
+
 /// Answers one request. There is an answer to everything.
 pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr) -> Reply {
     let (parts, body) = request.into_parts();
@@ -56,6 +58,9 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
     };
     if let Some(cors) = cors {
         cors::grant(&mut reply, cors, &parts.headers);
+    }
+    if let Some(behind) = served.behind_header() {
+        reply.headers_mut().insert(BEHIND_AT_MOST, behind);
     }
     reply
 }

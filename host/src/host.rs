@@ -4,17 +4,18 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
     sync::{
-        Arc, Mutex, OnceLock, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use http::HeaderValue;
 use nearside_protocol::{
     limits,
     release::{Manifest, ReleaseId},
-    status::{NodeApp, NodeStatus, OriginLink},
+    status::{NodeApp, NodeStatus, OriginLink, Scrub},
     wire::Heads,
 };
 use tokio::{
@@ -26,12 +27,14 @@ use tokio::{
 use crate::{
     blobs::{Blobs, BlobsError},
     cache::Cache,
-    database::Database,
     engine::Engine,
+    pull::progress::Pulls,
     refusal::Refusal,
+    refusals::Refusals,
     release::Release,
     reply::CacheStatus,
     upstream::Upstream,
+    verified::Verified,
 };
 
 pub struct Host {
@@ -44,14 +47,16 @@ pub struct Host {
     places: Arc<Semaphore>,
     stream_places: Arc<Semaphore>,
     body_places: Arc<Semaphore>,
-    /// Every database some request may still read.
-    databases: Mutex<Vec<Weak<Database>>>,
     waiting: AtomicUsize,
     upstream: Arc<dyn Upstream>,
     /// What visitors sent, where this host has a disk for it.
     blobs: OnceLock<Arc<Blobs>>,
     directory: ArcSwap<Directory>,
     pub counters: Counters,
+    pub refusals: Refusals,
+    pub pulls: Pulls,
+    /// Whether this node has an origin to be behind of.
+    follows: AtomicBool,
 }
 
 /// Who is served here, by host name and by app name.
@@ -67,6 +72,9 @@ pub struct Served {
     current: ArcSwapOption<Release>,
     switched: watch::Sender<Option<ReleaseId>>,
     refused: Mutex<Option<String>>,
+    verified: Mutex<Verified>,
+    /// What responses say of how much they may be behind; nothing while that is little.
+    behind_header: ArcSwapOption<HeaderValue>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -109,12 +117,14 @@ impl Host {
             places: Arc::new(Semaphore::new(limits::RENDERS_AT_ONCE)),
             stream_places: Arc::new(Semaphore::new(limits::STREAMS_AT_ONCE)),
             body_places: Arc::new(Semaphore::new(limits::REQUEST_BODIES_AT_ONCE)),
-            databases: Mutex::default(),
             waiting: AtomicUsize::new(0),
             upstream,
             blobs: OnceLock::new(),
             directory: ArcSwap::default(),
             counters: Counters::default(),
+            refusals: Refusals::default(),
+            pulls: Pulls::default(),
+            follows: AtomicBool::new(false),
         }))
     }
 
@@ -192,18 +202,60 @@ impl Host {
         self.accepts(&release.manifest)?;
         let name = release.code.app.name.clone();
         let served = self.by_name(&name).unwrap_or_else(|| Served::new(&name));
-        {
-            let mut databases = self.databases.lock().expect("BUG: nothing panics while holding the databases");
-            databases.retain(|database| database.strong_count() > 0);
-            databases.push(Arc::downgrade(&release.database));
-        }
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
         served.current.store(Some(Arc::new(release)));
+        served.verified().switched(id);
         self.list(&served, &hosts);
         *served.refused.lock().expect("BUG: nothing panics while holding it") = None;
         served.switched.send_replace(Some(id));
         Ok(())
+    }
+
+    /// Serves the same release from another copy of its pages: one of them was damaged, and is whole there.
+    pub fn reopen(&self, release: Release) {
+        let Some(served) = self.by_name(&release.manifest.app) else { return };
+        let is_served = served.current().is_some_and(|current| current.manifest == release.manifest);
+        if is_served {
+            served.current.store(Some(Arc::new(release)));
+        }
+    }
+
+    /// The origin says which releases are the newest, as the answer to a question sent at `asked_at`.
+    pub fn heard(&self, heads: &Heads, asked_at: Instant) {
+        let directory = self.directory.load();
+        for (name, served) in &directory.by_name {
+            let current = served.current().map(|release| release.manifest.release);
+            if let Some(named) = heads.get(name) {
+                served.verified().heard(*named, current, asked_at);
+            }
+        }
+    }
+
+    /// From now on the node says by how much it may be behind its origin.
+    pub fn follows(&self) {
+        self.follows.store(true, Ordering::Relaxed);
+    }
+
+    /// By how much the releases served may be behind the newest ones; nothing for a node without an origin.
+    pub fn behind(&self) -> BTreeMap<String, Duration> {
+        if !self.follows.load(Ordering::Relaxed) {
+            return BTreeMap::new();
+        }
+        let directory = self.directory.load();
+        directory.by_name.iter().filter_map(|(name, served)| Some((name.clone(), served.behind_at_most()?))).collect()
+    }
+
+    /// Makes the header of each app's responses anew.
+    pub fn tell_behind(&self) {
+        let directory = self.directory.load();
+        for served in directory.by_name.values() {
+            let behind = served.behind_at_most().filter(|behind| *behind >= limits::BEHIND_SHOWN);
+            let header = behind.map(|behind| Arc::new(HeaderValue::from(behind.as_secs() + 1)));
+            if header.is_some() || served.behind_header.load().is_some() {
+                served.behind_header.store(header);
+            }
+        }
     }
 
     /// Remembers, for `status`, why a newer release is not served.
@@ -236,18 +288,13 @@ impl Host {
         directory.by_name.iter().filter_map(|(name, served)| Some((name.clone(), release(served)?))).collect()
     }
 
-    /// Whether some request may still read this very file.
-    pub fn reads_snapshot(&self, path: &Path) -> bool {
-        let databases = self.databases.lock().expect("BUG: nothing panics while holding the databases");
-        databases.iter().filter_map(Weak::upgrade).any(|database| database.path() == Some(path))
-    }
-
     pub fn is_ready(&self) -> bool {
         self.directory.load().by_name.values().any(|served| served.current().is_some())
     }
 
     pub fn status(&self, origin: Option<OriginLink>) -> NodeStatus {
         let directory = self.directory.load();
+        let behind = self.behind();
         let app = |served: &Arc<Served>| {
             let release = served.current()?;
             let manifest = &release.manifest;
@@ -259,6 +306,7 @@ impl Host {
                 page_count: manifest.page_count,
                 hosts: release.code.app.hosts.clone(),
                 refused: served.refused.lock().expect("BUG: nothing panics while holding it").clone(),
+                behind_at_most_ms: behind.get(&served.name).map(|behind| behind.as_millis() as u64),
             })
         };
         NodeStatus {
@@ -270,6 +318,12 @@ impl Host {
             requests: self.counters.all(),
             cache_bytes: self.cache.bytes(),
             cache_entries: self.cache.count(),
+            refusals: self.refusals.counts(),
+            last_refusal: self.refusals.last(),
+            pulls: self.pulls.status(),
+            pulled_bytes: self.pulls.bytes(),
+            pages_written_bytes: 0,
+            scrub: Scrub::default(),
         }
     }
 }
@@ -290,11 +344,27 @@ impl Served {
             current: ArcSwapOption::empty(),
             switched: watch::Sender::new(None),
             refused: Mutex::default(),
+            verified: Mutex::default(),
+            behind_header: ArcSwapOption::empty(),
         })
     }
 
     pub fn current(&self) -> Option<Arc<Release>> {
         self.current.load_full()
+    }
+
+    fn verified(&self) -> MutexGuard<'_, Verified> {
+        self.verified.lock().expect("BUG: nothing panics while holding it")
+    }
+
+    fn behind_at_most(&self) -> Option<Duration> {
+        let current = self.current()?;
+        Some(self.verified().behind_at_most(current.manifest.created_at_ms, Instant::now()))
+    }
+
+    /// What a response says of how much it may be behind.
+    pub fn behind_header(&self) -> Option<HeaderValue> {
+        self.behind_header.load().as_deref().cloned()
     }
 
     /// Tells of each switch.

@@ -18,7 +18,10 @@
 //! | **a release** | |
 //! | [`release`], [`code`], [`archive`] | an app version on a snapshot, loaded |
 //! | [`static_files`], `encoded` | its files, and their compressed forms |
-//! | [`follow`], [`origin_client`] | hearing of releases and pulling them |
+//! | [`follow`], [`pull`], [`switch`], [`plans`] | hearing of releases, pulling them, and serving them |
+//! | [`origin_client`], [`peer`] | asking the origin and siblings; being asked by them |
+//! | [`verified`], [`refusals`] | by how much a release may be behind; what was not taken, and why |
+//! | [`repair`], [`scrub`] | damaged pages made whole; looking for them |
 //! | [`replica`], [`trusted`], [`disk`] | the node's own disk; whose signatures count; how it is written |
 //! | **what is told** | |
 //! | [`speaker`], `log`, `missed` | what is told of a guest, what it prints, which inputs it looked for in vain |
@@ -53,28 +56,37 @@ mod log;
 pub mod logbook;
 pub mod logs;
 pub mod media_type;
+mod metrics;
 mod missed;
 pub mod origin_client;
 pub mod outbound;
 pub mod pages;
+pub mod peer;
+pub mod plans;
 pub mod policy;
+pub mod pull;
 pub mod refusal;
+pub mod refusals;
 pub mod release;
 pub mod render;
+pub mod repair;
 pub mod replica;
 pub mod reply;
 mod reply_body;
 pub mod schemas;
+pub mod scrub;
 pub mod senses;
 pub mod serve;
 pub mod speaker;
 pub mod sql;
 mod stall;
 pub mod static_files;
+pub mod switch;
 pub mod target;
 pub mod trace;
 pub mod trusted;
 pub mod upstream;
+pub mod verified;
 pub mod visit;
 mod way;
 pub mod writes;

@@ -87,6 +87,10 @@ impl OriginClient {
         })
     }
 
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
     pub fn link(&self) -> OriginLink {
         let link = self.link.lock().expect("BUG: nothing panics while holding the link");
         OriginLink {

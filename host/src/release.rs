@@ -35,4 +35,16 @@ impl Release {
         let header = HeaderValue::from_str(&manifest.release.to_string()).expect("BUG: a release is digits and a dot");
         Ok(Release { manifest, header, code, database, queries, variables })
     }
+
+    /// The same release, read from another copy of its pages.
+    pub fn reopened(&self, database: Arc<Database>) -> Release {
+        Release {
+            manifest: self.manifest.clone(),
+            header: self.header.clone(),
+            code: self.code.clone(),
+            database,
+            queries: self.queries.clone(),
+            variables: self.variables.clone(),
+        }
+    }
 }

@@ -165,21 +165,88 @@ pub const PAGE_BYTES: usize = 4_096;
 pub const PUBLISH_DEBOUNCE: Duration = Duration::from_millis(250);
 /// but never longer than this.
 pub const PUBLISH_LATEST: Duration = Duration::from_millis(2_000);
+/// Pages that moved since the last release, as far as they are listed; above that, all pages are compared.
+pub const MOVED_PAGES: usize = 1 << 18;
+/// Frames of the read database's log that are moved into its file at once, though it is busy: 64 MiB.
+pub const READ_LOG_FRAMES: u32 = 16 << 10;
 /// Releases the origin keeps, and nodes keep on disk.
-pub const RELEASES_KEPT_ORIGIN: usize = 8;
+pub const RELEASES_KEPT_ORIGIN: usize = 64;
+/// What their pages may take on the origin's disk, of each app; the newest release stays whatever it takes.
+pub const RELEASES_ORIGIN_BYTES: u64 = 96 << 30;
+/// How far back the deltas besides the one from the release before reach: from the 8th, whenever the number is a multiple
+/// of 8, and from the 64th.
+pub const SKIP_DELTAS: [u64; 2] = [8, 64];
+/// Objects that were made because somebody asked, and are kept for who asks next, of each app.
+pub const MADE_OBJECTS_BYTES: u64 = 4 << 30;
+/// Pages in one answer to a repair.
+pub const REPAIR_PAGES: usize = 256;
+/// The object that names the newest release.
+pub const HEAD_BYTES: u64 = 64;
+/// How long an object store has to begin its answer.
+pub const OBJECT_STORE_WAIT: Duration = Duration::from_secs(30);
 pub const RELEASES_KEPT_NODE: usize = 2;
+/// Releases a node keeps are let go from the oldest on when all pages take more than this; the newest always stays.
+pub const RELEASES_KEPT_NODE_BYTES: u64 = 64 << 30;
 pub const MANIFEST_BYTES: usize = 64 << 10;
 /// Deltas one manifest may offer.
 pub const DELTA_OFFERS: usize = 32;
 pub const DATABASE_BYTES: u64 = 64 << 30;
+/// How long the origin waits for news before it says that there are none. It bounds how old the word of an idle node is, for
+/// one small signed answer a node each time.
+pub const LONG_POLL: Duration = Duration::from_secs(2);
+/// How much longer a node waits for that answer.
+pub const LONG_POLL_GRACE: Duration = Duration::from_secs(3);
 /// All pages a page store holds, of all releases it keeps.
 pub const SLOTS_BYTES: u64 = 128 << 30;
-pub const LONG_POLL: Duration = Duration::from_secs(20);
 /// Apps whose releases a node pulls and compiles at once.
 pub const PULLS_AT_ONCE: usize = 4;
 pub const PULL_RETRY_FIRST: Duration = Duration::from_millis(200);
 pub const PULL_RETRY_MOST: Duration = Duration::from_secs(5);
 pub const APPS: usize = 256;
+/// Manifests before the newest that a node asks for, to find a way of deltas from what it has.
+pub const MANIFESTS_BACK: usize = 64;
+/// How long the origin may take to begin sending an object: it may have to make it.
+pub const OBJECT_WAIT: Duration = Duration::from_secs(30);
+/// How long a sibling may, and how long one that did not answer is left alone.
+pub const SIBLING_WAIT: Duration = Duration::from_secs(2);
+pub const SIBLING_REST: Duration = Duration::from_secs(10);
+pub const SIBLINGS: usize = 16;
+/// Connections that may break one after another before a pull is given up,
+pub const PULL_TRIES: u32 = 6;
+/// unless so much came in between.
+pub const PULL_PROGRESS_BYTES: u64 = 1 << 20;
+/// Who sends more slowly than this, over a while, keeps a pull from ending.
+pub const PULL_LEAST_BYTES_PER_S: u64 = 4 << 10;
+pub const PULL_PACE_OVER: Duration = Duration::from_secs(20);
+/// Pieces of a download between the socket and the disk.
+pub const PULL_PIECES: usize = 4;
+/// Content that is not what was signed may have been damaged on its way: it is asked for again after this.
+pub const PULL_RETRY_DAMAGED: Duration = Duration::from_secs(60);
+/// What a sibling's object may be larger than the origin's: one part in so many, and this. Another version may have packed
+/// it.
+pub const SIBLING_SLACK_PART: u64 = 4;
+pub const SIBLING_SLACK_BYTES: u64 = 64 << 10;
+/// Old manifests and deltas a node makes for siblings: changed pages of one delta, and what it remembers of them.
+pub const PEER_DELTA_PAGES: usize = 16 << 10;
+pub const PEER_DELTAS_BYTES: u64 = 64 << 20;
+pub const PEER_DELTAS_AT_ONCE: usize = 2;
+/// Whole copies a node sends to siblings at once.
+pub const PEER_BASES_AT_ONCE: usize = 1;
+/// Pages one request for single pages may name.
+pub const PAGES_ASKED: usize = 256;
+/// Connections opened on a release before visitors are sent to it.
+pub const WARM_CONNECTIONS: usize = 4;
+/// Reading every row of a smaller table is not held against a query.
+pub const SCAN_ROWS: i64 = 1_000;
+/// A response says by how much it may be behind from here on: a node that hears the origin all the time is below.
+pub const BEHIND_SHOWN: Duration = Duration::from_secs(4);
+/// How fast kept pages are hashed again, in the background.
+pub const SCRUB_BYTES_PER_S: u64 = 8 << 20;
+/// Between two rounds of it.
+pub const SCRUB_PAUSE: Duration = Duration::from_secs(6 * 3600);
+/// Damaged pages waiting for their repair.
+pub const REPAIRS_WAITING: usize = 4_096;
+pub const REPAIR_RETRY: Duration = Duration::from_secs(5);
 /// Jobs waiting for an app's projector or publisher.
 pub const ORIGIN_QUEUE: usize = 64;
 /// A release that could not be made is tried again after this.

@@ -2,10 +2,12 @@
 //! snapshots whole until they pull these.
 
 mod head;
+mod plain;
 mod read;
 mod write;
 
 pub use head::{HEAD_BYTES, Head};
+pub use plain::{Part, PlainBase};
 pub use read::{Broken, Reader};
 pub use write::Writer;
 
@@ -40,6 +42,16 @@ impl Coding {
     fn of(number: u8) -> Option<Coding> {
         [Coding::Plain, Coding::Zstd, Coding::ZstdOnOld].into_iter().find(|coding| coding.number() == number)
     }
+}
+
+/// What stands before a record's data.
+fn record_head(number: u32, pages: usize, coding: Coding, data_bytes: usize) -> [u8; RECORD_HEAD_BYTES] {
+    let mut head = [0; RECORD_HEAD_BYTES];
+    head[..4].copy_from_slice(&number.to_le_bytes());
+    head[4..6].copy_from_slice(&(pages as u16).to_le_bytes());
+    head[6] = coding.number();
+    head[8..].copy_from_slice(&(data_bytes as u32).to_le_bytes());
+    head
 }
 
 #[cfg(test)]

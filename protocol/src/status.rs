@@ -15,6 +15,54 @@ pub struct NodeStatus {
     pub requests: BTreeMap<String, u64>,
     pub cache_bytes: u64,
     pub cache_entries: u64,
+    /// What was refused since the node started, by the reason's name.
+    #[serde(default)]
+    pub refusals: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub last_refusal: Option<Refused>,
+    /// Pulls under way, by app.
+    #[serde(default)]
+    pub pulls: BTreeMap<String, Pulling>,
+    /// Bytes that came from the origin and siblings since the node started, and bytes of pages written.
+    #[serde(default)]
+    pub pulled_bytes: u64,
+    #[serde(default)]
+    pub pages_written_bytes: u64,
+    #[serde(default)]
+    pub scrub: Scrub,
+}
+
+/// One thing that was refused.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Refused {
+    pub app: Option<String>,
+    pub reason: String,
+    pub message: String,
+    /// Unix time, milliseconds.
+    pub at_ms: u64,
+}
+
+/// How far a pull has come.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Pulling {
+    pub release: ReleaseId,
+    pub bytes: u64,
+    pub of_bytes: u64,
+    pub bytes_per_s: u64,
+    pub seconds_left: Option<u64>,
+}
+
+/// What hashing the kept pages again has found since the node started.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Scrub {
+    pub checked_pages: u64,
+    /// Rounds over everything that is kept.
+    pub rounds: u64,
+    /// Found by it, or by a query.
+    pub damaged_pages: u64,
+    pub repaired_pages: u64,
+    /// Waiting for somebody who has them.
+    pub waiting_pages: u64,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -35,6 +83,9 @@ pub struct NodeApp {
     pub hosts: Vec<String>,
     /// Why a newer release is not served, when one was refused.
     pub refused: Option<String>,
+    /// By how much this release may be behind the newest: the time since the origin last vouched that it is the newest.
+    #[serde(default)]
+    pub behind_at_most_ms: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -43,6 +94,14 @@ pub struct OriginStatus {
     pub uptime_s: u64,
     pub key: String,
     pub apps: BTreeMap<String, OriginApp>,
+}
+
+/// Since when, and which release's content is served meanwhile.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Held {
+    pub rolled_back_to: ReleaseId,
+    /// Unix time, milliseconds.
+    pub since_ms: u64,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -54,5 +113,8 @@ pub struct OriginApp {
     pub page_count: u64,
     /// Tasks by state: due, running, done, dead.
     pub tasks: BTreeMap<String, u64>,
+    /// Nothing is published by itself since a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     pub last_error: Option<String>,
 }

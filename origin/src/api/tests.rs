@@ -43,6 +43,7 @@ async fn start(data: &Path) -> Running {
         listen: "127.0.0.1:0".parse().unwrap(),
         data: data.join("data"),
         token_file: None,
+        objects: None,
         apps: [("shop".to_owned(), settings)].into(),
     };
     fs::create_dir_all(data.join("compiled")).unwrap();
@@ -429,6 +430,7 @@ async fn two_origins_do_not_share_a_folder() {
         listen: "127.0.0.1:0".parse().unwrap(),
         data: folder.path().join("data"),
         token_file: None,
+        objects: None,
         apps: Default::default(),
     };
     let second = Origin::open(config, Engine::start(&folder.path().join("compiled")).unwrap(), Logbook::new()).await;

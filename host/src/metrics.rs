@@ -1,0 +1,106 @@
+//! Prometheus text exposition format 0.0.4, of what `status` says.
+
+use std::fmt::Write;
+
+use nearside_protocol::status::NodeStatus;
+
+struct Metrics(String);
+
+impl Metrics {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // A String takes all text.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+        self.family(name, kind, help);
+        self.line(name, &[], value);
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+pub(crate) fn text(status: &NodeStatus) -> String {
+    let mut metrics = Metrics(String::new());
+    metrics.family("nearside_requests_total", "counter", "Requests by what became of them.");
+    for (result, count) in &status.requests {
+        metrics.line("nearside_requests_total", &[("result", result)], count);
+    }
+    metrics.one("nearside_cache_bytes", "gauge", "Memory of stored responses.", status.cache_bytes);
+    metrics.one("nearside_cache_entries", "gauge", "Stored responses.", status.cache_entries);
+
+    metrics.family("nearside_release_seq", "gauge", "The release that is served.");
+    for (app, served) in &status.apps {
+        let epoch = served.release.epoch.to_string();
+        metrics.line("nearside_release_seq", &[("app", app), ("epoch", &epoch)], served.release.seq);
+    }
+    let behind = "By how much the release that is served may be behind the newest: time since the origin vouched for it.";
+    metrics.family("nearside_behind_at_most_seconds", "gauge", behind);
+    for (app, served) in &status.apps {
+        if let Some(behind_ms) = served.behind_at_most_ms {
+            metrics.line("nearside_behind_at_most_seconds", &[("app", app)], behind_ms as f64 / 1_000.0);
+        }
+    }
+    metrics.family("nearside_refusals_total", "counter", "Releases, heads and objects that were refused, by reason.");
+    for (reason, count) in &status.refusals {
+        metrics.line("nearside_refusals_total", &[("reason", reason)], count);
+    }
+    let pulled = "Bytes of releases that came from the origin and siblings.";
+    metrics.one("nearside_pulled_bytes_total", "counter", pulled, status.pulled_bytes);
+    let written = "Bytes of pages written to this node's disk.";
+    metrics.one("nearside_pages_written_bytes_total", "counter", written, status.pages_written_bytes);
+
+    let scrub = &status.scrub;
+    let checked = "Kept pages that were hashed again in the background.";
+    metrics.one("nearside_scrub_checked_pages_total", "counter", checked, scrub.checked_pages);
+    metrics.one("nearside_scrub_rounds_total", "counter", "Rounds over all kept pages.", scrub.rounds);
+    metrics.one("nearside_damaged_pages_total", "counter", "Pages found damaged on this disk.", scrub.damaged_pages);
+    metrics.one("nearside_repaired_pages_total", "counter", "Damaged pages made whole.", scrub.repaired_pages);
+    let waiting = "Damaged pages that nobody has given yet.";
+    metrics.one("nearside_damaged_pages_waiting", "gauge", waiting, scrub.waiting_pages);
+    metrics.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_of_a_family_that_was_introduced() {
+        let status = NodeStatus {
+            node: "n".into(),
+            version: "1".into(),
+            uptime_s: 1,
+            origin: None,
+            apps: Default::default(),
+            requests: [("hit".to_owned(), 2)].into(),
+            cache_bytes: 3,
+            cache_entries: 4,
+            refusals: [("wrong_hash".to_owned(), 5)].into(),
+            last_refusal: None,
+            pulls: Default::default(),
+            pulled_bytes: 6,
+            pages_written_bytes: 7,
+            scrub: Default::default(),
+        };
+        let text = text(&status);
+        let mut family = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                family = rest.split(' ').next().unwrap();
+            } else if !line.starts_with('#') {
+                assert!(line.starts_with(family), "{line}");
+            }
+        }
+        assert!(text.contains("nearside_refusals_total{reason=\"wrong_hash\"} 5\n"));
+        assert!(text.contains("nearside_pulled_bytes_total 6\n"));
+    }
+}

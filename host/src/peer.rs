@@ -1,0 +1,382 @@
+//! What a node gives to its siblings, at its admin address: manifests, archives, deltas, whole copies and single pages of
+//! the releases it keeps. Whoever takes them proves them, as if they came from a stranger.
+//!
+//! The origin's token opens this and nothing else does, so a node without one serves no siblings: what is given here is all
+//! of an app's data. Secrets are the origin's alone to give.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::{
+    Either, Full,
+    channel::{Channel, Sender},
+};
+use nearside_protocol::{
+    app,
+    digest::Digest,
+    limits::{self, PAGE_BYTES},
+    page_object::{Page, Part, PlainBase, Writer},
+    problem::{self, Problem},
+    release::ReleaseId,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    conditional::Sends,
+    least_recent::LeastRecent,
+    logs::Body,
+    pages::{PagesError, Table},
+    replica::Replica,
+    reply::etag_of,
+};
+
+const OBJECT: &str = "application/octet-stream";
+const JSON: &str = "application/json";
+/// Bytes of a whole copy on their way to a connection, in pieces.
+const PIECE_BYTES: usize = 256 << 10;
+const PIECES: usize = 4;
+
+pub struct Peer {
+    replica: Replica,
+    token: Option<Digest>,
+    deltas: Mutex<Deltas>,
+    making: Semaphore,
+    copies: Arc<Semaphore>,
+}
+
+/// Deltas that were made, under a bound on their bytes.
+struct Deltas {
+    made: HashMap<(Digest, Digest), Bytes>,
+    used: LeastRecent<(Digest, Digest)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum PeerError {
+    #[error("this node was given no token, so it serves no siblings: --token-file")]
+    NoToken,
+    #[error("the origin's token is asked for: Authorization: Bearer …")]
+    WrongToken,
+    #[error("there is no such thing here: {0}")]
+    NotHere(String),
+    #[error("{0}")]
+    BadRequest(&'static str),
+    #[error("others are being served already; ask again, or ask the origin")]
+    Busy,
+    #[error("it cannot be read here: {0}")]
+    Pages(#[from] PagesError),
+    #[error("the task that reads was lost")]
+    Lost,
+}
+
+/// What a path asks for.
+#[derive(Debug, PartialEq)]
+enum Asked {
+    Manifest(ReleaseId),
+    Archive(Digest),
+    Delta(Digest, Digest),
+    Base(Digest),
+    Pages(Digest),
+}
+
+impl Peer {
+    pub fn new(replica: Replica, token: Option<&str>) -> Peer {
+        Peer {
+            replica,
+            token: token.map(|token| Digest::of(token.as_bytes())),
+            deltas: Mutex::new(Deltas { made: HashMap::new(), used: LeastRecent::new(limits::PEER_DELTAS_BYTES) }),
+            making: Semaphore::new(limits::PEER_DELTAS_AT_ONCE),
+            copies: Arc::new(Semaphore::new(limits::PEER_BASES_AT_ONCE)),
+        }
+    }
+
+    /// Answers a GET below `/v1/`.
+    pub async fn answer(&self, uri: &http::Uri, headers: &HeaderMap) -> Response<Body> {
+        self.respond(uri, headers).await.unwrap_or_else(|error| refusal(&error))
+    }
+
+    async fn respond(&self, uri: &http::Uri, headers: &HeaderMap) -> Result<Response<Body>, PeerError> {
+        self.admits(headers)?;
+        let not_here = || PeerError::NotHere(uri.path().to_owned());
+        let (name, asked) = asked(uri.path()).ok_or_else(not_here)?;
+        let disk = self.replica.opened().remove(name).ok_or_else(not_here)?;
+        let found = |root: &Digest| disk.pages().find(root).map(|kept| kept.table).ok_or_else(not_here);
+        match asked {
+            Asked::Manifest(release) => {
+                let kept = disk.pages().kept().into_iter().find(|kept| kept.release == release).ok_or_else(not_here)?;
+                let text = serde_json::to_vec(&*kept.signed).expect("BUG: a signed manifest is plain data");
+                Ok(with_type(Either::Left(Full::new(text.into())), JSON))
+            }
+            Asked::Archive(digest) => {
+                let of = disk.clone();
+                let archive = blocking(move || of.archive(&digest)).await?.map_err(|_| not_here())?;
+                Ok(part_of(archive.into(), &etag_of(&digest), headers))
+            }
+            Asked::Delta(from, to) => {
+                let object = self.delta(found(&from)?, found(&to)?).await?.ok_or_else(not_here)?;
+                let etag = etag_of(&Digest::of(&object));
+                Ok(part_of(object, &etag, headers))
+            }
+            Asked::Base(root) => self.base(found(&root)?, headers),
+            Asked::Pages(root) => {
+                let (table, numbers) = (found(&root)?, numbers(uri.query().unwrap_or_default())?);
+                let pages = blocking(move || read(&table, &numbers)).await??;
+                Ok(with_type(Either::Left(Full::new(pages.into())), OBJECT))
+            }
+        }
+    }
+
+    fn admits(&self, headers: &HeaderMap) -> Result<(), PeerError> {
+        let token = self.token.ok_or(PeerError::NoToken)?;
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let shown = shown.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        // By digest, so that the time it takes says nothing about the token.
+        match shown {
+            Some((_, shown)) if Digest::of(shown.trim().as_bytes()) == token => Ok(()),
+            _ => Err(PeerError::WrongToken),
+        }
+    }
+
+    /// None where it would be too large to make: that is for the origin.
+    async fn delta(&self, from: Arc<Table>, to: Arc<Table>) -> Result<Option<Bytes>, PeerError> {
+        let key = (from.root(), to.root());
+        if let Some(made) = self.made(&key) {
+            return Ok(Some(made));
+        }
+        let _place = self.making.acquire().await.map_err(|_| PeerError::Lost)?;
+        // Whoever waited for the place may have waited for this very object.
+        if let Some(made) = self.made(&key) {
+            return Ok(Some(made));
+        }
+        let Some(object) = blocking(move || make(&from, &to)).await?? else { return Ok(None) };
+        let object = Bytes::from(object);
+        let mut deltas = self.deltas.lock().expect("BUG: nothing panics while holding the deltas");
+        deltas.made.insert(key, object.clone());
+        for gone in deltas.used.insert(key, object.len() as u64) {
+            deltas.made.remove(&gone);
+        }
+        Ok(Some(object))
+    }
+
+    fn made(&self, key: &(Digest, Digest)) -> Option<Bytes> {
+        let mut deltas = self.deltas.lock().expect("BUG: nothing panics while holding the deltas");
+        deltas.used.touch(key).then(|| deltas.made.get(key).cloned()).flatten()
+    }
+
+    /// A whole copy, page after page as they are: it costs no memory and no time to make, and goes on from any byte.
+    fn base(&self, table: Arc<Table>, headers: &HeaderMap) -> Result<Response<Body>, PeerError> {
+        let place = self.copies.clone().try_acquire_owned().map_err(|_| PeerError::Busy)?;
+        let base = PlainBase::new(table.root(), table.pages());
+        let etag = HeaderValue::from_str(&format!("\"plain-{}\"", table.root().short()))
+            .expect("BUG: hexadecimal digits are visible ASCII");
+        let length = base.bytes();
+        let sends = Sends::decide(&Method::GET, headers, &etag, length);
+        let range = sends.bytes(&Method::GET, length);
+        let body = match range.is_empty() {
+            true => Either::Left(Full::default()),
+            false => {
+                let (sender, body) = Channel::new(PIECES);
+                tokio::spawn(send(table, base, range.clone(), sender, place));
+                Either::Right(body)
+            }
+        };
+        Ok(ranged(body, &sends, &etag, length, &range))
+    }
+}
+
+fn asked(path: &str) -> Option<(&str, Asked)> {
+    let (name, rest) = path.strip_prefix("/v1/apps/")?.split_once('/')?;
+    let (kind, id) = rest.split_once('/')?;
+    let asked = match kind {
+        "releases" => Asked::Manifest(id.parse().ok()?),
+        "archives" => Asked::Archive(id.parse().ok()?),
+        "bases" => Asked::Base(id.parse().ok()?),
+        "pages" => Asked::Pages(id.parse().ok()?),
+        "deltas" => {
+            let (from, to) = id.split_once('.')?;
+            Asked::Delta(from.parse().ok()?, to.parse().ok()?)
+        }
+        _ => return None,
+    };
+    app::is_name(name).then_some((name, asked))
+}
+
+fn numbers(query: &str) -> Result<Vec<u32>, PeerError> {
+    let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "numbers");
+    let numbers: Result<Vec<u32>, _> =
+        asked.map(|(_, numbers)| numbers.split(',').map(str::parse).collect()).unwrap_or(Ok(Vec::new()));
+    match numbers {
+        Ok(numbers) if (1..=limits::PAGES_ASKED).contains(&numbers.len()) => Ok(numbers),
+        _ => Err(PeerError::BadRequest("?numbers= is 1 to 256 page numbers with commas between")),
+    }
+}
+
+fn read(table: &Table, numbers: &[u32]) -> Result<Vec<u8>, PagesError> {
+    let mut bytes = Vec::with_capacity(numbers.len() * PAGE_BYTES);
+    let mut page: Page = [0; PAGE_BYTES];
+    for number in numbers {
+        table.read(*number, &mut page)?;
+        bytes.extend_from_slice(&page);
+    }
+    Ok(bytes)
+}
+
+fn make(from: &Table, to: &Table) -> Result<Option<Vec<u8>>, PagesError> {
+    let changed = to.changed_since(from);
+    if changed.len() > limits::PEER_DELTA_PAGES {
+        return Ok(None);
+    }
+    let mut writer = Writer::new(Some(from.root()), to.root(), to.pages());
+    let (mut page, mut old): (Page, Page) = ([0; PAGE_BYTES], [0; PAGE_BYTES]);
+    for number in changed {
+        to.read(number, &mut page)?;
+        let has_old = number < from.pages();
+        if has_old {
+            from.read(number, &mut old)?;
+        }
+        writer.add(number, &page, has_old.then_some(&old));
+    }
+    Ok(Some(writer.finish()))
+}
+
+/// A body that stops early is shorter than its length says, and so is known to be broken.
+async fn send(
+    table: Arc<Table>,
+    base: PlainBase,
+    range: std::ops::Range<u64>,
+    mut to: Sender<Bytes, Infallible>,
+    _place: OwnedSemaphorePermit,
+) {
+    let mut parts = base.parts_from(range.start);
+    let mut left = range.end - range.start;
+    while left > 0 {
+        let (source, start) = (table.clone(), range.start);
+        let piece = blocking(move || {
+            let piece = piece(&source, &mut parts, start);
+            piece.map(|piece| (piece, parts))
+        });
+        let Ok(Ok((mut piece, rest))) = piece.await else { return };
+        parts = rest;
+        piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        if piece.is_empty() {
+            return;
+        }
+        left -= piece.len() as u64;
+        let sent = tokio::time::timeout(limits::STREAM_IDLE, to.send_data(piece.into())).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+/// The next bytes, none of them before `start`.
+fn piece(
+    table: &Table,
+    parts: &mut impl Iterator<Item = (u64, Part)>,
+    start: u64,
+) -> Result<Vec<u8>, PagesError> {
+    let mut bytes = Vec::with_capacity(PIECE_BYTES + PAGE_BYTES);
+    let mut page: Page = [0; PAGE_BYTES];
+    while bytes.len() < PIECE_BYTES {
+        let Some((at, part)) = parts.next() else { break };
+        let whole: &[u8] = match &part {
+            Part::Bytes(bytes) => bytes,
+            Part::Page(number) => {
+                table.read(*number, &mut page)?;
+                &page
+            }
+        };
+        let skipped = usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX);
+        bytes.extend_from_slice(&whole[skipped.min(whole.len())..]);
+    }
+    Ok(bytes)
+}
+
+fn part_of(whole: Bytes, etag: &HeaderValue, headers: &HeaderMap) -> Response<Body> {
+    let length = whole.len() as u64;
+    let sends = Sends::decide(&Method::GET, headers, etag, length);
+    let range = sends.bytes(&Method::GET, length);
+    // A range is within the length, which is that of a buffer.
+    let part = whole.slice(range.start as usize..range.end as usize);
+    ranged(Either::Left(Full::new(part)), &sends, etag, length, &range)
+}
+
+fn ranged(body: Body, sends: &Sends, etag: &HeaderValue, length: u64, range: &std::ops::Range<u64>) -> Response<Body> {
+    let mut response = with_type(body, OBJECT);
+    let text = |text: String| HeaderValue::from_str(&text).expect("BUG: digits are visible ASCII");
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, etag.clone());
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let status = match sends {
+        Sends::Whole => StatusCode::OK,
+        Sends::Part(part) => {
+            headers.insert(header::CONTENT_RANGE, text(format!("bytes {}-{}/{length}", part.start, part.end - 1)));
+            StatusCode::PARTIAL_CONTENT
+        }
+        Sends::Nothing => StatusCode::NOT_MODIFIED,
+        Sends::NoSuchPart => {
+            headers.insert(header::CONTENT_RANGE, text(format!("bytes */{length}")));
+            StatusCode::RANGE_NOT_SATISFIABLE
+        }
+    };
+    if matches!(sends, Sends::Whole | Sends::Part(_)) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    }
+    *response.status_mut() = status;
+    response
+}
+
+fn refusal(error: &PeerError) -> Response<Body> {
+    let status = match error {
+        PeerError::NoToken => StatusCode::FORBIDDEN,
+        PeerError::WrongToken => StatusCode::UNAUTHORIZED,
+        PeerError::NotHere(_) => StatusCode::NOT_FOUND,
+        PeerError::BadRequest(_) => StatusCode::BAD_REQUEST,
+        PeerError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        PeerError::Pages(_) | PeerError::Lost => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let problem = Problem::new(status.as_u16(), status.canonical_reason().unwrap_or("Error")).detail(error.to_string());
+    let mut response = with_type(Either::Left(Full::new(problem.to_json().into())), problem::CONTENT_TYPE);
+    *response.status_mut() = status;
+    response
+}
+
+fn with_type(body: Body, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PeerError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| PeerError::Lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_the_origins() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let of = |path: &str| asked(path).map(|(_, asked)| asked);
+        assert_eq!(of("/v1/apps/shop/releases/1.2"), Some(Asked::Manifest(ReleaseId { epoch: 1, seq: 2 })));
+        assert_eq!(of(&format!("/v1/apps/shop/deltas/{one}.{two}")), Some(Asked::Delta(one, two)));
+        assert_eq!(of(&format!("/v1/apps/shop/bases/{one}")), Some(Asked::Base(one)));
+        for nonsense in ["/v1/apps/shop/secrets/x", "/v1/apps/../bases/x", "/v1/apps/shop/bases/", "/v1/key", "/"] {
+            assert_eq!(of(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn page_numbers_are_few_and_numbers() {
+        assert_eq!(numbers("numbers=3,17,18").unwrap(), [3, 17, 18]);
+        let many = format!("numbers={}", vec!["1"; 257].join(","));
+        for nonsense in ["", "numbers=", "numbers=a", "numbers=-1", "numbers=4294967296", &many] {
+            assert!(numbers(nonsense).is_err(), "{nonsense}");
+        }
+    }
+}
