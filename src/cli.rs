@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use nearside_host::logbook::{Kind, Level};
+use nearside_protocol::release::ReleaseId;
 
 use crate::commands::new::{self, Language};
 
@@ -40,6 +41,7 @@ pub enum Command {
     New(NewArgs),
     Origin(OriginArgs),
     Push(PushArgs),
+    Snapshot(SnapshotArgs),
     Status(StatusArgs),
     Test(TestArgs),
 }
@@ -142,6 +144,8 @@ pub struct DevArgs {
 ///
 /// Settings come from flags, else from the environment (NEARSIDE_LISTEN and so on), else from the file, else defaults.
 /// The admin address answers /livez, /readyz, /status (JSON), /metrics (Prometheus) and /logs (see `nearside help logs`).
+/// To whoever shows the origin's token it also gives releases: a node named as another's --sibling. What comes from a
+/// sibling is verified as if it came from a stranger.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -154,7 +158,9 @@ The same as a file, for --config:
   origin = \"http://origin:7600\"
   token_file = \"token\"
   data = \"/var/lib/nearside\"
-  cache_mib = 256")]
+  cache_mib = 256
+  siblings = [\"http://10.0.0.2:8081\"]
+  max_staleness_s = 60")]
 pub struct HostArgs {
     /// TOML file with any of these settings
     #[arg(long, env = "NEARSIDE_CONFIG", value_name = "FILE")]
@@ -180,6 +186,12 @@ pub struct HostArgs {
     /// Memory for stored responses, in MiB; 0 stores none [default: 256]
     #[arg(long, env = "NEARSIDE_CACHE_MIB", value_name = "MIB")]
     pub cache_mib: Option<u64>,
+    /// Another node's admin address, to be asked for what is large before the origin is; may be given several times
+    #[arg(long = "sibling", env = "NEARSIDE_SIBLINGS", value_name = "URL", value_delimiter = ',')]
+    pub siblings: Vec<String>,
+    /// Answer 503 at /readyz when a release may be further behind the origin's than this [default: never]
+    #[arg(long, env = "NEARSIDE_MAX_STALENESS_S", value_name = "SECONDS")]
+    pub max_staleness_s: Option<u64>,
 }
 
 /// Makes a new app to begin with
@@ -271,10 +283,63 @@ pub struct OriginAccess {
     pub token_file: Option<PathBuf>,
 }
 
+/// Takes snapshots out of releases, and looks at them
+///
+/// A snapshot is the SQLite file a release serves. Releases the origin keeps are listed by `nearside releases`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside snapshot export 1.42 out.db --app packages --token-file origin-data/token
+  nearside snapshot verify out.db --release 1.42 --app packages --token-file origin-data/token
+  nearside snapshot diff 1.41 1.42 --app packages --token-file origin-data/token")]
+pub struct SnapshotArgs {
+    #[command(subcommand)]
+    pub command: SnapshotCommand,
+}
+
+#[derive(Subcommand)]
+pub enum SnapshotCommand {
+    /// Writes a release's snapshot to a file, verified against its manifest
+    Export {
+        release: ReleaseId,
+        /// Must not be there yet
+        #[arg(value_name = "OUT.db")]
+        out: PathBuf,
+        #[command(flatten)]
+        of: SnapshotOf,
+    },
+    /// Says whether a file is a release's snapshot, to the last byte; exits with 1 when it is not
+    Verify {
+        #[arg(value_name = "FILE.db")]
+        file: PathBuf,
+        #[arg(long)]
+        release: ReleaseId,
+        #[command(flatten)]
+        of: SnapshotOf,
+    },
+    /// Shows what changed from one release to another: rows of each table, pages, and the bytes a node pulled
+    Diff {
+        from: ReleaseId,
+        to: ReleaseId,
+        #[command(flatten)]
+        of: SnapshotOf,
+    },
+}
+
+#[derive(Args)]
+pub struct SnapshotOf {
+    /// The app; may be left out where the origin has only one
+    #[arg(long)]
+    pub app: Option<String>,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
+
 /// Shows what the origin and nodes are doing
 ///
-/// Asks the origin, and each node named by its admin address, and prints releases, writes, tasks and cache. Exits with
-/// 1 when one of them does not answer.
+/// Asks the origin, and each node named by its admin address, and prints releases, writes, tasks and cache; for nodes also by
+/// how much a release may be behind, what is being pulled, what was refused and why, and damaged pages. Exits with 1 when
+/// one of them does not answer.
 #[derive(Args)]
 #[command(after_help = "\
 Example:

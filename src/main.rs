@@ -36,6 +36,7 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
             cli::Command::New(args) => commands::new::run(&args),
             cli::Command::Origin(args) => commands::origin::run(args, logbook).await,
             cli::Command::Push(args) => commands::push::run(args).await,
+            cli::Command::Snapshot(args) => commands::snapshot::run(args).await,
             cli::Command::Test(args) => commands::test::run(args, logbook).await,
             cli::Command::Status(args) => commands::status::run(args).await,
         }

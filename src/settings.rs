@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -22,6 +23,8 @@ struct File {
     token_file: Option<PathBuf>,
     data: Option<PathBuf>,
     cache_mib: Option<u64>,
+    siblings: Option<Vec<String>>,
+    max_staleness_s: Option<u64>,
 }
 
 pub struct NodeSettings {
@@ -32,6 +35,8 @@ pub struct NodeSettings {
     pub token: Option<String>,
     pub data: PathBuf,
     pub cache_mib: u64,
+    pub siblings: Vec<String>,
+    pub max_staleness: Option<Duration>,
 }
 
 /// More than this is more likely a slip than a machine.
@@ -50,6 +55,16 @@ impl NodeSettings {
         if cache_mib > CACHE_MIB_MOST {
             bail!("cache_mib is {cache_mib}; at most {CACHE_MIB_MOST} make sense");
         }
+        let siblings = if args.siblings.is_empty() { file.siblings.unwrap_or_default() } else { args.siblings };
+        if siblings.len() > limits::SIBLINGS {
+            bail!("{} siblings; at most {} are asked", siblings.len(), limits::SIBLINGS);
+        }
+        let max_staleness_s = args.max_staleness_s.or(file.max_staleness_s);
+        // What a node knows is as old as its last question, which waits for an answer this long.
+        let least = (limits::LONG_POLL + limits::LONG_POLL_GRACE).as_secs();
+        if let Some(most) = max_staleness_s.filter(|most| *most < least) {
+            bail!("max_staleness_s is {most}; a node that hears its origin all the time can be at {least}");
+        }
         let token_file = args.token_file.or(file.token_file);
         Ok(NodeSettings {
             name: args.name.or(file.name).unwrap_or_else(|| "node".into()),
@@ -59,6 +74,8 @@ impl NodeSettings {
             token: token_file.as_deref().map(read_token).transpose()?,
             data: args.data.or(file.data).unwrap_or_else(|| "nearside-node".into()),
             cache_mib,
+            siblings,
+            max_staleness: max_staleness_s.map(Duration::from_secs),
         })
     }
 }

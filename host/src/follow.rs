@@ -223,9 +223,10 @@ impl Follower {
                 self.failed.remove(name);
             }
             let is_under_way = self.under_way.values().any(|(app, _)| app == name);
-            let must_wait = self.failed.get(name).is_some_and(|failed| {
-                failed.release == *head && failed.again_at.is_none_or(|again_at| again_at > now)
-            });
+            let must_wait = self
+                .failed
+                .get(name)
+                .is_some_and(|failed| failed.release == *head && failed.again_at.is_none_or(|again_at| again_at > now));
             let full = self.pulls.len() >= limits::PULLS_AT_ONCE;
             if is_served || is_under_way || must_wait || full || !app::is_name(name) {
                 continue;

@@ -42,7 +42,8 @@ pub(crate) fn text(status: &NodeStatus) -> String {
         let epoch = served.release.epoch.to_string();
         metrics.line("nearside_release_seq", &[("app", app), ("epoch", &epoch)], served.release.seq);
     }
-    let behind = "By how much the release that is served may be behind the newest: time since the origin vouched for it.";
+    let behind =
+        "By how much the release that is served may be behind the newest: time since the origin vouched for it.";
     metrics.family("nearside_behind_at_most_seconds", "gauge", behind);
     for (app, served) in &status.apps {
         if let Some(behind_ms) = served.behind_at_most_ms {

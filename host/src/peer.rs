@@ -133,7 +133,8 @@ impl Peer {
     fn admits(&self, headers: &HeaderMap) -> Result<(), PeerError> {
         let token = self.token.ok_or(PeerError::NoToken)?;
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let shown = shown.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let shown =
+            shown.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         // By digest, so that the time it takes says nothing about the token.
         match shown {
             Some((_, shown)) if Digest::of(shown.trim().as_bytes()) == token => Ok(()),
@@ -274,11 +275,7 @@ async fn send(
 }
 
 /// The next bytes, none of them before `start`.
-fn piece(
-    table: &Table,
-    parts: &mut impl Iterator<Item = (u64, Part)>,
-    start: u64,
-) -> Result<Vec<u8>, PagesError> {
+fn piece(table: &Table, parts: &mut impl Iterator<Item = (u64, Part)>, start: u64) -> Result<Vec<u8>, PagesError> {
     let mut bytes = Vec::with_capacity(PIECE_BYTES + PAGE_BYTES);
     let mut page: Page = [0; PAGE_BYTES];
     while bytes.len() < PIECE_BYTES {

@@ -66,8 +66,7 @@ fn scans(
 
 fn scanned(connection: &Connection, sql: &str) -> rusqlite::Result<BTreeSet<String>> {
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-    let steps: Vec<String> =
-        statement.raw_query().mapped(|row| row.get(3)).collect::<rusqlite::Result<_>>()?;
+    let steps: Vec<String> = statement.raw_query().mapped(|row| row.get(3)).collect::<rusqlite::Result<_>>()?;
     // Results of subqueries are scanned, too: what made them is a step of its own.
     let made: BTreeSet<&str> = steps
         .iter()

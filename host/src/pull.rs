@@ -98,6 +98,7 @@ impl PullError {
             PullError::OtherDatabase { .. } => Verdict::Refused("other_database"),
             PullError::TooLarge(..) => Verdict::Refused("too_large"),
             PullError::Damaged { reason, .. } => Verdict::Damaged(reason),
+            PullError::NoWay(_) => Verdict::Damaged("no_way"),
             PullError::Replica(ReplicaError::Damaged(_)) => Verdict::Damaged("wrong_hash"),
             PullError::Switch(error) => error.reason().map_or(Verdict::Passing, Verdict::Refused),
             PullError::Client(_)
@@ -105,7 +106,6 @@ impl PullError {
             | PullError::Pages(_)
             | PullError::NotGot { .. }
             | PullError::Nowhere(_)
-            | PullError::NoWay(_)
             | PullError::Lost => Verdict::Passing,
         }
     }
@@ -205,7 +205,8 @@ impl Puller {
             return Ok(());
         }
         let path = format!("/v1/apps/{}/archives/{digest}", manifest.app);
-        let most_bytes = usize::try_from(manifest.app_archive_bytes).unwrap_or(usize::MAX).min(limits::APP_ARCHIVE_BYTES);
+        let most_bytes =
+            usize::try_from(manifest.app_archive_bytes).unwrap_or(usize::MAX).min(limits::APP_ARCHIVE_BYTES);
         let bytes = self.small(&path, most_bytes, self.sources.origin_first()).await?;
         let there = disk.clone();
         Ok(blocking(move || there.put_archive(&digest, &bytes)).await??)
@@ -363,10 +364,14 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// A delta that is not what it should be is no reason to stay behind, where a whole copy is offered, too.
+    /// A delta that is not what it should be is no reason to stay behind, where a whole copy is offered, too. Nor is a page
+    /// here that is damaged.
     async fn or_by_base(&self, gone: Result<Draft, PullError>, path: &Path) -> Result<Draft, PullError> {
+        let is_bad = |error: &PullError| {
+            matches!(error, PullError::Pages(PagesError::Damaged { .. }) | PullError::Damaged { .. })
+        };
         let error = match gone {
-            Err(error) if path.from.is_some() && matches!(error.verdict(), Verdict::Damaged(_)) => error,
+            Err(error) if path.from.is_some() && is_bad(&error) => error,
             other => return other,
         };
         let Some(base) = cheapest(&self.manifest.root, &BTreeSet::new(), &offers_of(self.manifest)) else {

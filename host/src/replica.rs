@@ -75,7 +75,13 @@ impl Replica {
             disk.folder(&folder).map_err(|error| ReplicaError::Io(folder, error))?;
         }
         let trusted = Trusted::new(data, disk.clone());
-        Ok(Replica(Arc::new(Inner { data: data.to_owned(), disk, trusted, apps: Mutex::default(), health: Arc::default() })))
+        Ok(Replica(Arc::new(Inner {
+            data: data.to_owned(),
+            disk,
+            trusted,
+            apps: Mutex::default(),
+            health: Arc::default(),
+        })))
     }
 
     pub fn compiled(&self) -> PathBuf {

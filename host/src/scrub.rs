@@ -40,7 +40,12 @@ pub async fn run(replica: Replica) {
         }
         let rounds = replica.health().rounds.fetch_add(1, Ordering::Relaxed) + 1;
         let found = replica.health().status();
-        tracing::debug!(rounds, checked = found.checked_pages, damaged = found.damaged_pages, "all kept pages were hashed");
+        tracing::debug!(
+            rounds,
+            checked = found.checked_pages,
+            damaged = found.damaged_pages,
+            "all kept pages were hashed"
+        );
         tokio::time::sleep(limits::SCRUB_PAUSE).await;
     }
 }

@@ -149,7 +149,6 @@ impl Guarded {
             read_only: statement.readonly(),
             reads_clock: self.shared.hidden_clock.load(Ordering::Relaxed)
                 || (self.shared.uses_clock.load(Ordering::Relaxed) && asks_clock(sql)),
-            takes_time: self.shared.uses_clock.load(Ordering::Relaxed),
         })
     }
 
@@ -201,10 +200,8 @@ impl Guarded {
 pub struct Examined {
     pub parameters: usize,
     pub read_only: bool,
-    /// It asks for the current time whatever its parameters are.
+    /// By its text, it asks for the current time. What a run really asks for is heard of by the page store's VFS.
     pub reads_clock: bool,
-    /// It has a function of time, which asks for the current time if a parameter says `now`.
-    pub takes_time: bool,
 }
 
 #[derive(PartialEq)]
@@ -270,7 +267,7 @@ fn refuse_odd(statement: &Statement<'_>) -> Result<(), SqlError> {
 
 /// A function of time reads the clock when it is given `now`, `subsec` alone, or nothing at all. Text in which that cannot
 /// be told, because comments stand in it, counts as asking.
-pub(crate) fn asks_clock(text: &str) -> bool {
+fn asks_clock(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let asks = |word: &str| text.contains(word);
     asks("now") || asks("subsec") || asks("/*") || text.split_whitespace().collect::<String>().contains("()")
@@ -462,7 +459,6 @@ mod tests {
         let mut reads_clock = |sql: &str| guarded.examine(sql).unwrap().reads_clock;
         assert!(reads_clock("SELECT date('now')") && reads_clock("SELECT datetime( )"));
         assert!(!reads_clock("SELECT date(n, 'unixepoch') FROM t") && !reads_clock("SELECT 'now'"));
-        assert!(guarded.examine("SELECT date(?)").unwrap().takes_time);
         assert!(guarded.examine("SELECT unixepoch('subsec')").unwrap().reads_clock);
         assert!(guarded.examine("SELECT date(/**/)").unwrap().reads_clock);
         guarded.trusted(|connection| connection.execute_batch("CREATE VIEW v AS SELECT datetime('now') AS t")).unwrap();

@@ -21,10 +21,10 @@ use crate::{
     database::Reader,
     host::Host,
     missed,
+    pages::vfs,
     release::Release,
     senses::Taint,
     speaker::{Asked, Speaker},
-    sql,
     writes::Writes,
 };
 
@@ -61,19 +61,17 @@ impl Visit {
         let Some(query) = self.release.queries.get(name) else {
             return Err(SqlError::UnknownQuery(format!("queries.sql has no query `{name}`")));
         };
-        let asks_clock = |value: &Value| match value {
-            Value::Text(text) => sql::asks_clock(text),
-            Value::Blob(bytes) => sql::asks_clock(&String::from_utf8_lossy(bytes)),
-            _ => false,
-        };
-        if query.examined.reads_clock || (query.examined.takes_time && parameters.iter().any(asks_clock)) {
-            self.taint.read_clock();
-        }
         let reader = match &mut self.reader {
             Some(reader) => reader,
             empty => empty.insert(self.release.database.reader().map_err(|error| SqlError::Failed(error.to_string()))?),
         };
-        reader.query(&query.sql, parameters, time)
+        // SQLite asks its VFS for the time on the thread that runs the statement, whichever way a `now` came into it.
+        let before = vfs::clock_reads();
+        let rows = reader.query(&query.sql, parameters, time);
+        if vfs::clock_reads() != before {
+            self.taint.read_clock();
+        }
+        rows
     }
 
     /// How long a query may take now.

@@ -13,6 +13,8 @@ use nearside_host::{
     admin::{self, Admin},
     logbook::{Entry, Filter, Kind, Level, Logbook},
     logs::Logs,
+    peer::Peer,
+    replica::Replica,
 };
 use support::{Node, http::Answer, probe};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
@@ -122,12 +124,20 @@ fn an_undeclared_input_is_told_once() {
 
 #[test]
 fn the_log_is_asked_for_and_followed_over_a_socket() {
-    let (node, _folder) = probe();
+    let (node, folder) = probe();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
+    let replica = Replica::open(folder.path()).unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let admin = Admin { host: node.host.clone(), origin: None, logs: Logs::new(LOGBOOK.clone()) };
+    let admin = Admin {
+        host: node.host.clone(),
+        origin: None,
+        logs: Logs::new(LOGBOOK.clone()),
+        peer: Peer::new(replica.clone(), None),
+        replica,
+        max_staleness: None,
+    };
     let served = runtime.spawn(admin::serve(admin, listener, async move { drop(stopped.await) }));
 
     let trace = "00000000000000000000000000000040";

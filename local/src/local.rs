@@ -23,6 +23,7 @@ use nearside_host::{
     host::{Host, HostError, Served},
     logbook::Logbook,
     origin_client::{ClientError, OriginClient},
+    pull::sources::Sources,
     replica::{Replica, ReplicaError},
     serve,
 };
@@ -141,7 +142,8 @@ impl Local {
         let stop = watch::Sender::new(false);
         let local = Arc::new(Local { address, origin, host: host.clone(), stop, running: Default::default() });
         let mut running = JoinSet::new();
-        running.spawn(follow::follow(host, replica, client, local.stopped()));
+        let sources = Sources::new(Vec::new(), client);
+        running.spawn(follow::follow(host, replica, sources, local.stopped()));
         let answering = Arc::downgrade(&local);
         let answer = move |request, from| {
             let (local, front) = (answering.upgrade(), front.clone());

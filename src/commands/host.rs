@@ -10,9 +10,11 @@ use nearside_host::{
     host::Host,
     logbook::Logbook,
     logs::Logs,
-    origin_client::{NoOrigin, OriginClient},
+    origin_client::{ClientError, NoOrigin, OriginClient},
+    peer::Peer,
+    pull::sources::Sources,
     replica::Replica,
-    serve,
+    scrub, serve,
     upstream::Upstream,
 };
 use tokio::net::TcpListener;
@@ -42,15 +44,32 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     println!("{} admin http://{}", settings.name, operators.local_addr()?);
 
     let stop = super::shutdown()?;
-    let admin = Admin { host: host.clone(), origin: origin.clone(), logs: Logs::new(logbook) };
+    let token = settings.token.as_deref();
+    let siblings: Result<Vec<_>, _> = settings.siblings.iter().map(|url| sibling(url, token)).collect();
+    let sources = origin.clone().map(|origin| siblings.map(|siblings| Sources::new(siblings, origin))).transpose()?;
+    let admin = Admin {
+        host: host.clone(),
+        origin,
+        logs: Logs::new(logbook),
+        replica: replica.clone(),
+        peer: Peer::new(replica.clone(), token),
+        max_staleness: settings.max_staleness,
+    };
     let follows = async {
-        match origin.clone() {
-            Some(origin) => follow::follow(host.clone(), replica, origin, stop()).await,
-            None => stop().await,
+        match sources {
+            Some(sources) => follow::follow(host.clone(), replica, sources, stop()).await,
+            None => tokio::select! {
+                () = stop() => {}
+                () = scrub::run(replica) => {}
+            },
         }
     };
     tokio::join!(serve::serve(host.clone(), visitors, stop()), admin::serve(admin, operators, stop()), follows,);
     Ok(ExitCode::SUCCESS)
+}
+
+fn sibling(url: &str, token: Option<&str>) -> Result<Arc<OriginClient>, ClientError> {
+    Ok(Arc::new(OriginClient::new(url, token.map(str::to_owned))?))
 }
 
 pub async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

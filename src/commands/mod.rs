@@ -8,6 +8,7 @@ pub mod logs;
 pub mod new;
 pub mod origin;
 pub mod push;
+pub mod snapshot;
 pub mod status;
 pub mod test;
 

@@ -65,11 +65,41 @@ fn show_node(url: &str, node: &Result<NodeStatus, ClientError>) {
         }
     }
     for (name, app) in &node.apps {
-        println!("  {name}  release {}  commit {}  app {}", app.release, app.applied_commit, app.app_digest.short());
+        let behind = app.behind_at_most_ms.map(|ms| format!("  at most {} behind", duration(ms.div_ceil(1_000))));
+        println!(
+            "  {name}  release {}  commit {}  app {}{}",
+            app.release,
+            app.applied_commit,
+            app.app_digest.short(),
+            behind.unwrap_or_default()
+        );
         if let Some(refused) = &app.refused {
             println!("    refused: {refused}");
         }
     }
+    for (name, pull) in &node.pulls {
+        let left = pull.seconds_left.map_or("?".to_owned(), duration);
+        let (bytes, of, rate) = (size(pull.bytes), size(pull.of_bytes), size(pull.bytes_per_s));
+        println!("  pulling {name} {}: {bytes} of {of}, {rate}/s, {left} left", pull.release);
+    }
+    if !node.refusals.is_empty() {
+        let counts: Vec<String> = node.refusals.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        println!("  refused since the start: {}", counts.join(", "));
+        if let Some(last) = &node.last_refusal {
+            println!(
+                "    last: {}{}",
+                last.app.as_ref().map(|app| format!("{app}: ")).unwrap_or_default(),
+                last.message
+            );
+        }
+    }
+    let scrub = &node.scrub;
+    if scrub.damaged_pages > 0 {
+        let (damaged, repaired, waiting) = (scrub.damaged_pages, scrub.repaired_pages, scrub.waiting_pages);
+        println!("  damaged pages: {damaged} found, {repaired} repaired, {waiting} waiting");
+    }
+    let (pulled, written) = (size(node.pulled_bytes), size(node.pages_written_bytes));
+    println!("  pulled {pulled}, wrote {written} of pages, hashed {} pages again", scrub.checked_pages);
     let counts: Vec<String> = node
         .requests
         .iter()
@@ -86,5 +116,14 @@ fn duration(seconds: u64) -> String {
         60..3600 => format!("{} min", seconds / 60),
         3600..86_400 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} B"),
+        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
+        10_485_760..10_737_418_240 => format!("{} MiB", bytes >> 20),
+        _ => format!("{} GiB", bytes >> 30),
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod http;
+pub mod mirror;
 pub mod node;
 pub mod origin;
 pub mod packages;

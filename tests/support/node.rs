@@ -22,15 +22,25 @@ pub struct Node {
 impl Node {
     /// Keeps all it has in a folder of its name below `folder`.
     pub fn start(folder: &Path, name: &str, origin: Option<&Origin>) -> Node {
+        match origin {
+            Some(origin) => {
+                Node::start_with(folder, name, &["--origin", &origin.url(), "--token-file", text(&origin.token_file())])
+            }
+            None => Node::start_with(folder, name, &[]),
+        }
+    }
+
+    /// The same, with someone between it and the origin.
+    pub fn start_at(folder: &Path, name: &str, url: &str, token: &Path) -> Node {
+        Node::start_with(folder, name, &["--origin", url, "--token-file", text(token)])
+    }
+
+    pub fn start_with(folder: &Path, name: &str, more: &[&str]) -> Node {
         let log = folder.join(format!("{name}.log"));
         let data = folder.join(name);
-        let mut arguments =
-            vec!["host", "--name", name, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", text(&data)];
-        let access = origin.map(|origin| (origin.url(), origin.token_file()));
-        if let Some((url, token)) = &access {
-            arguments.extend(["--origin", url, "--token-file", text(token)]);
-        }
-        let mut process = Process::start(&log, &arguments);
+        let arguments =
+            ["host", "--name", name, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", text(&data)];
+        let mut process = Process::start(&log, &[&arguments, more].concat());
         let mut address = || process.address();
         let (Some(visitors), Some(admin)) = (address(), address()) else {
             panic!("{name} does not start:\n{}", process.log_text());

@@ -1,7 +1,5 @@
 //! Applying an object to a draft, on a thread that may block: decoding, hashing and writing keep a core busy.
 
-use std::cell::RefCell;
-
 use bytes::Bytes;
 use nearside_protocol::{
     digest::Digest,
@@ -27,22 +25,22 @@ pub enum ApplyError {
 /// Takes pieces until there are no more. The draft is given back only if it has the root the object is to make.
 pub fn apply(mut draft: Draft, object: &Offer, mut pieces: mpsc::Receiver<Bytes>) -> Result<Draft, ApplyError> {
     let mut reader = Reader::new(object.from, object.to, object.page_count);
+    // A record may be made from any old page, also from one that an earlier record has replaced.
+    let old = draft.table();
     draft.resize(object.page_count);
-    let draft = RefCell::new(draft);
     while let Some(piece) = pieces.blocking_recv() {
         reader.take::<ApplyError>(
             &piece,
             |number, page| {
-                draft.borrow().read(number, page).map_err(|error| match error {
+                old.read(number, page).map_err(|error| match error {
                     PagesError::NoPage { number, .. } => ApplyError::NoSuchPage(number),
                     other => ApplyError::Pages(other),
                 })
             },
-            |number, page| draft.borrow_mut().put(number, page).map(drop).map_err(ApplyError::Pages),
+            |number, page| draft.put(number, page).map(drop).map_err(ApplyError::Pages),
         )?;
     }
     reader.finish()?;
-    let mut draft = draft.into_inner();
     let (wanted, got) = (object.to, draft.root());
     if got == wanted { Ok(draft) } else { Err(ApplyError::WrongRoot { wanted, got }) }
 }

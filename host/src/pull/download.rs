@@ -114,12 +114,7 @@ impl<'a> Download<'a> {
         Ok(true)
     }
 
-    async fn read(
-        &mut self,
-        pieces: &mpsc::Sender<Bytes>,
-        came: &impl Fn(usize),
-        pace: &mut Pace,
-    ) -> Result<(), Stop> {
+    async fn read(&mut self, pieces: &mpsc::Sender<Bytes>, came: &impl Fn(usize), pace: &mut Pace) -> Result<(), Stop> {
         loop {
             let frame = match tokio::time::timeout(limits::STREAM_IDLE, self.response.body_mut().frame()).await {
                 Err(_) => return Err(Stop::Broke("nothing came any more".into())),

@@ -20,7 +20,9 @@ impl Fixture {
     fn install(&self, app: &AppReplica, seq: u64) -> Manifest {
         let newest = app.pages().newest();
         let mut draft = app.pages().draft(newest.as_ref().map(|kept| &kept.table));
-        (0..3).for_each(|page| drop(draft.put(page, &[seq as u8; PAGE_BYTES]).unwrap()));
+        for number in 0..3 {
+            draft.put(number, &[seq as u8; PAGE_BYTES]).unwrap();
+        }
         let archive = format!("archive {seq}").into_bytes();
         let app_digest = Digest::of(&archive);
         let manifest = Manifest {

@@ -15,14 +15,21 @@ use std::{
 use http::Answer;
 
 use nearside_host::{
-    archive::Archive, engine::Engine, follow, host::Host, origin_client::NoOrigin, replica::Replica, serve,
+    archive::Archive,
+    engine::Engine,
+    follow,
+    host::Host,
+    origin_client::NoOrigin,
+    replica::{AppReplica, Replica},
+    serve,
     upstream::Upstream,
 };
 use nearside_protocol::{
-    digest::{Digest, PageTree},
+    digest::Digest,
     key::SecretKey,
     limits,
-    release::{DatabaseId, FORMAT, Manifest, ReleaseId, SignedManifest},
+    page_object::PlainBase,
+    release::{BaseOffer, DatabaseId, FORMAT, Manifest, ReleaseId, SignedManifest},
     trust::TrustedKey,
     voucher::AppVoucher,
 };
@@ -122,50 +129,63 @@ impl Shelf {
     /// Makes the next release of `archive`, its read database filled by `seed`.
     pub fn put(&mut self, archive: &Archive, seed: &str) -> Manifest {
         self.seq += 1;
-        let packed = archive.pack().unwrap();
-        let file = self.data.join("seed.db");
-        let _ = std::fs::remove_file(&file);
-        let connection = rusqlite::Connection::open(&file).unwrap();
-        connection.execute_batch(&archive.text("snapshot.sql").unwrap()).unwrap();
-        connection.execute_batch("CREATE TABLE IF NOT EXISTS anything (x)").unwrap();
-        connection.execute_batch(seed).unwrap();
-        drop(connection);
-        let pages = std::fs::read(&file).unwrap();
-        let mut tree = PageTree::default();
-        pages.chunks(limits::PAGE_BYTES).for_each(|page| tree.add(page));
+        let disk = Replica::open(&self.data).unwrap().app(&archive.app.name).unwrap();
+        release(&disk, archive, &self.data.join("seed.db"), seed, self.seq, &self.key, |_| {})
+    }
+}
 
-        let manifest = Manifest {
-            format: FORMAT,
-            app: archive.app.name.clone(),
-            database: DatabaseId("d0".into()),
-            release: ReleaseId { epoch: 1, seq: self.seq },
-            parent: None,
-            created_at_ms: 0,
-            applied_commit: self.seq,
-            page_count: tree.pages(),
-            root: tree.root(),
-            rolled_back_to: None,
-            deltas: vec![],
-            base: None,
-            app_digest: Digest::of(&packed),
-            app_archive_bytes: packed.len() as u64,
-            app_vouched: AppVoucher::sign(&archive.app.name, &Digest::of(&packed), &self.key),
-            variables: BTreeMap::new(),
-            secrets: None,
-            fingerprint: Digest::of(b""),
-        };
-        let disk = Replica::open(&self.data).unwrap().app(&manifest.app).unwrap();
-        disk.put_archive(&manifest.app_digest, &packed).unwrap();
-        let mut incoming = disk.incoming(&manifest).unwrap();
-        incoming.write(&pages).unwrap();
-        incoming.finish().unwrap();
-        disk.commit(manifest.release, &SignedManifest::sign(&manifest, &self.key)).unwrap();
-        manifest
+/// Makes a release of `archive` and a database filled by `seed`, among the releases of this disk.
+pub fn release(
+    disk: &AppReplica,
+    archive: &Archive,
+    file: &Path,
+    seed: &str,
+    seq: u64,
+    key: &SecretKey,
+    change: impl FnOnce(&mut Manifest),
+) -> Manifest {
+    let packed = archive.pack().unwrap();
+    let _ = std::fs::remove_file(file);
+    let connection = rusqlite::Connection::open(file).unwrap();
+    connection.execute_batch(&archive.text("snapshot.sql").unwrap()).unwrap();
+    connection.execute_batch("CREATE TABLE IF NOT EXISTS anything (x)").unwrap();
+    connection.execute_batch(seed).unwrap();
+    drop(connection);
+    let newest = disk.pages().newest();
+    let mut draft = disk.pages().draft(newest.as_ref().map(|kept| &kept.table));
+    let pages = std::fs::read(file).unwrap();
+    let (pages, _) = pages.as_chunks::<{ limits::PAGE_BYTES }>();
+    draft.resize(pages.len() as u32);
+    for (number, page) in (0..).zip(pages) {
+        draft.put(number, page).unwrap();
     }
 
-    pub fn snapshot(&self, manifest: &Manifest) -> PathBuf {
-        self.data.join("apps").join(&manifest.app).join("snapshots").join(format!("{}.db", manifest.root))
-    }
+    let (id, root) = (ReleaseId { epoch: 1, seq }, draft.root());
+    let base_bytes = PlainBase::new(root, draft.pages()).bytes();
+    let mut manifest = Manifest {
+        format: FORMAT,
+        app: archive.app.name.clone(),
+        database: DatabaseId("d0".into()),
+        release: id,
+        parent: newest.map(|kept| kept.release),
+        created_at_ms: 0,
+        applied_commit: seq,
+        page_count: draft.pages().into(),
+        root,
+        rolled_back_to: None,
+        deltas: vec![],
+        base: Some(BaseOffer { release: id, root, page_count: draft.pages().into(), bytes: base_bytes }),
+        app_digest: Digest::of(&packed),
+        app_archive_bytes: packed.len() as u64,
+        app_vouched: AppVoucher::sign(&archive.app.name, &Digest::of(&packed), key),
+        variables: BTreeMap::new(),
+        secrets: None,
+        fingerprint: Digest::of(seed.as_bytes()),
+    };
+    change(&mut manifest);
+    disk.put_archive(&manifest.app_digest, &packed).unwrap();
+    disk.commit(draft, manifest.release, SignedManifest::sign(&manifest, key)).unwrap();
+    manifest
 }
 
 /// A running node.
