@@ -159,7 +159,10 @@ mod tests {
     fn a_logarithmic_bar_grows_by_the_same_for_each_ten_times() {
         let scale = Scale::Logarithmic { from: 10.0, most: 1_000.0 };
         let shares = [1.0, 10.0, 100.0, 1_000.0, 5_000.0].map(|value| scale.share(value));
-        assert!(shares.iter().zip([0.0, 0.0, 0.5, 1.0, 1.0]).all(|(share, is)| (share - is).abs() < 1e-9), "{shares:?}");
+        assert!(
+            shares.iter().zip([0.0, 0.0, 0.5, 1.0, 1.0]).all(|(share, is)| (share - is).abs() < 1e-9),
+            "{shares:?}"
+        );
     }
 
     #[test]

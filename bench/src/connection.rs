@@ -29,7 +29,10 @@ impl Connection {
     /// Sends the request and reads its response into `self.response`. No timeout: a phase has one for all of them.
     pub async fn exchange(&mut self, request: &Request) -> Result<()> {
         self.response.reset();
-        self.stream.write_all(&request.bytes).await.with_context(|| format!("sending {} {}", request.method, request.target))?;
+        self.stream
+            .write_all(&request.bytes)
+            .await
+            .with_context(|| format!("sending {} {}", request.method, request.target))?;
         loop {
             let read = self.stream.read(&mut self.buffer).await;
             let read = read.with_context(|| format!("reading the answer to {} {}", request.method, request.target))?;

@@ -16,7 +16,8 @@ const CACHE_KIB: i64 = 1 << 20;
 /// Writes the file. Its documents are numbered from 1 on.
 pub fn make(args: &MakeDocuments) -> Result<()> {
     let schema = fs::read_to_string(&args.schema).with_context(|| format!("reading {}", args.schema.display()))?;
-    let (documents, bytes) = write(&args.out, &schema, args).with_context(|| format!("writing {}", args.out.display()))?;
+    let (documents, bytes) =
+        write(&args.out, &schema, args).with_context(|| format!("writing {}", args.out.display()))?;
     println!("{documents} documents, {bytes} bytes");
     Ok(())
 }
@@ -71,7 +72,8 @@ fn rebuild_as(from: &Path, to: &Path, variant: u32) -> Result<()> {
     for table in &tables {
         connection.execute_batch(table)?;
     }
-    let mut copied = connection.prepare("SELECT name FROM pragma_table_list WHERE schema = 'old' AND type = 'table'")?;
+    let mut copied =
+        connection.prepare("SELECT name FROM pragma_table_list WHERE schema = 'old' AND type = 'table'")?;
     let copied: Vec<String> = copied.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let is_copied = |name: &&String| !name.starts_with("sqlite_");
     for table in copied.iter().filter(is_copied) {
@@ -87,10 +89,11 @@ fn rebuild_as(from: &Path, to: &Path, variant: u32) -> Result<()> {
 
 /// How many documents there are, numbered without gaps.
 pub fn count(file: &Path) -> Result<u64> {
-    let count = || -> rusqlite::Result<u64> {
+    let count = || -> rusqlite::Result<i64> {
         Connection::open(file)?.query_row("SELECT documents FROM tally", [], |row| row.get(0))
     };
-    count().with_context(|| format!("counting the documents in {}", file.display()))
+    let count = count().with_context(|| format!("counting the documents in {}", file.display()))?;
+    count.try_into().context("fewer than no documents")
 }
 
 /// For a file that nobody needs if the power fails.
@@ -104,7 +107,8 @@ fn open(file: &Path) -> Result<Connection> {
 
 fn bytes_of(connection: &Connection) -> Result<u64> {
     let bytes = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
-    Ok(connection.query_row(bytes, [], |row| row.get(0))?)
+    let bytes: i64 = connection.query_row(bytes, [], |row| row.get(0))?;
+    bytes.try_into().context("a file of fewer than no bytes")
 }
 
 #[cfg(test)]
@@ -119,7 +123,7 @@ mod tests {
         MakeDocuments { out, mib: 1, documents, seed: 1, schema }
     }
 
-    fn matches(file: &Path, word: &str) -> u64 {
+    fn matches(file: &Path, word: &str) -> i64 {
         let connection = Connection::open(file).unwrap();
         let sql = "SELECT count(*) FROM document_text WHERE document_text MATCH ?1";
         connection.query_row(sql, [word], |row| row.get(0)).unwrap()

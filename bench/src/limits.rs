@@ -44,7 +44,7 @@ pub const CHILD_LOG_TAIL_BYTES: usize = 2_000;
 pub const SNAPSHOTS_MIB: u64 = 1_100;
 /// Rows of the larger edits.
 pub const EDITED_ROWS: usize = 200;
-/// How often a rebuilt file is pushed: it takes minutes.
+/// How often at most a rebuilt file is pushed: it takes minutes.
 pub const REBUILDS: usize = 3;
 pub const DOCUMENTS_SEED: u64 = 1;
 /// The database beside which pushes go on.

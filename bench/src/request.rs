@@ -24,13 +24,7 @@ impl Request {
     }
 
     /// The same with a body: a POST or a PUT.
-    pub fn with_body(
-        method: &'static str,
-        host: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Self {
+    pub fn with_body(method: &'static str, host: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
         let length = body.len().to_string();
         let headers = [headers, &[("Content-Length", length.as_str())]].concat();
         let mut request = Self::new(method, host, target, &headers);
@@ -53,18 +47,19 @@ impl Request {
 
     pub fn verify(&self, response: &Response) -> Result<()> {
         let (method, target, status) = (self.method, &self.target, response.status);
-        ensure!(
-            status == self.status,
-            "{method} {target} answered {status}, not {}: {}",
-            self.status,
-            String::from_utf8_lossy(&response.body()[..response.body().len().min(500)]),
-        );
+        ensure!(status == self.status, "{method} {target} answered {status}, not {}{}", self.status, said(response));
         if let Some(expected) = self.body_bytes {
             let found = response.body_bytes;
             ensure!(found == expected, "{method} {target} answered {found} bytes, not {expected}");
         }
         Ok(())
     }
+}
+
+/// What an answer that was not expected says, where it was kept.
+fn said(response: &Response) -> String {
+    let said = String::from_utf8_lossy(response.body());
+    if said.is_empty() { String::new() } else { format!(": {}", said.chars().take(500).collect::<String>()) }
 }
 
 /// What one contender is asked, in this order and then from the start again, by all connections together.
@@ -157,7 +152,7 @@ mod tests {
         request.body_bytes = Some(3);
         assert_eq!(request.verify(&response).unwrap_err().to_string(), "GET /a answered 2 bytes, not 3");
         let request = request.expecting(304);
-        assert_eq!(request.verify(&response).unwrap_err().to_string(), "GET /a answered 200, not 304: ");
+        assert_eq!(request.verify(&response).unwrap_err().to_string(), "GET /a answered 200, not 304");
     }
 
     #[test]

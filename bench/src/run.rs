@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::columns::Kind;
 use crate::contender::{Case, Contender, check};
 use crate::cpu;
 use crate::limits::{ARRIVAL_SHARE_OF_PEAK, CALIBRATION_SECONDS};
 use crate::load::{Judging, Plan, closed, open};
-use crate::columns::Kind;
 use crate::report::{CaseReport, Described, Load, Sample, Settings};
 use crate::value::Metric;
 

@@ -208,7 +208,10 @@ mod tests {
         }
         report.samples.truncate(1);
         let text = markdown(&report.concluded().unwrap()).unwrap();
-        assert!(text.contains("| nearside | 7,000 (7,000 to 7,000) | 300 (300 to 300) | – | – | 12 (12 to 12) |"), "{text}");
+        assert!(
+            text.contains("| nearside | 7,000 (7,000 to 7,000) | 300 (300 to 300) | – | – | 12 (12 to 12) |"),
+            "{text}"
+        );
         assert!(text.contains("| hyper | – | – | – | – | – |"), "{text}");
         assert!(text.contains("**Not measured**: it could not be built") && !text.contains("closed loop"), "{text}");
     }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::args::Run;
 use crate::catalogue;
 use crate::contender::{Case, Contender};
+use crate::limits::DOCUMENTS_TIMEOUT;
 use crate::nearside::{Cluster, Setup};
 use crate::nginx::Nginx;
 use crate::process::Process;
@@ -38,6 +39,15 @@ pub(super) struct Stage {
 /// A folder that is gone with its guard.
 pub(super) fn scratch() -> Result<TempDir> {
     tempfile::Builder::new().prefix("nearside-bench-").tempdir().context("making a scratch folder")
+}
+
+/// Has this program invent `mib` of documents for the app in a process of its own, so that it can be interrupted.
+pub(super) async fn documents(app: &Path, out: &Path, mib: u64, scratch: &Path) -> Result<()> {
+    eprintln!("  inventing {mib} MiB of documents");
+    let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+    command.arg("make-documents").arg("--out").arg(out).args(["--mib", &mib.to_string()]);
+    command.arg("--schema").arg(app.join("snapshot.sql"));
+    Process::spawn("make-documents", command, scratch)?.finish_within(DOCUMENTS_TIMEOUT).await.map(drop)
 }
 
 /// The folder this program is in: the others that `scripts/bench` builds are beside it.

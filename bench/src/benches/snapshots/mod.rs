@@ -29,6 +29,7 @@ pub(super) const ABOUT: &str = "How a change of a large database with a full-tex
 
 const APP: &str = "modules/stacks";
 const NAME: &str = "stacks";
+const MIRRORED: &str = "mirrored";
 
 /// What all parts of the bench work with.
 struct Bench<'a> {
@@ -53,12 +54,13 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
 
     eprintln!("  pushing {} MiB", fs::metadata(&pushed)?.len() >> 20);
     let mut taken = Taken::default();
-    let mut cluster = bench.cluster("mirrored", &bench.app, NAME, Some(&pushed)).await?;
-    // The store's own rows are what counts from here on, and disks are not endless.
+    let mut cluster = bench.cluster(MIRRORED, &bench.app, NAME, Some(&pushed)).await?;
+    // What it becomes at the origin is what counts from here on, and disks are not endless.
     fs::remove_file(&pushed).context("removing what was pushed")?;
     edits(&bench, &mut cluster, &mut taken).await?;
     start::measure(&bench, &mut cluster, &mut taken).await?;
     drop(cluster);
+    fs::remove_dir_all(bench.path(MIRRORED)).context("making room on the disk")?;
     rebuilt::measure(&bench, &mut taken).await?;
     Ok(taken.measured(&bench.beside))
 }

@@ -31,7 +31,7 @@ pub(super) async fn follow(cluster: &mut Cluster, edit: &mut Edit, round: usize)
     let mut page = Page::open(cluster, "/newest").await?;
     let revision = edit.apply(cluster, round).await?;
     let answered = Instant::now();
-    let shown = page.until(|body| newest(body).is_some_and(|newest| newest >= revision)).await;
+    let shown = page.until(|page| newest(page.body()).is_some_and(|newest| newest >= revision)).await;
     let there = shown.with_context(|| format!("waiting for revision {revision} at the node"))?.duration_since(answered);
     cluster.still_running()?;
     before.since(cluster, there, Some(PUBLISH_DEBOUNCE)).await
@@ -75,14 +75,14 @@ impl Page {
         Ok(Page { connection, request: Request::get(&host, target, &[]) })
     }
 
-    /// When its body was first as wanted. Fails on any answer but a 200.
-    pub(super) async fn until(&mut self, wanted: impl Fn(&[u8]) -> bool) -> Result<Instant> {
+    /// When it was first as wanted. Fails on any answer but a 200.
+    pub(super) async fn until(&mut self, wanted: impl Fn(&Response) -> bool) -> Result<Instant> {
         let deadline = Instant::now() + SHOWN_TIMEOUT;
         loop {
             self.connection.exchange(&self.request).await?;
             let answered = Instant::now();
             self.request.verify(&self.connection.response)?;
-            if wanted(self.connection.response.body()) {
+            if wanted(&self.connection.response) {
                 return Ok(answered);
             }
             ensure!(answered < deadline, "it was not there within {SHOWN_TIMEOUT:?}");

@@ -1,19 +1,22 @@
 //! A file rebuilt from scratch and pushed as the whole database: the same rows, hardly a page where it was.
 
 use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use nearside_protocol::wire::RELEASE_HEADER;
 
 use super::cases::{REBUILT, Taken};
-use super::node::{Counters, Page};
+use super::node::{Change, Counters, Page};
 use super::{Bench, NAME};
 use crate::documents;
 use crate::limits::REBUILDS;
 use crate::nearside::Cluster;
 use crate::page_files::differing;
+use crate::response::Response;
 
-/// What the app is when its database is pushed: its pages and queries, and nothing that writes.
+/// The app whose database is pushed.
 const MANIFEST: &str = r#"name = "stacks"
 hosts = ["stacks.localhost"]
 database = "pushed"
@@ -46,37 +49,48 @@ query = []
 const PAGES: &str = "../target/wasm32-wasip2/release/stacks_pages.wasm";
 
 pub(super) async fn measure(bench: &Bench<'_>, taken: &mut Taken) -> Result<()> {
-    let app = bench.path("app");
-    fs::create_dir(&app).context("making a folder for the app")?;
+    let (app, usual, file) = (bench.path("app"), bench.path("usual.db"), bench.path("rebuilt.db"));
+    write_app(bench, &app)?;
+    // What there is before was made row by row, as the origin does it.
+    fs::rename(bench.before(), &usual).context("taking the last release")?;
+    let mut cluster = bench.cluster("pushed", &app, NAME, Some(&usual)).await?;
+    cluster.export(&bench.before()).await?;
+    for round in 1..=bench.rounds.min(REBUILDS) {
+        documents::rebuild(&usual, &file, round as u32)?;
+        let change = push(&mut cluster, &file).await.with_context(|| format!("{REBUILT}, round {round}"))?;
+        cluster.export(&bench.after()).await?;
+        let pages = differing(&bench.before(), &bench.after())?;
+        taken.node(REBUILT, round, &change, pages);
+        for (contender, brought) in bench.beside.bring(&bench.before(), &bench.after()).await? {
+            taken.beside(REBUILT, contender, round, &brought);
+        }
+        // And back, unmeasured, so that every round leads away from the same.
+        push(&mut cluster, &usual).await.context("pushing the usual file again")?;
+    }
+    Ok(())
+}
+
+/// From the start of the push: making out what differs is part of the way.
+async fn push(cluster: &mut Cluster, file: &Path) -> Result<Change> {
+    let before = Counters::settled(cluster).await?;
+    let old = cluster.status().await?.release;
+    let mut page = Page::open(cluster, "/newest").await?;
+    let began = Instant::now();
+    let report = cluster.push(file, &["--app", NAME]).await?;
+    eprintln!("      {}", report.trim().replace('\n', "\n      "));
+    let is_new = |response: &Response| response.header(RELEASE_HEADER).is_some_and(|release| release != old);
+    let shown = page.until(is_new).await.context("waiting for the pushed file at the node")?;
+    cluster.still_running()?;
+    before.since(cluster, shown.duration_since(began), None).await
+}
+
+/// The same pages and queries, and nothing that writes.
+fn write_app(bench: &Bench<'_>, app: &Path) -> Result<()> {
+    fs::create_dir(app).context("making a folder for the app")?;
     fs::write(app.join("nearside.toml"), MANIFEST).context("writing the app's manifest")?;
     fs::copy(bench.app.join(PAGES), app.join("pages.wasm")).context("copying the app's component")?;
     for name in ["queries.sql", "snapshot.sql"] {
         fs::copy(bench.app.join(name), app.join(name)).with_context(|| format!("copying the app's {name}"))?;
     }
-    let mut before = bench.path("rebuilt-0.db");
-    documents::rebuild(&bench.before(), &before, 0)?;
-    // What there was before was made row by row, as the origin does: the first push leads away from that.
-    let mut cluster = bench.cluster("pushed", &app, NAME, Some(&bench.before())).await?;
-    for round in 1..=bench.rounds.min(REBUILDS) {
-        push(bench, &mut cluster, taken, &before, round).await.with_context(|| format!("{REBUILT}, round {round}"))?;
-        let next = bench.path(&format!("rebuilt-{round}.db"));
-        documents::rebuild(&bench.before(), &next, round as u32)?;
-        fs::remove_file(std::mem::replace(&mut before, next))?;
-        // And back, unmeasured, so that every round brings a rebuilt file to where the usual one is.
-        cluster.push(&bench.before(), &["--app", NAME]).await?;
-    }
-    Ok(())
-}
-
-async fn push(
-    bench: &Bench<'_>,
-    cluster: &mut Cluster,
-    taken: &mut Taken,
-    file: &std::path::Path,
-    round: usize,
-) -> Result<()> {
-    let _ = (bench, Instant::now());
-    let before = Counters::settled(cluster).await?;
-    let _ = (Page::open(cluster, "/newest").await?, differing(file, file)?, before, taken, round);
     Ok(())
 }

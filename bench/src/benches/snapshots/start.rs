@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
+use super::Bench;
 use super::cases::Taken;
 use super::node::field;
-use super::Bench;
 use crate::connection::Connection;
 use crate::limits::{READY_TIMEOUT, SETTLE, SHOWN_POLL};
 use crate::nearside::Cluster;
