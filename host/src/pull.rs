@@ -259,7 +259,8 @@ impl Puller {
 
         let mut offers = offers_of(manifest);
         let direct = cheapest(&manifest.root, &roots, &offers);
-        if let Some(path) = direct.as_ref().filter(|path| path.from.is_some()) {
+        let has_delta = offers.iter().any(|offer| offer.from.is_some_and(|from| roots.contains(&from)));
+        if let Some(path) = direct.as_ref().filter(|path| path.from.is_some() || has_delta) {
             return way.or_by_base(way.go(path).await, path).await;
         }
         if let Some(newest) = kept.last() {
@@ -351,7 +352,7 @@ fn page_count(pages: u64) -> Result<u32, PullError> {
 
 /// The largest object that a snapshot of so many pages can need: each page as it is, in a record of its own.
 fn object_bytes_most(pages: u64) -> u64 {
-    pages.saturating_mul(limits::PAGE_BYTES as u64 + 16).saturating_add(128)
+    pages.saturating_mul(limits::PAGE_BYTES as u64 + 64).saturating_add(256)
 }
 
 /// Going one way, object by object.
@@ -364,11 +365,14 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// A delta that is not what it should be is no reason to stay behind, where a whole copy is offered, too. Nor is a page
-    /// here that is damaged.
+    /// A delta that is not what it should be, or not there, is no reason to stay behind, where a whole copy is offered, too.
+    /// Nor is a page here that is damaged.
     async fn or_by_base(&self, gone: Result<Draft, PullError>, path: &Path) -> Result<Draft, PullError> {
         let is_bad = |error: &PullError| {
-            matches!(error, PullError::Pages(PagesError::Damaged { .. }) | PullError::Damaged { .. })
+            matches!(
+                error,
+                PullError::Pages(PagesError::Damaged { .. }) | PullError::Damaged { .. } | PullError::Nowhere(_)
+            )
         };
         let error = match gone {
             Err(error) if path.from.is_some() && is_bad(&error) => error,

@@ -4,7 +4,7 @@ mod releases;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use nearside_host::file_pieces::FilePieces;
@@ -14,7 +14,8 @@ use nearside_protocol::{
     heads::HeadsAsked,
     limits,
     release::ReleaseId,
-    wire::{IDEMPOTENCY_KEY_HEADER, Rollback},
+    voucher::AppVoucher,
+    wire::{IDEMPOTENCY_KEY_HEADER, Rollback, VOUCHER_HEADER},
     write::{Enqueued, IdempotencyKey, Outcome},
 };
 
@@ -103,7 +104,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
             file(&site.blobs.path(&digest), BYTES, || format!("`{app}` has no blob {digest}")).await
         }
         Asked::PutBlob(app, digest) => put_blob(origin, &app, digest, body).await,
-        Asked::PushArchive(app) => push_archive(origin, &app, is_resumed(&head.uri), body).await,
+        Asked::PushArchive(app) => push_archive(origin, &app, &head, body).await,
         Asked::PushData(app) => push_data(origin, &app, is_resumed(&head.uri), body).await,
         Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
         Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
@@ -232,10 +233,15 @@ fn is_resumed(uri: &Uri) -> bool {
     uri.query().is_some_and(|query| query.split('&').any(|part| part == "resume" || part == "resume=true"))
 }
 
-async fn push_archive(origin: &Origin, app: &str, resume: bool, body: Incoming) -> Result<Response<Body>, ApiError> {
+async fn push_archive(origin: &Origin, app: &str, head: &Parts, body: Incoming) -> Result<Response<Body>, ApiError> {
     let _place = origin.pushes.acquire().await;
     let packed = body::whole(body, limits::APP_ARCHIVE_BYTES).await?;
-    Ok(json(&origin.push_and(app, packed, resume).await?))
+    let voucher = head.headers.get(VOUCHER_HEADER).map(|value| {
+        let text = value.to_str().unwrap_or_default();
+        AppVoucher::from_header(text, app, &Digest::of(&packed))
+            .map_err(|error| ApiError::bad_request(error.to_string()))
+    });
+    Ok(json(&origin.push_and(app, packed, voucher.transpose()?, is_resumed(&head.uri)).await?))
 }
 
 async fn push_data(origin: &Origin, app: &str, resume: bool, body: Incoming) -> Result<Response<Body>, ApiError> {

@@ -157,7 +157,7 @@ impl From<BucketError> for ApiError {
 impl From<NotMade> for ApiError {
     fn from(error: NotMade) -> ApiError {
         let status = match &error {
-            NotMade::Pages(_) | NotMade::Bucket(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            NotMade::Pages(_) | NotMade::Bucket(_) | NotMade::Objects(_) => StatusCode::INTERNAL_SERVER_ERROR,
             NotMade::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         ApiError::new(status, error.to_string())

@@ -14,7 +14,7 @@
 
 mod http;
 
-use std::{fmt, future::Future, ops::Range, path::PathBuf, sync::Arc};
+use std::{fmt, fs::File, future::Future, ops::Range, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use nearside_protocol::{digest::Digest, limits, release::ReleaseId};
@@ -31,7 +31,7 @@ pub enum BucketError {
     #[error("the object store {url}: {why}")]
     Config { url: String, why: String },
     #[error("the object store {url}: {what} of {key} failed: {error}")]
-    Failed { url: Arc<str>, what: &'static str, key: String, error: Error },
+    Failed { url: Arc<str>, what: &'static str, key: String, error: Box<Error> },
     #[error("the object store {url}: {key} is longer than the {most} bytes it may have")]
     TooLong { url: Arc<str>, key: String, most: u64 },
     #[error("no runtime for the object store: {0}")]
@@ -189,6 +189,28 @@ impl Bucket {
         put.await.map_err(self.failed("writing", name))
     }
 
+    /// The same for what is in a file, from its beginning: a part of it is in memory at a time.
+    pub async fn put_file(&self, name: Name, file: File) -> Result<(), BucketError> {
+        let key = self.key(name);
+        let put = async {
+            self.burn()?;
+            let length = file.metadata().map_err(unread)?.len();
+            if length <= WHOLE_BYTES as u64 {
+                let (_, bytes) = part_of(file, 0, length as usize).await?;
+                return self.store.put(&key, bytes.into()).await.map(drop);
+            }
+            let mut upload = self.store.put_multipart(&key).await?;
+            match file_parts(&mut *upload, file, length).await {
+                Ok(()) => upload.complete().await.map(drop),
+                Err(error) => {
+                    let _ = upload.abort().await;
+                    Err(error)
+                }
+            }
+        };
+        put.await.map_err(self.failed("writing", name))
+    }
+
     /// Puts what is put once; only one of two who try at the same time succeeds.
     pub async fn create(&self, name: Name, bytes: impl Into<Bytes>) -> Result<Created, BucketError> {
         self.burn().map_err(self.failed("creating", name))?;
@@ -283,7 +305,7 @@ impl Bucket {
 
     fn failed(&self, what: &'static str, name: Name) -> impl FnOnce(Error) -> BucketError {
         let (url, key) = (self.url.clone(), self.key(name).to_string());
-        move |error| BucketError::Failed { url, what, key, error }
+        move |error| BucketError::Failed { url, what, key, error: Box::new(error) }
     }
 }
 
@@ -293,4 +315,28 @@ async fn parts(upload: &mut dyn MultipartUpload, mut bytes: Bytes) -> Result<(),
         upload.put_part(part.into()).await?;
     }
     Ok(())
+}
+
+async fn file_parts(upload: &mut dyn MultipartUpload, mut file: File, length: u64) -> Result<(), Error> {
+    let mut at = 0;
+    while at < length {
+        let wanted = (length - at).min(PART_BYTES as u64);
+        let (back, part) = part_of(file, at, wanted as usize).await?;
+        upload.put_part(part.into()).await?;
+        file = back;
+        at += wanted;
+    }
+    Ok(())
+}
+
+async fn part_of(file: File, at: u64, length: usize) -> Result<(File, Bytes), Error> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut part = vec![0; length];
+        file.read_exact_at(&mut part, at).map(|()| (file, Bytes::from(part)))
+    });
+    read.await.unwrap_or_else(|_| Err(std::io::Error::other("the origin is stopping"))).map_err(unread)
+}
+
+fn unread(error: std::io::Error) -> Error {
+    Error::Generic { store: "file", source: Box::new(error) }
 }

@@ -71,6 +71,7 @@ pub mod store;
 pub mod task_guest;
 pub mod task_runner;
 mod tasks;
+pub mod vouchers;
 pub mod wal;
 pub mod writer;
 

@@ -1,14 +1,21 @@
 //! Objects made for those who asked: from one kept release to another, or whole. They are kept for the next who asks, as
 //! far as there is room; a start forgets them.
 
-use std::{collections::VecDeque, path::Path, sync::Mutex};
+use std::{
+    collections::VecDeque,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
+use bytes::Bytes;
 use nearside_host::pages::{PageStore, PagesError};
 use nearside_protocol::{digest::Digest, limits};
 
 use crate::{
     bucket::{Bucket, BucketError, Name},
-    encode::{self, Encoded},
+    encode,
+    objects::{ObjectError, scratch},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -17,12 +24,15 @@ pub enum NotMade {
     Pages(#[from] PagesError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
     #[error("the origin is stopping")]
     Stopping,
 }
 
 pub struct Made {
     pub bucket: Bucket,
+    folder: PathBuf,
     pages: PageStore,
     /// Old to new, with their bytes.
     there: Mutex<VecDeque<(Name, u64)>>,
@@ -33,7 +43,13 @@ pub struct Made {
 impl Made {
     pub fn open(folder: &Path, pages: PageStore) -> Result<Made, BucketError> {
         let _ = std::fs::remove_dir_all(folder);
-        Ok(Made { bucket: Bucket::folder(folder)?, pages, there: Mutex::default(), making: Default::default() })
+        Ok(Made {
+            bucket: Bucket::folder(folder)?,
+            folder: folder.to_owned(),
+            pages,
+            there: Mutex::default(),
+            making: Default::default(),
+        })
     }
 
     /// Whether the object is in the bucket when this returns: it is not when its releases are not kept.
@@ -43,10 +59,20 @@ impl Made {
             return Ok(true);
         }
         let pages = self.pages.clone();
-        let made = tokio::task::spawn_blocking(move || encode(&pages, name)).await;
-        let Some(encoded) = made.map_err(|_| NotMade::Stopping)?? else { return Ok(false) };
-        let bytes = encoded.bytes.len() as u64;
-        self.bucket.put(name, encoded.bytes).await?;
+        let folder = self.folder.clone();
+        let made = tokio::task::spawn_blocking(move || encode(&pages, name, &folder)).await;
+        let bytes = match made.map_err(|_| NotMade::Stopping)?? {
+            None => return Ok(false),
+            Some(Fresh::Bytes(bytes)) => {
+                let length = bytes.len() as u64;
+                self.bucket.put(name, bytes).await?;
+                length
+            }
+            Some(Fresh::File(file, length)) => {
+                self.bucket.put_file(name, file).await?;
+                length
+            }
+        };
         for old in self.note(name, bytes) {
             self.bucket.delete(old).await?;
         }
@@ -70,14 +96,24 @@ impl Made {
     }
 }
 
-fn encode(pages: &PageStore, name: Name) -> Result<Option<Encoded>, PagesError> {
+/// An object that is in no bucket yet.
+enum Fresh {
+    Bytes(Bytes),
+    File(File, u64),
+}
+
+fn encode(pages: &PageStore, name: Name, folder: &Path) -> Result<Option<Fresh>, NotMade> {
     let table = |root: &Digest| pages.find(root).map(|kept| kept.table);
     match name {
         Name::Delta { from, to } => match (table(&from), table(&to)) {
-            (Some(from), Some(to)) => encode::delta(&from, &to).map(Some),
+            (Some(from), Some(to)) => Ok(Some(Fresh::Bytes(encode::delta(&from, &to)?.bytes))),
             _ => Ok(None),
         },
-        Name::Base(root) => table(&root).map(|of| encode::base(&of)).transpose(),
+        Name::Base(root) => {
+            let Some(of) = table(&root) else { return Ok(None) };
+            let made = encode::base(&of, scratch(folder)?)?;
+            Ok(Some(Fresh::File(made.out, made.bytes)))
+        }
         Name::Release(_) | Name::Head | Name::Archive(_) => Ok(None),
     }
 }

@@ -7,7 +7,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -97,6 +98,11 @@ impl Objects {
         &self.folder
     }
 
+    /// A file without a name, on the same disk: gone with whoever holds it.
+    pub fn scratch(&self) -> Result<File, ObjectError> {
+        scratch(&self.folder)
+    }
+
     pub fn pin(&self, digest: Digest) -> Pin {
         *self.pinned.lock().expect("BUG: nothing panics while holding the pins").entry(digest).or_default() += 1;
         Pin { digest, pinned: self.pinned.clone() }
@@ -177,6 +183,13 @@ impl Objects {
         }
         Ok(())
     }
+}
+
+pub fn scratch(folder: &Path) -> Result<File, ObjectError> {
+    let path = folder.join(format!("scratch-{:?}.{TEMPORARY}", std::thread::current().id()));
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(&path).map_err(fault(&path))?;
+    fs::remove_file(&path).map_err(fault(&path))?;
+    Ok(file)
 }
 
 fn files_in(folder: &Path) -> Result<Vec<PathBuf>, ObjectError> {

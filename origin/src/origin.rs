@@ -18,10 +18,12 @@ use hyper::body::Incoming;
 use nearside_host::{disk::Disk, engine::Engine, logbook::Logbook, logs::Logs, serve};
 use nearside_protocol::{
     app,
+    digest::Digest,
     heads::{Nonce, SignedHeads},
     key::PublicKey,
     limits,
     status::OriginStatus,
+    voucher::AppVoucher,
     wire::{Heads, Pushed},
 };
 use tokio::{
@@ -196,12 +198,23 @@ impl Origin {
 
     /// Takes an app's archive. An app that is new here and comes to nothing is forgotten.
     pub async fn push(&self, app: &str, packed: Vec<u8>) -> Result<Pushed, NotTaken> {
-        self.push_and(app, packed, false).await
+        self.push_and(app, packed, None, false).await
     }
 
-    /// The same; `resume` ends the hold after a rollback.
-    pub(crate) async fn push_and(&self, app: &str, packed: Vec<u8>, resume: bool) -> Result<Pushed, NotTaken> {
+    /// The same, with the voucher for its code, which fits it; `resume` ends the hold after a rollback.
+    pub(crate) async fn push_and(
+        &self,
+        app: &str,
+        packed: Vec<u8>,
+        voucher: Option<AppVoucher>,
+        resume: bool,
+    ) -> Result<Pushed, NotTaken> {
         let site = self.site_or_new(app)?;
+        if let Some(voucher) = voucher {
+            site.vouchers()
+                .keep(&Digest::of(&packed), &voucher)
+                .map_err(|error| OriginError::Io { path: self.config.data.join(APPS).join(app), error })?;
+        }
         match site.push_archive(packed, resume).await {
             Ok(pushed) => Ok(pushed),
             Err(error) => {

@@ -22,8 +22,8 @@ use nearside_protocol::{
     digest::Digest,
     key::SecretKey,
     limits,
+    page_object::Written,
     release::{BaseOffer, DatabaseId, DeltaOffer, FORMAT, Manifest, ReleaseId, SignedManifest, fingerprint},
-    voucher::AppVoucher,
 };
 
 use crate::{
@@ -32,6 +32,7 @@ use crate::{
     encode::{self, Chosen, Encoded},
     objects::{ObjectError, Objects},
     read_database::Position,
+    vouchers::Vouchers,
     writer::now_ms,
 };
 
@@ -145,6 +146,7 @@ pub struct Press {
     pub objects: Objects,
     pub pages: PageStore,
     pub key: SecretKey,
+    pub vouchers: Vouchers,
     pub keep: Keep,
     /// The number after any there ever was; known once the object store has been asked.
     next_seq: Option<u64>,
@@ -152,9 +154,9 @@ pub struct Press {
 }
 
 impl Press {
-    pub fn new(app: String, objects: Objects, pages: PageStore, key: SecretKey) -> Press {
+    pub fn new(app: String, objects: Objects, pages: PageStore, key: SecretKey, vouchers: Vouchers) -> Press {
         let keep = Keep { releases: limits::RELEASES_KEPT_ORIGIN, bytes: limits::RELEASES_ORIGIN_BYTES };
-        Press { app, objects, pages, key, keep, next_seq: None, bases: Bases::default() }
+        Press { app, objects, pages, key, vouchers, keep, next_seq: None, bases: Bases::default() }
     }
 
     pub fn newest(&self) -> Option<(Kept, Manifest)> {
@@ -193,7 +195,15 @@ impl Press {
         let root = draft.root();
         let page_count = draft.pages();
         let newest = self.newest();
-        if newest.as_ref().is_some_and(|(_, head)| head.root == root && content.is_that_of(head)) {
+        let is_there = |(kept, head): &(Kept, Manifest)| {
+            // With another key than before, what is there is published anew: nodes are to forget the old key some day.
+            let vouched = self.vouchers.of(&self.app, &content.app_digest, &self.key);
+            head.root == root
+                && content.is_that_of(head)
+                && kept.signed.key == self.key.public().id()
+                && head.app_vouched == vouched
+        };
+        if newest.as_ref().is_some_and(is_there) {
             return Ok(None);
         }
         if u64::from(page_count) * limits::PAGE_BYTES as u64 > limits::DATABASE_BYTES {
@@ -237,17 +247,22 @@ impl Press {
     ) -> Result<(Offers, Cost), PressError> {
         let mut offers = Offers::default();
         let Some((parent, head)) = newest else {
-            let base = encode::base(table)?;
-            let cost = cost_of(Chosen::Base, &base, table, begun);
-            offers.base = Some(self.put_base(table, release, base)?);
+            let base = put_base(&self.objects, table, release, u64::MAX)?.expect("BUG: every base is small enough");
+            let cost = cost_of(Chosen::Base, table.pages(), base.bytes, table, begun);
+            offers.base = Some(base);
             return Ok((offers, cost));
         };
-        let (chosen, encoded) = encode::smallest(&parent.table, table)?;
-        let cost = cost_of(chosen, &encoded, table, begun);
-        match chosen {
-            Chosen::Nothing => {}
-            Chosen::Base => offers.base = Some(self.put_base(table, release, encoded)?),
-            Chosen::Delta => offers.deltas.push(self.put_delta(parent, table, encoded)?),
+        let (mut chosen, encoded) = encode::smallest(&parent.table, table)?;
+        let mut cost = cost_of(chosen, encoded.pages, encoded.bytes.len() as u64, table, begun);
+        if encode::may_be_a_base(&encoded, table.pages())
+            && let Some(base) = put_base(&self.objects, table, release, cost.bytes)?
+        {
+            chosen = Chosen::Base;
+            cost = cost_of(chosen, table.pages(), base.bytes, table, begun);
+            offers.base = Some(base);
+        }
+        if matches!(chosen, Chosen::Delta | Chosen::Moved) {
+            offers.deltas.push(self.put_delta(parent, table, encoded)?);
         }
         if chosen != Chosen::Base {
             for back in limits::SKIP_DELTAS.into_iter().filter(|back| release.seq.is_multiple_of(*back)) {
@@ -284,10 +299,6 @@ impl Press {
         Ok(offer)
     }
 
-    fn put_base(&self, table: &Table, release: ReleaseId, encoded: Encoded) -> Result<BaseOffer, PressError> {
-        put_base(&self.objects, table, release, encoded)
-    }
-
     fn manifest(
         &self,
         content: Content,
@@ -312,7 +323,7 @@ impl Press {
             base: offers.base,
             app_digest: content.app_digest,
             app_archive_bytes: content.app_archive_bytes,
-            app_vouched: AppVoucher::sign(&self.app, &content.app_digest, &self.key),
+            app_vouched: self.vouchers.of(&self.app, &content.app_digest, &self.key),
             variables: content.variables,
             secrets: content.secrets,
             fingerprint: content.fingerprint,
@@ -334,7 +345,7 @@ impl Press {
             && self.length(Name::Base(offer.root))?.is_none()
             && let Some(of) = self.pages.find(&offer.root)
         {
-            put_base(&self.objects, &of.table, offer.release, encode::base(&of.table)?)?;
+            put_base(&self.objects, &of.table, offer.release, u64::MAX)?;
         }
         Ok(())
     }
@@ -395,20 +406,18 @@ struct Offers {
     base: Option<BaseOffer>,
 }
 
-fn cost_of(chosen: Chosen, encoded: &Encoded, table: &Table, begun: Instant) -> Cost {
-    Cost {
-        chosen,
-        pages: encoded.pages,
-        bytes: encoded.bytes.len() as u64,
-        page_count: table.pages(),
-        ms: begun.elapsed().as_millis() as u64,
-    }
+fn cost_of(chosen: Chosen, pages: u32, bytes: u64, table: &Table, begun: Instant) -> Cost {
+    Cost { chosen, pages, bytes, page_count: table.pages(), ms: begun.elapsed().as_millis() as u64 }
 }
 
-fn put_base(objects: &Objects, table: &Table, release: ReleaseId, encoded: Encoded) -> Result<BaseOffer, PressError> {
-    let bytes = encoded.bytes.len() as u64;
-    objects.bucket.wait(objects.bucket.put(Name::Base(table.root()), encoded.bytes))?;
-    Ok(BaseOffer { release, root: table.root(), page_count: u64::from(table.pages()), bytes })
+/// Makes and puts a base, unless it is not below so many bytes.
+fn put_base(objects: &Objects, of: &Table, release: ReleaseId, below: u64) -> Result<Option<BaseOffer>, PressError> {
+    let Written { out, bytes, .. } = encode::base(of, objects.scratch()?)?;
+    if bytes >= below {
+        return Ok(None);
+    }
+    objects.bucket.wait(objects.bucket.put_file(Name::Base(of.root()), out))?;
+    Ok(Some(BaseOffer { release, root: of.root(), page_count: u64::from(of.pages()), bytes }))
 }
 
 /// The manifest of a kept release: signed here, and verified when it was kept.
@@ -478,11 +487,9 @@ impl Bases {
         let (app, objects, made) = (app.to_owned(), objects.clone(), self.made.clone());
         let work = move || {
             let begun = Instant::now();
-            let put = encode::base(&of.table)
-                .map_err(PressError::from)
-                .and_then(|encoded| put_base(&objects, &of.table, of.release, encoded));
-            match put {
-                Ok(offer) => {
+            match put_base(&objects, &of.table, of.release, u64::MAX) {
+                Ok(None) => {}
+                Ok(Some(offer)) => {
                     let ms = begun.elapsed().as_millis() as u64;
                     tracing::info!(app, release = %of.release, bytes = offer.bytes, ms, "made a base");
                     *made.lock().expect("BUG: nothing panics while holding the base") = Some((offer, of));

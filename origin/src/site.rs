@@ -43,6 +43,7 @@ use crate::{
     seed::SeedError,
     store::{self, StoreError},
     task_runner::{Reach, TaskRunner},
+    vouchers::Vouchers,
     writer::Writer,
 };
 
@@ -223,6 +224,10 @@ impl Site {
         &self.common.host
     }
 
+    pub(crate) fn vouchers(&self) -> Vouchers {
+        Vouchers::new(&self.folder, Disk::real())
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -339,15 +344,14 @@ impl Site {
             && PushedFile::in_folder(&self.folder)?.is_none();
         if lacks_database {
             report.push(format!("it is released with its database: nearside push FILE.db --app {}", self.name));
-            return Ok(Pushed { release: None, report });
+            return Ok(Pushed { release: None, report, cost: None });
         }
         let published = match resume {
             true => running.publisher.resume().await,
             false => running.publisher.publish().await,
         };
         let Published { release, cost } = published.map_err(PushError::Unreleased)?;
-        report.extend(cost);
-        Ok(Pushed { release: Some(release), report })
+        Ok(Pushed { release: Some(release), report, cost })
     }
 
     /// Publishes the content of an older release again, and holds releases until [`Site::go_on`].
@@ -356,15 +360,14 @@ impl Site {
         let running = self.running().ok_or(PushError::NoApp)?;
         let Published { release, cost } = running.publisher.rollback(to).await.map_err(PushError::NotRolledBack)?;
         let to = running.publisher.hold().map_or(release, |hold| hold.rolled_back_to);
-        let mut report = vec![
+        let report = vec![
             format!("the content of release {to} is published again, as {release}"),
             format!(
                 "nothing else is published until `nearside resume --app {}`; writes go on being committed",
                 self.name
             ),
         ];
-        report.extend(cost);
-        Ok(Pushed { release: Some(release), report })
+        Ok(Pushed { release: Some(release), report, cost })
     }
 
     /// Ends the hold after a rollback, and publishes what has come since.
@@ -447,7 +450,7 @@ impl Site {
         let projector = projector.await?;
 
         let (objects, pages) = (self.objects.clone(), self.pages.clone());
-        let press = Press::new(self.name.clone(), objects, pages, self.common.key.clone());
+        let press = Press::new(self.name.clone(), objects, pages, self.common.key.clone(), self.vouchers());
         let (name, heads) = (self.name.clone(), self.common.heads.clone());
         let released = move |release| announce(&heads, &name, release);
         let publisher = Publisher::start(press, projector.capturer(), projector.projected(), Box::new(released))
@@ -508,7 +511,7 @@ impl Running {
     async fn publish(&self) -> Result<Pushed, PushError> {
         self.projector.update().await.map_err(PushError::Unreleased)?;
         let published = self.publisher.publish().await.map_err(PushError::Unreleased)?;
-        Ok(Pushed { release: Some(published.release), report: Vec::new() })
+        Ok(Pushed { release: Some(published.release), report: Vec::new(), cost: published.cost })
     }
 
     /// Goes over to another version; back to the one before if its read database cannot be made.

@@ -190,6 +190,8 @@ pub const RELEASES_KEPT_NODE_BYTES: u64 = 64 << 30;
 pub const MANIFEST_BYTES: usize = 64 << 10;
 /// Deltas one manifest may offer.
 pub const DELTA_OFFERS: usize = 32;
+/// Vouchers for the code of one app that the origin keeps.
+pub const VOUCHERS_KEPT: usize = 256;
 pub const DATABASE_BYTES: u64 = 64 << 30;
 /// How long the origin waits for news before it says that there are none. It bounds how old the word of an idle node is, for
 /// one small signed answer a node each time.
@@ -198,6 +200,8 @@ pub const LONG_POLL: Duration = Duration::from_secs(2);
 pub const LONG_POLL_GRACE: Duration = Duration::from_secs(3);
 /// All pages a page store holds, of all releases it keeps.
 pub const SLOTS_BYTES: u64 = 128 << 30;
+/// A node asks no more often than this while there is nothing new.
+pub const HEADS_EVERY: Duration = Duration::from_millis(500);
 /// Apps whose releases a node pulls and compiles at once.
 pub const PULLS_AT_ONCE: usize = 4;
 pub const PULL_RETRY_FIRST: Duration = Duration::from_millis(200);

@@ -19,7 +19,7 @@
 //! | `GET /v1/apps/{app}/secrets/{digest}` | | [`crate::secrets::Secrets`] |
 //! | `GET /v1/apps/{app}/blobs/{hash}` | | a blob, which whoever asks verifies |
 //! | `PUT /v1/apps/{app}/blobs/{hash}` | a blob of that hash, of at most [`crate::limits::BLOB_BYTES`] | nothing, once it is durable |
-//! | `PUT /v1/apps/{app}/archive` | an app's archive | [`Pushed`]; with `?resume` it ends a hold |
+//! | `PUT /v1/apps/{app}/archive` | an app's archive; [`VOUCHER_HEADER`] if it is not the origin that vouches for it | [`Pushed`]; with `?resume` it ends a hold |
 //! | `PUT /v1/apps/{app}/data` | a SQLite file | [`Pushed`]; with `?resume` it ends a hold |
 //! | `POST /v1/apps/{app}/commands/{command}` | JSON payload, `Idempotency-Key` | [`crate::write::Outcome`] |
 //! | `POST /v1/apps/{app}/tasks/{task}` | JSON payload, `Idempotency-Key` | [`crate::write::Enqueued`] |
@@ -49,6 +49,9 @@ pub const BEHIND_HEADER: &str = "nearside-behind";
 /// On a page that may be behind the origin by more than usual: whole seconds, at most.
 pub const BEHIND_AT_MOST_HEADER: &str = "nearside-behind-at-most";
 
+/// On a push of an app: a public key and its signature over the app, as [`crate::voucher::AppVoucher::to_header`] has them.
+pub const VOUCHER_HEADER: &str = "nearside-app-voucher";
+
 /// On a logbook's answer: up to where it has been read, for `since=`.
 pub const LOGBOOK_HEADER: &str = "nearside-logbook";
 
@@ -62,6 +65,9 @@ pub struct Pushed {
     pub release: Option<ReleaseId>,
     /// What was done, in words for the operator, a line each.
     pub report: Vec<String>,
+    /// How the release travels and what it costs; nothing when there was nothing new to release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<String>,
 }
 
 /// Which release's content to publish again; the one before the current content when none is named.

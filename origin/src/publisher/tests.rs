@@ -9,7 +9,7 @@ use nearside_protocol::{
     digest::Digest,
     key::SecretKey,
     limits::PAGE_BYTES,
-    page_object::{Page, Reader},
+    page_object::{Page, Reader, Snapshot},
     release::SignedManifest,
 };
 use rusqlite::Connection;
@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::{
     app_version::AppVersion, bucket::Bucket, change_log, config::AppConfig, objects::Objects, projector::Projector,
-    pushed_file, snapshot::open_immutable, store,
+    pushed_file, snapshot::open_immutable, store, vouchers::Vouchers,
 };
 
 const SNAPSHOT: &str = "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT, body TEXT);
@@ -86,12 +86,20 @@ impl Fixture {
         let version = version(&plain, rest, "1");
         let objects = Objects::open(self.folder.path(), Disk::real(), bucket).unwrap();
         let pages = PageStore::open(&self.folder.path().join("pages"), Disk::real()).unwrap();
-        let mut press = Press::new("shop".into(), objects.clone(), pages.clone(), SecretKey::from_seed([1; 32]));
+        let mut press = Press::new(
+            "shop".into(),
+            objects.clone(),
+            pages.clone(),
+            SecretKey::from_seed([1; 32]),
+            Vouchers::new(self.folder.path(), Disk::real()),
+        );
         press.keep = self.keep.unwrap_or(press.keep);
         let store = self.folder.path().join(store::FILE_NAME);
         let projector = Projector::start(self.folder.path(), &store, version, Box::new(|_| ())).unwrap();
         let (told, heard) = mpsc::channel();
-        let released = Box::new(move |release| drop(told.send(release)));
+        let released = Box::new(move |release| {
+            let _ = told.send(release);
+        });
         let publisher = Publisher::start(press, projector.capturer(), projector.projected(), released).unwrap();
         Parts { objects, pages, projector, publisher, heard }
     }
@@ -143,12 +151,16 @@ impl Fixture {
     }
 }
 
+fn snapshot(table: &Table) -> Snapshot {
+    Snapshot { root: table.root(), pages: table.pages() }
+}
+
 /// The root of what an object makes.
 fn applied(pages: &PageStore, from: Option<&Arc<Table>>, to: &Table, bytes: &[u8]) -> Digest {
     let mut draft = pages.draft(from);
     draft.resize(to.pages());
     let mut made: Vec<(u32, Page)> = Vec::new();
-    let mut reader = Reader::new(from.map(|from| from.root()), to.root(), to.pages());
+    let mut reader = Reader::new(from.map(|from| snapshot(from)), snapshot(to));
     reader
         .take(
             bytes,
@@ -160,7 +172,9 @@ fn applied(pages: &PageStore, from: Option<&Arc<Table>>, to: &Table, bytes: &[u8
         )
         .unwrap();
     reader.finish().unwrap();
-    made.iter().for_each(|(number, page)| drop(draft.put(*number, page).unwrap()));
+    for (number, page) in &made {
+        draft.put(*number, page).unwrap();
+    }
     draft.root()
 }
 
