@@ -357,12 +357,12 @@ pub struct PushArgs {
     /// Leave static files uncompressed, for a push while developing
     #[arg(long)]
     pub quick: bool,
-    /// Publish though releases are held after a rollback, and hold them no longer
-    #[arg(long)]
-    pub resume: bool,
     /// Secret key that vouches for the app's code, instead of the origin's
     #[arg(long, env = "NEARSIDE_APP_KEY", value_name = "FILE")]
     pub key: Option<PathBuf>,
+    /// Publish though releases are held after a rollback, and hold them no longer
+    #[arg(long)]
+    pub resume: bool,
     #[command(flatten)]
     pub origin: OriginAccess,
 }

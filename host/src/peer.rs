@@ -212,7 +212,7 @@ fn numbers(query: &str) -> Result<Vec<u32>, PeerError> {
     let numbers: Result<Vec<u32>, _> =
         asked.map(|(_, numbers)| numbers.split(',').map(str::parse).collect()).unwrap_or(Ok(Vec::new()));
     match numbers {
-        Ok(numbers) if (1..=limits::PAGES_ASKED).contains(&numbers.len()) => Ok(numbers),
+        Ok(numbers) if (1..=limits::REPAIR_PAGES).contains(&numbers.len()) => Ok(numbers),
         _ => Err(PeerError::BadRequest("?numbers= is 1 to 256 page numbers with commas between")),
     }
 }

@@ -201,7 +201,11 @@ impl Puller {
 
     async fn pull_archive(&self, disk: &AppReplica, manifest: &Manifest) -> Result<(), PullError> {
         let (there, digest) = (disk.clone(), manifest.app_digest);
-        if blocking(move || there.archive(&digest).is_ok()).await? {
+        // Code that is served was read whole when it was loaded: most releases change rows only.
+        let current = self.host.by_name(&manifest.app).and_then(|served| served.current());
+        let is_loaded = current.is_some_and(|current| current.code.digest == digest);
+        let is_there = move || if is_loaded { there.has_archive(&digest) } else { there.archive(&digest).is_ok() };
+        if blocking(is_there).await? {
             return Ok(());
         }
         let path = format!("/v1/apps/{}/archives/{digest}", manifest.app);

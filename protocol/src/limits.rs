@@ -230,14 +230,12 @@ pub const PULL_RETRY_DAMAGED: Duration = Duration::from_secs(60);
 /// it.
 pub const SIBLING_SLACK_PART: u64 = 4;
 pub const SIBLING_SLACK_BYTES: u64 = 64 << 10;
-/// Old manifests and deltas a node makes for siblings: changed pages of one delta, and what it remembers of them.
+/// Deltas a node makes for siblings: changed pages of one, how many bytes of them it remembers, how many it makes at once.
 pub const PEER_DELTA_PAGES: usize = 16 << 10;
 pub const PEER_DELTAS_BYTES: u64 = 64 << 20;
 pub const PEER_DELTAS_AT_ONCE: usize = 2;
 /// Whole copies a node sends to siblings at once.
 pub const PEER_BASES_AT_ONCE: usize = 1;
-/// Pages one request for single pages may name.
-pub const PAGES_ASKED: usize = 256;
 /// Connections opened on a release before visitors are sent to it.
 pub const WARM_CONNECTIONS: usize = 4;
 /// Reading every row of a smaller table is not held against a query.
