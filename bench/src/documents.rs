@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(schema("old.db"), schema("new.db"));
         for (one, other) in [("old.db", "new.db"), ("new.db", "other.db")] {
             let pages = fs::metadata(path(other)).unwrap().len() / 4096;
-            let changed = differing(&path(one), &path(other)).unwrap();
+            let changed = differing(&path(one), &path(other)).unwrap().len() as u64;
             assert!(changed > pages / 2, "{changed} of {pages}");
         }
     }

@@ -30,7 +30,7 @@ const CHANGES: [(&str, &str); 4] = [
 pub(super) struct Taken(Vec<Sample>);
 
 impl Taken {
-    pub(super) fn node(&mut self, case: &str, round: usize, change: &Change, pages: u64) {
+    pub(super) fn node(&mut self, case: &str, round: usize, change: &Change, pages: usize) {
         eprintln!(
             "  {case} {round}: {pages} pages, {} bytes, {:.1} ms, {:.0} pages written",
             change.wire_bytes,

@@ -96,7 +96,7 @@ async fn edits(bench: &Bench<'_>, cluster: &mut Cluster, taken: &mut Taken) -> R
         for edit in &mut edits {
             let change = node::follow(cluster, edit, round).await.with_context(|| edit.name())?;
             cluster.export(&bench.after()).await?;
-            let pages = differing(&bench.before(), &bench.after())?;
+            let pages = differing(&bench.before(), &bench.after())?.len();
             taken.node(edit.name(), round, &change, pages);
             for (contender, brought) in bench.beside.bring(&bench.before(), &bench.after()).await? {
                 taken.beside(edit.name(), contender, round, &brought);

@@ -59,7 +59,7 @@ pub(super) async fn measure(bench: &Bench<'_>, taken: &mut Taken) -> Result<()> 
         documents::rebuild(&usual, &file, round as u32)?;
         let change = push(&mut cluster, &file).await.with_context(|| format!("{REBUILT}, round {round}"))?;
         cluster.export(&bench.after()).await?;
-        let pages = differing(&bench.before(), &bench.after())?;
+        let pages = differing(&bench.before(), &bench.after())?.len();
         taken.node(REBUILT, round, &change, pages);
         for (contender, brought) in bench.beside.bring(&bench.before(), &bench.after()).await? {
             taken.beside(REBUILT, contender, round, &brought);
