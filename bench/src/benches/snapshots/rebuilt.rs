@@ -89,8 +89,7 @@ fn write_app(bench: &Bench<'_>, app: &Path) -> Result<()> {
     fs::create_dir(app).context("making a folder for the app")?;
     fs::write(app.join("nearside.toml"), MANIFEST).context("writing the app's manifest")?;
     fs::copy(bench.app.join(PAGES), app.join("pages.wasm")).context("copying the app's component")?;
-    for name in ["queries.sql", "snapshot.sql"] {
-        fs::copy(bench.app.join(name), app.join(name)).with_context(|| format!("copying the app's {name}"))?;
-    }
+    // Its schema is the file's own: there is no snapshot.sql.
+    fs::copy(bench.app.join("queries.sql"), app.join("queries.sql")).context("copying the app's queries")?;
     Ok(())
 }
