@@ -67,8 +67,7 @@ fn write_case(text: &mut String, report: &Report, case: &CaseReport) -> Result<(
 fn cell(rows: &[Row], name: RowName<'_>, limit: &str) -> Result<String> {
     let row = find(rows, name)?;
     let spread = format!("{} ({} to {})", number(row.median), number(row.min), number(row.max));
-    // How late the generator was is no achievement of a contender.
-    if name.contender == limit || name.metric == Metric::SendLateP99 {
+    if name.contender == limit || !name.metric.is_compared() {
         return Ok(spread);
     }
     // A median of nothing has no ratio: a contender so fast that the clock ticks did not notice it. Nor has a limit of

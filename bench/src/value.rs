@@ -56,6 +56,14 @@ pub enum Metric {
     Mixed,
 }
 
+impl Metric {
+    /// Whether more or less of it is an achievement: how late the generator was is none of a contender, nor are counts
+    /// of what happened.
+    pub fn is_compared(self) -> bool {
+        !matches!(self, Metric::SendLateP99 | Metric::Requests | Metric::Releases | Metric::Failed | Metric::Mixed)
+    }
+}
+
 /// The median of one metric of one contender over all rounds, with the extremes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
