@@ -35,10 +35,11 @@ impl Connection {
             .with_context(|| format!("sending {} {}", request.method, request.target))?;
         loop {
             let read = self.stream.read(&mut self.buffer).await;
-            let read = read.with_context(|| format!("reading the answer to {} {}", request.method, request.target))?;
-            ensure!(read > 0, "the connection closed before the answer to {} was complete", request.target);
+            let (method, target) = (request.method, &request.target);
+            let read = read.with_context(|| format!("reading the answer to {method} {target}"))?;
+            ensure!(read > 0, "the connection closed before the answer to {method} {target} was complete");
             let complete = self.response.feed(&self.buffer[..read]);
-            if complete.with_context(|| format!("in the answer to {} {}", request.method, request.target))? {
+            if complete.with_context(|| format!("in the answer to {method} {target}"))? {
                 return Ok(());
             }
         }

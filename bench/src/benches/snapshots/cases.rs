@@ -22,7 +22,11 @@ const CHANGES: [(&str, &str); 4] = [
     (ONE_REVISED, "A word in the title and in the body of one document, in one transaction."),
     (MANY_REVISED, "The same of 200 documents anywhere in the file."),
     (MANY_ADDED, "200 new documents."),
-    (REBUILT, "The same rows in a file that was made anew, rows first and index last, pushed as the whole database."),
+    (
+        REBUILT,
+        "The same rows in a file that was made anew, rows first and index last, pushed as the whole database. Nearside's \
+         time counts from the start of the push.",
+    ),
 ];
 
 /// Samples as they come.

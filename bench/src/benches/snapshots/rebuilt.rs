@@ -74,10 +74,11 @@ pub(super) async fn measure(bench: &Bench<'_>, taken: &mut Taken) -> Result<()> 
 async fn push(cluster: &mut Cluster, file: &Path) -> Result<Change> {
     let before = Counters::settled(cluster).await?;
     let old = cluster.status().await?.release;
-    let mut page = Page::open(cluster, "/newest").await?;
     let began = Instant::now();
     let report = cluster.push(file, &["--app", NAME]).await?;
     eprintln!("      {}", report.trim().replace('\n', "\n      "));
+    // Opened no earlier: a connection that stays silent for as long as a push may take is closed.
+    let mut page = Page::open(cluster, "/newest").await?;
     let is_new = |response: &Response| response.header(RELEASE_HEADER).is_some_and(|release| release != old);
     let shown = page.until(is_new).await.context("waiting for the pushed file at the node")?;
     cluster.still_running()?;
