@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use nearside_host::logbook::{Kind, Level};
-use nearside_protocol::release::ReleaseId;
+use nearside_protocol::{key::PublicKey, release::ReleaseId, trust::Role};
 
 use crate::commands::new::{self, Language};
 
@@ -37,10 +37,14 @@ pub enum Command {
     Check(CheckArgs),
     Dev(DevArgs),
     Host(HostArgs),
+    Key(KeyArgs),
     Logs(LogsArgs),
     New(NewArgs),
     Origin(OriginArgs),
     Push(PushArgs),
+    Releases(ReleasesArgs),
+    Resume(ResumeArgs),
+    Rollback(RollbackArgs),
     Snapshot(SnapshotArgs),
     Status(StatusArgs),
     Test(TestArgs),
@@ -194,6 +198,78 @@ pub struct HostArgs {
     pub max_staleness_s: Option<u64>,
 }
 
+/// Makes keys, and says whom a node trusts
+///
+/// A release is signed by the origin's key, and its app's code is vouched for by the same key or by another one, which
+/// need not be on the origin's machine. Each node has a list of keys it trusts, trusted.keys in its data folder, with
+/// roles: `data` for releases, `app` for code. A node without the file trusts the first origin it hears, for both. A
+/// running node follows the file as it changes.
+///
+/// docs/releases.md tells how keys are exchanged for new ones.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside key new build.key                                   # a key that vouches for code
+  nearside push my-app --key build.key --token-file token
+  nearside key show origin-data/signing.key                    # the origin's public half
+  nearside key add --data node-data 6c1f…e0 --role data
+  nearside key list --data node-data
+  nearside key remove --data node-data 3b0c44298fc1c149")]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Makes a secret key in a file that only its user can read, and prints its public half
+    ///
+    /// A file that is there already is left alone.
+    New {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Prints the public half and the id of a secret key
+    Show {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Lists the keys a node trusts: id, roles, public key
+    List {
+        #[command(flatten)]
+        node: NodeData,
+    },
+    /// Lets a node trust a key, for the roles given besides those it has already
+    Add {
+        #[command(flatten)]
+        node: NodeData,
+        /// The public key, 64 hexadecimal digits
+        #[arg(value_name = "KEY")]
+        key: PublicKey,
+        /// What for: app, data; may be given twice [default: both]
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+    },
+    /// Lets a node trust a key no more
+    Remove {
+        #[command(flatten)]
+        node: NodeData,
+        /// The key's id, or the key itself
+        #[arg(value_name = "ID")]
+        key: String,
+        /// Even if no other key is trusted for data: no release is taken from then on
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Args)]
+pub struct NodeData {
+    /// The node's data folder
+    #[arg(long, env = "NEARSIDE_DATA", value_name = "FOLDER", default_value = "nearside-node")]
+    pub data: PathBuf,
+}
+
 /// Makes a new app to begin with
 ///
 /// Creates the folder NAME with an app that builds, passes its checks and can be pushed as it is: manifest, sources,
@@ -229,6 +305,11 @@ As a file, for --config, with what single apps are given:
   listen = \"127.0.0.1:7600\"
   data = \"/var/lib/nearside-origin\"
 
+  [objects]                             # where releases are put; a folder in `data` without this
+  url = \"s3://bucket/prefix\"          # or file:///folder; AWS_ACCESS_KEY_ID and so on are read
+  endpoint = \"https://s3.example.org\"
+  region = \"eu-central-1\"
+
   [apps.packages]
   variables = { WEBHOOK_URL = \"http://127.0.0.1:9000/hook\" }
   secrets = { SESSION_KEY = \"…\" }    # made at random, and kept, when nobody sets it
@@ -252,13 +333,19 @@ pub struct OriginArgs {
 ///
 /// A folder with a nearside.toml is packed, checked at the origin, and becomes the app's next release: its migrations
 /// run in one transaction, and anything wrong leaves the release before serving. A SQLite file needs --app: the rows of
-/// its tables replace those of the app's [data] tables, row by row, so that only what differs is published.
+/// its tables replace those of the app's [data] tables, row by row, so that only what differs is published. For an app
+/// whose manifest says `database = "pushed"` the file is the database, as it is: any SQLite file, in use or not.
 ///
-/// Static files are compressed here, once, for all nodes; --quick leaves that out.
+/// It is told how the release travels to the nodes, and what it costs. While releases are held after a rollback, a push
+/// needs --resume, and ends that.
+///
+/// Static files are compressed here, once, for all nodes; --quick leaves that out. With --key, the app's code is vouched
+/// for by that key, so that nodes that trust no other for code take it from nobody else, whoever has the origin.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   nearside push modules/packages --token-file origin-data/token
+  nearside push modules/packages --token-file origin-data/token --key build.key
   nearside push catalogue.db --app packages --token-file origin-data/token")]
 pub struct PushArgs {
     /// An app's folder, or a SQLite file
@@ -270,6 +357,12 @@ pub struct PushArgs {
     /// Leave static files uncompressed, for a push while developing
     #[arg(long)]
     pub quick: bool,
+    /// Secret key that vouches for the app's code, instead of the origin's
+    #[arg(long, env = "NEARSIDE_APP_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Publish though releases are held after a rollback, and hold them no longer
+    #[arg(long)]
+    pub resume: bool,
     #[command(flatten)]
     pub origin: OriginAccess,
 }
@@ -281,6 +374,63 @@ pub struct OriginAccess {
     /// File with the origin's token
     #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+/// Lists the releases of an app that the origin keeps
+///
+/// New to old: number, age, what it holds when that is not new (rolled back to another, or the same as another), the app's
+/// digest, pages and size of the database, the delta from the release before, the base that was newest, the key that signed
+/// it, and the nodes that serve it now, as far as they are named.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  nearside releases --app packages --token-file origin-data/token --node http://127.0.0.1:8081")]
+pub struct ReleasesArgs {
+    /// The app
+    #[arg(long)]
+    pub app: String,
+    /// A node's admin address; may be given several times
+    #[arg(long = "node", value_name = "URL")]
+    pub nodes: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
+
+/// Publishes what came since a rollback, and goes on publishing
+///
+/// Ends the hold that `nearside rollback` began.
+#[derive(Args)]
+#[command(after_help = "Example:\n  nearside resume --app packages --token-file origin-data/token")]
+pub struct ResumeArgs {
+    /// The app
+    #[arg(long)]
+    pub app: String,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
+
+/// Publishes the content of an older release again
+///
+/// Its pages, its app, its variables and secrets become the next release: nodes never go to a lower number. Without
+/// RELEASE, that is the one before the content that is served now. From then on nothing is published by itself, and pushes
+/// are refused, until `nearside resume` or a push with --resume. Writes are committed all the while, by the commands of
+/// the version that was pushed last; visitors see them after that.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside rollback --app packages --token-file origin-data/token
+  nearside rollback 1.42 --app packages --token-file origin-data/token")]
+pub struct RollbackArgs {
+    /// The release to go back to, as `nearside releases` names it
+    pub release: Option<ReleaseId>,
+    /// The app
+    #[arg(long)]
+    pub app: String,
+    #[command(flatten)]
+    pub origin: OriginAccess,
 }
 
 /// Takes snapshots out of releases, and looks at them

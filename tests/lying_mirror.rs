@@ -62,7 +62,10 @@ impl Between {
     }
 
     /// The manifest that is signed there, changed, and signed again by the origin's own key.
-    fn forged(&self, change: impl Fn(&mut Manifest) + Send + 'static) -> impl FnMut(&str, &Answer) -> Option<Vec<u8>> {
+    fn forged<C: Fn(&mut Manifest) + Send + 'static>(
+        &self,
+        change: C,
+    ) -> impl FnMut(&str, &Answer) -> Option<Vec<u8>> + Send + use<C> {
         let key = self.key.clone();
         move |path, answer| {
             if !path.contains("/releases/") {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::benches::Bench;
-use crate::limits::{CONNECTIONS_DEFAULT, ROUNDS_MIN, SECONDS_DEFAULT};
+use crate::limits::{CONNECTIONS_DEFAULT, DOCUMENTS_SEED, ROUNDS_MIN, SNAPSHOTS_MIB};
 
 /// Benchmarks of Nearside beside its peers and its limits. Run it by `scripts/bench`, which builds what it measures.
 #[derive(Debug, Parser)]
@@ -25,9 +25,9 @@ pub struct Run {
     /// Rounds in which the contenders alternate; fewer than five only to try a bench out
     #[arg(long, default_value_t = ROUNDS_MIN, value_parser = positive)]
     pub rounds: usize,
-    /// Length of each closed loop and of each open loop, in seconds
-    #[arg(long, default_value_t = SECONDS_DEFAULT, value_parser = seconds)]
-    pub seconds: f64,
+    /// Length of each closed loop and of each open loop, in seconds [default: 3; of `pushes` 12]
+    #[arg(long, value_parser = seconds)]
+    pub seconds: Option<f64>,
     #[arg(long, default_value_t = CONNECTIONS_DEFAULT, value_parser = positive)]
     pub connections: usize,
     /// Threads of the load generator
@@ -36,6 +36,12 @@ pub struct Run {
     /// A catalogue to push instead of an invented one
     #[arg(long, value_name = "FILE")]
     pub catalogue: Option<PathBuf>,
+    /// Size of the invented documents of `snapshots` and `pushes` [default: 1100; of `pushes` 64]
+    #[arg(long)]
+    pub mib: Option<u64>,
+    /// Requests a second of `pushes` [default: a quarter of the peak]
+    #[arg(long)]
+    pub rate: Option<f64>,
     /// The project's root
     #[arg(long, default_value = ".")]
     pub root: PathBuf,
@@ -44,7 +50,7 @@ pub struct Run {
     pub out: PathBuf,
 }
 
-/// Contenders of our own, each a server in a process of its own. They print `listening ADDRESS` first.
+/// What this program does in processes of its own. Contenders are servers, and print `listening ADDRESS` first.
 #[derive(Debug, Subcommand)]
 pub enum Serve {
     /// Raw hyper sending the same bytes and headers to everyone
@@ -53,6 +59,25 @@ pub enum Serve {
     ServeSearch(Native),
     /// Native hyper and rusqlite rendering the package directory's package pages
     ServePackage(Native),
+    /// Writes a database of invented documents, as `snapshots` and `pushes` push it
+    MakeDocuments(MakeDocuments),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct MakeDocuments {
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// At least so large
+    #[arg(long, default_value_t = SNAPSHOTS_MIB)]
+    pub mib: u64,
+    /// So many documents, whatever their size
+    #[arg(long)]
+    pub documents: Option<u64>,
+    #[arg(long, default_value_t = DOCUMENTS_SEED)]
+    pub seed: u64,
+    /// The read database's schema
+    #[arg(long, default_value = "modules/stacks/snapshot.sql", value_name = "FILE")]
+    pub schema: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
+use crate::columns::Panel;
 use crate::report::{CaseReport, Report};
 use crate::table::number;
-use crate::value::{Metric, Row, RowName, find};
+use crate::value::{Row, RowName, find};
 
 const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 20.0;
@@ -19,12 +20,6 @@ const CASE_GAP: f64 = 26.0;
 /// Grey for the limit; the others in order. Each has enough contrast on white and on near black.
 const LIMIT_COLOUR: &str = "#8b949e";
 const COLOURS: [&str; 4] = ["#2f81f7", "#d9730d", "#2da44e", "#a371f7"];
-
-const PANELS: [(Metric, &str); 3] = [
-    (Metric::Throughput, "requests a second, more is better"),
-    (Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
-    (Metric::CpuClosed, "CPU us a request, less is better"),
-];
 
 /// Text follows the reader's colour scheme, also where the chart is embedded as an image.
 const STYLE: &str = "<style>\
@@ -53,26 +48,31 @@ pub fn svg(report: &Report) -> Result<String> {
 }
 
 fn case_height(case: &CaseReport) -> f64 {
-    TITLE_HEIGHT + BAR_STEP * case.contenders.len() as f64 + CASE_GAP
+    TITLE_HEIGHT + BAR_STEP * case.present().count() as f64 + CASE_GAP
 }
 
 fn write_case(text: &mut String, report: &Report, case: &CaseReport, top: f64) -> Result<()> {
     let title = escaped(&format!("{} / {}", report.bench, case.name));
     let _ = writeln!(text, "<text class=\"title\" x=\"{MARGIN}\" y=\"{:.1}\">{title}</text>", top + 16.0);
-    let width = (WIDTH - 2.0 * MARGIN - PANEL_GAP * (PANELS.len() - 1) as f64) / PANELS.len() as f64;
-    for (index, (metric, heading)) in PANELS.iter().enumerate() {
+    let panels = case.kind.panels();
+    let width = (WIDTH - 2.0 * MARGIN - PANEL_GAP * (panels.len() - 1) as f64) / panels.len() as f64;
+    for (index, Panel { metric, title: heading, logarithmic_from }) in panels.iter().enumerate() {
         let left = MARGIN + (width + PANEL_GAP) * index as f64;
         let _ = writeln!(text, "<text class=\"faint\" x=\"{left:.1}\" y=\"{:.1}\">{heading}</text>", top + 40.0);
         let mut rows = Vec::new();
-        for contender in &case.contenders {
+        for contender in case.present() {
             let name = RowName { case: &case.name, contender: &contender.name, metric: *metric };
             rows.push(find(&report.rows, name)?);
         }
         let most = rows.iter().map(|row| row.max).fold(f64::MIN_POSITIVE, f64::max);
+        let scale = match logarithmic_from {
+            Some(from) => Scale::Logarithmic { from: *from, most: most.max(from * 10.0) },
+            None => Scale::Linear { most },
+        };
         let colours = colours(case);
         for (bar, (row, colour)) in rows.into_iter().zip(colours).enumerate() {
             let y = top + TITLE_HEIGHT + BAR_STEP * bar as f64;
-            write_bar(text, row, colour, Place { left, y, width, most });
+            write_bar(text, row, colour, Place { left, y, width, scale });
         }
     }
     Ok(())
@@ -81,19 +81,36 @@ fn write_case(text: &mut String, report: &Report, case: &CaseReport, top: f64) -
 fn colours(case: &CaseReport) -> Vec<&'static str> {
     let mut others = COLOURS.iter().cycle();
     let colour = |name: &str| if name == case.limit { LIMIT_COLOUR } else { others.next().unwrap_or(&LIMIT_COLOUR) };
-    case.contenders.iter().map(|contender| contender.name.as_str()).map(colour).collect()
+    case.present().map(|contender| contender.name.as_str()).map(colour).collect()
+}
+
+/// How long a bar is; `most` is the value at the right edge.
+#[derive(Clone, Copy)]
+enum Scale {
+    Linear { most: f64 },
+    Logarithmic { from: f64, most: f64 },
+}
+
+impl Scale {
+    /// As a share of the width.
+    fn share(self, value: f64) -> f64 {
+        let share = match self {
+            Scale::Linear { most } => value / most,
+            Scale::Logarithmic { from, most } => (value / from).max(1.0).ln() / (most / from).ln(),
+        };
+        share.clamp(0.0, 1.0)
+    }
 }
 
 struct Place {
     left: f64,
     y: f64,
     width: f64,
-    /// The value at the right edge.
-    most: f64,
+    scale: Scale,
 }
 
-fn write_bar(text: &mut String, row: &Row, colour: &str, Place { left, y, width, most }: Place) {
-    let x = |value: f64| width * (value / most).clamp(0.0, 1.0);
+fn write_bar(text: &mut String, row: &Row, colour: &str, Place { left, y, width, scale }: Place) {
+    let x = |value: f64| width * scale.share(value);
     let (right, middle) = (left + width, y + 6.0 + BAR_HEIGHT / 2.0);
     let (from, to) = (left + x(row.min), left + x(row.max));
     let _ = writeln!(
@@ -123,7 +140,7 @@ mod tests {
         let mut report = small();
         report.about = "a <b> & \"c\"".to_owned();
         let text = svg(&report).unwrap();
-        assert_eq!(text.matches("class=\"track\"").count(), 2 * PANELS.len());
+        assert_eq!(text.matches("class=\"track\"").count(), 2 * 3);
         assert!(text.contains("aria-label=\"hit: a &lt;b&gt; &amp; &quot;c&quot;\""));
         assert!(text.contains("prefers-color-scheme:dark"));
         assert!(text.contains(">80,000</text>"));
@@ -136,6 +153,16 @@ mod tests {
         let width = (WIDTH - 2.0 * MARGIN - 2.0 * PANEL_GAP) / 3.0;
         let nearside = format!("width=\"{:.1}\" height=\"14\" rx=\"2\" fill=\"#2f81f7\"", width * 80_000.0 / 101_000.0);
         assert!(text.contains(&nearside), "{text}");
+    }
+
+    #[test]
+    fn a_logarithmic_bar_grows_by_the_same_for_each_ten_times() {
+        let scale = Scale::Logarithmic { from: 10.0, most: 1_000.0 };
+        let shares = [1.0, 10.0, 100.0, 1_000.0, 5_000.0].map(|value| scale.share(value));
+        assert!(
+            shares.iter().zip([0.0, 0.0, 0.5, 1.0, 1.0]).all(|(share, is)| (share - is).abs() < 1e-9),
+            "{shares:?}"
+        );
     }
 
     #[test]

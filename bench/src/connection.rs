@@ -1,6 +1,7 @@
 //! One kept connection to a contender: write a request, read its response, again.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,13 +29,17 @@ impl Connection {
     /// Sends the request and reads its response into `self.response`. No timeout: a phase has one for all of them.
     pub async fn exchange(&mut self, request: &Request) -> Result<()> {
         self.response.reset();
-        self.stream.write_all(&request.bytes).await.with_context(|| format!("sending GET {}", request.target))?;
+        self.stream
+            .write_all(&request.bytes)
+            .await
+            .with_context(|| format!("sending {} {}", request.method, request.target))?;
         loop {
             let read = self.stream.read(&mut self.buffer).await;
-            let read = read.with_context(|| format!("reading the answer to GET {}", request.target))?;
-            ensure!(read > 0, "the connection closed before the answer to GET {} was complete", request.target);
+            let (method, target) = (request.method, &request.target);
+            let read = read.with_context(|| format!("reading the answer to {method} {target}"))?;
+            ensure!(read > 0, "the connection closed before the answer to {method} {target} was complete");
             let complete = self.response.feed(&self.buffer[..read]);
-            if complete.with_context(|| format!("in the answer to GET {}", request.target))? {
+            if complete.with_context(|| format!("in the answer to {method} {target}"))? {
                 return Ok(());
             }
         }
@@ -43,12 +48,21 @@ impl Connection {
 
 /// One exchange on a connection of its own, kept to be looked at; any status.
 pub async fn fetch(address: SocketAddr, request: &Request) -> Result<Response> {
+    fetch_into(Response::keeping(), address, request, EXCHANGE_TIMEOUT).await
+}
+
+/// The same into any response, and for as long as it may take.
+pub async fn fetch_into(
+    response: Response,
+    address: SocketAddr,
+    request: &Request,
+    within: Duration,
+) -> Result<Response> {
     let exchange = async {
-        let mut connection = Connection::open(address, Response::keeping()).await?;
+        let mut connection = Connection::open(address, response).await?;
         connection.exchange(request).await?;
         Ok(connection.response)
     };
-    timeout(EXCHANGE_TIMEOUT, exchange)
-        .await
-        .with_context(|| format!("GET {} got no answer within {EXCHANGE_TIMEOUT:?}", request.target))?
+    let (method, target) = (request.method, &request.target);
+    timeout(within, exchange).await.with_context(|| format!("{method} {target} got no answer within {within:?}"))?
 }

@@ -3,20 +3,27 @@
 //! A bench is a list of cases, a case a list of contenders: server processes that answer the same requests. They run
 //! alternately in one run ([`run`]), each round closed-loop for the peak ([`load`]) and then open-loop at a fixed
 //! arrival rate for the latency, with the server's CPU time beside both ([`cpu`]). What was measured becomes a
-//! [`report`], and the report becomes a [`table`] and a [`chart`].
+//! [`report`], and the report becomes a [`table`] and a [`chart`], whose [`columns`] depend on the kind of case.
+//!
+//! Two benches measure no contenders under load: how a change of a large database travels (`benches/snapshots`), and
+//! what visitors notice of one that changes all the time (`benches/pushes.rs`).
 
 pub mod args;
 pub mod benches;
 pub mod catalogue;
 pub mod chart;
+pub mod columns;
 pub mod connection;
 pub mod contender;
 pub mod cpu;
+pub mod documents;
 pub mod limits;
 pub mod load;
 pub mod machine;
 pub mod nearside;
 pub mod nginx;
+pub mod origin;
+pub mod page_files;
 pub mod percentile;
 pub mod process;
 pub mod queries;

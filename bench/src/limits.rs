@@ -18,8 +18,20 @@ pub const SETUP_TIMEOUT: Duration = Duration::from_secs(600);
 pub const LISTENING_TIMEOUT: Duration = Duration::from_secs(20);
 /// From spawning a node to 200 on `/readyz`.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(120);
-/// One push, one import.
+/// One import, one small push, one peer's tool.
 pub const TOOL_TIMEOUT: Duration = Duration::from_secs(300);
+/// One push, also of a database above 1 GiB.
+pub const PUSH_TIMEOUT: Duration = Duration::from_secs(900);
+/// Inventing a database of that size.
+pub const DOCUMENTS_TIMEOUT: Duration = Duration::from_secs(900);
+/// Saving one snapshot of that size.
+pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(300);
+/// From an answered write until a node must show it.
+pub const SHOWN_TIMEOUT: Duration = Duration::from_secs(600);
+/// How often a node is asked whether it shows a write.
+pub const SHOWN_POLL: Duration = Duration::from_millis(1);
+/// How long servers are left alone before what they wrote is read off: records and old slots are seen to by then.
+pub const SETTLE: Duration = Duration::from_millis(500);
 /// One exchange outside a measured phase.
 pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -28,6 +40,20 @@ pub const RESPONSE_HEAD_MAX_BYTES: usize = 64 * 1024;
 pub const RESPONSE_BODY_MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// How much of a child's error output is repeated when it fails.
 pub const CHILD_LOG_TAIL_BYTES: usize = 2_000;
+/// Above 1 GiB, where SQLite has its lock byte and leaves out a page.
+pub const SNAPSHOTS_MIB: u64 = 1_100;
+/// Rows of the larger edits.
+pub const EDITED_ROWS: usize = 200;
+/// How often at most a rebuilt file is pushed: it takes minutes.
+pub const REBUILDS: usize = 3;
+pub const DOCUMENTS_SEED: u64 = 1;
+/// The database beside which pushes go on.
+pub const PUSHES_MIB: u64 = 64;
+pub const PUSH_EVERY: Duration = Duration::from_millis(200);
+/// One turn: five with pushes are a minute.
+pub const PUSHES_SECONDS: f64 = 12.0;
+/// The rate is this share of the peak without pushes: the origin and the pushes need room, too.
+pub const PUSHES_SHARE_OF_PEAK: f64 = 0.25;
 /// The invented catalogue, when none is given.
 pub const CATALOGUE_PACKAGES: u32 = 20_000;
 pub const CATALOGUE_SEED: u32 = 1;

@@ -1,30 +1,32 @@
-//! Nearside as a contender: an origin, the app and a catalogue, if any, pushed to it, and one node.
+//! Nearside as a contender: an origin, an app and its data, if any, pushed to it, and one node.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::connection::fetch;
-use crate::limits::READY_TIMEOUT;
+use crate::limits::{PUSH_TIMEOUT, READY_TIMEOUT};
+use crate::origin::Origin;
 use crate::process::Process;
 use crate::request::Request;
 
 pub(crate) const POLL: Duration = Duration::from_millis(50);
-const APP: &str = "packages";
 
 /// What is started, and how.
 #[derive(Debug)]
 pub struct Setup<'a> {
     /// The `nearside` program.
     pub program: &'a Path,
-    /// The app's folder, built.
+    /// The app's folder, built, and the app's name.
     pub app: &'a Path,
+    pub name: &'a str,
     /// Data for the app, if it takes any.
-    pub catalogue: Option<&'a Path>,
+    pub data: Option<&'a Path>,
     pub scratch: &'a Path,
     /// The node's cache; its default if none.
     pub cache_mib: Option<u32>,
@@ -33,10 +35,24 @@ pub struct Setup<'a> {
 /// A running origin and node. The node is the contender; the origin idles beside it.
 #[derive(Debug)]
 pub struct Cluster {
-    node: Process,
-    _origin: Process,
-    data: PathBuf,
+    /// None between its end and its next start.
+    node: Option<Process>,
+    origin_process: Process,
+    program: PathBuf,
+    scratch: PathBuf,
+    cache_mib: Option<u32>,
+    admin: SocketAddr,
     pub address: SocketAddr,
+    pub origin: Origin,
+}
+
+/// What the node says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeStatus {
+    /// Which release of the app it serves.
+    pub release: String,
+    /// What it pulled since it started.
+    pub pulled_bytes: u64,
 }
 
 impl Cluster {
@@ -45,41 +61,104 @@ impl Cluster {
         let origin_data = setup.scratch.join("origin");
         let mut command = Command::new(setup.program);
         command.args(["origin", "--listen", &origin_at.to_string(), "--data"]).arg(&origin_data);
-        let mut origin = Process::spawn("origin", command, setup.scratch)?;
+        let mut origin_process = Process::spawn("origin", command, setup.scratch)?;
         let token = origin_data.join("token");
-        wait_for_origin(&mut origin, origin_at, &token).await?;
-
-        let url = format!("http://{origin_at}");
-        let push = |what: &Path, options: &[&str]| {
-            let mut command = Command::new(setup.program);
-            command.arg("push").arg(what).args(options).args(["--origin", &url, "--token-file"]).arg(&token);
-            command
+        wait_for_origin(&mut origin_process, origin_at, &token).await?;
+        let token = fs::read_to_string(&token).context("reading the origin's token")?.trim().to_owned();
+        let origin = Origin { address: origin_at, token, app: setup.name.to_owned() };
+        let mut cluster = Self {
+            node: None,
+            origin_process,
+            program: setup.program.to_owned(),
+            scratch: setup.scratch.to_owned(),
+            cache_mib: setup.cache_mib,
+            admin,
+            address,
+            origin,
         };
-        Process::spawn("push-app", push(setup.app, &[]), setup.scratch)?.finish().await?;
-        if let Some(catalogue) = setup.catalogue {
-            Process::spawn("push-data", push(catalogue, &["--app", APP]), setup.scratch)?.finish().await?;
+        cluster.push(setup.app, &[]).await?;
+        if let Some(data) = setup.data {
+            cluster.push(data, &["--app", setup.name]).await?;
         }
+        cluster.start_node()?;
+        cluster.wait_until_ready().await?;
+        Ok(cluster)
+    }
 
-        let data = setup.scratch.join("node");
-        let mut command = Command::new(setup.program);
-        command.args(["host", "--name", "a", "--listen", &address.to_string(), "--admin", &admin.to_string()]);
-        command.args(["--origin", &url, "--token-file"]).arg(&token).arg("--data").arg(&data);
-        if let Some(mib) = setup.cache_mib {
+    /// `nearside push`; what it printed.
+    pub async fn push(&self, what: &Path, options: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.arg("push").arg(what).args(options).args(["--origin", &format!("http://{}", self.origin.address)]);
+        command.arg("--token-file").arg(self.token_file());
+        Process::spawn("push", command, &self.scratch)?.finish_within(PUSH_TIMEOUT).await
+    }
+
+    /// Starts the node, and does not wait for it.
+    pub fn start_node(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(["host", "--name", "a", "--listen", &self.address.to_string()]);
+        command.args(["--admin", &self.admin.to_string(), "--origin", &format!("http://{}", self.origin.address)]);
+        command.arg("--token-file").arg(self.token_file()).arg("--data").arg(self.scratch.join("node"));
+        if let Some(mib) = self.cache_mib {
             command.args(["--cache-mib", &mib.to_string()]);
         }
-        let mut node = Process::spawn("node", command, setup.scratch)?;
-        wait_until_ready(&mut node, admin).await?;
-        Ok(Self { node, _origin: origin, data, address })
+        self.node = Some(Process::spawn("node", command, &self.scratch)?);
+        Ok(())
     }
 
-    pub fn node_process(&self) -> u32 {
-        self.node.id()
+    /// Kills the node.
+    pub fn stop_node(&mut self) {
+        self.node = None;
     }
 
-    /// The newest SQLite file the node has: the one its release was opened from.
-    pub fn release_file(&self) -> Result<PathBuf> {
-        let newest = newest_database(&self.data)?;
-        newest.with_context(|| format!("the node has no *.db below {}", self.data.display()))
+    pub fn node_process(&self) -> Result<u32> {
+        Ok(self.node.as_ref().context("BUG: the node is not running")?.id())
+    }
+
+    pub fn origin_process(&self) -> u32 {
+        self.origin_process.id()
+    }
+
+    pub async fn status(&self) -> Result<NodeStatus> {
+        let request = Request::get(&self.admin.to_string(), "/status", &[]);
+        let response = fetch(self.admin, &request).await?;
+        request.verify(&response)?;
+        let status: Value = serde_json::from_slice(response.body()).context("reading the node's status")?;
+        let release = status["apps"][&self.origin.app]["release"].as_str().context("the node serves no release")?;
+        let pulled_bytes = status["pulled_bytes"].as_u64().context("the node does not say what it pulled")?;
+        Ok(NodeStatus { release: release.to_owned(), pulled_bytes })
+    }
+
+    /// The SQLite file of the release that the node serves.
+    pub async fn export(&self, to: &Path) -> Result<()> {
+        self.origin.export(&self.status().await?.release, to).await
+    }
+
+    pub async fn wait_until_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        let request = Request::get(&self.admin.to_string(), "/readyz", &[]);
+        while !fetch(self.admin, &request).await.is_ok_and(|response| response.status == 200) {
+            self.still_running()?;
+            let late = format!("the node was not ready within {READY_TIMEOUT:?}");
+            ensure!(Instant::now() < deadline, "{late}:\n{}", self.log_tail());
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Fails with the log of whoever has ended.
+    pub fn still_running(&mut self) -> Result<()> {
+        self.origin_process.still_running()?;
+        self.node.as_mut().context("BUG: the node is not running")?.still_running()
+    }
+
+    /// The end of the node's log.
+    pub fn log_tail(&self) -> String {
+        self.node.as_ref().map(Process::log_tail).unwrap_or_default()
+    }
+
+    fn token_file(&self) -> PathBuf {
+        self.scratch.join("origin/token")
     }
 }
 
@@ -105,53 +184,9 @@ async fn wait_for_origin(origin: &mut Process, address: SocketAddr, token: &Path
     Ok(())
 }
 
-async fn wait_until_ready(node: &mut Process, admin: SocketAddr) -> Result<()> {
-    let deadline = Instant::now() + READY_TIMEOUT;
-    let request = Request::get(&admin.to_string(), "/readyz", &[]);
-    while !fetch(admin, &request).await.is_ok_and(|response| response.status == 200) {
-        node.still_running()?;
-        ensure!(Instant::now() < deadline, "the node was not ready within {READY_TIMEOUT:?}:\n{}", node.log_tail());
-        tokio::time::sleep(POLL).await;
-    }
-    Ok(())
-}
-
-fn newest_database(directory: &Path) -> Result<Option<PathBuf>> {
-    let mut newest: Option<(SystemTime, PathBuf)> = None;
-    let mut directories = vec![directory.to_owned()];
-    while let Some(directory) = directories.pop() {
-        let entries = fs::read_dir(&directory).with_context(|| format!("reading {}", directory.display()))?;
-        for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "db") {
-                let modified = fs::metadata(&path)?.modified()?;
-                if newest.as_ref().is_none_or(|(found, _)| modified > *found) {
-                    newest = Some((modified, path));
-                }
-            }
-        }
-    }
-    Ok(newest.map(|(_, path)| path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_newest_database_wherever_it_lies() {
-        let directory = tempfile::tempdir().unwrap();
-        assert_eq!(newest_database(directory.path()).unwrap(), None);
-        let (old, new) = (directory.path().join("old.db"), directory.path().join("a/b/new.db"));
-        fs::create_dir_all(new.parent().unwrap()).unwrap();
-        fs::write(&new, "").unwrap();
-        let earlier = SystemTime::now() - Duration::from_secs(60);
-        fs::File::create(&old).unwrap().set_modified(earlier).unwrap();
-        fs::write(directory.path().join("a/other.txt"), "").unwrap();
-        assert_eq!(newest_database(directory.path()).unwrap(), Some(new));
-    }
 
     #[test]
     fn addresses_differ() {

@@ -59,13 +59,18 @@ impl Process {
     }
 
     /// Waits until it has ended well; for pushes and imports.
-    pub async fn finish(mut self) -> Result<()> {
-        let deadline = Instant::now() + TOOL_TIMEOUT;
+    pub async fn finish(self) -> Result<()> {
+        self.finish_within(TOOL_TIMEOUT).await.map(drop)
+    }
+
+    /// The same with another limit; what it printed.
+    pub async fn finish_within(mut self, limit: Duration) -> Result<String> {
+        let deadline = Instant::now() + limit;
         loop {
             match self.poll()? {
-                Some(status) if status.success() => return Ok(()),
+                Some(status) if status.success() => return Ok(self.output()),
                 Some(status) => bail!("{} failed, {status}:\n{}", self.name, self.log_tail()),
-                None => ensure!(Instant::now() < deadline, "{} took over {TOOL_TIMEOUT:?}", self.name),
+                None => ensure!(Instant::now() < deadline, "{} took over {limit:?}", self.name),
             }
             tokio::time::sleep(POLL).await;
         }

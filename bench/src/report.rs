@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::columns::Kind;
 use crate::contender::Checked;
 use crate::machine::Machine;
 use crate::percentile::spread;
@@ -39,8 +40,17 @@ pub struct Settings {
 pub struct CaseReport {
     pub name: String,
     pub about: String,
+    #[serde(default)]
+    pub kind: Kind,
     pub limit: String,
     pub contenders: Vec<Described>,
+    /// Of a case of servers under load, and of no other.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Load {
     pub answers: Checked,
     /// What the first, discarded round gave each contender, in requests a second, and the open-loop rate it led to.
     pub calibration_rps: Vec<(String, f64)>,
@@ -51,6 +61,9 @@ pub struct CaseReport {
 pub struct Described {
     pub name: String,
     pub about: String,
+    /// Why nothing was measured of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// Everything measured of one contender in one round.
@@ -59,8 +72,10 @@ pub struct Sample {
     pub case: String,
     pub contender: String,
     pub round: usize,
-    pub closed_requests: u64,
-    pub open_requests: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_requests: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_requests: Option<u64>,
     pub values: BTreeMap<Metric, f64>,
 }
 
@@ -85,6 +100,13 @@ pub fn rows(samples: &[Sample]) -> Vec<Row> {
         Some(Row { case, contender, metric, median: spread.median, min: spread.min, max: spread.max })
     };
     order.into_iter().filter_map(row).collect()
+}
+
+impl CaseReport {
+    /// Those of whom something was measured.
+    pub fn present(&self) -> impl Iterator<Item = &Described> {
+        self.contenders.iter().filter(|contender| contender.missing.is_none())
+    }
 }
 
 impl Report {

@@ -6,9 +6,10 @@ use anyhow::{Result, ensure};
 
 use crate::response::Response;
 
-/// One prebuilt GET.
+/// One prebuilt request.
 #[derive(Debug, Clone)]
 pub struct Request {
+    pub method: &'static str,
     pub target: String,
     pub bytes: Vec<u8>,
     pub status: u16,
@@ -19,12 +20,25 @@ pub struct Request {
 impl Request {
     /// `target` is the path and query as they go on the wire.
     pub fn get(host: &str, target: &str, headers: &[(&str, &str)]) -> Self {
-        let mut text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n");
+        Self::new("GET", host, target, headers)
+    }
+
+    /// The same with a body: a POST or a PUT.
+    pub fn with_body(method: &'static str, host: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
+        let length = body.len().to_string();
+        let headers = [headers, &[("Content-Length", length.as_str())]].concat();
+        let mut request = Self::new(method, host, target, &headers);
+        request.bytes.extend_from_slice(body);
+        request
+    }
+
+    fn new(method: &'static str, host: &str, target: &str, headers: &[(&str, &str)]) -> Self {
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n");
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
-        Self { target: target.to_owned(), bytes: text.into_bytes(), status: 200, body_bytes: None }
+        Self { method, target: target.to_owned(), bytes: text.into_bytes(), status: 200, body_bytes: None }
     }
 
     pub fn expecting(self, status: u16) -> Self {
@@ -32,14 +46,20 @@ impl Request {
     }
 
     pub fn verify(&self, response: &Response) -> Result<()> {
-        let (target, status) = (&self.target, response.status);
-        ensure!(status == self.status, "GET {target} answered {status}, not {}", self.status);
+        let (method, target, status) = (self.method, &self.target, response.status);
+        ensure!(status == self.status, "{method} {target} answered {status}, not {}{}", self.status, said(response));
         if let Some(expected) = self.body_bytes {
             let found = response.body_bytes;
-            ensure!(found == expected, "GET {target} answered {found} bytes, not {expected}");
+            ensure!(found == expected, "{method} {target} answered {found} bytes, not {expected}");
         }
         Ok(())
     }
+}
+
+/// What an answer that was not expected says, where it was kept.
+fn said(response: &Response) -> String {
+    let said = String::from_utf8_lossy(response.body());
+    if said.is_empty() { String::new() } else { format!(": {}", said.chars().take(500).collect::<String>()) }
 }
 
 /// What one contender is asked, in this order and then from the start again, by all connections together.

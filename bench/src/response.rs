@@ -1,7 +1,10 @@
 //! A minimal HTTP/1.1 response parser (RFC 9112) for a client that keeps connections and never pipelines: status,
 //! `content-length`, chunked. It reads what it must to find the end of the response and nothing else.
 
-use anyhow::{Result, bail, ensure};
+use std::fs::File;
+use std::io::Write;
+
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::limits::{RESPONSE_BODY_MAX_BYTES, RESPONSE_HEAD_MAX_BYTES};
 
@@ -11,10 +14,17 @@ pub struct Response {
     state: State,
     /// The head, when it arrived in pieces or is kept; a head that arrives whole is parsed where it lies.
     head: Vec<u8>,
-    body: Vec<u8>,
-    keep: bool,
+    sink: Sink,
     pub status: u16,
     pub body_bytes: u64,
+}
+
+/// Where the body goes.
+#[derive(Debug)]
+enum Sink {
+    Nowhere,
+    Memory(Vec<u8>),
+    File(File),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,24 +54,32 @@ struct Head {
 impl Response {
     /// Counts the body without keeping it, as the load generator wants it.
     pub fn counting() -> Self {
-        Self { state: State::Head, head: Vec::new(), body: Vec::new(), keep: false, status: 0, body_bytes: 0 }
+        Self { state: State::Head, head: Vec::new(), sink: Sink::Nowhere, status: 0, body_bytes: 0 }
     }
 
     /// Keeps head and body, to be looked at.
     pub fn keeping() -> Self {
-        Self { keep: true, ..Self::counting() }
+        Self { sink: Sink::Memory(Vec::new()), ..Self::counting() }
+    }
+
+    /// Writes the body to `file`, however long it is; for one response.
+    pub fn saving(file: File) -> Self {
+        Self { sink: Sink::File(file), ..Self::counting() }
     }
 
     pub fn reset(&mut self) {
         self.state = State::Head;
         self.head.clear();
-        self.body.clear();
+        if let Sink::Memory(body) = &mut self.sink {
+            body.clear();
+        }
         self.status = 0;
         self.body_bytes = 0;
     }
 
+    /// Empty if it was not kept.
     pub fn body(&self) -> &[u8] {
-        &self.body
+        if let Sink::Memory(body) = &self.sink { body } else { &[] }
     }
 
     /// The headers as they came, of a kept response. Values that are not text are left out.
@@ -103,7 +121,7 @@ impl Response {
             && let Some(end) = head_end(input)
         {
             self.begin(&input[..end])?;
-            if self.keep {
+            if !matches!(self.sink, Sink::Nowhere) {
                 self.head.extend_from_slice(&input[..end]);
             }
             return Ok(end);
@@ -148,9 +166,12 @@ impl Response {
     fn take_body(&mut self, input: &[u8], left: u64) -> Result<usize> {
         let taken = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
         self.body_bytes += taken as u64;
-        ensure!(self.body_bytes <= RESPONSE_BODY_MAX_BYTES, "a response body over {RESPONSE_BODY_MAX_BYTES} bytes");
-        if self.keep {
-            self.body.extend_from_slice(&input[..taken]);
+        let within = self.body_bytes <= RESPONSE_BODY_MAX_BYTES || matches!(self.sink, Sink::File(_));
+        ensure!(within, "a response body over {RESPONSE_BODY_MAX_BYTES} bytes");
+        match &mut self.sink {
+            Sink::Nowhere => {}
+            Sink::Memory(body) => body.extend_from_slice(&input[..taken]),
+            Sink::File(file) => file.write_all(&input[..taken]).context("saving a response body")?,
         }
         Ok(taken)
     }

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::columns::Kind;
 use crate::contender::{Case, Contender, check};
 use crate::cpu;
 use crate::limits::{ARRIVAL_SHARE_OF_PEAK, CALIBRATION_SECONDS};
-use crate::load::{Plan, closed, open};
-use crate::report::{CaseReport, Described, Sample, Settings};
+use crate::load::{Judging, Plan, closed, open};
+use crate::report::{CaseReport, Described, Load, Sample, Settings};
 use crate::value::Metric;
 
 /// How long the measured part of a case takes, by its settings.
@@ -37,15 +38,18 @@ pub async fn run(case: &mut Case, settings: &Settings) -> Result<(CaseReport, Ve
     }
     // Rows follow the samples; they should list contenders as the case does, not as the first round's turn happened to.
     samples.sort_by_key(|sample| case.contenders.iter().position(|contender| contender.name == sample.contender));
-    let describe = |contender: &Contender| Described { name: contender.name.into(), about: contender.about.clone() };
+    let describe = |contender: &Contender| Described {
+        name: contender.name.into(),
+        about: contender.about.clone(),
+        missing: None,
+    };
     let report = CaseReport {
         name: case.name.to_owned(),
         about: case.about.clone(),
+        kind: Kind::Load,
         limit: case.limit.to_owned(),
         contenders: case.contenders.iter().map(describe).collect(),
-        answers,
-        calibration_rps: calibration,
-        arrival_rate_rps,
+        load: Some(Load { answers, calibration_rps: calibration, arrival_rate_rps }),
     };
     Ok((report, samples))
 }
@@ -74,13 +78,13 @@ async fn measure(
     round: usize,
 ) -> Result<Sample> {
     let (plan, lasts) = (plan(contender, settings), Duration::from_secs_f64(settings.seconds));
-    let before = Used::now(contender)?;
-    let start = before.contender_us;
+    let before = Used::now(&[contender.process])?;
+    let start = before.servers_us;
     let closed = closed(&plan, lasts).await.context("closed loop")?;
     let between = cpu::microseconds(contender.process)?;
     let open = open(&plan, arrival_rate_rps, lasts).await.context("open loop")?;
-    let after = Used::now(contender)?;
-    let end = after.contender_us;
+    let after = Used::now(&[contender.process])?;
+    let end = after.servers_us;
     let values = BTreeMap::from([
         (Metric::Throughput, closed.per_second()),
         (Metric::CpuClosed, (between - start) as f64 / closed.requests.max(1) as f64),
@@ -95,32 +99,34 @@ async fn measure(
         case: case.to_owned(),
         contender: contender.name.to_owned(),
         round,
-        closed_requests: closed.requests,
-        open_requests: open.requests,
+        closed_requests: Some(closed.requests),
+        open_requests: Some(open.requests),
         values,
     })
 }
 
 /// Who has used how much of the machine.
-struct Used {
+pub struct Used {
     at: Instant,
-    contender_us: u64,
+    servers_us: u64,
     harness_us: u64,
     machine_us: u64,
 }
 
 impl Used {
-    fn now(contender: &Contender) -> Result<Self> {
+    /// By the servers that are measured, by this program, and by all.
+    pub fn now(servers: &[u32]) -> Result<Self> {
+        let used = servers.iter().map(|process| cpu::microseconds(*process));
         Ok(Self {
             at: Instant::now(),
-            contender_us: cpu::microseconds(contender.process)?,
+            servers_us: used.sum::<Result<u64>>()?,
             harness_us: cpu::own_microseconds()?,
             machine_us: cpu::machine_microseconds()?,
         })
     }
 
-    fn others_share_since(&self, before: &Self) -> f64 {
-        let ours = (self.contender_us - before.contender_us) + (self.harness_us - before.harness_us);
+    pub fn others_share_since(&self, before: &Self) -> f64 {
+        let ours = (self.servers_us - before.servers_us) + (self.harness_us - before.harness_us);
         let others = (self.machine_us - before.machine_us).saturating_sub(ours);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         others as f64 / (self.at.duration_since(before.at).as_secs_f64() * 1e6 * cores as f64)
@@ -133,6 +139,7 @@ fn plan(contender: &Contender, settings: &Settings) -> Plan {
         requests: contender.requests.clone(),
         connections: settings.connections,
         threads: settings.load_threads,
+        judging: Judging::Strict,
     }
 }
 

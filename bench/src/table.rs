@@ -11,16 +11,7 @@ use crate::value::{Formula, Metric, Row, RowName, evaluate, find};
 
 /// Beside more than this share of the machine going to others, a run says little.
 const OTHERS_SHARE_NOTED: f64 = 0.05;
-
-const COLUMNS: [(Metric, &str); 7] = [
-    (Metric::Throughput, "requests/s"),
-    (Metric::CpuClosed, "CPU us a request, at the peak"),
-    (Metric::LatencyP50, "p50 us"),
-    (Metric::LatencyP99, "p99 us"),
-    (Metric::LatencyMax, "max us"),
-    (Metric::CpuOpen, "CPU us a request, at the fixed rate"),
-    (Metric::SendLateP99, "of p99, sent late us"),
-];
+const NOT_MEASURED: &str = "–";
 
 /// Fails if a row is missing.
 pub fn markdown(report: &Report) -> Result<String> {
@@ -37,26 +28,33 @@ pub fn markdown(report: &Report) -> Result<String> {
 fn write_case(text: &mut String, report: &Report, case: &CaseReport) -> Result<()> {
     let _ = writeln!(text, "## {}\n\n{}\n", case.name, case.about);
     for contender in &case.contenders {
-        let _ = writeln!(text, "- **{}**: {}", contender.name, contender.about);
+        let missing = contender.missing.as_ref().map(|why| format!(". **Not measured**: {why}")).unwrap_or_default();
+        let _ = writeln!(text, "- **{}**: {}{missing}", contender.name, contender.about);
     }
-    let titles: Vec<&str> = COLUMNS.iter().map(|(_, title)| *title).collect();
+    let columns = case.kind.columns();
+    let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
     let _ = writeln!(text, "\n| | {} |\n|---|{}", titles.join(" | "), "---:|".repeat(titles.len()));
     for contender in &case.contenders {
         let mut cells = Vec::new();
-        for (metric, _) in COLUMNS {
-            let name = RowName { case: &case.name, contender: &contender.name, metric };
-            cells.push(cell(&report.rows, name, &case.limit)?);
+        for column in columns {
+            let name = RowName { case: &case.name, contender: &contender.name, metric: column.metric };
+            let shown = column.needed && contender.missing.is_none() || find(&report.rows, name).is_ok();
+            cells.push(if shown { cell(&report.rows, name, &case.limit)? } else { NOT_MEASURED.to_owned() });
         }
         let _ = writeln!(text, "| {} | {} |", contender.name, cells.join(" | "));
     }
-    let _ = writeln!(
-        text,
-        "\nMedian (min to max) of {} rounds, and the ratio to {}. Latencies at {} requests a second. {}\n",
-        report.settings.rounds,
-        case.limit,
-        number(case.arrival_rate_rps),
-        answers(&case.answers),
-    );
+    let of_case = report.samples.iter().filter(|sample| sample.case == case.name);
+    let rounds = of_case.map(|sample| sample.round).max().unwrap_or(0);
+    let _ = write!(text, "\nMedian (min to max) of {rounds} rounds");
+    if case.present().count() > 1 {
+        let _ = write!(text, ", and the ratio to {}", case.limit);
+    }
+    text.push('.');
+    if let Some(load) = &case.load {
+        let rate = number(load.arrival_rate_rps);
+        let _ = write!(text, " Latencies at {rate} requests a second. {}", answers(&load.answers));
+    }
+    text.push_str("\n\n");
     let of_case = |row: &&Row| row.case == case.name && row.metric == Metric::OthersCpu;
     let others = report.rows.iter().filter(of_case).map(|row| row.max).fold(0.0, f64::max);
     if others > OTHERS_SHARE_NOTED {
@@ -69,11 +67,11 @@ fn write_case(text: &mut String, report: &Report, case: &CaseReport) -> Result<(
 fn cell(rows: &[Row], name: RowName<'_>, limit: &str) -> Result<String> {
     let row = find(rows, name)?;
     let spread = format!("{} ({} to {})", number(row.median), number(row.min), number(row.max));
-    // How late the generator was is no achievement of a contender.
-    if name.contender == limit || name.metric == Metric::SendLateP99 {
+    if name.contender == limit || !name.metric.is_compared() {
         return Ok(spread);
     }
-    // A median of nothing has no ratio: a contender so fast that the clock ticks did not notice it.
+    // A median of nothing has no ratio: a contender so fast that the clock ticks did not notice it. Nor has a limit of
+    // which this was not measured.
     match evaluate(rows, Formula::Ratio(name, RowName { contender: limit, ..name })) {
         Ok(ratio) => Ok(format!("{spread} x{ratio:.2}")),
         Err(_) => Ok(spread),
@@ -113,21 +111,19 @@ fn write_targets(text: &mut String, report: &Report) {
 fn write_circumstances(text: &mut String, report: &Report) {
     let (machine, settings) = (&report.machine, &report.settings);
     let versions: Vec<String> = report.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    let _ = writeln!(
+    let _ = write!(
         text,
-        "{}, {} cores shared with the load generator, {} MiB, Linux {}. {} connections, {} s closed loop and {} s open \
-         loop a round. {}. Raw samples: [{}.json]({}.json).",
-        machine.cpu,
-        machine.cores,
-        machine.memory_mib,
-        machine.kernel,
-        settings.connections,
-        settings.seconds,
-        settings.seconds,
-        versions.join("; "),
-        report.bench,
-        report.bench,
+        "{}, {} cores shared with the load generator, {} MiB, Linux {}.",
+        machine.cpu, machine.cores, machine.memory_mib, machine.kernel,
     );
+    if report.cases.iter().any(|case| case.load.is_some()) {
+        let _ = write!(
+            text,
+            " {} connections, {} s closed loop and {} s open loop a round.",
+            settings.connections, settings.seconds, settings.seconds,
+        );
+    }
+    let _ = writeln!(text, " {}. Raw samples: [{1}.json]({1}.json).", versions.join("; "), report.bench);
 }
 
 /// Three significant digits or the whole number, with thousands set apart.
@@ -155,6 +151,7 @@ pub fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::Kind;
     use crate::report::tests::small;
     use crate::targets::Judged;
 
@@ -196,5 +193,25 @@ mod tests {
             row.max = 0.31;
         }
         assert!(markdown(&report).unwrap().contains("Other processes took up to 31 % of the machine"));
+    }
+
+    #[test]
+    fn who_was_not_there_and_what_was_not_measured_are_gaps_that_say_so() {
+        let mut report = small();
+        let case = &mut report.cases[0];
+        case.kind = Kind::Change;
+        case.load = None;
+        case.contenders[1].missing = Some("it could not be built".to_owned());
+        for (metric, value) in [(Metric::WireBytes, 7_000.0), (Metric::There, 300.0), (Metric::WrittenPages, 12.0)] {
+            report.samples[0].values.insert(metric, value);
+        }
+        report.samples.truncate(1);
+        let text = markdown(&report.concluded().unwrap()).unwrap();
+        assert!(
+            text.contains("| nearside | 7,000 (7,000 to 7,000) | 300 (300 to 300) | – | – | 12 (12 to 12) |"),
+            "{text}"
+        );
+        assert!(text.contains("| hyper | – | – | – | – | – |"), "{text}");
+        assert!(text.contains("**Not measured**: it could not be built") && !text.contains("closed loop"), "{text}");
     }
 }

@@ -23,6 +23,45 @@ pub enum Metric {
     /// What neither the contender nor the load generator used, as a share of all cores: more than a little spoils a run.
     #[serde(rename = "others_cpu_share")]
     OthersCpu,
+    #[serde(rename = "pages_changed")]
+    PagesChanged,
+    #[serde(rename = "wire_bytes")]
+    WireBytes,
+    /// From the moment a change is made at one place until it can be read at the other.
+    #[serde(rename = "there_ms")]
+    There,
+    /// The same without the pause in which the origin waits for more.
+    #[serde(rename = "there_after_pause_ms")]
+    ThereAfterPause,
+    /// What the node's process caused to be written, in pages.
+    #[serde(rename = "written_pages")]
+    WrittenPages,
+    #[serde(rename = "start_ms")]
+    Start,
+    #[serde(rename = "resident_mib")]
+    Resident,
+    #[serde(rename = "resident_anonymous_mib")]
+    ResidentAnonymous,
+    #[serde(rename = "resident_file_mib")]
+    ResidentFile,
+    /// How many releases the node served while it was measured.
+    #[serde(rename = "releases")]
+    Releases,
+    #[serde(rename = "requests")]
+    Requests,
+    #[serde(rename = "failed")]
+    Failed,
+    /// Answers made of two releases.
+    #[serde(rename = "mixed")]
+    Mixed,
+}
+
+impl Metric {
+    /// Whether more or less of it is an achievement: how late the generator was is none of a contender, nor are counts
+    /// of what happened.
+    pub fn is_compared(self) -> bool {
+        !matches!(self, Metric::SendLateP99 | Metric::Requests | Metric::Releases | Metric::Failed | Metric::Mixed)
+    }
 }
 
 /// The median of one metric of one contender over all rounds, with the extremes.
@@ -49,6 +88,10 @@ pub enum Formula<'a> {
     Median(RowName<'a>),
     /// The median of the first over the median of the second.
     Ratio(RowName<'a>, RowName<'a>),
+    /// The largest of all rounds.
+    Most(RowName<'a>),
+    /// The median of the first over the smallest median that any of the named contenders has of the same.
+    RatioToLeast(RowName<'a>, &'a [&'a str]),
 }
 
 pub fn find<'r>(rows: &'r [Row], name: RowName<'_>) -> Result<&'r Row> {
@@ -66,6 +109,14 @@ pub fn evaluate(rows: &[Row], formula: Formula<'_>) -> Result<f64> {
             let under = find(rows, under)?;
             ensure!(under.median > 0.0, "the ratio to {} would divide by zero", under.contender);
             Ok(find(rows, over)?.median / under.median)
+        }
+        Formula::Most(name) => Ok(find(rows, name)?.max),
+        Formula::RatioToLeast(over, contenders) => {
+            // Not all of them need be there: a peer may be missing on this machine.
+            let others = contenders.iter().filter_map(|contender| find(rows, RowName { contender, ..over }).ok());
+            let least = others.map(|row| row.median).reduce(f64::min).context("nobody to compare with")?;
+            ensure!(least > 0.0, "the ratio to the least would divide by zero");
+            Ok(find(rows, over)?.median / least)
         }
     }
 }
@@ -92,6 +143,9 @@ mod tests {
         let (a, b) = (name("a", Metric::Throughput), name("b", Metric::Throughput));
         assert_eq!(evaluate(&rows, Formula::Median(a)).unwrap(), 80.0);
         assert_eq!(evaluate(&rows, Formula::Ratio(a, b)).unwrap(), 0.8);
+        assert_eq!(evaluate(&rows, Formula::Most(a)).unwrap(), 80.0);
+        assert_eq!(evaluate(&rows, Formula::RatioToLeast(b, &["c", "a"])).unwrap(), 1.25);
+        assert!(evaluate(&rows, Formula::RatioToLeast(b, &["c"])).is_err());
         assert!(evaluate(&rows, Formula::Ratio(a, name("b", Metric::LatencyP99))).is_err());
         assert!(evaluate(&rows, Formula::Median(name("c", Metric::Throughput))).is_err());
         assert!(evaluate(&rows, Formula::Median(RowName { case: "other", ..a })).is_err());

@@ -23,8 +23,6 @@ use crate::{
 enum Source {
     /// The pages of a release: no one ever changes them.
     Pages { table: Arc<Table>, shelf: Shelf },
-    /// A whole snapshot as a file. No one ever writes to it.
-    File(PathBuf),
     /// The origin's own read database, which grows while it is read; each reader stays at the moment it began.
     Live(PathBuf),
 }
@@ -57,18 +55,6 @@ impl Database {
     pub fn of(table: Arc<Table>) -> Result<Arc<Database>, DatabaseError> {
         let shelf = Shelf::put(table.clone()).map_err(|error| DatabaseError::Open(name_of(&table), error))?;
         Database::open(Source::Pages { table, shelf })
-    }
-
-    /// Opens a whole snapshot as a file.
-    pub fn file(path: &Path) -> Result<Arc<Database>, DatabaseError> {
-        Database::open(Source::File(path.to_owned()))
-    }
-
-    pub fn path(&self) -> Option<&Path> {
-        match &self.source {
-            Source::File(path) => Some(path),
-            _ => None,
-        }
     }
 
     /// Opens the origin's own read database.
@@ -139,9 +125,6 @@ impl Database {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = match &self.source {
                 Source::Pages { shelf, .. } => Connection::open_with_flags_and_vfs(shelf.uri(), flags, vfs::NAME)?,
-                Source::File(path) => {
-                    Connection::open_with_flags(format!("file:{}?immutable=1", uri_path(path)), flags)?
-                }
                 Source::Live(path) => Connection::open_with_flags(format!("file:{}?mode=ro", uri_path(path)), flags)?,
             };
             connection.pragma_update(None, "mmap_size", limits::DATABASE_BYTES as i64)?;
@@ -157,7 +140,7 @@ impl Database {
     fn name(&self) -> String {
         match &self.source {
             Source::Pages { table, .. } => name_of(table),
-            Source::File(path) | Source::Live(path) => path.display().to_string(),
+            Source::Live(path) => path.display().to_string(),
         }
     }
 }
@@ -192,7 +175,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let mut connection = self.connection.take().expect("BUG: a reader is dropped once");
         let ended = match self.database.source {
-            Source::Pages { .. } | Source::File(_) => Ok(()),
+            Source::Pages { .. } => Ok(()),
             Source::Live(_) => connection.trusted(|connection| connection.execute_batch("ROLLBACK")),
         };
         // A connection that cannot end its transaction is not for the next request.

@@ -163,8 +163,7 @@ impl Follower {
                     let wait = match heard {
                         Ok(heard) => {
                             pause = limits::PULL_RETRY_FIRST;
-                            self.hear(heard);
-                            Duration::ZERO
+                            self.hear(heard)
                         }
                         Err(error) => {
                             if let FollowError::UntrustedHeads(why) = &error {
@@ -196,9 +195,23 @@ impl Follower {
         })
     }
 
-    fn hear(&mut self, heard: Heard) {
+    /// How long to wait before the origin is asked again.
+    fn hear(&mut self, heard: Heard) -> Duration {
+        let served = self.host.heads();
+        for (app, head) in heard.heads.iter().filter(|(app, head)| self.heard.heads.get(*app) != Some(head)) {
+            if let Some(&newest) = served.get(app).filter(|newest| *newest > head) {
+                let older = PullError::Older { offered: *head, newest };
+                note(&self.host, app, &older);
+                self.host.note_refused(app, older.to_string());
+                tracing::error!(%app, release = %head, cause = %older, "the origin says that an old release is the newest");
+            }
+        }
+        let is_news = heard.heads != self.heard.heads;
+        let waited = heard.asked_at.elapsed();
         self.heard = heard;
         self.host.heard(&self.heard.heads, self.heard.asked_at);
+        // Whoever answers at once that there is nothing new would be asked all the time.
+        if is_news { Duration::ZERO } else { limits::HEADS_EVERY.saturating_sub(waited) }
     }
 
     /// Other keys may believe what was refused before.

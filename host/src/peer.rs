@@ -20,7 +20,7 @@ use nearside_protocol::{
     app,
     digest::Digest,
     limits::{self, PAGE_BYTES},
-    page_object::{Page, Part, PlainBase, Writer},
+    page_object::{Page, Part, PlainBase, Snapshot, Writer},
     problem::{self, Problem},
     release::ReleaseId,
 };
@@ -117,7 +117,11 @@ impl Peer {
                 Ok(part_of(archive.into(), &etag_of(&digest), headers))
             }
             Asked::Delta(from, to) => {
-                let object = self.delta(found(&from)?, found(&to)?).await?.ok_or_else(not_here)?;
+                // One that was made is good for longer than what it was made of is kept.
+                let object = match self.made(&(from, to)) {
+                    Some(made) => made,
+                    None => self.delta(found(&from)?, found(&to)?).await?.ok_or_else(not_here)?,
+                };
                 let etag = etag_of(&Digest::of(&object));
                 Ok(part_of(object, &etag, headers))
             }
@@ -145,9 +149,6 @@ impl Peer {
     /// None where it would be too large to make: that is for the origin.
     async fn delta(&self, from: Arc<Table>, to: Arc<Table>) -> Result<Option<Bytes>, PeerError> {
         let key = (from.root(), to.root());
-        if let Some(made) = self.made(&key) {
-            return Ok(Some(made));
-        }
         let _place = self.making.acquire().await.map_err(|_| PeerError::Lost)?;
         // Whoever waited for the place may have waited for this very object.
         if let Some(made) = self.made(&key) {
@@ -171,7 +172,7 @@ impl Peer {
     /// A whole copy, page after page as they are: it costs no memory and no time to make, and goes on from any byte.
     fn base(&self, table: Arc<Table>, headers: &HeaderMap) -> Result<Response<Body>, PeerError> {
         let place = self.copies.clone().try_acquire_owned().map_err(|_| PeerError::Busy)?;
-        let base = PlainBase::new(table.root(), table.pages());
+        let base = PlainBase::new(snapshot(&table));
         let etag = HeaderValue::from_str(&format!("\"plain-{}\"", table.root().short()))
             .expect("BUG: hexadecimal digits are visible ASCII");
         let length = base.bytes();
@@ -211,7 +212,7 @@ fn numbers(query: &str) -> Result<Vec<u32>, PeerError> {
     let numbers: Result<Vec<u32>, _> =
         asked.map(|(_, numbers)| numbers.split(',').map(str::parse).collect()).unwrap_or(Ok(Vec::new()));
     match numbers {
-        Ok(numbers) if (1..=limits::PAGES_ASKED).contains(&numbers.len()) => Ok(numbers),
+        Ok(numbers) if (1..=limits::REPAIR_PAGES).contains(&numbers.len()) => Ok(numbers),
         _ => Err(PeerError::BadRequest("?numbers= is 1 to 256 page numbers with commas between")),
     }
 }
@@ -231,7 +232,8 @@ fn make(from: &Table, to: &Table) -> Result<Option<Vec<u8>>, PagesError> {
     if changed.len() > limits::PEER_DELTA_PAGES {
         return Ok(None);
     }
-    let mut writer = Writer::new(Some(from.root()), to.root(), to.pages());
+    const IN_MEMORY: &str = "BUG: a buffer in memory takes all that is written";
+    let mut writer = Writer::delta(Vec::new(), snapshot(from), snapshot(to)).expect(IN_MEMORY);
     let (mut page, mut old): (Page, Page) = ([0; PAGE_BYTES], [0; PAGE_BYTES]);
     for number in changed {
         to.read(number, &mut page)?;
@@ -239,9 +241,13 @@ fn make(from: &Table, to: &Table) -> Result<Option<Vec<u8>>, PagesError> {
         if has_old {
             from.read(number, &mut old)?;
         }
-        writer.add(number, &page, has_old.then_some(&old));
+        writer.add(number, &page, has_old.then_some(&old)).expect(IN_MEMORY);
     }
-    Ok(Some(writer.finish()))
+    Ok(Some(writer.finish().expect(IN_MEMORY).out))
+}
+
+fn snapshot(table: &Table) -> Snapshot {
+    Snapshot { root: table.root(), pages: table.pages() }
 }
 
 /// A body that stops early is shorter than its length says, and so is known to be broken.

@@ -201,7 +201,11 @@ impl Puller {
 
     async fn pull_archive(&self, disk: &AppReplica, manifest: &Manifest) -> Result<(), PullError> {
         let (there, digest) = (disk.clone(), manifest.app_digest);
-        if blocking(move || there.archive(&digest).is_ok()).await? {
+        // Code that is served was read whole when it was loaded: most releases change rows only.
+        let current = self.host.by_name(&manifest.app).and_then(|served| served.current());
+        let is_loaded = current.is_some_and(|current| current.code.digest == digest);
+        let is_there = move || if is_loaded { there.has_archive(&digest) } else { there.archive(&digest).is_ok() };
+        if blocking(is_there).await? {
             return Ok(());
         }
         let path = format!("/v1/apps/{}/archives/{digest}", manifest.app);
@@ -259,7 +263,8 @@ impl Puller {
 
         let mut offers = offers_of(manifest);
         let direct = cheapest(&manifest.root, &roots, &offers);
-        if let Some(path) = direct.as_ref().filter(|path| path.from.is_some()) {
+        let has_delta = offers.iter().any(|offer| offer.from.is_some_and(|from| roots.contains(&from)));
+        if let Some(path) = direct.as_ref().filter(|path| path.from.is_some() || has_delta) {
             return way.or_by_base(way.go(path).await, path).await;
         }
         if let Some(newest) = kept.last() {
@@ -351,7 +356,7 @@ fn page_count(pages: u64) -> Result<u32, PullError> {
 
 /// The largest object that a snapshot of so many pages can need: each page as it is, in a record of its own.
 fn object_bytes_most(pages: u64) -> u64 {
-    pages.saturating_mul(limits::PAGE_BYTES as u64 + 16).saturating_add(128)
+    pages.saturating_mul(limits::PAGE_BYTES as u64 + 64).saturating_add(256)
 }
 
 /// Going one way, object by object.
@@ -364,11 +369,14 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// A delta that is not what it should be is no reason to stay behind, where a whole copy is offered, too. Nor is a page
-    /// here that is damaged.
+    /// A delta that is not what it should be, or not there, is no reason to stay behind, where a whole copy is offered, too.
+    /// Nor is a page here that is damaged.
     async fn or_by_base(&self, gone: Result<Draft, PullError>, path: &Path) -> Result<Draft, PullError> {
         let is_bad = |error: &PullError| {
-            matches!(error, PullError::Pages(PagesError::Damaged { .. }) | PullError::Damaged { .. })
+            matches!(
+                error,
+                PullError::Pages(PagesError::Damaged { .. }) | PullError::Damaged { .. } | PullError::Nowhere(_)
+            )
         };
         let error = match gone {
             Err(error) if path.from.is_some() && is_bad(&error) => error,

@@ -110,7 +110,7 @@ pub async fn run(host: Arc<Host>, replica: Replica, sources: Sources) {
         let mut failed = false;
         for (key, numbers) in waiting {
             let numbers: Vec<u32> = numbers.into_iter().collect();
-            for batch in numbers.chunks(limits::PAGES_ASKED) {
+            for batch in numbers.chunks(limits::REPAIR_PAGES) {
                 match repair(&host, &replica, &sources, &key, batch).await {
                     Ok(()) => replica.health().forget(&key, batch),
                     Err(error) => {

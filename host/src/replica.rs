@@ -165,6 +165,11 @@ impl AppReplica {
         if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(ReplicaError::Damaged(path)) }
     }
 
+    /// Whether there is a file for it; what is in it is not looked at.
+    pub fn has_archive(&self, digest: &Digest) -> bool {
+        self.archive_path(digest).is_file()
+    }
+
     pub fn put_archive(&self, digest: &Digest, bytes: &[u8]) -> Result<(), ReplicaError> {
         let path = self.archive_path(digest);
         if Digest::of(bytes) != *digest {

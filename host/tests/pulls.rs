@@ -26,7 +26,7 @@ use nearside_protocol::{
     heads::{HeadsAsked, SignedHeads},
     key::SecretKey,
     limits::PAGE_BYTES,
-    release::{DatabaseId, Manifest, ReleaseId},
+    release::{DatabaseId, DeltaOffer, Manifest, ReleaseId},
     status::NodeStatus,
     wire::Heads,
 };
@@ -354,10 +354,11 @@ fn a_node_never_goes_back_nor_over_to_another_database() {
     assert_eq!((asked, origin.asked_for("/releases/1.3")), (1, 1));
     assert!(node.get("/pair").text().contains("8 8"));
 
-    // A mirror that shows an old head: nothing is asked for.
+    // An origin that was put back to an older state.
     origin.name(ReleaseId { epoch: 1, seq: 1 });
-    std::thread::sleep(Duration::from_millis(500));
+    node.until_refused("older_release");
     assert_eq!(node.status().apps["probe"].release, second.release);
+    assert!(node.get("/pair").text().contains("8 8"));
 
     let fourth = origin.release(4, &rows(10));
     node.until_serves(&fourth);
@@ -374,6 +375,56 @@ fn a_query_that_cannot_be_prepared_any_more_stops_the_switch() {
     node.until_refused("query_not_prepared");
     assert!(node.status().apps["probe"].refused.as_ref().unwrap().contains("queries.sql"));
     assert!(node.get("/pair").text().contains("7 7"));
+}
+
+#[test]
+fn a_query_that_newly_reads_a_whole_table_stops_the_switch() {
+    let origin = Origin::start();
+    let first = origin.release(1, &rows(7));
+    let node = Node::start(&origin, &[]);
+    node.until_serves(&first);
+    let without_key = "DROP TABLE \"left\"; CREATE TABLE \"left\" (id INTEGER, n INTEGER);
+        WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1500)
+        INSERT INTO \"left\" SELECT n, 8 FROM n;";
+    origin.release(2, &format!("{}{without_key}", rows(8)));
+    node.until_refused("new_scan");
+    let refused = node.status().apps["probe"].refused.clone().unwrap();
+    assert!(refused.contains("query `left`") && refused.contains("`left`"), "{refused}");
+    assert!(node.get("/pair").text().contains("7 7"));
+
+    let third = origin.release(3, &rows(9));
+    node.until_serves(&third);
+}
+
+#[test]
+fn a_node_that_missed_releases_goes_by_what_their_manifests_offer() {
+    for first_delta_is_kept in [true, false] {
+        let origin = Origin::start();
+        let first = origin.release(1, &rows(1));
+        let node = Node::start(&origin, &[]);
+        node.until_serves(&first);
+        let folder = node.stop();
+
+        let offering = |seq: u64, last: &Manifest| {
+            let offer = DeltaOffer { from_release: last.release, from: last.root, pages: 9, bytes: 60_000 };
+            origin.release_as(seq, &rows(seq as u32), |manifest| manifest.deltas = vec![offer])
+        };
+        let second = offering(2, &first);
+        if first_delta_is_kept {
+            // Once made, it is there after the first release is gone. Nobody makes one from the first to the third.
+            let path = format!("/v1/apps/probe/deltas/{}.{}", first.root, second.root);
+            let token = format!("Bearer {TOKEN}");
+            let headers = [("authorization", token.as_str())];
+            let made = support::http::request(origin.address, "origin", "GET", &path, &headers, "").unwrap();
+            assert_eq!(made.status, 200);
+        }
+        let third = offering(3, &second);
+        let node = Node::start_in(folder, &origin, &[]);
+        node.until_serves(&third);
+        assert!(node.get("/pair").text().contains("3 3"));
+        assert!(origin.asked_for("/releases/1.2") > 0);
+        assert_eq!(origin.asked_for("/bases/"), if first_delta_is_kept { 1 } else { 2 });
+    }
 }
 
 #[test]
@@ -449,7 +500,9 @@ fn siblings_are_served_to_whoever_shows_the_token() {
     assert_eq!((part.status, &part.body[..]), (206, &whole.body[5_000..5_100]));
     assert_eq!(part.header("etag"), whole.header("etag"));
     let pages = get(&format!("/v1/apps/probe/pages/{}?numbers=2,0", first.root), &[shown]);
-    let page = |number: usize| &whole.body[108 + number * PAGE_BYTES..108 + (number + 1) * PAGE_BYTES];
+    // The object's head, the first record's, and its list.
+    let begins = 88 + 10 + 3;
+    let page = |number: usize| &whole.body[begins + number * PAGE_BYTES..][..PAGE_BYTES];
     assert_eq!(pages.body, [page(2), page(0)].concat());
     assert_eq!(get(&format!("/v1/apps/probe/pages/{}?numbers=x", first.root), &[shown]).status, 400);
 }

@@ -1,8 +1,10 @@
 //! The origin's HTTP interface, as the table in [`nearside_protocol::wire`] has it.
 
+mod releases;
+
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use nearside_host::file_pieces::FilePieces;
@@ -12,13 +14,15 @@ use nearside_protocol::{
     heads::HeadsAsked,
     limits,
     release::ReleaseId,
-    wire::IDEMPOTENCY_KEY_HEADER,
+    voucher::AppVoucher,
+    wire::{IDEMPOTENCY_KEY_HEADER, Rollback, VOUCHER_HEADER},
     write::{Enqueued, IdempotencyKey, Outcome},
 };
 
 use crate::{
     api_error::ApiError,
     body::{self, Body, IncomingFile},
+    bucket::Name,
     origin::Origin,
     render,
     site::{Running, Site},
@@ -36,9 +40,14 @@ enum Asked {
     Heads,
     Status,
     Logs,
+    Releases(String),
     Release(String, ReleaseId),
+    Object(String, Name),
+    Pages(String, Digest),
     Snapshot(String, Digest),
-    Archive(String, Digest),
+    Diff(String, ReleaseId, ReleaseId),
+    Rollback(String),
+    Resume(String),
     Secrets(String, Digest),
     Blob(String, Digest),
     PutBlob(String, Digest),
@@ -69,18 +78,23 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Heads => heads(origin, body).await,
         Asked::Status => Ok(json(&origin.status().await)),
         Asked::Logs => logs(origin, head.uri.query()),
-        Asked::Release(app, id) => {
-            let site = site(origin, &app)?;
-            file(&site.objects.release_path(id), JSON, || format!("`{app}` has no release {id}")).await
+        Asked::Releases(app) => Ok(json(&releases::list(&*site(origin, &app)?))),
+        Asked::Release(app, id) => releases::manifest(&*site(origin, &app)?, id).await,
+        Asked::Object(app, name) => releases::object(&*site(origin, &app)?, name, &head.headers).await,
+        Asked::Pages(app, root) => releases::pages(&*site(origin, &app)?, root, head.uri.query()).await,
+        Asked::Snapshot(app, root) => releases::snapshot(&*site(origin, &app)?, root),
+        Asked::Diff(app, from, to) => releases::difference(&*site(origin, &app)?, from, to).await,
+        Asked::Rollback(app) => {
+            let body = body::whole(body, limits::HEADS_BYTES).await?;
+            let Rollback { release } = match body.is_empty() {
+                true => Rollback::default(),
+                false => serde_json::from_slice(&body).map_err(|error| {
+                    ApiError::bad_request(format!("the body is {{\"release\": \"1.4\"}}, or empty; {error}"))
+                })?,
+            };
+            Ok(json(&site(origin, &app)?.rollback(release).await?))
         }
-        Asked::Snapshot(app, root) => {
-            let site = site(origin, &app)?;
-            file(&site.objects.snapshot_path(&root), SQLITE, || format!("`{app}` has no snapshot {root}")).await
-        }
-        Asked::Archive(app, digest) => {
-            let site = site(origin, &app)?;
-            file(&site.objects.archive_path(&digest), BYTES, || format!("`{app}` has no archive {digest}")).await
-        }
+        Asked::Resume(app) => Ok(json(&site(origin, &app)?.go_on().await?)),
         Asked::Secrets(app, digest) => {
             let site = site(origin, &app)?;
             file(&site.objects.secrets_path(&digest), JSON, || format!("`{app}` has no secrets {digest}")).await
@@ -90,8 +104,8 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
             file(&site.blobs.path(&digest), BYTES, || format!("`{app}` has no blob {digest}")).await
         }
         Asked::PutBlob(app, digest) => put_blob(origin, &app, digest, body).await,
-        Asked::PushArchive(app) => push_archive(origin, &app, body).await,
-        Asked::PushData(app) => push_data(origin, &app, body).await,
+        Asked::PushArchive(app) => push_archive(origin, &app, &head, body).await,
+        Asked::PushData(app) => push_data(origin, &app, is_resumed(&head.uri), body).await,
         Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
         Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
         Asked::Render(app) => {
@@ -134,18 +148,32 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
             let id = id.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
             only(Method::GET, "GET", Asked::Release(name(app)?, id))
         }
-        ["apps", app, kind @ ("snapshots" | "archives" | "secrets"), digest] => {
-            let digest = digest.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
+        ["apps", app, "releases"] => only(Method::GET, "GET", Asked::Releases(name(app)?)),
+        ["apps", app, kind @ ("snapshots" | "archives" | "secrets" | "bases" | "pages"), digest] => {
+            let digest = digest_in(digest)?;
             let app = name(app)?;
             let asked = match kind {
-                "archives" => Asked::Archive(app, digest),
+                "archives" => Asked::Object(app, Name::Archive(digest)),
+                "bases" => Asked::Object(app, Name::Base(digest)),
+                "pages" => Asked::Pages(app, digest),
                 "secrets" => Asked::Secrets(app, digest),
                 _ => Asked::Snapshot(app, digest),
             };
             only(Method::GET, "GET", asked)
         }
+        ["apps", app, "deltas", roots] => {
+            let (from, to) = roots.split_once('.').ok_or_else(nothing)?;
+            let delta = Name::Delta { from: digest_in(from)?, to: digest_in(to)? };
+            only(Method::GET, "GET", Asked::Object(name(app)?, delta))
+        }
+        ["apps", app, "diff", from, to] => {
+            let id = |text: &str| text.parse().map_err(|error| ApiError::not_found(format!("{error}")));
+            only(Method::GET, "GET", Asked::Diff(name(app)?, id(from)?, id(to)?))
+        }
+        ["apps", app, "rollback"] => only(Method::POST, "POST", Asked::Rollback(name(app)?)),
+        ["apps", app, "resume"] => only(Method::POST, "POST", Asked::Resume(name(app)?)),
         ["apps", app, "blobs", digest] => {
-            let digest = digest.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
+            let digest = digest_in(digest)?;
             let app = name(app)?;
             match *method {
                 Method::GET => Ok(Asked::Blob(app, digest)),
@@ -160,6 +188,10 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
         ["apps", app, "render"] => only(Method::GET, "GET", Asked::Render(name(app)?)),
         _ => Err(nothing()),
     }
+}
+
+fn digest_in(text: &str) -> Result<Digest, ApiError> {
+    text.parse().map_err(|error| ApiError::not_found(format!("{error}")))
 }
 
 fn site(origin: &Origin, app: &str) -> Result<Arc<Site>, ApiError> {
@@ -196,18 +228,28 @@ fn logs(origin: &Origin, query: Option<&str>) -> Result<Response<Body>, ApiError
     }
 }
 
-async fn push_archive(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {
-    let _place = origin.pushes.acquire().await;
-    let packed = body::whole(body, limits::APP_ARCHIVE_BYTES).await?;
-    Ok(json(&origin.push(app, packed).await?))
+/// `?resume`: a push that ends the hold after a rollback.
+fn is_resumed(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|part| part == "resume" || part == "resume=true"))
 }
 
-async fn push_data(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {
+async fn push_archive(origin: &Origin, app: &str, head: &Parts, body: Incoming) -> Result<Response<Body>, ApiError> {
+    let _place = origin.pushes.acquire().await;
+    let packed = body::whole(body, limits::APP_ARCHIVE_BYTES).await?;
+    let voucher = head.headers.get(VOUCHER_HEADER).map(|value| {
+        let text = value.to_str().unwrap_or_default();
+        AppVoucher::from_header(text, app, &Digest::of(&packed))
+            .map_err(|error| ApiError::bad_request(error.to_string()))
+    });
+    Ok(json(&origin.push_and(app, packed, voucher.transpose()?, is_resumed(&head.uri)).await?))
+}
+
+async fn push_data(origin: &Origin, app: &str, resume: bool, body: Incoming) -> Result<Response<Body>, ApiError> {
     let site = site(origin, app)?;
     let _place = origin.pushes.acquire().await;
     let path = site.incoming(origin.next_incoming());
     let file = IncomingFile::receive(body, limits::DATABASE_BYTES, path).await?;
-    Ok(json(&site.push_data(file.path()).await?))
+    Ok(json(&site.push_data(file.path(), resume).await?))
 }
 
 async fn put_blob(origin: &Origin, app: &str, digest: Digest, body: Incoming) -> Result<Response<Body>, ApiError> {

@@ -6,8 +6,11 @@ use nearside_protocol::problem::{self, Problem};
 use crate::{
     blobs::BlobError,
     body::{self, Body, BodyError},
+    bucket::BucketError,
+    made::NotMade,
     merge::MergeError,
     origin::{NotTaken, OriginError},
+    pushed_file::PushedError,
     seed::SeedError,
     site::PushError,
     writer::EnqueueError,
@@ -98,6 +101,9 @@ impl From<PushError> for ApiError {
             PushError::NoApp | PushError::Merge(MergeError::NoApp) | PushError::Seed(SeedError::NoApp) => {
                 StatusCode::CONFLICT
             }
+            PushError::Held(_) | PushError::NotRolledBack(_) => StatusCode::CONFLICT,
+            PushError::Pushed(PushedError::Io { .. } | PushedError::Sqlite { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
+            PushError::Pushed(_) => StatusCode::UNPROCESSABLE_ENTITY,
             PushError::Archive(_) | PushError::OtherApp { .. } | PushError::Findings(_) | PushError::Rehearsal(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
@@ -137,6 +143,22 @@ impl From<OriginError> for ApiError {
         let status = match &error {
             OriginError::TooManyApps(_) => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<BucketError> for ApiError {
+    fn from(error: BucketError) -> ApiError {
+        ApiError::new(StatusCode::BAD_GATEWAY, error.to_string())
+    }
+}
+
+impl From<NotMade> for ApiError {
+    fn from(error: NotMade) -> ApiError {
+        let status = match &error {
+            NotMade::Pages(_) | NotMade::Bucket(_) | NotMade::Objects(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            NotMade::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         ApiError::new(status, error.to_string())
     }

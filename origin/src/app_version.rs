@@ -4,11 +4,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use nearside_host::archive::{Archive, ArchiveError};
-use nearside_protocol::{digest::Digest, release::Manifest, secrets::Secrets};
+use nearside_protocol::{digest::Digest, secrets::Secrets};
 
 use crate::{
     app_secrets::{self, AppSecretsError},
     config::AppConfig,
+    hold::RunningVersion,
     objects::{ObjectError, Objects, Pin},
     read_database::Shape,
 };
@@ -52,11 +53,11 @@ impl AppVersion {
         AppVersion::new(objects, archive, digest, packed.len() as u64, settings, pin)
     }
 
-    /// The version of a release that was published before.
-    pub fn released(objects: &Objects, manifest: &Manifest, settings: &AppConfig) -> Result<AppVersion, VersionError> {
-        let pin = objects.pin(manifest.app_digest);
-        let archive = Archive::unpack(&objects.read_archive(&manifest.app_digest)?)?;
-        AppVersion::new(objects, Arc::new(archive), manifest.app_digest, manifest.app_archive_bytes, settings, pin)
+    /// A version that was pushed before.
+    pub fn stored(objects: &Objects, of: &RunningVersion, settings: &AppConfig) -> Result<AppVersion, VersionError> {
+        let pin = objects.pin(of.app_digest);
+        let archive = Archive::unpack(&objects.read_archive(&of.app_digest)?)?;
+        AppVersion::new(objects, Arc::new(archive), of.app_digest, of.app_archive_bytes, settings, pin)
     }
 
     fn new(

@@ -40,7 +40,7 @@ use nearside_host::{
     engine::Engine,
 };
 use nearside_protocol::{
-    app,
+    app::{self, DatabaseSource},
     digest::Digest,
     queries::{self as named, Query},
 };
@@ -89,6 +89,14 @@ pub fn plans(archive: &Archive) -> Vec<(Query, Plan)> {
     plans
 }
 
+/// Each named query, tried on the database it will run on. For apps whose database is pushed: `check` alone has none.
+pub fn queries_on(archive: &Archive, database: rusqlite::Connection) -> Vec<Finding> {
+    match queries_of(archive) {
+        Ok(queries) => sorted(queries::check(database, &queries)),
+        Err(finding) => vec![finding],
+    }
+}
+
 fn queries_of(archive: &Archive) -> Result<BTreeMap<String, Query>, Finding> {
     let text = archive.text(named::FILE_NAME).map_err(|error| Finding::of_archive(&error))?;
     named::parse(&text).map_err(|error| {
@@ -100,6 +108,17 @@ fn queries_of(archive: &Archive) -> Result<BTreeMap<String, Query>, Finding> {
 fn databases(archive: &Archive, manifest: &Manifest, queries: Option<&BTreeMap<String, Query>>) -> Vec<Finding> {
     let (data, mirror) = (&archive.app.data, &archive.app.mirror);
     let text = archive.text(archive::SNAPSHOT).unwrap_or_default();
+    if archive.app.database == DatabaseSource::Pushed {
+        let never_runs = Finding::new(
+            Rule::SnapshotFails,
+            archive::SNAPSHOT,
+            None,
+            "the app's database is the file that is pushed: snapshot.sql would never run",
+            "remove it, or `database = \"pushed\"`",
+        );
+        let unused = (!text.trim().is_empty()).then_some(never_runs);
+        return store::empty(archive).err().into_iter().chain(unused).collect();
+    }
     let snapshot = Snapshot(&text);
     let (store, read) = (store::empty(archive), read_database::empty(archive));
     let mut findings = Vec::new();

@@ -5,11 +5,18 @@
 //! data = "/var/lib/nearside"
 //! token_file = "/etc/nearside/token"     # DATA/token, made at the first start, when this is left out
 //!
+//! [objects]                              # where releases are put; DATA/objects when this is left out
+//! url = "s3://bucket/prefix"             # or file:///folder
+//! endpoint = "https://s3.example.org"    # of a service other than Amazon's
+//! region = "eu-central-1"
+//!
 //! [apps.packages]
 //! variables = { WEBHOOK_URL = "http://10.0.0.7/hook" }
 //! secrets = { SESSION_KEY = "…" }         # made at random when left out
 //! allow_private = ["10.0.0.7"]           # hosts its tasks may reach though their addresses are private
 //! ```
+//!
+//! What opens an S3 bucket comes from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +36,22 @@ pub struct Config {
     pub data: PathBuf,
     /// Where the operator's token is; `data/token` when absent.
     pub token_file: Option<PathBuf>,
+    /// Where releases are put; `data/objects` when absent.
+    pub objects: Option<ObjectsConfig>,
     pub apps: BTreeMap<String, AppConfig>,
+}
+
+/// A store for objects, as `bucket.rs` opens it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectsConfig {
+    /// `file:///folder` or `s3://bucket/prefix`.
+    pub url: String,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    /// Lets the endpoint be `http://`: what is sent there can be read and changed on the way.
+    #[serde(default)]
+    pub allow_http: bool,
 }
 
 /// What the operator says about one app. Apps that are not listed run with their manifests' own variables.
@@ -74,13 +96,14 @@ struct Raw {
     listen: Spanned<String>,
     data: PathBuf,
     token_file: Option<PathBuf>,
+    objects: Option<Spanned<ObjectsConfig>>,
     #[serde(default)]
     apps: BTreeMap<Spanned<String>, AppConfig>,
 }
 
 impl Config {
     pub fn new(listen: SocketAddr, data: PathBuf) -> Config {
-        Config { listen, data, token_file: None, apps: BTreeMap::new() }
+        Config { listen, data, token_file: None, objects: None, apps: BTreeMap::new() }
     }
 
     pub fn read(file: &Path) -> Result<Config, ConfigError> {
@@ -122,10 +145,23 @@ impl Config {
             apps.insert(name, app);
         }
         let folder = file.parent().unwrap_or(Path::new(""));
+        let objects = match raw.objects {
+            None => None,
+            Some(objects) => {
+                let (at, objects) = (objects.span().start, objects.into_inner());
+                if !objects.url.starts_with("file:///") && !objects.url.starts_with("s3://") {
+                    let message =
+                        format!("objects.url `{}`: file:///folder or s3://bucket/prefix expected", objects.url);
+                    return Err(fail(Some(at), message));
+                }
+                Some(objects)
+            }
+        };
         Ok(Config {
             listen,
             data: folder.join(raw.data),
             token_file: raw.token_file.map(|token| folder.join(token)),
+            objects,
             apps,
         })
     }
@@ -162,6 +198,12 @@ allow_private = [\"10.0.0.7\"]
             ("allow_private", "allow_privat", "origin.toml:7: unknown field `allow_privat`"),
             ("[\"10.0.0.7\"]", "[\"http://x/\"]", "origin.toml:5: allow_private `http://x/`"),
             ("[apps.shop]", "[apps.shop", "origin.toml:5: "),
+            (
+                "[apps.shop]",
+                "[objects]\nurl = \"http://x\"\n[apps.shop]",
+                "origin.toml:5: objects.url `http://x`: file:///",
+            ),
+            ("[apps.shop]", "[objects]\nfolder = \"x\"\n[apps.shop]", "origin.toml:6: unknown field `folder`"),
         ] {
             let error = Config::parse(&GOOD.replace(from, to), Path::new("origin.toml")).unwrap_err();
             assert!(error.to_string().contains(expected), "{to}: {error}");

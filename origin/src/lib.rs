@@ -20,9 +20,13 @@
 //! | **releases** | |
 //! | `app_version`, `app_secrets` | an app's archive with the operator's variables and secrets |
 //! | `read_database`, `carry` | mirrored rows and what `snapshot.sql` derives from them |
+//! | `wal`, `moved` | which of its pages moved, told from its write-ahead log |
 //! | `projector` | the thread that follows every commit |
-//! | `snapshot`, `publisher`, `pace` | the thread that makes releases, and when |
-//! | `objects`, [`blobs`] | manifests, snapshots and archives on disk; what visitors sent |
+//! | [`publisher`], `pace`, [`hold`] | the thread that makes releases, when, and when not |
+//! | [`press`], [`encode`] | how one is made: pages, objects, record, manifest |
+//! | [`pushed_file`], `snapshot` | a database that is simply the file that was pushed |
+//! | [`bucket`], [`objects`], `made` | where nodes find them: a folder or S3; the app's part; what is made for who asks |
+//! | [`blobs`] | what visitors sent |
 
 mod api;
 mod api_error;
@@ -30,24 +34,31 @@ mod app_secrets;
 pub mod app_version;
 pub mod blobs;
 pub mod body;
+pub mod bucket;
 mod carry;
 pub mod change_log;
 pub mod check;
 pub mod command;
 pub mod config;
 mod dedupe;
+pub mod encode;
 mod entry;
 mod group;
+pub mod hold;
 pub mod install;
 mod job;
 pub mod keyed;
+mod made;
 pub mod merge;
 pub mod migrate;
+pub mod moved;
 pub mod objects;
 pub mod origin;
 mod pace;
+pub mod press;
 pub mod projector;
 pub mod publisher;
+pub mod pushed_file;
 pub mod read_database;
 pub mod rehearsal;
 mod render;
@@ -60,6 +71,8 @@ pub mod store;
 pub mod task_guest;
 pub mod task_runner;
 mod tasks;
+pub mod vouchers;
+pub mod wal;
 pub mod writer;
 
 pub use origin::{Origin, OriginError};

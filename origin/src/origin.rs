@@ -18,10 +18,12 @@ use hyper::body::Incoming;
 use nearside_host::{disk::Disk, engine::Engine, logbook::Logbook, logs::Logs, serve};
 use nearside_protocol::{
     app,
+    digest::Digest,
     heads::{Nonce, SignedHeads},
     key::PublicKey,
     limits,
     status::OriginStatus,
+    voucher::AppVoucher,
     wire::{Heads, Pushed},
 };
 use tokio::{
@@ -32,6 +34,7 @@ use tokio::{
 use crate::{
     api,
     body::Body,
+    bucket::{Bucket, BucketError},
     config::Config,
     render,
     secrets::{self, SecretError, Token},
@@ -39,6 +42,7 @@ use crate::{
 };
 
 const APPS: &str = "apps";
+const OBJECTS: &str = "objects";
 
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
@@ -50,6 +54,8 @@ pub enum OriginError {
     Secret(#[from] SecretError),
     #[error(transparent)]
     Host(#[from] nearside_host::host::HostError),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
     #[error("app `{app}`: {error}")]
     Site { app: String, error: SiteError },
     #[error("{0} apps are here already; that is the most one origin takes")]
@@ -94,7 +100,11 @@ impl Origin {
         let token = Token::load(&config.data, config.token_file.as_deref())?;
         let key = secrets::signing_key(&config.data)?;
         let host = render::host(engine.clone())?;
-        let common = Common { engine, host, key, heads: watch::channel(Heads::new()).0 };
+        let bucket = match &config.objects {
+            Some(objects) => Bucket::open(objects)?,
+            None => Bucket::folder(&config.data.join(OBJECTS))?,
+        };
+        let common = Common { engine, host, key, bucket, heads: watch::channel(Heads::new()).0 };
         let names = names_in(&apps).map_err(io)?;
         let origin = Arc::new(Origin {
             config,
@@ -188,8 +198,24 @@ impl Origin {
 
     /// Takes an app's archive. An app that is new here and comes to nothing is forgotten.
     pub async fn push(&self, app: &str, packed: Vec<u8>) -> Result<Pushed, NotTaken> {
+        self.push_and(app, packed, None, false).await
+    }
+
+    /// The same, with the voucher for its code, which fits it; `resume` ends the hold after a rollback.
+    pub(crate) async fn push_and(
+        &self,
+        app: &str,
+        packed: Vec<u8>,
+        voucher: Option<AppVoucher>,
+        resume: bool,
+    ) -> Result<Pushed, NotTaken> {
         let site = self.site_or_new(app)?;
-        match site.push_archive(packed).await {
+        if let Some(voucher) = voucher {
+            site.vouchers()
+                .keep(&Digest::of(&packed), &voucher)
+                .map_err(|error| OriginError::Io { path: self.config.data.join(APPS).join(app), error })?;
+        }
+        match site.push_archive(packed, resume).await {
             Ok(pushed) => Ok(pushed),
             Err(error) => {
                 self.forget_if_empty(site);

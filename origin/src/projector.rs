@@ -13,13 +13,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nearside_host::pages::{Draft, PagesError};
 use nearside_protocol::limits;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
     app_version::AppVersion,
+    moved::{CaptureError, Moved, Since},
     pace::{Pace, Pending},
-    read_database::{Position, ReadDatabase, ReadError},
+    read_database::{self, Position, ReadDatabase, ReadError},
 };
 
 /// What readers of the read database may rely on.
@@ -33,12 +35,46 @@ pub struct Projected {
 /// Called when everything up to a commit is in the file, durably: the change log can go.
 pub type OnDurable = Box<dyn Fn(u64) + Send>;
 
+/// One moment of the read database, laid over a draft.
+pub struct Captured {
+    pub draft: Draft,
+    pub projected: Projected,
+    /// What a response depends on and no page tells.
+    pub schema: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NotCaptured {
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    #[error(transparent)]
+    Pages(#[from] PagesError),
+    #[error("the read database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("the projector has stopped")]
+    Stopped,
+}
+
 enum Job {
     /// The store has moved.
     Wake,
     Update(oneshot::Sender<Result<Projected, String>>),
     Adopt(Arc<AppVersion>, oneshot::Sender<Result<Projected, String>>),
+    Capture(Since, Box<Draft>, std::sync::mpsc::Sender<Result<Captured, NotCaptured>>),
     Stop,
+}
+
+/// Asks the projector for captures, from the publisher's thread.
+#[derive(Clone)]
+pub struct Capturer(SyncSender<Job>);
+
+impl Capturer {
+    /// Lays what moved since the last capture over a draft. Waits for the projector.
+    pub fn capture(&self, since: Since, draft: Draft) -> Result<Captured, NotCaptured> {
+        let (answer, reply) = std::sync::mpsc::channel();
+        self.0.send(Job::Capture(since, Box::new(draft), answer)).map_err(|_| NotCaptured::Stopped)?;
+        reply.recv().unwrap_or(Err(NotCaptured::Stopped))
+    }
 }
 
 const CHECKPOINT: Pace = Pace { quiet: Duration::from_secs(1), latest: Duration::from_secs(10) };
@@ -61,12 +97,14 @@ impl Projector {
         let files = Files { folder: folder.to_owned(), store: store.to_owned() };
         let (file, mut database) = files.open(&version)?;
         let position = database.update()?;
+        let moved = Moved::follow_from(database.connection(), &file)?;
         files.remove_all_but(&file);
         let (projected_out, projected) = watch::channel(Projected { version, file, position });
         let (error_out, error) = watch::channel(None);
         let (jobs, queue) = sync_channel(limits::ORIGIN_QUEUE);
         let worker = Worker {
             files,
+            moved,
             database,
             projected: projected_out,
             error: error_out,
@@ -79,6 +117,10 @@ impl Projector {
             .spawn(move || worker.run(queue))
             .map_err(|error| ReadError::Io { file: folder.to_owned(), error })?;
         Ok(Projector { jobs, projected, error, thread: Some(thread) })
+    }
+
+    pub fn capturer(&self) -> Capturer {
+        Capturer(self.jobs.clone())
     }
 
     pub fn projected(&self) -> watch::Receiver<Projected> {
@@ -134,6 +176,8 @@ impl Drop for Projector {
 struct Worker {
     files: Files,
     database: ReadDatabase,
+    /// Of the same file, and dropped after its connection.
+    moved: Moved,
     projected: watch::Sender<Projected>,
     error: watch::Sender<Option<String>>,
     on_durable: OnDurable,
@@ -161,6 +205,9 @@ impl Worker {
                 Ok(Job::Adopt(version, answer)) => {
                     let _ = answer.send(self.adopt(version));
                 }
+                Ok(Job::Capture(since, draft, answer)) => {
+                    let _ = answer.send(self.capture(since, *draft));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -168,7 +215,8 @@ impl Worker {
             if self.retry_at.is_some_and(|at| at <= now) {
                 let _ = self.update();
             }
-            if self.undurable.is_some_and(|pending| pending.due(CHECKPOINT) <= now) {
+            let is_long = self.moved.log_frames() > limits::READ_LOG_FRAMES && self.undurable.is_some();
+            if is_long || self.undurable.is_some_and(|pending| pending.due(CHECKPOINT) <= now) {
                 self.checkpoint();
             }
         }
@@ -176,6 +224,7 @@ impl Worker {
 
     fn update(&mut self) -> Result<Projected, String> {
         let updated = self.database.update();
+        self.follow();
         let version = self.projected.borrow().version.clone();
         self.tell(updated, version, None)
     }
@@ -184,21 +233,43 @@ impl Worker {
         let current = self.projected.borrow().clone();
         if current.version.shape == version.shape {
             let updated = self.database.update();
+            self.follow();
             return self.tell(updated, version, None);
         }
         let file = self.files.after(&current.file);
         match ReadDatabase::build(&file, &self.files.store, &version.shape) {
             Err(error) => Err(error.to_string()),
             Ok(mut database) => {
-                let updated = database.update();
-                if updated.is_ok() {
+                let moved = database
+                    .update()
+                    .and_then(|position| Ok((position, Moved::follow_from(database.connection(), &file)?)));
+                let updated = moved.map(|(position, moved)| {
                     self.database = database;
-                }
+                    self.moved = moved;
+                    position
+                });
                 let told = self.tell(updated, version, Some(file.clone()));
                 self.files.remove_all_but(&self.projected.borrow().file);
                 told
             }
         }
+    }
+
+    /// Notes which pages were written. What keeps it from that makes the next capture compare all of them.
+    fn follow(&mut self) {
+        if let Err(error) = self.moved.follow(self.database.connection()) {
+            tracing::warn!(cause = %error, "the read database's log cannot be followed; every page will be compared");
+        }
+    }
+
+    fn capture(&mut self, since: Since, mut draft: Draft) -> Result<Captured, NotCaptured> {
+        // Should the last time have failed: what is read now must be of now.
+        self.moved.follow(self.database.connection())?;
+        let schema = read_database::schema(self.database.connection())?;
+        let capture = self.moved.capture(since);
+        draft.resize(capture.page_count());
+        capture.each(|number, page| draft.put(number, page).map(drop).map_err(NotCaptured::from))?;
+        Ok(Captured { draft, projected: self.projected.borrow().clone(), schema })
     }
 
     /// Lets everyone know what was reached, or why nothing was.
@@ -235,7 +306,9 @@ impl Worker {
     fn checkpoint(&mut self) {
         self.undurable = None;
         let commit = self.projected.borrow().position.commit;
-        match self.database.checkpoint() {
+        let moved = self.database.checkpoint();
+        self.follow();
+        match moved {
             Ok(true) => (self.on_durable)(commit),
             // A reader holds on to older pages: later, then.
             Ok(false) => self.undurable = Some(Pending::asked(None, Instant::now())),

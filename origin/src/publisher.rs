@@ -1,34 +1,30 @@
-//! The publisher: a thread of each app that makes releases of what the projector has reached.
-//!
-//! One release is these steps, in this order; a crash between any two leaves the previous release whole:
-//!
-//! 1. copy the read database to `snapshots/new.tmp`, sync it, hash its pages;
-//! 2. rename it to `snapshots/<root>.db`;
-//! 3. sign the manifest and write `releases/<epoch.seq>.json`: from here on it is the release;
-//! 4. tell who waits, and delete what no kept release refers to.
+//! The publisher: a thread of each app that makes releases of what the projector has reached, or of the file that was
+//! pushed. What a release is made of, and in which order, is in `press.rs`.
 
 use std::{
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     thread::JoinHandle,
     time::Instant,
 };
 
+use nearside_host::pages::{Draft, Kept, PagesError};
 use nearside_protocol::{
-    digest::Digest,
-    key::SecretKey,
+    app::DatabaseSource,
     limits,
-    release::{FORMAT, Manifest, ReleaseId, SignedManifest, fingerprint},
-    voucher::AppVoucher,
+    release::{Manifest, ReleaseId},
 };
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    app_version::AppVersion,
-    objects::{ObjectError, Objects},
+    bucket::Name,
+    hold::Hold,
+    moved::Since,
     pace::{Pace, Pending},
-    projector::Projected,
-    snapshot::{self, Snapshot, SnapshotError},
+    press::{Content, Made, Press, PressError, manifest_of},
+    projector::{Capturer, NotCaptured, Projected},
+    pushed_file::{FileId, PushedError, PushedFile},
     writer::now_ms,
 };
 
@@ -37,116 +33,63 @@ const PACE: Pace = Pace { quiet: limits::PUBLISH_DEBOUNCE, latest: limits::PUBLI
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
+    Press(#[from] PressError),
     #[error(transparent)]
-    Objects(#[from] ObjectError),
+    NotCaptured(#[from] NotCaptured),
+    #[error(transparent)]
+    Pushed(#[from] PushedError),
+    #[error("no database has been pushed yet: `nearside push FILE.db --app …`")]
+    NothingPushed,
+    #[error(
+        "releases are held since the rollback to {}: `nearside resume` publishes what has come since, and lets go on",
+        .0.rolled_back_to
+    )]
+    Held(Hold),
+    #[error("{0}")]
+    Rollback(String),
+    #[error("{path}: {error}", path = path.display())]
+    Hold { path: PathBuf, error: io::Error },
 }
 
-/// What releases are made of and signed with.
-pub struct Press {
-    pub app: String,
-    pub objects: Objects,
-    pub key: SecretKey,
-}
-
-impl Press {
-    /// Makes a release of the read database, unless it would be the one there is.
-    pub fn publish(
-        &self,
-        read_database: &Path,
-        version: &AppVersion,
-        head: Option<&Manifest>,
-    ) -> Result<Option<Manifest>, PublishError> {
-        let file = self.objects.new_snapshot_path();
-        let snapshot = snapshot::take(read_database, &file)?;
-        if head.is_some_and(|head| is_same(head, &snapshot, version)) {
-            let _ = std::fs::remove_file(&file);
-            return Ok(None);
-        }
-        let manifest = self.manifest(&snapshot, version, head)?;
-        self.objects.put_snapshot(&file, &snapshot.root)?;
-        self.objects.put_release(manifest.release, &SignedManifest::sign(&manifest, &self.key))?;
-        Ok(Some(manifest))
-    }
-
-    fn manifest(
-        &self,
-        snapshot: &Snapshot,
-        version: &AppVersion,
-        head: Option<&Manifest>,
-    ) -> Result<Manifest, PublishError> {
-        // The next number after any there ever was, readable or not: a number is never used twice.
-        let taken =
-            self.objects.releases()?.into_iter().chain(head.map(|head| head.release)).map(|release| release.seq).max();
-        let release = ReleaseId { epoch: snapshot.position.epoch, seq: taken.unwrap_or(0) + 1 };
-        Ok(Manifest {
-            format: FORMAT,
-            app: self.app.clone(),
-            database: snapshot.position.database.clone(),
-            release,
-            parent: head.map(|head| head.release),
-            created_at_ms: now_ms(),
-            applied_commit: snapshot.position.commit,
-            page_count: snapshot.page_count,
-            root: snapshot.root,
-            rolled_back_to: None,
-            deltas: vec![],
-            base: None,
-            app_digest: version.digest,
-            app_archive_bytes: version.archive_bytes,
-            app_vouched: AppVoucher::sign(&self.app, &version.digest, &self.key),
-            variables: version.variables.clone(),
-            secrets: version.secrets_digest(),
-            fingerprint: fingerprint(
-                &version.digest,
-                &version.variables,
-                version.secrets_digest().as_ref(),
-                &snapshot.schema,
-                &sqlite_build(),
-            ),
-        })
+impl From<PagesError> for PublishError {
+    fn from(error: PagesError) -> PublishError {
+        PublishError::Press(error.into())
     }
 }
 
-fn is_same(head: &Manifest, snapshot: &Snapshot, version: &AppVersion) -> bool {
-    // The commit is noted in the pages, so one that changed nothing mirrored moves the root all the same: the release
-    // that contains it is what a visitor's receipt waits for.
-    head.root == snapshot.root
-        && head.app_digest == version.digest
-        && head.variables == version.variables
-        && head.secrets == version.secrets_digest()
-        && head.database == snapshot.position.database
-        && head.release.epoch == snapshot.position.epoch
+impl From<crate::bucket::BucketError> for PublishError {
+    fn from(error: crate::bucket::BucketError) -> PublishError {
+        PublishError::Press(error.into())
+    }
 }
 
-/// Which SQLite this is, and how it was built: what it makes of the same pages.
-fn sqlite_build() -> String {
-    let options = || -> rusqlite::Result<Vec<String>> {
-        let connection = rusqlite::Connection::open_in_memory()?;
-        let mut options = vec![connection.query_row("SELECT sqlite_source_id()", [], |row| row.get(0))?];
-        let mut statement = connection.prepare("PRAGMA compile_options")?;
-        let rows = statement.query_map([], |row| row.get(0))?;
-        options.extend(rows.collect::<Result<Vec<String>, _>>()?);
-        Ok(options)
-    };
-    options().map_or_else(
-        |_| rusqlite::version().to_owned(),
-        |options| Digest::of(options.join("\n").as_bytes()).to_string(),
-    )
+/// What publishing came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    pub release: ReleaseId,
+    /// What was chosen and what it cost; nothing when there was nothing new.
+    pub cost: Option<String>,
 }
 
 enum Job {
     /// There is something new to publish, when it suits.
     Wake,
     /// Now.
-    Publish(oneshot::Sender<Result<ReleaseId, String>>),
+    Publish(Answer),
+    /// The content of a release again, or of the one before the current content; and nothing by itself from then on.
+    Rollback(Option<ReleaseId>, Answer),
+    /// What has come since, and go on.
+    Resume(Answer),
     Stop,
 }
+
+type Answer = oneshot::Sender<Result<Published, String>>;
 
 pub struct Publisher {
     jobs: SyncSender<Job>,
     head: watch::Receiver<Option<Manifest>>,
     error: watch::Receiver<Option<String>>,
+    hold: watch::Receiver<Option<Hold>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -154,16 +97,27 @@ impl Publisher {
     /// Starts the thread. `released` is called from it after each release.
     pub fn start(
         press: Press,
-        head: Option<Manifest>,
+        capturer: Capturer,
         projected: watch::Receiver<Projected>,
         released: Box<dyn Fn(ReleaseId) + Send>,
-    ) -> std::io::Result<Publisher> {
+    ) -> io::Result<Publisher> {
         let (jobs, queue) = sync_channel(limits::ORIGIN_QUEUE);
-        let (head_out, head) = watch::channel(head);
+        let (head_out, head) = watch::channel(press.newest().map(|(_, manifest)| manifest));
         let (error_out, error) = watch::channel(None);
-        let worker = Worker { press, projected, head: head_out, error: error_out, released };
+        let (hold_out, hold) = watch::channel(Hold::load(press.objects.folder())?);
+        let worker = Worker {
+            press,
+            capturer,
+            projected,
+            last: None,
+            since: Since::Unknown,
+            head: head_out,
+            error: error_out,
+            hold: hold_out,
+            released,
+        };
         let thread = std::thread::Builder::new().name("nearside-publisher".into()).spawn(move || worker.run(queue))?;
-        Ok(Publisher { jobs, head, error, thread: Some(thread) })
+        Ok(Publisher { jobs, head, error, hold, thread: Some(thread) })
     }
 
     pub fn head(&self) -> Option<Manifest> {
@@ -172,6 +126,11 @@ impl Publisher {
 
     pub fn error(&self) -> Option<String> {
         self.error.borrow().clone()
+    }
+
+    /// Why nothing is published by itself, when that is so.
+    pub fn hold(&self) -> Option<Hold> {
+        *self.hold.borrow()
     }
 
     /// Something new can be published. Never waits: when the queue is full, a job in it will find it.
@@ -183,9 +142,23 @@ impl Publisher {
     }
 
     /// Publishes what the projector has reached by now; gives the release that holds it.
-    pub async fn publish(&self) -> Result<ReleaseId, String> {
+    pub async fn publish(&self) -> Result<Published, String> {
+        self.ask(Job::Publish).await
+    }
+
+    /// Publishes the content of a kept release again, and holds what would be published by itself.
+    pub async fn rollback(&self, to: Option<ReleaseId>) -> Result<Published, String> {
+        self.ask(|answer| Job::Rollback(to, answer)).await
+    }
+
+    /// Ends the hold, and publishes what has come since.
+    pub async fn resume(&self) -> Result<Published, String> {
+        self.ask(Job::Resume).await
+    }
+
+    async fn ask(&self, job: impl FnOnce(Answer) -> Job) -> Result<Published, String> {
         let (answer, reply) = oneshot::channel();
-        match self.jobs.try_send(Job::Publish(answer)) {
+        match self.jobs.try_send(job(answer)) {
             Ok(()) => reply.await.unwrap_or_else(|_| Err("the publisher has stopped".into())),
             Err(TrySendError::Full(_)) => Err("too many releases are waiting to be made; try again".into()),
             Err(TrySendError::Disconnected(_)) => Err("the publisher has stopped".into()),
@@ -202,16 +175,29 @@ impl Drop for Publisher {
     }
 }
 
+/// Where the newest release's pages came from.
+#[derive(Clone, Debug, PartialEq)]
+enum Source {
+    ReadDatabase,
+    File(FileId),
+}
+
 struct Worker {
     press: Press,
+    capturer: Capturer,
     projected: watch::Receiver<Projected>,
+    /// What the last capture was of.
+    last: Option<Source>,
+    /// What the newest release's pages are, seen from there.
+    since: Since,
     head: watch::Sender<Option<Manifest>>,
     error: watch::Sender<Option<String>>,
+    hold: watch::Sender<Option<Hold>>,
     released: Box<dyn Fn(ReleaseId) + Send>,
 }
 
 impl Worker {
-    fn run(self, queue: Receiver<Job>) {
+    fn run(mut self, queue: Receiver<Job>) {
         let mut pending: Option<Pending> = None;
         let mut retry_at: Option<Instant> = None;
         loop {
@@ -227,51 +213,220 @@ impl Worker {
                     if pending.is_some_and(|pending| pending.due(PACE) > Instant::now()) {
                         continue;
                     }
-                    self.publish()
+                    self.by_itself()
                 }
-                Ok(Job::Publish(answer)) => {
-                    let published = self.publish();
-                    let _ = answer.send(published.clone());
-                    published
-                }
-                Err(RecvTimeoutError::Timeout) => self.publish(),
+                Err(RecvTimeoutError::Timeout) => self.by_itself(),
+                Ok(Job::Publish(answer)) => self.answered(Worker::publish, answer),
+                Ok(Job::Rollback(to, answer)) => self.answered(|worker| worker.rollback(to), answer),
+                Ok(Job::Resume(answer)) => self.answered(Worker::resume, answer),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             };
             pending = None;
-            retry_at = published.is_err().then(|| Instant::now() + limits::RELEASE_RETRY);
+            retry_at = (published == Outcome::Again).then(|| Instant::now() + limits::RELEASE_RETRY);
         }
     }
 
-    fn publish(&self) -> Result<ReleaseId, String> {
-        let Projected { version, file, .. } = self.projected.borrow().clone();
-        let head = self.head.borrow().clone();
-        match self.press.publish(&file, &version, head.as_ref()) {
+    fn answered(
+        &mut self,
+        work: impl FnOnce(&mut Worker) -> Result<Published, PublishError>,
+        answer: Answer,
+    ) -> Outcome {
+        let result = work(self);
+        let outcome = self.tell(&result);
+        let _ = answer.send(result.map_err(|error| error.to_string()));
+        outcome
+    }
+
+    fn by_itself(&mut self) -> Outcome {
+        // What a crash left of a release is finished though releases may be held.
+        let finished = self.press.finish().map_err(PublishError::from);
+        let result = finished.and_then(|()| self.publish());
+        self.tell(&result)
+    }
+
+    /// Notes what went wrong, for `status`; says whether to try again.
+    fn tell(&self, result: &Result<Published, PublishError>) -> Outcome {
+        match result {
+            Ok(_) => {
+                self.error.send_if_modified(|error| error.take().is_some());
+                Outcome::Done
+            }
+            // That is as it was asked for.
+            Err(PublishError::Held(_) | PublishError::NothingPushed | PublishError::Rollback(_)) => Outcome::Done,
             Err(error) => {
                 let error = error.to_string();
                 tracing::error!(app = self.press.app, cause = error, "no release could be made");
-                self.error.send_replace(Some(error.clone()));
-                Err(error)
-            }
-            Ok(made) => {
-                self.error.send_if_modified(|error| error.take().is_some());
-                let manifest = made.or(head).expect("BUG: without a head, every snapshot is a release");
-                if self.head.borrow().as_ref().map(|head| head.release) != Some(manifest.release) {
-                    self.announce(&manifest);
-                }
-                Ok(manifest.release)
+                self.error.send_replace(Some(error));
+                Outcome::Again
             }
         }
     }
 
-    fn announce(&self, manifest: &Manifest) {
-        let Manifest { release, applied_commit, page_count, .. } = manifest;
-        tracing::info!(app = self.press.app, %release, applied_commit, page_count, "released");
-        self.head.send_replace(Some(manifest.clone()));
-        (self.released)(*release);
-        if let Err(error) = self.press.objects.retain(limits::RELEASES_KEPT_ORIGIN) {
-            tracing::warn!(app = self.press.app, cause = %error, "old releases are not tidied away");
+    fn publish(&mut self) -> Result<Published, PublishError> {
+        if let Some(hold) = *self.hold.borrow() {
+            return Err(PublishError::Held(hold));
+        }
+        let version = self.projected.borrow().version.clone();
+        let (draft, content) = match version.archive.app.database {
+            DatabaseSource::Mirrored => self.captured()?,
+            DatabaseSource::Pushed => self.pushed()?,
+        };
+        let made = self.press.publish(draft, content)?;
+        self.since = Since::LastCapture;
+        self.announced(made)
+    }
+
+    /// What the projector has reached, over the newest release's pages.
+    fn captured(&mut self) -> Result<(Draft, Content), PublishError> {
+        let since = if self.last == Some(Source::ReadDatabase) { self.since } else { Since::Unknown };
+        self.last = Some(Source::ReadDatabase);
+        // Until it is kept.
+        self.since = if since == Since::Unknown { Since::Unknown } else { Since::BeforeLastCapture };
+        let draft = self.draft();
+        let captured = self.capturer.capture(since, draft)?;
+        let Projected { version, position, .. } = captured.projected;
+        Ok((captured.draft, Content::of(&position, &version, &captured.schema)))
+    }
+
+    /// The pushed file, over the newest release's pages.
+    fn pushed(&mut self) -> Result<(Draft, Content), PublishError> {
+        let file = PushedFile::in_folder(self.press.objects.folder())?.ok_or(PublishError::NothingPushed)?;
+        let Projected { version, position, .. } = self.projected.borrow().clone();
+        let mut draft = self.draft();
+        let source = Source::File(file.id());
+        if self.last.as_ref() != Some(&source) || self.since != Since::LastCapture {
+            self.last = None;
+            draft.resize(file.pages());
+            file.each(|number, page| draft.put(number, page).map(drop).map_err(PublishError::from))?;
+            self.last = Some(source);
+        }
+        self.since = Since::Unknown;
+        let schema = file.schema()?;
+        Ok((draft, Content::of(&position, &version, &schema)))
+    }
+
+    fn draft(&self) -> Draft {
+        let newest = self.press.pages.newest();
+        self.press.pages.draft(newest.as_ref().map(|kept| &kept.table))
+    }
+
+    fn rollback(&mut self, to: Option<ReleaseId>) -> Result<Published, PublishError> {
+        self.press.finish()?;
+        let (_, head) = self.press.newest().ok_or_else(|| PublishError::Rollback("there is no release yet".into()))?;
+        let (target, old) = self.target(&head, to)?;
+        let content = Content::again(&old, head.release.epoch);
+        self.assert_whole(&old)?;
+
+        // Held first: a crash in between publishes nothing that nobody asked for.
+        let held_before = *self.hold.borrow();
+        self.hold(Some(Hold { rolled_back_to: content.rolled_back_to.unwrap_or(old.release), since_ms: now_ms() }))?;
+        let draft = self.press.pages.draft(Some(&target.table));
+        self.since = Since::Unknown;
+        match self.press.publish(draft, content) {
+            Ok(made) => self.announced(made),
+            Err(error) => {
+                // Once it is in the page store it will be finished, and stays.
+                if self.press.newest().is_some_and(|(kept, _)| kept.release == head.release) {
+                    self.hold(held_before)?;
+                }
+                Err(error.into())
+            }
         }
     }
+
+    /// The release to go back to: the one that was named, or the newest before the current content.
+    fn target(&self, head: &Manifest, to: Option<ReleaseId>) -> Result<(Kept, Manifest), PublishError> {
+        let refused = |why: String| Err(PublishError::Rollback(why));
+        let kept = self.press.pages.kept();
+        let all: Vec<(Kept, Manifest)> =
+            kept.into_iter().filter_map(|kept| manifest_of(&kept).map(|manifest| (kept, manifest))).collect();
+        let current = head.rolled_back_to.unwrap_or(head.release);
+        let found = match to {
+            Some(to) => all.iter().find(|(kept, _)| kept.release == to),
+            None => all.iter().rev().find(|(kept, old)| kept.release < current && !is_same_content(old, head)),
+        };
+        match (found, to) {
+            (Some((_, old)), Some(to)) if is_same_content(old, head) => {
+                refused(format!("release {to} has the content that is published already, as {}", head.release))
+            }
+            (Some(found), _) => Ok(found.clone()),
+            (None, Some(to)) => {
+                let oldest = all.first().map_or(head.release, |(kept, _)| kept.release);
+                refused(format!("release {to} is not kept: {oldest} to {} are", head.release))
+            }
+            (None, None) => refused("no release with other content is kept".into()),
+        }
+    }
+
+    /// What an old release needs besides its pages must still be there.
+    fn assert_whole(&self, old: &Manifest) -> Result<(), PublishError> {
+        let objects = &self.press.objects;
+        let archive = Name::Archive(old.app_digest);
+        if objects.bucket.wait(objects.bucket.length(archive))? != Some(old.app_archive_bytes) {
+            return Err(PublishError::Rollback(format!(
+                "release {}: the object store lacks its {archive}",
+                old.release
+            )));
+        }
+        if old.secrets.is_some_and(|digest| !objects.secrets_path(&digest).exists()) {
+            return Err(PublishError::Rollback(format!("release {}: its secrets are gone", old.release)));
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<Published, PublishError> {
+        self.hold(None)?;
+        self.publish()
+    }
+
+    fn hold(&self, hold: Option<Hold>) -> Result<(), PublishError> {
+        let (folder, disk): (&Path, _) = (self.press.objects.folder(), self.press.objects.disk());
+        let stored = match &hold {
+            Some(hold) => hold.store(folder, disk),
+            None => Hold::remove(folder, disk),
+        };
+        stored.map_err(|error| PublishError::Hold { path: folder.to_owned(), error })?;
+        self.hold.send_replace(hold);
+        Ok(())
+    }
+
+    /// Tells of the newest release, when that is news.
+    fn announced(&self, made: Option<Made>) -> Result<Published, PublishError> {
+        let (_, newest) = self.press.newest().expect("BUG: without a release, everything is one");
+        let Manifest { release, applied_commit, .. } = newest;
+        if self.head.borrow().as_ref().map(|head| head.release) != Some(release) {
+            self.head.send_replace(Some(newest));
+            (self.released)(release);
+        }
+        if let Some(Made { cost, .. }) = &made {
+            tracing::info!(
+                app = self.press.app,
+                %release,
+                applied_commit,
+                pages = cost.pages,
+                of_pages = cost.page_count,
+                bytes = cost.bytes,
+                ms = cost.ms,
+                "released as {}",
+                cost.chosen.name()
+            );
+        }
+        Ok(Published { release, cost: made.map(|made| made.cost.to_string()) })
+    }
+}
+
+/// Whether a try is to be repeated by itself.
+#[derive(PartialEq)]
+enum Outcome {
+    Done,
+    Again,
+}
+
+fn is_same_content(one: &Manifest, other: &Manifest) -> bool {
+    one.root == other.root
+        && one.app_digest == other.app_digest
+        && one.variables == other.variables
+        && one.secrets == other.secrets
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use rusqlite::{
 
 use crate::{
     carry,
+    moved::CaptureError,
     script::{self, ScriptError},
 };
 
@@ -52,6 +53,8 @@ pub enum ReadError {
     ForeignKeys,
     #[error("the read database: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     #[error("the write store's `_nearside_meta` lacks `{0}`: it is not a write store, or damaged")]
     NotAStore(&'static str),
 }
@@ -189,7 +192,6 @@ impl ReadDatabase {
         Ok(ReadDatabase { connection, shape: shape.clone() })
     }
 
-    #[cfg(test)]
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
@@ -243,6 +245,8 @@ fn connect(file: &Path, journal: &str, synchronous: &str) -> Result<Connection, 
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        // The projector says when: between its updates and what it reads out of the log nothing may move.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -261,6 +265,25 @@ fn attach(connection: &Connection, store: &Path) -> Result<(), ReadError> {
         .execute("ATTACH ?1 AS store", [format!("file:{path}?mode=ro")])
         .map_err(|error| ReadError::Open { file: store.to_owned(), error })?;
     Ok(())
+}
+
+/// The schema, and the statistics the query planner goes by: read once by each connection, so no page tells of them.
+pub fn schema(connection: &Connection) -> rusqlite::Result<String> {
+    let mut schema = String::new();
+    let mut add = |sql: &str| -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            schema.push_str(&row.get::<_, Option<String>>(0)?.unwrap_or_default());
+            schema.push('\n');
+        }
+        Ok(())
+    };
+    add("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM main.sqlite_schema ORDER BY type, name")?;
+    if connection.table_exists(Some("main"), "sqlite_stat1")? {
+        add("SELECT tbl || ' ' || coalesce(idx, '') || ' ' || stat FROM main.sqlite_stat1 ORDER BY 1")?;
+    }
+    Ok(schema)
 }
 
 /// The position noted in a read database or a snapshot.

@@ -69,6 +69,10 @@ impl Live {
 pub(crate) async fn render(site: &Arc<Site>, target: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let unavailable = |why: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
     let running = site.running().ok_or_else(|| unavailable("the app is not running: see the origin's status"))?;
+    if running.is_held() {
+        // What nodes serve is older than the store because somebody wants it so.
+        return Err(unavailable("releases are held since a rollback"));
+    }
     let head = running.head().ok_or_else(|| unavailable("there is no release yet"))?;
     let now = reached(&running, headers).await?;
 

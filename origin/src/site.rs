@@ -10,12 +10,14 @@ use nearside_host::{
     disk::Disk,
     engine::Engine,
     host::Host,
+    pages::{PageStore, PagesError},
 };
 use nearside_protocol::{
+    app::DatabaseSource,
     key::SecretKey,
     limits,
     release::{Manifest, ReleaseId},
-    status::OriginApp,
+    status::{Held, OriginApp},
     wire::{Heads, Pushed},
 };
 use tokio::{sync::watch, task::AbortHandle};
@@ -23,29 +25,43 @@ use tokio::{sync::watch, task::AbortHandle};
 use crate::{
     app_version::{AppVersion, VersionError},
     blobs::{BlobError, Blobs},
+    bucket::{Bucket, BucketError},
     check::{self, Finding},
     config::AppConfig,
+    hold::{Hold, RunningVersion},
     install::InstallError,
+    made::Made,
     merge::MergeError,
     objects::{ObjectError, Objects},
+    press::{Press, manifest_of},
     projector::{Projected, Projector},
-    publisher::{Press, Publisher},
+    publisher::{Published, Publisher},
+    pushed_file::{self, PushedError, PushedFile},
     read_database::ReadError,
     rehearsal::{self, RehearsalError},
     render::Live,
     seed::SeedError,
     store::{self, StoreError},
     task_runner::{Reach, TaskRunner},
+    vouchers::Vouchers,
     writer::Writer,
 };
 
 /// Files that come in are kept under this name until they have been taken; a start removes what a crash left.
 const INCOMING: &str = "incoming-";
+const PAGES: &str = "pages";
+const MADE: &str = "made";
 
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
     #[error(transparent)]
     Objects(#[from] ObjectError),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Pages(#[from] PagesError),
+    #[error("{path}: {error}", path = path.display())]
+    Io { path: PathBuf, error: std::io::Error },
     #[error(transparent)]
     Blobs(#[from] BlobError),
     #[error(transparent)]
@@ -83,6 +99,16 @@ pub enum PushError {
     NoApp,
     #[error("it is in the store, and no release holds it yet: {0}")]
     Unreleased(String),
+    #[error(transparent)]
+    Pushed(#[from] PushedError),
+    #[error(
+        "releases are held since the rollback to {}, and a push would be published: push it with --resume to end the hold, or \
+        `nearside resume` first",
+        .0.rolled_back_to
+    )]
+    Held(Hold),
+    #[error("{0}")]
+    NotRolledBack(String),
 }
 
 /// What all sites share.
@@ -91,6 +117,7 @@ pub struct Common {
     pub engine: Engine,
     pub host: Arc<Host>,
     pub key: SecretKey,
+    pub bucket: Bucket,
     pub heads: watch::Sender<Heads>,
 }
 
@@ -100,6 +127,10 @@ pub struct Site {
     common: Common,
     settings: AppConfig,
     pub objects: Objects,
+    /// The pages of the releases that are kept here.
+    pub pages: PageStore,
+    /// Objects made for those who asked.
+    pub(crate) made: Made,
     pub(crate) blobs: Blobs,
     pub(crate) live: Live,
     running: RwLock<Option<Arc<Running>>>,
@@ -121,7 +152,9 @@ pub struct Running {
 impl Site {
     /// Makes the app's folder ready. Nothing runs yet.
     pub fn open(folder: &Path, name: &str, settings: AppConfig, common: Common) -> Result<Site, SiteError> {
-        let objects = Objects::open(folder, Disk::real())?;
+        let objects = Objects::open(folder, Disk::real(), common.bucket.of(name))?;
+        let pages = PageStore::open(&folder.join(PAGES), Disk::real())?;
+        let made = Made::open(&folder.join(MADE), pages.clone())?;
         let blobs = Blobs::open(folder, Disk::real(), limits::BLOB_APP_BYTES)?;
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(INCOMING) {
@@ -134,6 +167,8 @@ impl Site {
             common,
             settings,
             objects,
+            pages,
+            made,
             blobs,
             live: Live::default(),
             running: RwLock::default(),
@@ -142,23 +177,39 @@ impl Site {
         })
     }
 
-    /// Runs the version of the newest release, if there is one. What keeps it from running is noted for `status`: the
+    /// Runs the version that ran, or that of the newest release. What keeps it from running is noted for `status`: the
     /// release can be pulled all the same.
     pub async fn resume(&self) -> Result<(), SiteError> {
         let _one = self.pushing.lock().await;
-        let Some(head) = self.objects.head(&self.common.key.public())? else { return Ok(()) };
-        self.announce(head.release);
-        let (objects, settings) = (self.objects.clone(), self.settings.clone());
-        let of = head.clone();
-        let version = blocking(move || Ok(AppVersion::released(&objects, &of, &settings)?)).await;
-        let started = match version {
-            Ok(version) => self.start(Arc::new(version), Some(head)).await.map(drop),
-            Err(error) => Err(error),
+        let head = self.head();
+        if let Some(head) = &head {
+            self.announce(head.release);
+        }
+        let started = async {
+            let ran = RunningVersion::load(&self.folder).map_err(|error| self.io(error))?;
+            let of_head = |head: Manifest| RunningVersion {
+                app_digest: head.app_digest,
+                app_archive_bytes: head.app_archive_bytes,
+            };
+            let Some(ran) = ran.or(head.map(of_head)) else { return Ok(()) };
+            let (objects, settings) = (self.objects.clone(), self.settings.clone());
+            let version = blocking(move || Ok::<_, SiteError>(AppVersion::stored(&objects, &ran, &settings)?)).await?;
+            self.start(Arc::new(version)).await.map(drop)
         };
+        let started = started.await;
         if let Err(error) = &started {
             *self.fault.lock().expect("BUG: nothing panics while holding the fault") = Some(error.to_string());
         }
         started
+    }
+
+    /// The newest release.
+    pub fn head(&self) -> Option<Manifest> {
+        manifest_of(&self.pages.newest()?)
+    }
+
+    fn io(&self, error: std::io::Error) -> SiteError {
+        SiteError::Io { path: self.folder.clone(), error }
     }
 
     pub fn running(&self) -> Option<Arc<Running>> {
@@ -173,6 +224,10 @@ impl Site {
         &self.common.host
     }
 
+    pub(crate) fn vouchers(&self) -> Vouchers {
+        Vouchers::new(&self.folder, Disk::real())
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -182,7 +237,7 @@ impl Site {
         let empty = self.running().is_none()
             && !self.folder.join(store::FILE_NAME).exists()
             && self.blobs.is_empty()
-            && self.objects.releases().is_ok_and(|releases| releases.is_empty());
+            && self.pages.newest().is_none();
         empty && std::fs::remove_dir_all(&self.folder).is_ok()
     }
 
@@ -192,10 +247,11 @@ impl Site {
     }
 
     /// Takes an app's archive: checks it, tries it out, installs it, and publishes it. On any error what was running
-    /// goes on.
-    pub async fn push_archive(&self, packed: Vec<u8>) -> Result<Pushed, PushError> {
+    /// goes on. While releases are held it is taken only with `resume`, which ends the hold.
+    pub async fn push_archive(&self, packed: Vec<u8>, resume: bool) -> Result<Pushed, PushError> {
         let _one = self.pushing.lock().await;
         let (engine, expected, running) = (self.common.engine.clone(), self.name.clone(), self.running());
+        self.assert_free(running.as_deref(), resume)?;
         let (objects, settings) = (self.objects.clone(), self.settings.clone());
         let folder = self.folder.clone();
         let before = running.as_ref().map(|running| running.version());
@@ -204,8 +260,13 @@ impl Site {
             if archive.app.name != expected {
                 return Err(PushError::OtherApp { expected, found: archive.app.name });
             }
-            let (errors, warnings): (Vec<_>, Vec<_>) =
-                check::check(&archive, &engine).into_iter().partition(Finding::is_error);
+            let mut findings = check::check(&archive, &engine);
+            if archive.app.database == DatabaseSource::Pushed
+                && let Some(file) = PushedFile::in_folder(&folder)?
+            {
+                findings.extend(check::queries_on(&archive, file.open()?));
+            }
+            let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(Finding::is_error);
             if !errors.is_empty() {
                 return Err(PushError::Findings(errors));
             }
@@ -221,6 +282,7 @@ impl Site {
         });
         let (version, warnings) = version.await?;
         let version = Arc::new(version);
+        let ran = RunningVersion { app_digest: version.digest, app_archive_bytes: version.archive_bytes };
 
         let mut report: Vec<String> = warnings.iter().map(Finding::to_string).collect();
         report.extend(self.undeclared(&version));
@@ -230,30 +292,101 @@ impl Site {
                 running
             }
             None => {
-                let head = self.objects.head(&self.common.key.public()).map_err(SiteError::from)?;
-                let (running, installed) = self.start(version, head).await?;
+                let (running, installed) = self.start(version).await?;
                 report.extend(installed);
                 running
             }
         };
-        let release = running.publisher.publish().await.map_err(PushError::Unreleased)?;
-        Ok(Pushed { release: Some(release), report })
+        ran.store(&self.folder, self.objects.disk()).map_err(|error| self.io(error))?;
+        self.published(&running, resume, report).await
     }
 
-    /// Takes a SQLite file: makes the tables of `[data]` equal to its own, and publishes them.
-    pub async fn push_data(&self, file: &Path) -> Result<Pushed, PushError> {
+    /// Takes a SQLite file: makes the tables of `[data]` equal to its own, or makes it the database; and publishes it.
+    pub async fn push_data(&self, file: &Path, resume: bool) -> Result<Pushed, PushError> {
         let _one = self.pushing.lock().await;
         let running = self.running().ok_or(PushError::NoApp)?;
-        let report = running.writer.merge(file).await?;
+        self.assert_free(Some(&running), resume)?;
+        let report = match running.version().archive.app.database {
+            DatabaseSource::Mirrored => running.writer.merge(file).await?,
+            DatabaseSource::Pushed => self.take_database(&running, file).await?,
+        };
         running.projector.update().await.map_err(PushError::Unreleased)?;
-        let release = running.publisher.publish().await.map_err(PushError::Unreleased)?;
-        Ok(Pushed { release: Some(release), report })
+        self.published(&running, resume, report).await
+    }
+
+    /// Makes a pushed file the app's database, once every named query can be prepared on it.
+    async fn take_database(&self, running: &Running, file: &Path) -> Result<Vec<String>, PushError> {
+        let (file, folder, disk) = (file.to_owned(), self.folder.clone(), self.objects.disk().clone());
+        let version = running.version();
+        let work = move || {
+            let imported = pushed_file::import(&file)?;
+            let findings = check::queries_on(&version.archive, imported.open()?);
+            let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(Finding::is_error);
+            if !errors.is_empty() {
+                return Err(PushError::Findings(errors));
+            }
+            imported.keep(&folder, &disk)?;
+            Ok(imported.report.iter().cloned().chain(warnings.iter().map(Finding::to_string)).collect())
+        };
+        blocking(work).await
+    }
+
+    fn assert_free(&self, running: Option<&Running>, resume: bool) -> Result<(), PushError> {
+        match running.and_then(|running| running.publisher.hold()) {
+            Some(hold) if !resume => Err(PushError::Held(hold)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Publishes what was pushed, and says at what cost.
+    async fn published(&self, running: &Running, resume: bool, mut report: Vec<String>) -> Result<Pushed, PushError> {
+        let lacks_database = running.version().archive.app.database == DatabaseSource::Pushed
+            && PushedFile::in_folder(&self.folder)?.is_none();
+        if lacks_database {
+            report.push(format!("it is released with its database: nearside push FILE.db --app {}", self.name));
+            return Ok(Pushed { release: None, report, cost: None });
+        }
+        let published = match resume {
+            true => running.publisher.resume().await,
+            false => running.publisher.publish().await,
+        };
+        let Published { release, cost } = published.map_err(PushError::Unreleased)?;
+        Ok(Pushed { release: Some(release), report, cost })
+    }
+
+    /// Publishes the content of an older release again, and holds releases until [`Site::go_on`].
+    pub async fn rollback(&self, to: Option<ReleaseId>) -> Result<Pushed, PushError> {
+        let _one = self.pushing.lock().await;
+        let running = self.running().ok_or(PushError::NoApp)?;
+        let Published { release, cost } = running.publisher.rollback(to).await.map_err(PushError::NotRolledBack)?;
+        let to = running.publisher.hold().map_or(release, |hold| hold.rolled_back_to);
+        let report = vec![
+            format!("the content of release {to} is published again, as {release}"),
+            format!(
+                "nothing else is published until `nearside resume --app {}`; writes go on being committed",
+                self.name
+            ),
+        ];
+        Ok(Pushed { release: Some(release), report, cost })
+    }
+
+    /// Ends the hold after a rollback, and publishes what has come since.
+    pub async fn go_on(&self) -> Result<Pushed, PushError> {
+        let _one = self.pushing.lock().await;
+        let running = self.running().ok_or(PushError::NoApp)?;
+        let mut report = Vec::new();
+        if running.publisher.hold().is_none() {
+            report.push("releases were not held".to_owned());
+        }
+        running.projector.update().await.map_err(PushError::Unreleased)?;
+        self.published(&running, true, report).await
     }
 
     /// Takes rows from an SQL file, and publishes them. `file` is what messages call it.
     pub async fn seed(&self, file: &str, sql: &str) -> Result<Pushed, PushError> {
         let _one = self.pushing.lock().await;
         let running = self.running().ok_or(PushError::NoApp)?;
+        self.assert_free(Some(&running), false)?;
         running.writer.seed(file, sql).await?;
         running.publish().await
     }
@@ -267,7 +400,7 @@ impl Site {
         let running = self.running();
         let head = match &running {
             Some(running) => running.publisher.head(),
-            None => self.objects.head(&self.common.key.public()).ok().flatten(),
+            None => self.head(),
         };
         let mut status = OriginApp {
             release: head.as_ref().map(|head| head.release),
@@ -276,12 +409,17 @@ impl Site {
             applied_commit: head.as_ref().map_or(0, |head| head.applied_commit),
             page_count: head.as_ref().map_or(0, |head| head.page_count),
             tasks: Default::default(),
+            held: None,
             last_error: self.fault.lock().expect("BUG: nothing panics while holding the fault").clone(),
         };
         if let Some(running) = running {
             status.commit = *running.writer.commits().borrow();
             status.tasks = running.writer.task_counts().await.unwrap_or_default();
             status.last_error = running.projector.error().or_else(|| running.publisher.error());
+            status.held = running
+                .publisher
+                .hold()
+                .map(|hold| Held { rolled_back_to: hold.rolled_back_to, since_ms: hold.since_ms });
         }
         status
     }
@@ -297,11 +435,7 @@ impl Site {
         let _ = tokio::task::spawn_blocking(move || drop(running)).await;
     }
 
-    async fn start(
-        &self,
-        version: Arc<AppVersion>,
-        head: Option<Manifest>,
-    ) -> Result<(Arc<Running>, Vec<String>), SiteError> {
+    async fn start(&self, version: Arc<AppVersion>) -> Result<(Arc<Running>, Vec<String>), SiteError> {
         let store = self.folder.join(store::FILE_NAME);
         let (path, engine) = (store.clone(), self.common.engine.clone());
         let writer = blocking(move || Ok::<_, SiteError>(Writer::start(&path, engine)?)).await?;
@@ -315,11 +449,12 @@ impl Site {
         });
         let projector = projector.await?;
 
-        let press = Press { app: self.name.clone(), objects: self.objects.clone(), key: self.common.key.clone() };
+        let (objects, pages) = (self.objects.clone(), self.pages.clone());
+        let press = Press::new(self.name.clone(), objects, pages, self.common.key.clone(), self.vouchers());
         let (name, heads) = (self.name.clone(), self.common.heads.clone());
         let released = move |release| announce(&heads, &name, release);
-        let publisher =
-            Publisher::start(press, head, projector.projected(), Box::new(released)).map_err(SiteError::Thread)?;
+        let publisher = Publisher::start(press, projector.capturer(), projector.projected(), Box::new(released))
+            .map_err(SiteError::Thread)?;
 
         let forwarding = forward(&writer, &projector, &publisher);
         let tasks = TaskRunner::start(writer.clone(), self.common.engine.clone(), self.reach());
@@ -356,6 +491,15 @@ impl Running {
         self.publisher.head()
     }
 
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        self.publisher.hold()
+    }
+
+    /// Whether nodes serve something else than what the read database holds.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold().is_some()
+    }
+
     pub(crate) fn projected(&self) -> watch::Receiver<Projected> {
         self.projector.projected()
     }
@@ -366,8 +510,8 @@ impl Running {
 
     async fn publish(&self) -> Result<Pushed, PushError> {
         self.projector.update().await.map_err(PushError::Unreleased)?;
-        let release = self.publisher.publish().await.map_err(PushError::Unreleased)?;
-        Ok(Pushed { release: Some(release), report: Vec::new() })
+        let published = self.publisher.publish().await.map_err(PushError::Unreleased)?;
+        Ok(Pushed { release: Some(published.release), report: Vec::new(), cost: published.cost })
     }
 
     /// Goes over to another version; back to the one before if its read database cannot be made.

@@ -36,11 +36,21 @@ pub struct App {
     pub variables: BTreeMap<String, String>,
     /// Names of values that only the origin's operator and the app's components know.
     pub secrets: BTreeSet<String>,
+    pub database: DatabaseSource,
     /// Table -> columns that replicate, `id` first among them.
     pub mirror: BTreeMap<String, Vec<String>>,
     /// Table -> the columns by which a pushed row is told to be the same row.
     pub data: BTreeMap<String, Vec<String>>,
     pub static_folder: Option<String>,
+}
+
+/// Where the database that handlers read comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseSource {
+    /// The rows of `[mirror]`, and what `snapshot.sql` derives from them.
+    Mirrored,
+    /// It is the SQLite file that was pushed last.
+    Pushed,
 }
 
 /// How the components come about.

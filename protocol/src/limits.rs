@@ -174,14 +174,33 @@ pub const PAGE_BYTES: usize = 4_096;
 pub const PUBLISH_DEBOUNCE: Duration = Duration::from_millis(250);
 /// but never longer than this.
 pub const PUBLISH_LATEST: Duration = Duration::from_millis(2_000);
+/// Pages that moved since the last release, as far as they are listed; above that, all pages are compared.
+pub const MOVED_PAGES: usize = 1 << 18;
+/// Frames of the read database's log that are moved into its file at once, though it is busy: 64 MiB.
+pub const READ_LOG_FRAMES: u32 = 16 << 10;
 /// Releases the origin keeps, and nodes keep on disk.
-pub const RELEASES_KEPT_ORIGIN: usize = 8;
+pub const RELEASES_KEPT_ORIGIN: usize = 64;
+/// What their pages may take on the origin's disk, of each app; the newest release stays whatever it takes.
+pub const RELEASES_ORIGIN_BYTES: u64 = 96 << 30;
+/// How far back the deltas besides the one from the release before reach: from the 8th, whenever the number is a multiple
+/// of 8, and from the 64th.
+pub const SKIP_DELTAS: [u64; 2] = [8, 64];
+/// Objects that were made because somebody asked, and are kept for who asks next, of each app.
+pub const MADE_OBJECTS_BYTES: u64 = 4 << 30;
+/// Pages in one answer to a repair.
+pub const REPAIR_PAGES: usize = 256;
+/// The object that names the newest release.
+pub const HEAD_BYTES: u64 = 64;
+/// How long an object store has to begin its answer.
+pub const OBJECT_STORE_WAIT: Duration = Duration::from_secs(30);
 pub const RELEASES_KEPT_NODE: usize = 2;
 /// Releases a node keeps are let go from the oldest on when all pages take more than this; the newest always stays.
 pub const RELEASES_KEPT_NODE_BYTES: u64 = 64 << 30;
 pub const MANIFEST_BYTES: usize = 64 << 10;
 /// Deltas one manifest may offer.
 pub const DELTA_OFFERS: usize = 32;
+/// Vouchers for the code of one app that the origin keeps.
+pub const VOUCHERS_KEPT: usize = 256;
 pub const DATABASE_BYTES: u64 = 64 << 30;
 /// How long the origin waits for news before it says that there are none. It bounds how old the word of an idle node is, for
 /// one small signed answer a node each time.
@@ -190,6 +209,8 @@ pub const LONG_POLL: Duration = Duration::from_secs(2);
 pub const LONG_POLL_GRACE: Duration = Duration::from_secs(3);
 /// All pages a page store holds, of all releases it keeps.
 pub const SLOTS_BYTES: u64 = 128 << 30;
+/// A node asks no more often than this while there is nothing new.
+pub const HEADS_EVERY: Duration = Duration::from_millis(500);
 /// Apps whose releases a node pulls and compiles at once.
 pub const PULLS_AT_ONCE: usize = 4;
 pub const PULL_RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -218,14 +239,12 @@ pub const PULL_RETRY_DAMAGED: Duration = Duration::from_secs(60);
 /// it.
 pub const SIBLING_SLACK_PART: u64 = 4;
 pub const SIBLING_SLACK_BYTES: u64 = 64 << 10;
-/// Old manifests and deltas a node makes for siblings: changed pages of one delta, and what it remembers of them.
+/// Deltas a node makes for siblings: changed pages of one, how many bytes of them it remembers, how many it makes at once.
 pub const PEER_DELTA_PAGES: usize = 16 << 10;
 pub const PEER_DELTAS_BYTES: u64 = 64 << 20;
 pub const PEER_DELTAS_AT_ONCE: usize = 2;
 /// Whole copies a node sends to siblings at once.
 pub const PEER_BASES_AT_ONCE: usize = 1;
-/// Pages one request for single pages may name.
-pub const PAGES_ASKED: usize = 256;
 /// Connections opened on a release before visitors are sent to it.
 pub const WARM_CONNECTIONS: usize = 4;
 /// Reading every row of a smaller table is not held against a query.

@@ -182,6 +182,11 @@ pub struct SignedManifest {
 impl SignedManifest {
     pub fn sign(manifest: &Manifest, key: &SecretKey) -> SignedManifest {
         let text = serde_json::to_string(manifest).expect("BUG: a manifest is plain data");
+        SignedManifest::sign_text(text, key)
+    }
+
+    /// Signs a text that may be anything: for tests of what reads it.
+    pub fn sign_text(text: String, key: &SecretKey) -> SignedManifest {
         SignedManifest { key: key.public().id(), signature: key.sign(&signed_bytes(&text)), manifest: text }
     }
 

@@ -96,6 +96,14 @@ pub struct OriginStatus {
     pub apps: BTreeMap<String, OriginApp>,
 }
 
+/// Since when, and which release's content is served meanwhile.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Held {
+    pub rolled_back_to: ReleaseId,
+    /// Unix time, milliseconds.
+    pub since_ms: u64,
+}
+
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct OriginApp {
     pub release: Option<ReleaseId>,
@@ -105,5 +113,8 @@ pub struct OriginApp {
     pub page_count: u64,
     /// Tasks by state: due, running, done, dead.
     pub tasks: BTreeMap<String, u64>,
+    /// Nothing is published by itself since a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     pub last_error: Option<String>,
 }

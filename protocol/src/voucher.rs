@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::Digest,
-    key::{KeyId, SecretKey},
+    key::{KeyId, PublicKey, SecretKey},
     trust::{self, Role, TrustedKey, Unsigned, Untrusted},
 };
 
@@ -24,6 +24,21 @@ impl AppVoucher {
         AppVoucher { key: key.public().id(), signature: key.sign(signed_text(app, digest).as_bytes()) }
     }
 
+    /// As it travels with a push: with the key itself, so that the origin can hold the one against the other.
+    pub fn to_header(&self, key: &PublicKey) -> String {
+        format!("{key} {}", self.signature)
+    }
+
+    /// Reads what came with a push of this app. The key may be anyone's: nodes decide whom they trust.
+    pub fn from_header(text: &str, app: &str, digest: &Digest) -> Result<AppVoucher, BadVoucher> {
+        let (key, signature) = text.split_once(' ').ok_or(BadVoucher::Malformed)?;
+        let key: PublicKey = key.parse().map_err(|_| BadVoucher::Malformed)?;
+        if !key.verifies(signed_text(app, digest).as_bytes(), signature) {
+            return Err(BadVoucher::OtherApp);
+        }
+        Ok(AppVoucher { key: key.id(), signature: signature.to_owned() })
+    }
+
     /// Whether a key that is trusted for apps vouches for this very code.
     pub fn verify(&self, app: &str, digest: &Digest, trusted: &[TrustedKey]) -> Result<(), Untrusted> {
         let message = signed_text(app, digest);
@@ -33,6 +48,15 @@ impl AppVoucher {
             Unsigned::WrongSignature => Untrusted::WrongAppSignature,
         })
     }
+}
+
+/// Why the origin does not take a voucher.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum BadVoucher {
+    #[error("a voucher is a public key and a signature, 64 and 128 hexadecimal digits")]
+    Malformed,
+    #[error("the voucher is of another app, or of other code, than was pushed")]
+    OtherApp,
 }
 
 /// The digest has one length, so no other name and digest make the same text.
@@ -59,5 +83,10 @@ mod tests {
         assert_eq!(refused("shoq", &code, Roles::App), "wrong_app_signature");
         assert_eq!(refused("shop", &Digest::of(b"other"), Roles::App), "wrong_app_signature");
         assert_eq!(voucher.verify("shop", &code, &[]).unwrap_err().name(), "unknown_app_key");
+
+        let sent = voucher.to_header(&key.public());
+        assert_eq!(AppVoucher::from_header(&sent, "shop", &code), Ok(voucher));
+        assert_eq!(AppVoucher::from_header(&sent, "other", &code), Err(BadVoucher::OtherApp));
+        assert_eq!(AppVoucher::from_header(&sent[1..], "shop", &code), Err(BadVoucher::Malformed));
     }
 }

@@ -4,10 +4,13 @@ pub mod build;
 pub mod check;
 pub mod dev;
 pub mod host;
+pub mod key;
 pub mod logs;
 pub mod new;
 pub mod origin;
 pub mod push;
+pub mod releases;
+pub mod rollback;
 pub mod snapshot;
 pub mod status;
 pub mod test;
@@ -15,8 +18,18 @@ pub mod test;
 use std::future::Future;
 
 use nearside_host::origin_client::OriginClient;
+use nearside_protocol::wire::Pushed;
 
 use crate::{cli::OriginAccess, settings::read_token};
+
+/// What a push, or what is like one, came to.
+fn print_pushed(pushed: &Pushed) {
+    pushed.report.iter().chain(&pushed.cost).for_each(|line| println!("{line}"));
+    match pushed.release {
+        Some(release) => println!("release {release}"),
+        None => println!("no release yet"),
+    }
+}
 
 /// A client for the origin the command line names.
 fn origin_client(access: &OriginAccess) -> anyhow::Result<OriginClient> {

@@ -1,6 +1,11 @@
 //! `nearside push`: an app, or data, to the origin.
 
-use std::{io::Read, path::Path, process::ExitCode, time::Duration};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -10,8 +15,18 @@ use nearside_host::{
     archive::Archive,
     origin_client::{ClientBody, bytes, whole},
 };
-use nearside_origin::check::{self, Finding};
-use nearside_protocol::{app, limits, wire::Pushed};
+use nearside_origin::{
+    check::{self, Finding},
+    pushed_file,
+};
+use nearside_protocol::{
+    app,
+    digest::Digest,
+    key::SecretKey,
+    limits,
+    voucher::AppVoucher,
+    wire::{Pushed, VOUCHER_HEADER},
+};
 
 use crate::cli::PushArgs;
 
@@ -21,7 +36,8 @@ const PIECE_BYTES: usize = 1 << 20;
 
 pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
     let origin = super::origin_client(&args.origin)?;
-    let (path, body) = if args.path.join(app::FILE_NAME).is_file() {
+    let key = args.key.as_deref().map(super::key::read).transpose()?;
+    let (path, body, voucher) = if args.path.join(app::FILE_NAME).is_file() {
         let archive = check::collect(&args.path).map_err(told)?;
         let archive = if args.quick { archive } else { archive.with_encoded() };
         warn_of_development_builds(&archive);
@@ -29,23 +45,27 @@ pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
         if args.app.as_ref().is_some_and(|given| *given != name) {
             bail!("{} is the app `{name}`; leave --app out, or name that one", args.path.display());
         }
-        (format!("/v1/apps/{name}/archive"), bytes(archive.pack()?))
+        let packed = archive.pack()?;
+        let vouch = |key: &SecretKey| AppVoucher::sign(&name, &Digest::of(&packed), key).to_header(&key.public());
+        let voucher = key.as_ref().map(vouch);
+        (format!("/v1/apps/{name}/archive"), bytes(packed), voucher)
     } else if args.path.is_file() {
         let Some(name) = &args.app else {
             bail!("{} is a file: say by --app NAME whose data it is", args.path.display());
         };
-        (format!("/v1/apps/{name}/data"), file(&args.path)?)
+        (format!("/v1/apps/{name}/data"), file(&at_rest(&args.path)?.0)?, None)
     } else {
         bail!("{}: neither an app's folder (with a {}) nor a file", args.path.display(), app::FILE_NAME);
     };
-    let request = origin.request(Method::PUT, &path).body(body)?;
+    let path = if args.resume { format!("{path}?resume") } else { path };
+    let mut request = origin.request(Method::PUT, &path);
+    if let Some(voucher) = voucher {
+        request = request.header(VOUCHER_HEADER, voucher);
+    }
+    let request = request.body(body)?;
     let response = origin.send(request, PATIENCE).await?;
     let pushed: Pushed = serde_json::from_slice(&whole(response, limits::MANIFEST_BYTES).await?)?;
-    pushed.report.iter().for_each(|line| println!("{line}"));
-    match pushed.release {
-        Some(release) => println!("release {release}"),
-        None => println!("no release yet"),
-    }
+    super::print_pushed(&pushed);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -63,6 +83,34 @@ fn warn_of_development_builds(archive: &Archive) {
         let wasm = archive.component(name).map_or(&[][..], |wasm| wasm);
         if wasm.windows(MARK.len()).any(|part| part == MARK) {
             eprintln!("component `{name}` was built for development: `nearside build` makes the one for visitors");
+        }
+    }
+}
+
+/// The file, or a copy of it when part of its content is in a log beside it: it is in use, or was left in a hurry.
+fn at_rest(path: &Path) -> anyhow::Result<AtRest> {
+    let has = |suffix: &str| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        std::fs::metadata(beside).is_ok_and(|file| file.len() > 0)
+    };
+    if !has("-wal") && !has("-journal") {
+        return Ok(AtRest(path.to_owned(), false));
+    }
+    let copy = std::env::temp_dir().join(format!("nearside-push-{}.db", std::process::id()));
+    let copy = AtRest(copy, true);
+    let _ = std::fs::remove_file(&copy.0);
+    pushed_file::copy(path, &copy.0)?;
+    Ok(copy)
+}
+
+/// A file, and whether it is a copy to be removed. It is open while it is sent, which is as good as being there.
+struct AtRest(PathBuf, bool);
+
+impl Drop for AtRest {
+    fn drop(&mut self) {
+        if self.1 {
+            let _ = std::fs::remove_file(&self.0);
         }
     }
 }

@@ -141,9 +141,9 @@ async fn diff(origin: &Origin, from: ReleaseId, to: ReleaseId) -> anyhow::Result
     println!(
         "{} {from} -> {to}: {} pages of {}, {} bytes",
         origin.app,
-        number("pages"),
+        number("changed_pages"),
         after.page_count,
-        number("bytes")
+        number("delta_bytes")
     );
     if before.app_digest != after.app_digest {
         println!("  app {} -> {}", before.app_digest.short(), after.app_digest.short());

@@ -40,6 +40,9 @@ fn show_origin(url: &str, origin: &Result<OriginStatus, ClientError>) {
             app.page_count * 4 / 1024,
             if tasks.is_empty() { "none".into() } else { tasks.join(", ") }
         );
+        if let Some(held) = app.held {
+            println!("    held since the rollback to {}: `nearside resume --app {name}` goes on", held.rolled_back_to);
+        }
         if let Some(error) = &app.last_error {
             println!("    last error: {error}");
         }

@@ -2,8 +2,10 @@
 
 mod hit;
 mod noise;
+mod pushes;
 mod render;
 mod search;
+mod snapshots;
 mod stage;
 mod static_files;
 
@@ -14,7 +16,7 @@ use clap::ValueEnum;
 use tokio::time::timeout;
 
 use crate::args::Run;
-use crate::limits::{PHASE_GRACE, ROUNDS_MIN, SETUP_TIMEOUT};
+use crate::limits::{PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT};
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
 use crate::{run, table};
@@ -30,6 +32,10 @@ pub enum Bench {
     Search,
     /// Static files of two sizes, plain and with brotli, beside nginx
     Static,
+    /// How a change of a large database reaches a node, beside other ways; and a node that starts with it
+    Snapshots,
+    /// A node under load, while a release is pushed every 200 ms and while none is
+    Pushes,
     /// Raw hyper beside itself: differences this small mean nothing
     Noise,
 }
@@ -41,24 +47,58 @@ impl Bench {
             Bench::Render => "render",
             Bench::Search => "search",
             Bench::Static => "static",
+            Bench::Snapshots => "snapshots",
+            Bench::Pushes => "pushes",
             Bench::Noise => "noise",
         }
     }
 
-    async fn prepare(self, args: &Run) -> Result<Stage> {
-        match self {
-            Bench::Hit => hit::prepare(args).await,
-            Bench::Render => render::prepare(args).await,
-            Bench::Search => search::prepare(args).await,
-            Bench::Static => static_files::prepare().await,
-            Bench::Noise => noise::prepare().await,
+    fn settings(self, args: &Run) -> Settings {
+        let usual = if self == Bench::Pushes { PUSHES_SECONDS } else { SECONDS_DEFAULT };
+        Settings {
+            rounds: args.rounds,
+            seconds: args.seconds.unwrap_or(usual),
+            connections: args.connections,
+            load_threads: args.load_threads,
         }
+    }
+
+    /// What it is about, and what was measured.
+    async fn measure(self, args: &Run, settings: &Settings) -> Result<(&'static str, Measured)> {
+        match self {
+            Bench::Hit => self.load(hit::prepare(args), settings).await,
+            Bench::Render => self.load(render::prepare(args), settings).await,
+            Bench::Search => self.load(search::prepare(args), settings).await,
+            Bench::Static => self.load(static_files::prepare(), settings).await,
+            Bench::Noise => self.load(noise::prepare(), settings).await,
+            Bench::Snapshots => Ok((snapshots::ABOUT, snapshots::measure(args, settings).await?)),
+            Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
+        }
+    }
+
+    /// Sets up a stage and runs its cases.
+    async fn load(
+        self,
+        prepare: impl Future<Output = Result<Stage>>,
+        settings: &Settings,
+    ) -> Result<(&'static str, Measured)> {
+        let prepared = timeout(SETUP_TIMEOUT, prepare).await;
+        let mut stage = prepared.with_context(|| format!("setting up took over {SETUP_TIMEOUT:?}"))??;
+        let expected: Duration = stage.cases.iter().map(|case| run::expected(case, settings)).sum();
+        // Twice, because the checks take as long as the answers do, and a little for everyone.
+        let bound = expected * 2 + PHASE_GRACE + SETUP_TIMEOUT / 4;
+        eprintln!("{}: about {} s of load, at most {} s", self.name(), expected.as_secs(), bound.as_secs());
+        let measured = timeout(bound, run_cases(&mut stage, settings)).await;
+        Ok((stage.about, measured.with_context(|| format!("it took over {} s", bound.as_secs()))??))
     }
 }
 
 /// Runs the named benches one after the other and writes the results of each as it ends.
 pub async fn run(args: &Run) -> Result<()> {
-    ensure!(!args.names.is_empty(), "no bench named: give one or more of hit, render, search, static, noise");
+    ensure!(
+        !args.names.is_empty(),
+        "no bench named: give one or more of hit, render, search, static, snapshots, pushes, noise"
+    );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
     }
@@ -69,26 +109,14 @@ async fn run_bench(bench: Bench, args: &Run) -> Result<()> {
     let started = Instant::now();
     let name = bench.name();
     eprintln!("{name}: setting up");
-    let prepared = timeout(SETUP_TIMEOUT, bench.prepare(args)).await;
-    let mut stage = prepared.with_context(|| format!("setting up took over {SETUP_TIMEOUT:?}"))??;
-    let settings = Settings {
-        rounds: args.rounds,
-        seconds: args.seconds,
-        connections: args.connections,
-        load_threads: args.load_threads,
-    };
+    let settings = bench.settings(args);
     if settings.rounds < ROUNDS_MIN {
         eprintln!("{name}: only {} rounds; results to keep need {ROUNDS_MIN}", settings.rounds);
     }
-    let expected: Duration = stage.cases.iter().map(|case| run::expected(case, &settings)).sum();
-    // Twice, because the checks take as long as the answers do, and a little for everyone.
-    let bound = expected * 2 + PHASE_GRACE + SETUP_TIMEOUT / 4;
-    eprintln!("{name}: about {} s of load, at most {} s", expected.as_secs(), bound.as_secs());
-    let measured = timeout(bound, measure(&mut stage, &settings)).await;
-    let (cases, samples) = measured.with_context(|| format!("it took over {} s", bound.as_secs()))??;
+    let (about, (cases, samples)) = bench.measure(args, &settings).await?;
     let report = Report {
         bench: name.to_owned(),
-        about: stage.about.to_owned(),
+        about: about.to_owned(),
         machine: Machine::here(),
         versions: machine::versions(&args.root),
         settings,
@@ -97,7 +125,6 @@ async fn run_bench(bench: Bench, args: &Run) -> Result<()> {
         targets: Vec::new(),
         samples,
     };
-    drop(stage);
     let report = report.concluded()?;
     report.write(&args.root.join(&args.out))?;
     println!("{}", table::markdown(&report)?);
@@ -107,7 +134,8 @@ async fn run_bench(bench: Bench, args: &Run) -> Result<()> {
 
 type Measured = (Vec<crate::report::CaseReport>, Vec<crate::report::Sample>);
 
-async fn measure(stage: &mut Stage, settings: &Settings) -> Result<Measured> {
+/// Runs every case of a stage.
+async fn run_cases(stage: &mut Stage, settings: &Settings) -> Result<Measured> {
     let (mut cases, mut samples) = (Vec::new(), Vec::new());
     for case in &mut stage.cases {
         let (report, measured) = run::run(case, settings).await?;

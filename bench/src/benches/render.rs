@@ -21,7 +21,7 @@ pub(super) async fn prepare(args: &Run) -> Result<Stage> {
     let mut stage = Stage::new("Package pages rendered for each request, beside native rendering and raw hyper.")?;
     let catalogue = stage.start_nearside(args, Some(0)).await?;
     let names = catalogue::names(&catalogue, RENDER_PAGES)?;
-    let release = stage.cluster()?.release_file()?;
+    let release = stage.release_file().await?;
     let arguments = native("serve-package", &release, &args.root);
     let about_nearside = "a node with its cache off: a fresh instance for each request";
     let about_native = "hyper and rusqlite: the same statements on the same release, rendered in the same process";

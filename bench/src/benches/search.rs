@@ -15,7 +15,7 @@ use crate::request::{Request, percent_encode};
 pub(super) async fn prepare(args: &Run) -> Result<Stage> {
     let mut stage = Stage::new("Searches in a node's replica, beside the same statements run natively.")?;
     let catalogue = stage.start_nearside(args, Some(0)).await?;
-    let release = stage.cluster()?.release_file()?;
+    let release = stage.release_file().await?;
     let Searches { selective, common } = catalogue::searches(&catalogue, SEARCH_QUERIES)?;
     for (name, terms, about) in [
         ("selective", selective, "Words that few packages have, one or two of them."),

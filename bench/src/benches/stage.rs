@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::args::Run;
 use crate::catalogue;
 use crate::contender::{Case, Contender};
+use crate::limits::DOCUMENTS_TIMEOUT;
 use crate::nearside::{Cluster, Setup};
 use crate::nginx::Nginx;
 use crate::process::Process;
@@ -21,6 +22,7 @@ pub(super) const HOST: &str = "packages.localhost";
 
 /// The app's folder in the project.
 pub(super) const APP: &str = "modules/packages";
+const APP_NAME: &str = "packages";
 
 /// Dropped in this order: processes before the folder they write to.
 #[derive(Debug)]
@@ -31,17 +33,40 @@ pub(super) struct Stage {
     cluster: Option<Cluster>,
     nginx: Option<Nginx>,
     scratch: TempDir,
-    /// The folder this program is in: the others that `scripts/bench` builds are beside it.
     programs: PathBuf,
+}
+
+/// A folder that is gone with its guard.
+pub(super) fn scratch() -> Result<TempDir> {
+    tempfile::Builder::new().prefix("nearside-bench-").tempdir().context("making a scratch folder")
+}
+
+/// Has this program invent `mib` of documents for the app in a process of its own, so that it can be interrupted.
+pub(super) async fn documents(app: &Path, out: &Path, mib: u64, scratch: &Path) -> Result<()> {
+    eprintln!("  inventing {mib} MiB of documents");
+    let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+    command.arg("make-documents").arg("--out").arg(out).args(["--mib", &mib.to_string()]);
+    command.arg("--schema").arg(app.join("snapshot.sql"));
+    Process::spawn("make-documents", command, scratch)?.finish_within(DOCUMENTS_TIMEOUT).await.map(drop)
+}
+
+/// The folder this program is in: the others that `scripts/bench` builds are beside it.
+pub(super) fn programs() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("finding this program")?;
+    Ok(program.parent().context("BUG: a program in no folder")?.to_owned())
 }
 
 impl Stage {
     pub(super) fn new(about: &'static str) -> Result<Self> {
-        let scratch =
-            tempfile::Builder::new().prefix("nearside-bench-").tempdir().context("making a scratch folder")?;
-        let program = std::env::current_exe().context("finding this program")?;
-        let programs = program.parent().context("BUG: a program in no folder")?.to_owned();
-        Ok(Self { about, cases: Vec::new(), servers: Vec::new(), cluster: None, nginx: None, scratch, programs })
+        Ok(Self {
+            about,
+            cases: Vec::new(),
+            servers: Vec::new(),
+            cluster: None,
+            nginx: None,
+            scratch: scratch()?,
+            programs: programs()?,
+        })
     }
 
     pub(super) fn scratch(&self) -> &Path {
@@ -52,18 +77,18 @@ impl Stage {
     pub(super) async fn start_nearside(&mut self, args: &Run, cache_mib: Option<u32>) -> Result<PathBuf> {
         let catalogue = catalogue::obtain(args, &self.programs.join("packages-import"), self.scratch()).await?;
         let app = args.root.join(APP);
-        self.start(&app, Some(&catalogue), cache_mib).await?;
+        self.start(&app, APP_NAME, Some(&catalogue), cache_mib).await?;
         Ok(catalogue)
     }
 
     /// Starts an origin and a node with the app in `folder`.
-    pub(super) async fn start_app(&mut self, folder: &Path) -> Result<()> {
-        self.start(folder, None, None).await
+    pub(super) async fn start_app(&mut self, folder: &Path, name: &str) -> Result<()> {
+        self.start(folder, name, None, None).await
     }
 
-    async fn start(&mut self, app: &Path, catalogue: Option<&Path>, cache_mib: Option<u32>) -> Result<()> {
+    async fn start(&mut self, app: &Path, name: &str, data: Option<&Path>, cache_mib: Option<u32>) -> Result<()> {
         let program = self.programs.join("nearside");
-        let setup = Setup { program: &program, app, catalogue, scratch: self.scratch(), cache_mib };
+        let setup = Setup { program: &program, app, name, data, scratch: self.scratch(), cache_mib };
         self.cluster = Some(Cluster::start(&setup).await?);
         Ok(())
     }
@@ -77,12 +102,19 @@ impl Stage {
         self.cluster.as_ref().context("BUG: the node was not started")
     }
 
+    /// The SQLite file of the release that the node serves.
+    pub(super) async fn release_file(&self) -> Result<PathBuf> {
+        let file = self.scratch().join("release.db");
+        self.cluster()?.export(&file).await?;
+        Ok(file)
+    }
+
     pub(super) fn nearside(&self, about: &str, requests: Vec<Request>) -> Result<Contender> {
         let cluster = self.cluster()?;
         Ok(Contender {
             name: "nearside",
             about: about.to_owned(),
-            process: cluster.node_process(),
+            process: cluster.node_process()?,
             address: cluster.address,
             requests: Arc::new(Requests::new(requests)?),
         })

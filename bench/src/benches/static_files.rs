@@ -34,7 +34,7 @@ pub(super) async fn prepare() -> Result<Stage> {
     let app = stage.scratch().join("app");
     let files = app.join("public/static");
     write_app(&app, &files)?;
-    stage.start_app(&app).await?;
+    stage.start_app(&app, "files").await?;
     let address = stage.cluster()?.address;
     for name in ["small.css", "large.js"] {
         let request = request(name, Some("br"));

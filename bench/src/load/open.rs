@@ -11,12 +11,15 @@ use anyhow::{Context, Result};
 
 use super::arrivals::Arrivals;
 use super::timer::Timer;
-use super::{Crew, Plan, Schedule, Worker, each, phase};
+use super::{Crew, Plan, Schedule, Verdict, Worker, each, phase};
 use crate::percentile::percentile;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Open {
     pub requests: u64,
+    /// Of those, without the answer that was expected; none where that ends the phase.
+    pub failed: u64,
+    pub mixed: u64,
     pub p50_us: f64,
     pub p99_us: f64,
     pub max_us: f64,
@@ -30,6 +33,8 @@ pub struct Open {
 struct Tally {
     latencies_ns: Vec<u64>,
     late_ns: Vec<u64>,
+    failed: u64,
+    mixed: u64,
 }
 
 pub async fn open(plan: &Plan, per_second: f64, lasts: Duration) -> Result<Open> {
@@ -40,6 +45,8 @@ pub async fn open(plan: &Plan, per_second: f64, lasts: Duration) -> Result<Open>
     for tally in tallies.into_iter().flatten() {
         all.latencies_ns.extend(tally.latencies_ns);
         all.late_ns.extend(tally.late_ns);
+        all.failed += tally.failed;
+        all.mixed += tally.mixed;
     }
     all.latencies_ns.sort_unstable();
     all.late_ns.sort_unstable();
@@ -48,6 +55,8 @@ pub async fn open(plan: &Plan, per_second: f64, lasts: Duration) -> Result<Open>
     };
     Ok(Open {
         requests: all.latencies_ns.len() as u64,
+        failed: all.failed,
+        mixed: all.mixed,
         p50_us: us(&all.latencies_ns, 0.50)?,
         p99_us: us(&all.latencies_ns, 0.99)?,
         max_us: us(&all.latencies_ns, 1.0)?,
@@ -83,7 +92,11 @@ async fn ask_when_due(mut worker: Worker, arrivals: Rc<Arrivals>) -> Result<Tall
     let mut tally = Tally::default();
     while let Some(intended) = arrivals.next().await {
         tally.late_ns.push(nanoseconds(intended, Instant::now()));
-        worker.exchange().await?;
+        match worker.exchange().await? {
+            Verdict::Good => {}
+            Verdict::Failed => tally.failed += 1,
+            Verdict::Mixed => tally.mixed += 1,
+        }
         tally.latencies_ns.push(nanoseconds(intended, Instant::now()));
         if worker.stopped() {
             break;

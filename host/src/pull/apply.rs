@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use nearside_protocol::{
     digest::Digest,
-    page_object::{Broken, Reader},
+    page_object::{Broken, Reader, Snapshot},
 };
 use tokio::sync::mpsc;
 
@@ -24,9 +24,10 @@ pub enum ApplyError {
 
 /// Takes pieces until there are no more. The draft is given back only if it has the root the object is to make.
 pub fn apply(mut draft: Draft, object: &Offer, mut pieces: mpsc::Receiver<Bytes>) -> Result<Draft, ApplyError> {
-    let mut reader = Reader::new(object.from, object.to, object.page_count);
     // A record may be made from any old page, also from one that an earlier record has replaced.
     let old = draft.table();
+    let from = object.from.map(|root| Snapshot { root, pages: old.pages() });
+    let mut reader = Reader::new(from, Snapshot { root: object.to, pages: object.page_count });
     draft.resize(object.page_count);
     while let Some(piece) = pieces.blocking_recv() {
         reader.take::<ApplyError>(

@@ -48,14 +48,13 @@ pub fn cheapest(wanted: &Digest, kept: &BTreeSet<Digest>, offers: &[Offer]) -> O
             let further = cost.and(offer.bytes);
             match offer.from {
                 None if best.as_ref().is_none_or(|(found, ..)| further < *found) => {
-                    best = Some((further, None, Some(*offer)))
+                    best = Some((further, None, Some(*offer)));
                 }
-                None => {}
-                Some(from) => {
-                    if known.get(&from).is_none_or(|way| further < way.cost) {
-                        known.insert(from, Way { cost: further, step: Some(*offer) });
-                    }
+                Some(from) if known.get(&from).is_none_or(|way| further < way.cost) => {
+                    known.insert(from, Way { cost: further, step: Some(*offer) });
                 }
+                // A dearer way than the one that is known.
+                _ => {}
             }
         }
     }

@@ -28,7 +28,7 @@ use nearside_protocol::{
     digest::Digest,
     key::SecretKey,
     limits,
-    page_object::PlainBase,
+    page_object::{PlainBase, Snapshot},
     release::{BaseOffer, DatabaseId, FORMAT, Manifest, ReleaseId, SignedManifest},
     trust::TrustedKey,
     voucher::AppVoucher,
@@ -169,7 +169,7 @@ pub fn release(
     }
 
     let (id, root) = (ReleaseId { epoch: 1, seq }, draft.root());
-    let base_bytes = PlainBase::new(root, draft.pages()).bytes();
+    let base_bytes = PlainBase::new(Snapshot { root, pages: draft.pages() }).bytes();
     let mut manifest = Manifest {
         format: FORMAT,
         app: archive.app.name.clone(),

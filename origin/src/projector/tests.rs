@@ -4,7 +4,7 @@ use nearside_host::{archive::Archive, disk::Disk};
 use rusqlite::Connection;
 
 use super::*;
-use crate::{change_log, config::AppConfig, objects::Objects, snapshot::open_immutable, store};
+use crate::{bucket::Bucket, change_log, config::AppConfig, objects::Objects, snapshot::open_immutable, store};
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -18,7 +18,8 @@ fn fixture() -> Fixture {
     store.execute_batch("CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT)").unwrap();
     let mirror = BTreeMap::from([("item".to_owned(), vec!["id".to_owned(), "name".to_owned()])]);
     change_log::make_triggers(&store, &change_log::wanted(&mirror)).unwrap();
-    let objects = Objects::open(folder.path(), Disk::real()).unwrap();
+    let bucket = Bucket::folder(&folder.path().join("objects")).unwrap().of("shop");
+    let objects = Objects::open(folder.path(), Disk::real(), bucket).unwrap();
     Fixture { folder, store, objects }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::{
-    App, AppError, Build, CommandDecl, Outbound, RESERVED_PREFIX, TaskDecl,
+    App, AppError, Build, CommandDecl, DatabaseSource, Outbound, RESERVED_PREFIX, TaskDecl,
     names::{check_pattern, is_name, is_sql_name, is_variable_name, shape},
     raw::{Raw, RawBuild, RawRoute, RawTask},
 };
@@ -113,7 +113,26 @@ impl Lines<'_> {
         }
         let data = self.columns("data", raw.data)?;
 
+        let database = match raw.database {
+            None => DatabaseSource::Mirrored,
+            Some(source) => {
+                let at = source.span().start;
+                match source.get_ref().as_str() {
+                    "mirrored" => DatabaseSource::Mirrored,
+                    "pushed" if !mirror.is_empty() || !data.is_empty() => {
+                        return self.error(
+                            at,
+                            "database = \"pushed\" is the file as it is pushed: without [mirror] and [data]",
+                        );
+                    }
+                    "pushed" => DatabaseSource::Pushed,
+                    other => return self.error(at, format!("database `{other}`: `mirrored` or `pushed` expected")),
+                }
+            }
+        };
+
         Ok(App {
+            database,
             name,
             hosts,
             build: raw.build.map(|RawBuild { command, watch }| Build { command, watch }),

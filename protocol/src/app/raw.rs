@@ -29,6 +29,7 @@ pub(super) struct Raw {
     pub(super) variables: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) secrets: Vec<Spanned<String>>,
+    pub(super) database: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) mirror: BTreeMap<String, Spanned<Vec<String>>>,
     #[serde(default)]

@@ -51,6 +51,12 @@ fn each_fault_is_named_with_its_line() {
         ("[components]", "[mirror]\nitem = [\"id\", \"a b\"]\n[components]", "`a b`"),
         ("[components]", "[data]\n_nearside_x = [\"id\"]\n[components]", "_nearside_"),
         ("[components]", "[tasks.t]\ncomponent = \"pages\"\noutbound = [\"$U\"]\n[components]", "no such variable"),
+        ("name = \"shop\"", "database = \"own\"\nname = \"shop\"", "nearside.toml:2: database `own`: `mirrored` or"),
+        (
+            "name = \"shop\"",
+            "database = \"pushed\"\nmirror.item = [\"id\"]\nname = \"shop\"",
+            "nearside.toml:2: database = \"pushed\" is the file as it is pushed",
+        ),
         ("name = \"shop\"", "name = ", "nearside.toml:2:"),
         ("name = \"shop\"", "secrets = [\"key\"]\nname = \"shop\"", "nearside.toml:2: secret `key`"),
         ("query = [", "body_kib = 100_000\nquery = [", "body_kib 100000 is out of bounds"),

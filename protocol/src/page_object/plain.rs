@@ -1,13 +1,15 @@
 //! A base whose pages stand as they are: every byte of it is known by where it stands, so that it is sent from any byte on
 //! without being made first, held or kept.
 
-use super::{Coding, HEAD_BYTES, Head, RECORD_HEAD_BYTES, RECORD_PAGES, record_head};
-use crate::{digest::Digest, limits::PAGE_BYTES};
+use super::{
+    HEAD_BYTES, Head, RECORD_PAGES, Snapshot, pages,
+    record::{Coding, RecordHead},
+};
+use crate::limits::PAGE_BYTES;
 
 #[derive(Clone, Debug)]
 pub struct PlainBase {
-    root: Digest,
-    pages: u32,
+    to: Snapshot,
 }
 
 /// A part of it.
@@ -19,48 +21,71 @@ pub enum Part {
 }
 
 impl PlainBase {
-    pub fn new(root: Digest, pages: u32) -> PlainBase {
-        PlainBase { root, pages }
+    pub fn new(to: Snapshot) -> PlainBase {
+        PlainBase { to }
     }
 
     pub fn bytes(&self) -> u64 {
-        (HEAD_BYTES + self.records() * RECORD_HEAD_BYTES) as u64 + u64::from(self.pages) * PAGE_BYTES as u64
+        let end = RecordHead::End { records: 0 }.to_bytes().len() as u64;
+        match self.records().checked_sub(1) {
+            None => HEAD_BYTES as u64 + end,
+            Some(last) => self.begins(last) + (self.before(last).len() + self.count(last) * PAGE_BYTES) as u64 + end,
+        }
     }
 
     /// The parts in order, each with the byte it begins at, from the record on that has byte `at` in it.
     pub fn parts_from(&self, at: u64) -> impl Iterator<Item = (u64, Part)> + use<> {
-        let record_bytes = (RECORD_HEAD_BYTES + RECORD_PAGES * PAGE_BYTES) as u64;
-        let first = (at.saturating_sub(HEAD_BYTES as u64) / record_bytes) as usize;
-        let head = (0, Part::Bytes(self.head().to_bytes().to_vec()));
-        let pages = self.pages;
+        let base = self.clone();
+        let first = (at.saturating_sub(HEAD_BYTES as u64) / (self.begins(1) - self.begins(0))) as usize;
+        let head = Head { from: None, to: self.to }.to_bytes();
+        let end = RecordHead::End { records: self.records() as u32 }.to_bytes();
+        let end = (self.bytes() - end.len() as u64, Part::Bytes(end.to_vec()));
         let records = (first..self.records()).flat_map(move |record| {
-            let begins = HEAD_BYTES as u64 + record as u64 * record_bytes;
+            let (begins, before) = (base.begins(record), base.before(record));
+            let pages = begins + before.len() as u64;
             let number = (record * RECORD_PAGES) as u32;
-            let count = (pages - number).min(RECORD_PAGES as u32);
-            let head = record_head(number, count as usize, Coding::Plain, count as usize * PAGE_BYTES);
-            let page = move |within: u32| {
-                let at = begins + RECORD_HEAD_BYTES as u64 + u64::from(within) * PAGE_BYTES as u64;
-                (at, Part::Page(number + within))
-            };
-            std::iter::once((begins, Part::Bytes(head.to_vec()))).chain((0..count).map(page))
+            let page = move |within: u32| (pages + u64::from(within) * PAGE_BYTES as u64, Part::Page(number + within));
+            std::iter::once((begins, Part::Bytes(before))).chain((0..base.count(record) as u32).map(page))
         });
-        std::iter::once(head).filter(move |_| at < HEAD_BYTES as u64).chain(records)
+        let head = std::iter::once((0, Part::Bytes(head.to_vec()))).filter(move |_| at < HEAD_BYTES as u64);
+        head.chain(records).chain(std::iter::once(end))
     }
 
     fn records(&self) -> usize {
-        (self.pages as usize).div_ceil(RECORD_PAGES)
+        (self.to.pages as usize).div_ceil(RECORD_PAGES)
     }
 
-    fn head(&self) -> Head {
-        let bytes = self.bytes() - HEAD_BYTES as u64;
-        Head { pages: self.pages, records: self.records() as u32, from: None, to: self.root, bytes }
+    fn count(&self, record: usize) -> usize {
+        (self.to.pages as usize - record * RECORD_PAGES).min(RECORD_PAGES)
     }
+
+    /// All records before the last are alike.
+    fn begins(&self, record: usize) -> u64 {
+        let full = before(RECORD_PAGES).len() + RECORD_PAGES * PAGE_BYTES;
+        HEAD_BYTES as u64 + record as u64 * full as u64
+    }
+
+    fn before(&self, record: usize) -> Vec<u8> {
+        before(self.count(record))
+    }
+}
+
+/// What stands before so many pages, which follow those of the record before.
+fn before(count: usize) -> Vec<u8> {
+    let mut list = Vec::new();
+    pages::write(0, &(0..count as u32).collect::<Vec<_>>(), &mut list);
+    let (data_bytes, list_bytes) = (count * PAGE_BYTES, list.len());
+    let head = RecordHead::Pages { data_bytes, list_bytes, pages: count, coding: Coding::Plain }.to_bytes();
+    [&head[..], &list].concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page_object::{Broken, Page, Reader};
+    use crate::{
+        digest::Digest,
+        page_object::{Broken, Page, Reader},
+    };
 
     fn page(number: u32) -> Page {
         let mut page = [7; PAGE_BYTES];
@@ -83,11 +108,12 @@ mod tests {
     #[test]
     fn it_is_a_base_and_is_the_same_from_any_byte_on() {
         for pages in [1, 255, 256, 257, 600] {
-            let base = PlainBase::new(Digest::of(b"root"), pages);
+            let to = Snapshot { root: Digest::of(b"root"), pages };
+            let base = PlainBase::new(to);
             let whole = bytes_from(&base, 0);
             assert_eq!(whole.len() as u64, base.bytes());
 
-            let mut reader = Reader::new(None, Digest::of(b"root"), pages);
+            let mut reader = Reader::new(None, to);
             let mut seen = 0;
             reader
                 .take::<Broken>(
@@ -103,8 +129,10 @@ mod tests {
             reader.finish().unwrap();
             assert_eq!(seen, pages);
 
-            for at in [1, 95, 96, 97, 107, 108, 5_000, 1_048_683, 1_048_684, 1_048_690, base.bytes() - 1, base.bytes()]
-            {
+            let end = base.bytes();
+            let first = [0, 1, 87, 88, 89, 97, 98, 100, 101, 102, 5_000];
+            let second = [88, 97, 98, 101, 102].map(|at| at + 13 + 1_048_576);
+            for at in first.into_iter().chain(second).chain([end - 11, end - 10, end - 1, end]) {
                 if at <= base.bytes() {
                     assert_eq!(bytes_from(&base, at), whole[at as usize..], "{pages} pages from {at}");
                 }

@@ -1,9 +1,12 @@
 //! Reading a page object as it comes, in pieces of any size. It may come from anyone: nothing of it is believed.
 
-use zstd::zstd_safe::DCtx;
+use zstd::zstd_safe::{DCtx, find_frame_compressed_size};
 
-use super::{Coding, FORMAT, HEAD_BYTES, Head, Page, RECORD_HEAD_BYTES, RECORD_PAGES};
-use crate::{digest::Digest, limits::PAGE_BYTES};
+use super::{
+    FORMAT, HEAD_BYTES, Head, Page, RECORD_OLD_PAGES, RECORD_PAGES, Snapshot, pages,
+    record::{Coding, DICTIONARY_MAGIC, RECORD_HEAD_BYTES, RecordHead},
+};
+use crate::limits::PAGE_BYTES;
 
 /// What is wrong with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,49 +21,92 @@ pub enum Broken {
     OtherFrom,
     #[error("it makes another snapshot than the manifest names")]
     OtherTo,
-    #[error("a record breaks the format's rules, near page {0}")]
+    #[error("a record breaks the format's rules, after page {0}")]
     Record(u32),
-    #[error("the data of page {0} does not decode")]
+    #[error("a record's data does not decode, after page {0}")]
     Data(u32),
-    #[error("it has more bytes than its head says")]
+    #[error("it goes on after its end")]
     TooLong,
-    #[error("it ends early: {0} records are missing")]
-    CutShort(u32),
+    #[error("it ends early: {0} bytes of its next part are there")]
+    CutShort(usize),
+    #[error("its end counts {said} records, and {came} came")]
+    Count { said: u32, came: u32 },
 }
 
-/// What is expected of an object, from the manifest and from what is on disk.
-#[derive(Clone, Debug)]
-struct Expected {
-    from: Option<Digest>,
-    to: Digest,
-    pages: u32,
+impl Broken {
+    /// For counters: these names stay.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Broken::NotPages => "object_not_pages",
+            Broken::Future(_) => "object_future_format",
+            Broken::Head => "object_head",
+            Broken::OtherFrom => "object_other_from",
+            Broken::OtherTo => "object_other_to",
+            Broken::Record(_) => "object_record",
+            Broken::Data(_) => "object_data",
+            Broken::TooLong => "object_too_long",
+            Broken::CutShort(_) => "object_cut_short",
+            Broken::Count { .. } => "object_count",
+        }
+    }
 }
 
 pub struct Reader {
-    expected: Expected,
-    head: Option<Head>,
+    from: Option<Snapshot>,
+    to: Snapshot,
+    expects: Part,
     /// The head or record that is not whole yet.
     partial: Vec<u8>,
-    left: u32,
+    records: u32,
+    /// The page after the last one that came.
     next: u32,
     decompressor: DCtx<'static>,
+    numbers: Vec<u32>,
+    old_numbers: Vec<u32>,
+    dictionary: Vec<u8>,
     decoded: Vec<u8>,
 }
 
+/// What the next bytes are.
+#[derive(Clone, Copy)]
+enum Part {
+    Head,
+    RecordHead,
+    Body(RecordHead),
+    Nothing,
+}
+
+impl Part {
+    fn bytes(self) -> usize {
+        match self {
+            Part::Head => HEAD_BYTES,
+            Part::RecordHead => RECORD_HEAD_BYTES,
+            Part::Body(head) => head.body_bytes(),
+            Part::Nothing => 0,
+        }
+    }
+}
+
 impl Reader {
-    pub fn new(from: Option<Digest>, to: Digest, pages: u32) -> Reader {
+    /// Reads an object that makes `to` out of `from`, or out of nothing.
+    pub fn new(from: Option<Snapshot>, to: Snapshot) -> Reader {
         Reader {
-            expected: Expected { from, to, pages },
-            head: None,
+            from,
+            to,
+            expects: Part::Head,
             partial: Vec::new(),
-            left: 0,
+            records: 0,
             next: 0,
             decompressor: DCtx::create(),
-            decoded: vec![0; RECORD_PAGES * PAGE_BYTES],
+            numbers: Vec::new(),
+            old_numbers: Vec::new(),
+            dictionary: Vec::new(),
+            decoded: Vec::new(),
         }
     }
 
-    /// Takes the next bytes. `old` gives a page of the snapshot before, `page` takes each page as it is decoded.
+    /// Takes the next bytes. `old` gives a page of the snapshot `from`, **as it was before anything of this object was
+    /// applied**: a page may be asked for after the one of its number has come. `page` takes each page as it is decoded.
     pub fn take<E: From<Broken>>(
         &mut self,
         mut bytes: &[u8],
@@ -68,12 +114,16 @@ impl Reader {
         mut page: impl FnMut(u32, &Page) -> Result<(), E>,
     ) -> Result<(), E> {
         while !bytes.is_empty() {
-            let wanted = self.wanted()?;
-            let taken = bytes.len().min(wanted - self.partial.len());
-            self.partial.extend_from_slice(&bytes[..taken]);
-            bytes = &bytes[taken..];
-            if self.partial.len() == self.wanted()? {
-                self.whole(&mut old, &mut page)?;
+            let missing = self.expects.bytes() - self.partial.len();
+            if missing == 0 {
+                return Err(Broken::TooLong.into());
+            }
+            let (taken, rest) = bytes.split_at(bytes.len().min(missing));
+            self.partial.extend_from_slice(taken);
+            bytes = rest;
+            if self.partial.len() == self.expects.bytes() {
+                self.expects = self.whole(&mut old, &mut page)?;
+                self.partial.clear();
             }
         }
         Ok(())
@@ -81,106 +131,131 @@ impl Reader {
 
     /// Says whether all of it has come. The pages' root is for the caller to compare.
     pub fn finish(self) -> Result<(), Broken> {
-        match self.head {
-            None => Err(Broken::CutShort(0)),
-            Some(_) if self.left > 0 => Err(Broken::CutShort(self.left)),
-            Some(_) => Ok(()),
+        match self.expects {
+            Part::Nothing => Ok(()),
+            _ => Err(Broken::CutShort(self.partial.len())),
         }
     }
 
-    /// How many bytes the part that is being collected has.
-    fn wanted(&self) -> Result<usize, Broken> {
-        if self.head.is_none() {
-            return Ok(HEAD_BYTES);
-        }
-        if self.left == 0 {
-            return Err(Broken::TooLong);
-        }
-        match self.partial.first_chunk::<RECORD_HEAD_BYTES>() {
-            None => Ok(RECORD_HEAD_BYTES),
-            Some(head) => Ok(RECORD_HEAD_BYTES + self.record(head)?.data_bytes),
-        }
-    }
-
-    fn record(&self, head: &[u8; RECORD_HEAD_BYTES]) -> Result<Record, Broken> {
-        let number = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
-        let broken = Err(Broken::Record(number));
-        let pages = usize::from(u16::from_le_bytes([head[4], head[5]]));
-        let Some(coding) = Coding::of(head[6]) else { return broken };
-        let data_bytes = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
-
-        let fits = number >= self.next && u64::from(number) + pages as u64 <= u64::from(self.expected.pages);
-        let sized = (1..=RECORD_PAGES).contains(&pages)
-            && match coding {
-                Coding::Plain => data_bytes == pages * PAGE_BYTES,
-                Coding::Zstd => (1..pages * PAGE_BYTES).contains(&data_bytes),
-                Coding::ZstdOnOld => {
-                    pages == 1 && self.expected.from.is_some() && (1..PAGE_BYTES).contains(&data_bytes)
-                }
-            };
-        // A base leaves nothing out.
-        let complete = self.expected.from.is_some() || number == self.next;
-        if fits && sized && complete && head[7] == 0 {
-            Ok(Record { number, pages, coding, data_bytes })
-        } else {
-            broken
-        }
-    }
-
+    /// Looks at a part that has come whole, and says what follows it.
     fn whole<E: From<Broken>>(
         &mut self,
         old: &mut impl FnMut(u32, &mut Page) -> Result<(), E>,
         page: &mut impl FnMut(u32, &Page) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let partial = std::mem::take(&mut self.partial);
-        if self.head.is_none() {
-            let head = partial.first_chunk().ok_or(Broken::Head)?;
-            self.begin(Head::read(head)?)?;
-            return Ok(());
-        }
-        let Some(head) = partial.first_chunk::<RECORD_HEAD_BYTES>() else { return Ok(()) };
-        let record = self.record(head)?;
-        let data = &partial[RECORD_HEAD_BYTES..];
-        let decoded = &mut self.decoded[..record.pages * PAGE_BYTES];
-        let length = match record.coding {
-            Coding::Plain => {
-                decoded.copy_from_slice(data);
-                Ok(decoded.len())
+    ) -> Result<Part, E> {
+        match self.expects {
+            Part::Head => {
+                let head = self.partial.first_chunk().ok_or(Broken::Head)?;
+                self.begin(&Head::read(head)?)?;
+                Ok(Part::RecordHead)
             }
-            Coding::Zstd => self.decompressor.decompress(decoded, data),
-            Coding::ZstdOnOld => {
-                let mut before = [0; PAGE_BYTES];
-                old(record.number, &mut before)?;
-                self.decompressor.decompress_using_dict(decoded, data, &before)
+            Part::RecordHead => {
+                let head = self.partial.first_chunk().and_then(RecordHead::read);
+                match head.ok_or(Broken::Record(self.next))? {
+                    RecordHead::End { records } => Ok(self.end(records)?),
+                    head => Ok(Part::Body(head)),
+                }
             }
-        };
-        if length != Ok(record.pages * PAGE_BYTES) {
-            return Err(Broken::Data(record.number).into());
+            Part::Body(head) => {
+                self.record(head, old, page)?;
+                Ok(Part::RecordHead)
+            }
+            Part::Nothing => Err(Broken::TooLong.into()),
         }
-        for (number, decoded) in (record.number..).zip(decoded.as_chunks().0) {
-            page(number, decoded)?;
-        }
-        self.next = record.number + record.pages as u32;
-        self.left -= 1;
-        Ok(())
     }
 
-    fn begin(&mut self, head: Head) -> Result<(), Broken> {
-        if head.from != self.expected.from {
+    fn begin(&self, head: &Head) -> Result<(), Broken> {
+        if head.from != self.from {
             return Err(Broken::OtherFrom);
         }
-        if head.to != self.expected.to || head.pages != self.expected.pages {
+        if head.to != self.to {
             return Err(Broken::OtherTo);
         }
-        self.left = head.records;
-        self.head = Some(head);
         Ok(())
     }
-}
 
-struct Record {
-    number: u32,
-    pages: usize,
-    coding: Coding,
-    data_bytes: usize,
+    fn end(&self, records: u32) -> Result<Part, Broken> {
+        if records != self.records {
+            return Err(Broken::Count { said: records, came: self.records });
+        }
+        // A base leaves nothing out, nor does a delta beyond the end of what it is applied to.
+        let must_reach = self.from.map_or(0, |from| from.pages);
+        if self.to.pages > must_reach && self.next != self.to.pages {
+            return Err(Broken::Record(self.next));
+        }
+        Ok(Part::Nothing)
+    }
+
+    fn record<E: From<Broken>>(
+        &mut self,
+        head: RecordHead,
+        old: &mut impl FnMut(u32, &mut Page) -> Result<(), E>,
+        page: &mut impl FnMut(u32, &Page) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let RecordHead::Pages { list_bytes, pages, coding, .. } = head else { return Ok(()) };
+        let partial = std::mem::take(&mut self.partial);
+        let (list, data) = partial.split_at(list_bytes);
+        self.lists(list, pages, coding).ok_or(Broken::Record(self.next))?;
+
+        self.dictionary.clear();
+        for number in &self.old_numbers {
+            let mut before = [0; PAGE_BYTES];
+            old(*number, &mut before)?;
+            self.dictionary.extend_from_slice(&before);
+        }
+        if self.dictionary.starts_with(&DICTIONARY_MAGIC) {
+            return Err(Broken::Record(self.next).into());
+        }
+        self.decoded.resize(RECORD_PAGES * PAGE_BYTES, 0);
+        let decoded = &mut self.decoded[..pages * PAGE_BYTES];
+        let is_frame = || find_frame_compressed_size(data) == Ok(data.len());
+        let length = match coding {
+            Coding::Plain => {
+                decoded.copy_from_slice(data);
+                Some(decoded.len())
+            }
+            _ if !is_frame() => None,
+            _ => self.decompressor.decompress_using_dict(decoded, data, &self.dictionary).ok(),
+        };
+        if length != Some(pages * PAGE_BYTES) {
+            return Err(Broken::Data(self.next).into());
+        }
+        for (number, decoded) in self.numbers.iter().zip(decoded.as_chunks().0) {
+            page(*number, decoded)?;
+        }
+        self.next = self.numbers.last().map_or(self.next, |last| last + 1);
+        self.records += 1;
+        self.partial = partial;
+        Ok(())
+    }
+
+    /// Reads which pages a record has and which old ones it is made with. None if they break a rule.
+    fn lists(&mut self, mut list: &[u8], count: usize, coding: Coding) -> Option<()> {
+        let old_pages = self.from.map_or(0, |from| from.pages);
+        pages::read(self.next, count, self.to.pages, &mut list, &mut self.numbers)?;
+        let (first, last) = (*self.numbers.first()?, *self.numbers.last()?);
+        let is_whole = last - first + 1 == count as u32 && first == self.next;
+        // Whatever the snapshot before does not have must be there: no page beyond its end is left out.
+        let leaves_out_new = last >= old_pages && {
+            let new = self.numbers.iter().filter(|number| **number >= old_pages).count() as u32;
+            new != last + 1 - old_pages.max(self.next)
+        };
+        if self.numbers.len() != count || leaves_out_new || (self.from.is_none() && !is_whole) {
+            return None;
+        }
+        self.old_numbers.clear();
+        match coding {
+            Coding::Plain | Coding::Zstd => {}
+            Coding::ZstdOnSame => {
+                self.old_numbers.extend(self.numbers.iter().filter(|number| **number < old_pages));
+                // Without any it would be another name for the coding before.
+                self.old_numbers.first()?;
+            }
+            Coding::ZstdOnPages => {
+                pages::read(0, RECORD_OLD_PAGES, old_pages, &mut list, &mut self.old_numbers)?;
+                self.old_numbers.first()?;
+            }
+        }
+        list.is_empty().then_some(())
+    }
 }

@@ -1,0 +1,534 @@
+//! Making one release, and keeping what nodes need of the last ones.
+//!
+//! One release is these steps, in this order:
+//!
+//! 1. its pages in a draft of the page store;
+//! 2. its objects, put: deltas, at times a base. Nobody names them yet;
+//! 3. its record, with the signed manifest, in the page store: from here on this origin will finish it, whatever happens;
+//! 4. its manifest, created in the object store: from here on it is the release, for everyone;
+//! 5. `head`, so that it is found quickly; what only older releases needed is deleted.
+//!
+//! A crash before 3 leaves a few objects that are overwritten or never asked for; after 3, the start does the rest.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use nearside_host::pages::{Draft, Keep, Kept, PageStore, PagesError, Table};
+use nearside_protocol::{
+    digest::Digest,
+    key::SecretKey,
+    limits,
+    page_object::Written,
+    release::{BaseOffer, DatabaseId, DeltaOffer, FORMAT, Manifest, ReleaseId, SignedManifest, fingerprint},
+};
+
+use crate::{
+    app_version::AppVersion,
+    bucket::Name,
+    encode::{self, Chosen, Encoded},
+    objects::{ObjectError, Objects},
+    read_database::Position,
+    vouchers::Vouchers,
+    writer::now_ms,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum PressError {
+    #[error(transparent)]
+    Pages(#[from] PagesError),
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    #[error("the database has {pages} pages; a release has at most {most}", most = limits::DATABASE_BYTES / limits::PAGE_BYTES as u64)]
+    TooLarge { pages: u32 },
+    #[error("the database has no page")]
+    Empty,
+}
+
+impl From<crate::bucket::BucketError> for PressError {
+    fn from(error: crate::bucket::BucketError) -> PressError {
+        PressError::Objects(error.into())
+    }
+}
+
+/// What a release says besides its pages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Content {
+    pub database: DatabaseId,
+    pub epoch: u64,
+    pub applied_commit: u64,
+    pub rolled_back_to: Option<ReleaseId>,
+    pub app_digest: Digest,
+    pub app_archive_bytes: u64,
+    pub variables: std::collections::BTreeMap<String, String>,
+    pub secrets: Option<Digest>,
+    pub fingerprint: Digest,
+}
+
+impl Content {
+    pub fn of(position: &Position, version: &AppVersion, schema: &str) -> Content {
+        Content {
+            database: position.database.clone(),
+            epoch: position.epoch,
+            applied_commit: position.commit,
+            rolled_back_to: None,
+            app_digest: version.digest,
+            app_archive_bytes: version.archive_bytes,
+            variables: version.variables.clone(),
+            secrets: version.secrets_digest(),
+            fingerprint: fingerprint(
+                &version.digest,
+                &version.variables,
+                version.secrets_digest().as_ref(),
+                schema,
+                &sqlite_build(),
+            ),
+        }
+    }
+
+    /// An old release's content, to be published once more in this epoch.
+    pub fn again(old: &Manifest, epoch: u64) -> Content {
+        Content {
+            database: old.database.clone(),
+            epoch,
+            applied_commit: old.applied_commit,
+            // What was published again is named by what it was first.
+            rolled_back_to: Some(old.rolled_back_to.unwrap_or(old.release)),
+            app_digest: old.app_digest,
+            app_archive_bytes: old.app_archive_bytes,
+            variables: old.variables.clone(),
+            secrets: old.secrets,
+            fingerprint: old.fingerprint,
+        }
+    }
+
+    fn is_that_of(&self, head: &Manifest) -> bool {
+        self.database == head.database
+            && self.epoch == head.release.epoch
+            // A commit that changed no page: a visitor's receipt waits for the release that contains it.
+            && self.applied_commit == head.applied_commit
+            && self.rolled_back_to == head.rolled_back_to
+            && self.app_digest == head.app_digest
+            && self.variables == head.variables
+            && self.secrets == head.secrets
+    }
+}
+
+/// What a release was made at, for the log and the operator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    pub chosen: Chosen,
+    /// Pages in the object that leads here from the release before.
+    pub pages: u32,
+    pub bytes: u64,
+    pub page_count: u32,
+    pub ms: u64,
+}
+
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Cost { chosen, pages, bytes, page_count, ms } = self;
+        write!(f, "{}: {pages} of {page_count} pages, {bytes} bytes, {ms} ms", chosen.name())
+    }
+}
+
+/// A release that was made.
+pub struct Made {
+    pub manifest: Manifest,
+    pub cost: Cost,
+}
+
+pub struct Press {
+    pub app: String,
+    pub objects: Objects,
+    pub pages: PageStore,
+    pub key: SecretKey,
+    pub vouchers: Vouchers,
+    pub keep: Keep,
+    /// The number after any there ever was; known once the object store has been asked.
+    next_seq: Option<u64>,
+    bases: Bases,
+}
+
+impl Press {
+    pub fn new(app: String, objects: Objects, pages: PageStore, key: SecretKey, vouchers: Vouchers) -> Press {
+        let keep = Keep { releases: limits::RELEASES_KEPT_ORIGIN, bytes: limits::RELEASES_ORIGIN_BYTES };
+        Press { app, objects, pages, key, vouchers, keep, next_seq: None, bases: Bases::default() }
+    }
+
+    pub fn newest(&self) -> Option<(Kept, Manifest)> {
+        let kept = self.pages.newest()?;
+        let manifest = manifest_of(&kept)?;
+        Some((kept, manifest))
+    }
+
+    /// Finishes what a crash, or an object store that was away, left of the newest release; and finds out which numbers are
+    /// taken. Does nothing more once it has succeeded.
+    pub fn finish(&mut self) -> Result<(), PressError> {
+        if self.next_seq.is_some() {
+            return Ok(());
+        }
+        let newest = self.newest();
+        if let Some((kept, manifest)) = &newest {
+            let name = Name::Release(kept.release);
+            if self.length(name)?.is_none() {
+                tracing::warn!(app = self.app, release = %kept.release, "the newest release is finished now");
+                self.put_missing(kept, manifest)?;
+                self.objects.create_release(kept.release, &kept.signed)?;
+            }
+            self.put_head(kept.release)?;
+        }
+        self.forget_orphans()?;
+        let own = newest.map(|(kept, _)| kept.release);
+        let there = self.objects.bucket.wait(self.objects.bucket.newest(own))?;
+        self.next_seq = Some(own.max(there).map_or(1, |newest| newest.seq + 1));
+        Ok(())
+    }
+
+    /// Makes a release of a draft, unless it would be the one there is.
+    pub fn publish(&mut self, mut draft: Draft, content: Content) -> Result<Option<Made>, PressError> {
+        let begun = Instant::now();
+        self.finish()?;
+        let root = draft.root();
+        let page_count = draft.pages();
+        let newest = self.newest();
+        let is_there = |(kept, head): &(Kept, Manifest)| {
+            // With another key than before, what is there is published anew: nodes are to forget the old key some day.
+            let vouched = self.vouchers.of(&self.app, &content.app_digest, &self.key);
+            head.root == root
+                && content.is_that_of(head)
+                && kept.signed.key == self.key.public().id()
+                && head.app_vouched == vouched
+        };
+        if newest.as_ref().is_some_and(is_there) {
+            return Ok(None);
+        }
+        if u64::from(page_count) * limits::PAGE_BYTES as u64 > limits::DATABASE_BYTES {
+            return Err(PressError::TooLarge { pages: page_count });
+        }
+        if page_count == 0 {
+            return Err(PressError::Empty);
+        }
+        let seq = self.next_seq.expect("BUG: finish() has found it");
+        let release = ReleaseId { epoch: content.epoch, seq };
+        let before = self.pages.kept();
+        let table = draft.table();
+        let (objects, cost) = self.put_objects(&table, release, newest.as_ref(), begun)?;
+        let manifest =
+            self.manifest(content, release, newest.as_ref().map(|(kept, _)| kept.release), root, page_count, objects);
+        let signed = SignedManifest::sign(&manifest, &self.key);
+        Objects::manifest_bytes(release, &signed)?;
+        drop(table);
+
+        self.pages.commit(draft, release, signed.clone(), self.keep)?;
+        // Whatever fails from here on: this number is taken.
+        self.next_seq = None;
+        self.objects.create_release(release, &signed)?;
+        self.next_seq = Some(seq + 1);
+        if let Err(error) = self.put_head(release).and_then(|()| self.retain(&before)) {
+            tracing::warn!(app = self.app, cause = %error, "what only older releases needed is not tidied away");
+        }
+        self.bases.refresh(&self.app, &self.objects, &self.pages, &manifest);
+        let cost = Cost { ms: begun.elapsed().as_millis() as u64, ..cost };
+        Ok(Some(Made { manifest, cost }))
+    }
+
+    /// Puts what leads to these pages: from the release before, at times from further back, and from nothing when there
+    /// is no way else.
+    fn put_objects(
+        &mut self,
+        table: &Table,
+        release: ReleaseId,
+        newest: Option<&(Kept, Manifest)>,
+        begun: Instant,
+    ) -> Result<(Offers, Cost), PressError> {
+        let mut offers = Offers::default();
+        let Some((parent, head)) = newest else {
+            let base = put_base(&self.objects, table, release, u64::MAX)?.expect("BUG: every base is small enough");
+            let cost = cost_of(Chosen::Base, table.pages(), base.bytes, table, begun);
+            offers.base = Some(base);
+            return Ok((offers, cost));
+        };
+        let (mut chosen, encoded) = encode::smallest(&parent.table, table)?;
+        let mut cost = cost_of(chosen, encoded.pages, encoded.bytes.len() as u64, table, begun);
+        if encode::may_be_a_base(&encoded, table.pages())
+            && let Some(base) = put_base(&self.objects, table, release, cost.bytes)?
+        {
+            chosen = Chosen::Base;
+            cost = cost_of(chosen, table.pages(), base.bytes, table, begun);
+            offers.base = Some(base);
+        }
+        if matches!(chosen, Chosen::Delta | Chosen::Moved) {
+            offers.deltas.push(self.put_delta(parent, table, encoded)?);
+        }
+        if chosen != Chosen::Base {
+            for back in limits::SKIP_DELTAS.into_iter().filter(|back| release.seq.is_multiple_of(*back)) {
+                let from = self.pages.kept().into_iter().find(|kept| kept.release.seq + back == release.seq);
+                if let Some(from) = from.filter(|from| from.table.root() != table.root()) {
+                    let encoded = encode::delta(&from.table, table)?;
+                    offers.deltas.push(self.put_delta(&from, table, encoded)?);
+                }
+            }
+        }
+        offers.base = offers.base.or_else(|| self.bases.ready()).or_else(|| head.base.clone());
+        let far = release.seq.is_multiple_of(limits::SKIP_DELTAS[1]);
+        if let Some(from) =
+            offers.base.as_ref().filter(|_| far).and_then(|base| self.bases.find(&self.pages, &base.root))
+        {
+            let offered = offers.deltas.iter().any(|offer| offer.from == from.table.root());
+            if !offered && from.table.root() != table.root() {
+                let encoded = encode::delta(&from.table, table)?;
+                offers.deltas.push(self.put_delta(&from, table, encoded)?);
+            }
+        }
+        Ok((offers, cost))
+    }
+
+    fn put_delta(&self, from: &Kept, to: &Table, encoded: Encoded) -> Result<DeltaOffer, PressError> {
+        let offer = DeltaOffer {
+            from_release: from.release,
+            from: from.table.root(),
+            pages: encoded.pages,
+            bytes: encoded.bytes.len() as u64,
+        };
+        let name = Name::Delta { from: from.table.root(), to: to.root() };
+        self.objects.bucket.wait(self.objects.bucket.put(name, encoded.bytes))?;
+        Ok(offer)
+    }
+
+    fn manifest(
+        &self,
+        content: Content,
+        release: ReleaseId,
+        parent: Option<ReleaseId>,
+        root: Digest,
+        page_count: u32,
+        offers: Offers,
+    ) -> Manifest {
+        Manifest {
+            format: FORMAT,
+            app: self.app.clone(),
+            database: content.database,
+            release,
+            parent,
+            created_at_ms: now_ms(),
+            applied_commit: content.applied_commit,
+            page_count: u64::from(page_count),
+            root,
+            rolled_back_to: content.rolled_back_to,
+            deltas: offers.deltas,
+            base: offers.base,
+            app_digest: content.app_digest,
+            app_archive_bytes: content.app_archive_bytes,
+            app_vouched: self.vouchers.of(&self.app, &content.app_digest, &self.key),
+            variables: content.variables,
+            secrets: content.secrets,
+            fingerprint: content.fingerprint,
+        }
+    }
+
+    /// Puts the objects a manifest of ours names and the object store lacks, as far as their pages are kept.
+    fn put_missing(&self, kept: &Kept, manifest: &Manifest) -> Result<(), PressError> {
+        for offer in &manifest.deltas {
+            let name = Name::Delta { from: offer.from, to: manifest.root };
+            if self.length(name)?.is_none()
+                && let Some(from) = self.pages.find(&offer.from)
+            {
+                let encoded = encode::delta(&from.table, &kept.table)?;
+                self.objects.bucket.wait(self.objects.bucket.put(name, encoded.bytes))?;
+            }
+        }
+        if let Some(offer) = &manifest.base
+            && self.length(Name::Base(offer.root))?.is_none()
+            && let Some(of) = self.pages.find(&offer.root)
+        {
+            put_base(&self.objects, &of.table, offer.release, u64::MAX)?;
+        }
+        Ok(())
+    }
+
+    fn put_head(&self, release: ReleaseId) -> Result<(), PressError> {
+        Ok(self.objects.bucket.wait(self.objects.bucket.put(Name::Head, release.to_string()))?)
+    }
+
+    fn length(&self, name: Name) -> Result<Option<u64>, PressError> {
+        Ok(self.objects.bucket.wait(self.objects.bucket.length(name))?)
+    }
+
+    /// Deletes what the releases that were let go of named, and no other does.
+    fn retain(&self, before: &[Kept]) -> Result<(), PressError> {
+        let kept = self.pages.kept();
+        let stays: BTreeSet<ReleaseId> = kept.iter().map(|kept| kept.release).collect();
+        let gone: Vec<&Kept> = before.iter().filter(|kept| !stays.contains(&kept.release)).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let manifests: Vec<Manifest> = kept.iter().filter_map(manifest_of).collect();
+        let named: BTreeSet<Name> = manifests.iter().flat_map(names_in).collect();
+        let mut forgotten: BTreeSet<Name> =
+            gone.iter().filter_map(|kept| manifest_of(kept)).flat_map(|m| names_in(&m)).collect();
+        // Made on demand, and named by no manifest.
+        forgotten.extend(gone.iter().map(|kept| Name::Base(kept.table.root())));
+        forgotten.retain(|name| !named.contains(name));
+        self.objects.forget(&forgotten)?;
+        self.objects.keep_secrets(&manifests.iter().filter_map(|manifest| manifest.secrets).collect())?;
+        Ok(())
+    }
+
+    /// Manifests below the oldest kept release, which a crash between letting go and deleting left.
+    fn forget_orphans(&self) -> Result<(), PressError> {
+        let kept = self.pages.kept();
+        let Some(oldest) = kept.first().map(|kept| kept.release) else { return Ok(()) };
+        let named: BTreeSet<Name> =
+            kept.iter().filter_map(manifest_of).flat_map(|manifest| names_in(&manifest)).collect();
+        let mut forgotten = BTreeSet::new();
+        for seq in (1..oldest.seq).rev() {
+            let name = Name::Release(ReleaseId { seq, ..oldest });
+            let most = limits::MANIFEST_BYTES as u64;
+            let Some(text) = self.objects.bucket.wait(self.objects.bucket.get(name, most))? else { break };
+            let manifest = serde_json::from_slice::<SignedManifest>(&text)
+                .ok()
+                .and_then(|signed| serde_json::from_str::<Manifest>(&signed.manifest).ok());
+            forgotten.insert(name);
+            forgotten.extend(manifest.iter().flat_map(names_in).filter(|name| !named.contains(name)));
+        }
+        Ok(self.objects.forget(&forgotten)?)
+    }
+}
+
+/// What leads to a release's pages.
+#[derive(Default)]
+struct Offers {
+    deltas: Vec<DeltaOffer>,
+    base: Option<BaseOffer>,
+}
+
+fn cost_of(chosen: Chosen, pages: u32, bytes: u64, table: &Table, begun: Instant) -> Cost {
+    Cost { chosen, pages, bytes, page_count: table.pages(), ms: begun.elapsed().as_millis() as u64 }
+}
+
+/// Makes and puts a base, unless it is not below so many bytes.
+fn put_base(objects: &Objects, of: &Table, release: ReleaseId, below: u64) -> Result<Option<BaseOffer>, PressError> {
+    let Written { out, bytes, .. } = encode::base(of, objects.scratch()?)?;
+    if bytes >= below {
+        return Ok(None);
+    }
+    objects.bucket.wait(objects.bucket.put_file(Name::Base(of.root()), out))?;
+    Ok(Some(BaseOffer { release, root: of.root(), page_count: u64::from(of.pages()), bytes }))
+}
+
+/// The manifest of a kept release: signed here, and verified when it was kept.
+pub fn manifest_of(kept: &Kept) -> Option<Manifest> {
+    serde_json::from_str(&kept.signed.manifest).ok()
+}
+
+/// Everything in the object store that a manifest names, and itself.
+fn names_in(manifest: &Manifest) -> BTreeSet<Name> {
+    let deltas = manifest.deltas.iter().map(|offer| Name::Delta { from: offer.from, to: manifest.root });
+    let base = manifest.base.iter().map(|offer| Name::Base(offer.root));
+    let own = [Name::Release(manifest.release), Name::Archive(manifest.app_digest)];
+    deltas.chain(base).chain(own).collect()
+}
+
+/// Whole copies, made beside the publishing when the way from the last one has become long.
+///
+/// The table of the last one is held though its release may be let go of: every 64th release offers a delta from there, so
+/// that whoever begins with the base finds a way on that is kept.
+#[derive(Default)]
+struct Bases {
+    made: Arc<Mutex<Option<(BaseOffer, Kept)>>>,
+    held: Option<Kept>,
+    thread: Option<JoinHandle<()>>,
+    /// Of the deltas since the last base; unknown after a start.
+    delta_bytes: Option<u64>,
+}
+
+impl Bases {
+    /// One that no manifest names yet.
+    fn ready(&mut self) -> Option<BaseOffer> {
+        let (offer, of) = self.made.lock().expect("BUG: nothing panics while holding the base").take()?;
+        self.held = Some(of);
+        Some(offer)
+    }
+
+    /// The release a base is of.
+    fn find(&mut self, pages: &PageStore, root: &Digest) -> Option<Kept> {
+        if self.held.as_ref().is_none_or(|held| held.table.root() != *root) {
+            self.held = pages.find(root);
+        }
+        self.held.clone()
+    }
+
+    /// Begins with another base when pulling the last one and all deltas since has become half as dear again, or nothing
+    /// leads on from it.
+    fn refresh(&mut self, app: &str, objects: &Objects, pages: &PageStore, head: &Manifest) {
+        let since = match (&head.base, self.delta_bytes) {
+            (Some(base), _) if base.release == head.release => 0,
+            (_, Some(bytes)) => bytes + parent_delta_bytes(head),
+            (Some(base), None) => {
+                let later = pages.kept().into_iter().filter(|kept| kept.release > base.release);
+                later.filter_map(|kept| manifest_of(&kept)).map(|manifest| parent_delta_bytes(&manifest)).sum()
+            }
+            (None, None) => 0,
+        };
+        self.delta_bytes = Some(since);
+        let stands =
+            head.base.as_ref().is_some_and(|base| since <= base.bytes / 2 && self.find(pages, &base.root).is_some());
+        let works = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
+        let waits = self.made.lock().expect("BUG: nothing panics while holding the base").is_some();
+        if stands || works || waits {
+            return;
+        }
+        let Some(of) = pages.newest() else { return };
+        self.delta_bytes = Some(0);
+        let (app, objects, made) = (app.to_owned(), objects.clone(), self.made.clone());
+        let work = move || {
+            let begun = Instant::now();
+            match put_base(&objects, &of.table, of.release, u64::MAX) {
+                Ok(None) => {}
+                Ok(Some(offer)) => {
+                    let ms = begun.elapsed().as_millis() as u64;
+                    tracing::info!(app, release = %of.release, bytes = offer.bytes, ms, "made a base");
+                    *made.lock().expect("BUG: nothing panics while holding the base") = Some((offer, of));
+                }
+                Err(error) => tracing::warn!(app, cause = %error, "no base could be made"),
+            }
+        };
+        match std::thread::Builder::new().name("nearside-base".into()).spawn(work) {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => tracing::warn!(cause = %error, "no base could be made"),
+        }
+    }
+}
+
+fn parent_delta_bytes(manifest: &Manifest) -> u64 {
+    let from_parent = |offer: &&DeltaOffer| Some(offer.from_release) == manifest.parent;
+    manifest.deltas.iter().find(from_parent).map_or(0, |offer| offer.bytes)
+}
+
+impl Drop for Bases {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Which SQLite this is, and how it was built: what it makes of the same pages.
+fn sqlite_build() -> String {
+    let options = || -> rusqlite::Result<Vec<String>> {
+        let connection = rusqlite::Connection::open_in_memory()?;
+        let mut options = vec![connection.query_row("SELECT sqlite_source_id()", [], |row| row.get(0))?];
+        let mut statement = connection.prepare("PRAGMA compile_options")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        options.extend(rows.collect::<Result<Vec<String>, _>>()?);
+        Ok(options)
+    };
+    options().map_or_else(
+        |_| rusqlite::version().to_owned(),
+        |options| Digest::of(options.join("\n").as_bytes()).to_string(),
+    )
+}

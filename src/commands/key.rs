@@ -1,0 +1,108 @@
+//! `nearside key`: keys that sign, and those a node trusts.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use nearside_host::{disk::Disk, trusted::Trusted};
+use nearside_protocol::{
+    key::{PublicKey, SecretKey},
+    trust::{Role, Roles, TrustedKey},
+};
+
+use crate::cli::{KeyArgs, KeyCommand, NodeData};
+
+pub fn run(args: KeyArgs) -> anyhow::Result<ExitCode> {
+    match args.command {
+        KeyCommand::New { file } => new(&file),
+        KeyCommand::Show { file } => show(&read(&file)?.public()),
+        KeyCommand::List { node } => list(&node),
+        KeyCommand::Add { node, key, roles } => add(&node, &key, &roles),
+        KeyCommand::Remove { node, key, force } => remove(&node, &key, force),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A secret key from its file.
+pub fn read(file: &Path) -> anyhow::Result<SecretKey> {
+    let text = fs::read_to_string(file).with_context(|| format!("the key file {} cannot be read", file.display()))?;
+    let mode = fs::metadata(file).map(|file| file.permissions().mode()).unwrap_or_default();
+    if mode & 0o077 != 0 {
+        eprintln!("others on this machine can read {}: chmod 600", file.display());
+    }
+    text.parse().with_context(|| format!("{} holds no secret key", file.display()))
+}
+
+fn new(file: &Path) -> anyhow::Result<()> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("the operating system gives no randomness: {error}"))?;
+    let key = SecretKey::from_seed(seed);
+    // Never over another: a signing key that is gone cannot be had again.
+    let mut written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .with_context(|| format!("{} cannot be made", file.display()))?;
+    written.write_all(format!("{}\n", key.to_hex()).as_bytes())?;
+    written.sync_all()?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()?;
+    show(&key.public())
+}
+
+fn show(key: &PublicKey) -> anyhow::Result<()> {
+    println!("public {key}");
+    println!("id     {}", key.id());
+    Ok(())
+}
+
+fn list(node: &NodeData) -> anyhow::Result<()> {
+    match trusted(node)?.keys()? {
+        None => println!("no key yet: the node will trust the first origin it hears, for apps and data"),
+        Some(keys) if keys.is_empty() => println!("no key: the node trusts nobody, and takes no release"),
+        Some(keys) => keys.iter().for_each(told),
+    }
+    Ok(())
+}
+
+fn add(node: &NodeData, key: &PublicKey, roles: &[Role]) -> anyhow::Result<()> {
+    let roles = roles.iter().copied().map(Roles::from).reduce(|all, more| if all == more { all } else { Roles::Both });
+    let added = TrustedKey { key: key.clone(), roles: roles.unwrap_or(Roles::Both) };
+    let trusted = trusted(node)?;
+    if trusted.keys()?.is_none() && !added.roles.has(Role::Data) {
+        bail!(
+            "{} trusts no key yet, and with this one alone, which is not for data, it would take no release: add the \
+             origin's first",
+            node.data.display()
+        );
+    }
+    trusted.add(&added)?;
+    let now = trusted.keys()?.into_iter().flat_map(|keys| keys.to_vec());
+    now.filter(|now| now.key == *key).for_each(|now| told(&now));
+    Ok(())
+}
+
+fn remove(node: &NodeData, key: &str, force: bool) -> anyhow::Result<()> {
+    // By id or by the key itself.
+    let id = key.parse::<PublicKey>().map_or_else(|_| key.to_owned(), |key| key.id().to_string());
+    let removed = trusted(node)?.remove(&id, force)?;
+    println!("{id}  no longer trusted ({})", removed.roles);
+    Ok(())
+}
+
+fn told(trusted: &TrustedKey) {
+    println!("{}  {:8}  {}", trusted.key.id(), trusted.roles.to_string(), trusted.key);
+}
+
+fn trusted(node: &NodeData) -> anyhow::Result<Trusted> {
+    if !node.data.is_dir() {
+        bail!("{} is not a folder: the node's data folder is meant", node.data.display());
+    }
+    Ok(Trusted::new(&node.data, Disk::real()))
+}
