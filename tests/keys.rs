@@ -9,10 +9,20 @@ use std::{
 };
 
 use support::{
-    Node, Origin, eventually, module,
+    Node, Origin, eventually,
     node::Release,
     process::{run, text},
 };
+
+/// The smallest app there can be: one static file.
+fn plain(folder: &Path, text: &str) -> PathBuf {
+    let app = folder.join("plain");
+    fs::create_dir_all(app.join("public")).unwrap();
+    let manifest = "name = \"plain\"\nhosts = [\"plain.localhost\"]\nstatic = \"public\"\n";
+    fs::write(app.join("nearside.toml"), manifest).unwrap();
+    fs::write(app.join("public/page.txt"), text).unwrap();
+    app
+}
 
 /// A new key: its file and its public half.
 fn new_key(folder: &Path, name: &str) -> (PathBuf, String) {
@@ -89,7 +99,8 @@ fn the_list_of_a_node_is_kept_by_commands() {
     assert!(!list().contains(&two));
     remove(&one, &["--force"]).went_well();
     assert!(list().contains("trusts nobody"));
-    run(&["key", "add", "--data", text(&node), "12ab"]).failed_with(&["64 hexadecimal digits"]);
+    let typed = run(&["key", "add", "--data", text(&node), "12ab"]);
+    assert!(typed.err.contains("a key is 64 hexadecimal digits"), "{typed:?}");
 }
 
 /// Whoever has the origin, its key and its token cannot bring in code.
@@ -103,27 +114,27 @@ fn code_comes_only_from_whom_the_node_trusts_for_it() {
     fs::create_dir(&data).unwrap();
     trust(&data, &public(&origin.data().join("signing.key")), &["data"]);
     trust(&data, &developers, &["app"]);
-    let hello = module("hello");
+    let app = plain(folder.path(), "one");
     let push = |key: Option<&Path>| {
         let key = key.map(|key| ["--key", text(key)]);
-        origin.operator(&[&["push", text(&hello)][..], key.as_ref().map_or(&[], |key| &key[..])].concat())
+        origin.operator(&[&["push", text(&app)][..], key.as_ref().map_or(&[], |key| &key[..])].concat())
     };
 
     let node = Node::start(folder.path(), "node", Some(&origin));
     push(None).went_well();
-    let why = refused(&node, "hello");
+    let why = refused(&node, "plain");
     assert!(why.contains("trusted here, but not for apps"), "{why}");
-    assert_eq!(node.release("hello"), None);
+    assert_eq!(node.release("plain"), None);
 
     push(Some(&stranger)).went_well();
     eventually("the stranger is refused", || node.process.log_text().contains("vouched for by key").then_some(()));
-    assert_eq!(node.release("hello"), None);
+    assert_eq!(node.release("plain"), None);
 
     push(Some(&developer)).went_well();
-    node.wait_for(Release(1, 3), "hello");
+    node.wait_for(Release(1, 3), "plain");
     // The same code again, pushed without the key: who vouched for it still does.
     push(None).went_well();
-    assert_eq!(node.release("hello"), Some(Release(1, 3)));
+    assert_eq!(node.release("plain"), Some(Release(1, 3)));
 }
 
 /// A new key at the nodes, then at the origin; then the old one goes. Nothing stops meanwhile.
@@ -131,9 +142,9 @@ fn code_comes_only_from_whom_the_node_trusts_for_it() {
 fn keys_are_exchanged_without_a_pause() {
     let folder = tempfile::tempdir().unwrap();
     let mut origin = Origin::start(folder.path(), "");
-    origin.push(&module("hello")).went_well();
+    origin.push(&plain(folder.path(), "one")).went_well();
     let mut node = Node::start(folder.path(), "node", Some(&origin));
-    node.wait_for(Release(1, 1), "hello");
+    node.wait_for(Release(1, 1), "plain");
 
     let signing = origin.data().join("signing.key");
     let old = public(&signing);
@@ -142,11 +153,12 @@ fn keys_are_exchanged_without_a_pause() {
     origin.process.kill();
     fs::copy(&next, &signing).unwrap();
     origin.start_again("");
-    node.wait_for(Release(1, 2), "hello");
+    node.wait_for(Release(1, 2), "plain");
 
     run(&["key", "remove", "--data", text(&node.data()), &old]).went_well();
-    origin.push(&support::App::copy("hello", &folder.path().join("copy")).path().to_owned()).went_well();
+    origin.push(&plain(folder.path(), "two")).went_well();
+    node.wait_for(Release(1, 3), "plain");
     node.process.kill();
     node.start_again(Some(&origin));
-    eventually("what is on its disk is by the new key", || node.release("hello"));
+    eventually("what is on its disk is by the new key", || node.release("plain"));
 }

@@ -44,9 +44,10 @@ impl Between {
         lie: impl FnMut(&str, &Answer) -> Option<Vec<u8>> + Send + 'static,
     ) {
         let count = || reasons.iter().map(|reason| self.refusals(reason)).sum::<u64>();
+        let key = |word: &str| format!("{}-{word}", what.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-"));
         let (before, served) = (count(), self.node.release("probe").unwrap());
         self.mirror.lies(lie);
-        let lied_about = probe::bump_once(self.node.address, &format!("{what}, a lie")).n;
+        let lied_about = probe::bump_once(self.node.address, &key("lie")).n;
         eventually(&format!("{what}: refused as one of {reasons:?}; {}", self.node.status()["refusals"]), || {
             (count() > before).then_some(())
         });
@@ -55,7 +56,7 @@ impl Between {
         assert!(shown < lied_about, "{what}: {shown} is shown");
 
         self.mirror.tells_the_truth();
-        let told = probe::bump_once(self.node.address, &format!("{what}, the truth")).n;
+        let told = probe::bump_once(self.node.address, &key("truth")).n;
         eventually(&format!("{what}: the truth is served after it"), || {
             (probe::pair(&probe::get(self.node.address, "/pair")) == told).then_some(())
         });
@@ -153,15 +154,26 @@ fn every_lie_is_refused_by_its_name() {
 #[test]
 fn an_old_answer_is_no_news_and_does_not_make_a_node_fresh() {
     let between = Between::start();
-    let kept: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
-    between.refused("old heads", &["wrong_nonce"], move |path, answer| {
-        let mut kept = kept.lock().unwrap();
-        path.contains("/heads").then(|| kept.get_or_insert_with(|| answer.body.clone()).clone())
+    let heard: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
+    let listens = heard.clone();
+    between.mirror.lies(move |path, answer| {
+        if path.contains("/heads") {
+            *listens.lock().unwrap() = Some(answer.body.clone());
+        }
+        None
     });
+    let old = eventually("heads are answered", || heard.lock().unwrap().clone());
+    between.refused("old heads", &["wrong_nonce"], move |path, _| path.contains("/heads").then(|| old.clone()));
     between.refused(
         "heads with a wrong signature",
         &["wrong_signature", "malformed", "unknown_key"],
-        |path, answer| path.contains("/heads").then(|| flipped(&answer.body, answer.body.len() - 20)),
+        |path, answer| {
+            path.contains("/heads").then(|| {
+                let name = b"\"signature\":\"";
+                let at = answer.body.windows(name.len()).position(|part| part == name).unwrap();
+                flipped(&answer.body, at + name.len())
+            })
+        },
     );
     let behind = || between.node.status()["apps"]["probe"]["behind_at_most_ms"].as_u64();
     eventually("the node is fresh", || behind().filter(|behind| *behind < 10_000));

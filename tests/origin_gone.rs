@@ -4,7 +4,7 @@ mod support;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    os::unix::fs::FileExt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,9 +15,7 @@ use std::{
 use support::{
     Node, Site, eventually,
     http::{self, Connection},
-    module,
-    node::Release,
-    packages, probe,
+    module, packages, probe,
 };
 
 #[test]
@@ -137,67 +135,6 @@ fn what_was_acknowledged_is_applied_once_whenever_the_origin_dies() {
 }
 
 #[test]
-fn a_node_killed_in_the_middle_of_pushes_serves_a_whole_release_when_it_is_back() {
-    const KILLS: u64 = 10;
-    let folder = tempfile::tempdir().unwrap();
-    let app = probe::taking_data(&folder.path().join("app"));
-    // Some megabytes, so that a pull takes a moment.
-    app.append("snapshot.sql", FILLER);
-    let mut site = Site::start(&[app.path()], &["a"]);
-    let (origin, node) = (&site.origin, &mut site.nodes[0]);
-    let done = AtomicBool::new(false);
-    let last = std::thread::scope(|scope| {
-        // A failure ends the pushes too.
-        let stop = Stop(&done);
-        let pushes = scope.spawn(|| {
-            let push = |n: i64| origin.push_data(&probe::data(folder.path(), n), "probe").release();
-            (1..).take_while(|_| !done.load(Ordering::Relaxed)).map(push).last()
-        });
-        for round in 0..KILLS {
-            let started = Instant::now();
-            let mut newest = Release(0, 0);
-            // At times in the middle of a pull, at times whenever.
-            while if round % 2 == 0 { !is_pulling(node) } else { started.elapsed() < Duration::from_millis(40 * round) }
-            {
-                let answer = probe::get(node.address, "/pair");
-                probe::pair(&answer);
-                newest = newest.max(Release::of(&answer));
-                assert!(started.elapsed() < support::PATIENCE, "nothing is pulled");
-            }
-            node.process.kill();
-            node.start_again(Some(origin));
-            let answer = probe::get(node.address, "/pair");
-            probe::pair(&answer);
-            assert!(Release::of(&answer) >= newest, "it served {newest:?} before: {answer:?}");
-        }
-        drop(stop);
-        pushes.join().unwrap().unwrap()
-    });
-    node.wait_for(last, "probe");
-    let left = fs::read_dir(node.data().join("apps/probe/snapshots")).unwrap().count();
-    assert!(left <= 2, "{left} snapshots are kept");
-}
-
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-const FILLER: &str = "
-    CREATE TABLE filler (id INTEGER PRIMARY KEY, text TEXT);
-    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
-    INSERT INTO filler SELECT i, hex(zeroblob(1900)) FROM n;
-";
-
-fn is_pulling(node: &Node) -> bool {
-    let snapshots = fs::read_dir(node.data().join("apps/probe/snapshots")).unwrap();
-    snapshots.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "tmp"))
-}
-
-#[test]
 fn who_is_asked_to_stop_finishes_what_is_under_way() {
     let mut site = Site::probe(&["a", "b"]);
     let node = &mut site.nodes[0];
@@ -222,41 +159,37 @@ fn who_is_asked_to_stop_finishes_what_is_under_way() {
     assert!(asked.elapsed() < Duration::from_secs(8), "it took {:?} with a node waiting for news", asked.elapsed());
 }
 
-type Damage = fn(&Path);
-
+/// Whatever page it is: with its origin away, a node answers rightly or not at all; with it, the page is fetched again.
 #[test]
-fn a_damaged_snapshot_gives_way_to_the_one_before_until_it_is_pulled_again() {
+fn a_page_damaged_on_disk_is_never_served_and_is_fetched_again() {
     let mut site = Site::probe(&["a"]);
-    let damages: [(&str, Damage); 4] = [
-        ("a byte is another", |file| change(file, |bytes| bytes[5_000] ^= 1)),
-        ("it ends early", |file| change(file, |bytes| bytes.truncate(bytes.len() - 4_096))),
-        ("it ends within a page", |file| change(file, |bytes| bytes.truncate(100))),
-        ("it is gone", |file| fs::remove_file(file).unwrap()),
-    ];
-    for (what, damage) in damages {
-        let node = &mut site.nodes[0];
-        // Two releases that are not alike.
-        let n = [(); 2].map(|()| {
-            let bumped = probe::bump(node.address);
-            eventually("it is published", || {
-                (probe::pair(&probe::get(node.address, "/pair")) == bumped.n).then_some(())
-            });
-            bumped.n
+    let bumped = probe::bump(site.nodes[0].address);
+    let node = &mut site.nodes[0];
+    let settled = |node: &Node| {
+        eventually("the bump is there", || {
+            let answer = probe::get(node.address, "/pair");
+            (answer.status == 200 && probe::pair(&answer) == bumped.n).then_some(())
         });
+    };
+    settled(node);
+    let (mut refused, mut repaired) = (0, 0);
+    for slot in 0..used_slots(node) {
         stop(node);
-        let [newest, before] = &snapshots(node)[..] else { panic!("two releases expected") };
-        damage(&newest.1);
-
+        flip(node, slot);
         node.start_again(None);
         let answer = probe::get(node.address, "/pair");
-        assert_eq!((probe::pair(&answer), Release::of(&answer)), (n[0], before.0), "{what}");
-        assert!(node.process.log_text().contains("trying the one before"), "{}", node.process.log_text());
-
+        match answer.status {
+            200 => assert_eq!(probe::pair(&answer), bumped.n, "slot {slot}"),
+            _ => refused += 1,
+        }
         stop(node);
         node.start_again(Some(&site.origin));
-        eventually(what, || (Release::of(&probe::get(node.address, "/pair")) >= newest.0).then_some(()));
-        assert_eq!(probe::pair(&probe::get(node.address, "/pair")), n[1], "{what}");
+        settled(node);
+        repaired += node.status()["scrub"]["repaired_pages"].as_u64().unwrap();
+        assert_eq!(node.get(probe::SITE, "/version").status, 200, "slot {slot}");
     }
+    println!("{refused} times no answer, {repaired} pages repaired");
+    assert!(refused > 0, "no page that was damaged was needed for this answer");
 }
 
 #[test]
@@ -266,15 +199,17 @@ fn a_node_with_nothing_whole_on_its_disk_serves_nothing_until_its_origin_is_ther
     let bumped = probe::bump(node.address);
     eventually("it is published", || (probe::pair(&probe::get(node.address, "/pair")) == bumped.n).then_some(()));
     stop(node);
-    snapshots(node).iter().for_each(|(_, file)| change(file, |bytes| bytes.fill(0)));
+    (0..used_slots(node)).for_each(|slot| flip(node, slot));
     node.start_again(None);
     let ready = |node: &Node| http::request(node.admin, "admin", "GET", "/readyz", &[], "").unwrap().status;
     assert!(matches!(probe::get(node.address, "/pair").status, 404 | 503));
     assert_eq!(ready(node), 503);
     stop(node);
     node.start_again(Some(&site.origin));
-    eventually("it is ready again", || (ready(node) == 200).then_some(()));
-    assert_eq!(probe::pair(&probe::get(node.address, "/pair")), bumped.n);
+    eventually("it is ready again, and all that this page needs is repaired", || {
+        let answer = probe::get(node.address, "/pair");
+        (ready(node) == 200 && answer.status == 200 && probe::pair(&answer) == bumped.n).then_some(())
+    });
 }
 
 fn stop(node: &mut Node) {
@@ -282,25 +217,27 @@ fn stop(node: &mut Node) {
     assert_eq!(node.process.end().code(), Some(0), "{}", node.process.log_text());
 }
 
-/// The probe's releases on a node's disk and their snapshots, the newest first.
-fn snapshots(node: &Node) -> Vec<(Release, PathBuf)> {
-    let app = node.data().join("apps/probe");
-    let mut found: Vec<(Release, PathBuf)> = fs::read_dir(app.join("releases"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .map(|path| {
-            let signed: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-            let manifest: serde_json::Value = serde_json::from_str(signed["manifest"].as_str().unwrap()).unwrap();
-            let release = Release::parse(path.file_stem().unwrap().to_str().unwrap()).unwrap();
-            (release, app.join(format!("snapshots/{}.db", manifest["root"].as_str().unwrap())))
-        })
-        .collect();
-    found.sort_by(|one, other| other.cmp(one));
-    found
+const PAGE_BYTES: u64 = 4_096;
+
+fn slots(node: &Node) -> fs::File {
+    let path = node.data().join("apps/probe/pages/slots");
+    fs::OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
-fn change(file: &Path, how: impl FnOnce(&mut Vec<u8>)) {
-    let mut bytes = fs::read(file).unwrap();
-    how(&mut bytes);
-    fs::write(file, bytes).unwrap();
+/// Slots up to the last one that something was ever written to.
+fn used_slots(node: &Node) -> u64 {
+    let file = slots(node);
+    let mut page = [0; PAGE_BYTES as usize];
+    let is_used = |slot: &u64| {
+        file.read_exact_at(&mut page, slot * PAGE_BYTES).unwrap();
+        page.iter().any(|byte| *byte != 0)
+    };
+    (0..64).filter(is_used).last().unwrap() + 1
+}
+
+fn flip(node: &Node, slot: u64) {
+    let (file, at) = (slots(node), slot * PAGE_BYTES + 4_000);
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
 }

@@ -16,13 +16,20 @@ fn a_secret_nobody_set_is_made_once_and_lies_beside_the_manifests() {
     assert_eq!(probe::get(site.nodes[1].address, "/secret").text(), secret);
 
     for data in [site.origin.data(), site.nodes[0].data()] {
-        let app = data.join("apps/probe");
-        for manifest in files(&app.join("releases")) {
-            assert!(!fs::read_to_string(&manifest).unwrap().contains(&secret), "{}", manifest.display());
-        }
-        let kept = files(&app.join("secrets"));
+        let kept = files(&data.join("apps/probe/secrets"));
         assert_eq!(kept.len(), 1, "{kept:?}");
         assert_eq!(fs::metadata(&kept[0]).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    // Neither what any mirror may hold, nor the records of a node.
+    for public in [site.origin.data().join("objects"), site.nodes[0].data().join("apps/probe/pages")] {
+        let all = all_files(&public);
+        assert!(!all.is_empty(), "{}", public.display());
+        for file in all {
+            let bytes = fs::read(&file).unwrap();
+            let tells = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!tells, "{}", file.display());
+        }
     }
 
     site.origin.process.kill();
@@ -49,4 +56,8 @@ fn a_secret_the_operator_sets_is_a_release_of_its_own() {
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn all_files(folder: &Path) -> Vec<std::path::PathBuf> {
+    files(folder).into_iter().flat_map(|path| if path.is_dir() { all_files(&path) } else { vec![path] }).collect()
 }
