@@ -157,7 +157,7 @@ async fn read(
         Joined::Landed(entry, right) => Ok(send(host, &entry, &release, CacheStatus::Hit(right), None, parts)),
         Joined::Leads(lead) => match led(host, lead, asking(release.clone(), route, &seen, parts), in_doubt).await? {
             Led::Confirmed(entry) => Ok(send(host, &entry, &release, CacheStatus::Hit(Right::SameRows), None, parts)),
-            Led::Made(made) => Ok(finish(host, made, parts)),
+            Led::Made(made) => Ok(finish(host, *made, parts)),
         },
         Joined::Waits(mut waiter) => {
             // The leader has a deadline of its own; this bound only keeps a lost leader from holding anyone.
@@ -228,7 +228,7 @@ async fn led(host: &Arc<Host>, lead: Lead, asking: Asking, in_doubt: Option<Arc<
                 None => lead.land_unstorable(verdict.err().unwrap_or(NotStored::TooLarge)),
             },
         }
-        let _ = tell.send(result.map(|(made, _)| Led::Made(made)));
+        let _ = tell.send(result.map(|(made, _)| Led::Made(Box::new(made))));
     });
     told.await.unwrap_or(Err(Refusal::Handler { trace }))
 }
@@ -236,7 +236,7 @@ async fn led(host: &Arc<Host>, lead: Lead, asking: Asking, in_doubt: Option<Arc<
 /// What a leader has, for itself and all who wait.
 enum Led {
     Confirmed(Arc<Entry>),
-    Made(Made),
+    Made(Box<Made>),
 }
 
 /// Makes an entry of a whole response, and judges whether it may be kept.

@@ -207,7 +207,7 @@ mod tests {
         assert!(running.keys().unwrap().is_none(), "no file");
 
         fs::write(&path, format!("# ours\n\n{} # Zurich\n", one.key)).unwrap();
-        assert_eq!(running.keys().unwrap().unwrap()[..], [one.clone()], "no roles: both");
+        assert_eq!(running.keys().unwrap().unwrap()[..], *std::slice::from_ref(&one), "no roles: both");
         trusted.add(&two).unwrap();
         assert_eq!(running.keys().unwrap().unwrap()[..], [one.clone(), two.clone()]);
         trusted.add(&key(2, Roles::App)).unwrap();
