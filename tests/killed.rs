@@ -147,10 +147,20 @@ fn a_killed_origin_leaves_no_torn_release_and_no_lost_write() {
         })
         .collect();
 
+    // Publishes at once whatever was written, over and over, so that a kill meets a publish.
+    let publisher = {
+        let (done, url, token) = (done.clone(), site.origin.url(), site.origin.token_file());
+        std::thread::spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                process::run(&["resume", "--app", "probe", "--origin", &url, "--token-file", process::text(&token)]);
+            }
+        })
+    };
+
     let mut moments = Moments(0x9e37_79b9_7f4a_7c15);
     let mut newest = None;
     for kill in 0..kills() {
-        std::thread::sleep(moments.below(Duration::from_millis(700)));
+        std::thread::sleep(moments.below(Duration::from_millis(400)));
         site.origin.process.kill();
         let kept = intact(&site.origin.data().join("apps/probe/pages"));
         assert!(kept >= newest, "kill {kill}: {kept:?} is kept, {newest:?} was");
@@ -160,6 +170,8 @@ fn a_killed_origin_leaves_no_torn_release_and_no_lost_write() {
     }
     done.store(true, Ordering::Relaxed);
     writers.into_iter().for_each(|writer| writer.join().unwrap());
+    publisher.join().unwrap();
+    assert!(newest > Some(Release(1, kills() as u64 / 2)), "{newest:?}: kills met too few publishes");
 
     let last = probe::bump_once(site.nodes[0].address, "last");
     assert_eq!(last.n as usize, acknowledged.load(Ordering::Relaxed) + 1, "each acknowledged write is there, once");
