@@ -308,8 +308,13 @@ impl Puller {
             if is_start || !seen.insert(release) {
                 continue;
             }
-            // What a manifest further back does not say is not there to be used.
-            let Ok((_, manifest)) = self.manifest(&head.app, release).await else { continue };
+            let (_, manifest) = match self.manifest(&head.app, release).await {
+                Ok(found) => found,
+                // Nobody answers now, so nobody knows that there is no way.
+                Err(error @ PullError::Client(ClientError::Unreachable { .. })) => return Err(error),
+                // What a manifest further back does not say is not there to be used.
+                Err(_) => continue,
+            };
             if manifest.root != root || manifest.database != head.database {
                 continue;
             }
