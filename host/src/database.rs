@@ -150,7 +150,7 @@ fn name_of(table: &Table) -> String {
 }
 
 /// `%`, `?` and `#` mean something else in SQLite's file URIs.
-fn uri_path(path: &Path) -> String {
+pub fn uri_path(path: &Path) -> String {
     path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }
 

@@ -116,8 +116,8 @@ async fn rendered(
         IncludeError::Status(status) => NoPage::Status(status),
     })?;
     // A page that says by itself what it is for is right, too.
-    if entry.status != StatusCode::OK && entry.status != status {
-        return Err(NoPage::Status(entry.status.as_u16()));
+    if entry.whole.status != StatusCode::OK && entry.whole.status != status {
+        return Err(NoPage::Status(entry.whole.status.as_u16()));
     }
-    Ok((entry.headers.clone(), entry.body.clone()))
+    Ok((entry.whole.headers.clone(), entry.whole.body.clone()))
 }

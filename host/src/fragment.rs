@@ -70,9 +70,9 @@ impl Host {
         let rendered = make(self, asking, false).await?;
         let (made, _) = keep(rendered, release, route);
         let entry = made.entry.ok_or(Refusal::Handler { trace })?;
-        let mut response = http::Response::new(entry.body.clone());
-        *response.status_mut() = entry.status;
-        *response.headers_mut() = entry.headers.clone();
+        let mut response = http::Response::new(entry.whole.body.clone());
+        *response.status_mut() = entry.whole.status;
+        *response.headers_mut() = entry.whole.headers.clone();
         Ok(response)
     }
 }
@@ -87,10 +87,10 @@ impl Host {
         within: Within<'_>,
     ) -> Result<Bytes, IncludeError> {
         let entry = self.fragment_entry(release, path, depth, within, Place::OfItsPage).await?;
-        if entry.status == StatusCode::OK {
-            Ok(entry.body.clone())
+        if entry.whole.status == StatusCode::OK {
+            Ok(entry.whole.body.clone())
         } else {
-            Err(IncludeError::Status(entry.status.as_u16()))
+            Err(IncludeError::Status(entry.whole.status.as_u16()))
         }
     }
 

@@ -302,7 +302,7 @@ fn send(
     parts: &Parts,
 ) -> Reply {
     host.counters.count(status);
-    reply::from_entry(entry, release, &parts.method, &parts.headers, status, timing)
+    reply::from_entry(&entry.whole, release, &parts.method, &parts.headers, status, timing)
 }
 
 // --- Writes ---------------------------------------------------------------------------------------------------------

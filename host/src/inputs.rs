@@ -25,6 +25,35 @@ impl Key {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    pub fn app(&self) -> &str {
+        self.parts().next().and_then(|part| std::str::from_utf8(part).ok()).unwrap_or_default()
+    }
+
+    /// What a handler saw whose response is kept under this key.
+    pub fn seen(&self) -> Seen {
+        const MADE_HERE: &str = "BUG: a key is made of what was seen";
+        let text = |part: &[u8]| String::from_utf8(part.to_vec()).expect(MADE_HERE);
+        let mut parts = self.parts().skip(1);
+        let path = text(parts.next().expect(MADE_HERE));
+        let query = (parts.next() == Some(b"?")).then(|| text(parts.next().expect(MADE_HERE)));
+        let mut headers = Vec::new();
+        while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            let name = HeaderName::from_bytes(name).expect(MADE_HERE);
+            headers.push((name, HeaderValue::from_bytes(value).expect(MADE_HERE)));
+        }
+        Seen { target: Target { path, query }, headers }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest: &[u8] = &self.0;
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first_chunk::<4>()?;
+            let (part, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            rest = after;
+            Some(part)
+        })
+    }
 }
 
 /// The header that shows a declared client address to a handler.
@@ -241,5 +270,16 @@ mod tests {
         assert_eq!(seen(&both, "/", Some("b=1&a=2"), &[]), seen(&both, "/", Some("a=2&b=1"), &[]));
         assert_ne!(seen(&both, "/", Some("a=1&a=2"), &[]), seen(&both, "/", Some("a=2&a=1"), &[]));
         assert_ne!(seen(&both, "/", Some("a=1%26b=2"), &[]), seen(&both, "/", Some("a=1&b=2"), &[]));
+    }
+
+    #[test]
+    fn a_key_says_what_was_seen() {
+        let declared = Declared { headers: vec!["x-a".into()], cookies: vec!["c".into()], ..Declared::default() };
+        let headers = [("x-a", ""), ("x-a", "2"), ("cookie", "c=d")];
+        for query in [None, Some("?"), Some("-"), Some("a=b&a=c")] {
+            let seen = seen(&declared, "/a/%20b", query, &headers);
+            let key = seen.key("app");
+            assert_eq!((key.app(), key.seen()), ("app", seen));
+        }
     }
 }

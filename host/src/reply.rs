@@ -1,7 +1,10 @@
 //! Responses as they leave: headers put right, validators, conditional requests, and what the cache did.
 
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64},
+    },
     time::Instant,
 };
 
@@ -17,7 +20,7 @@ use nearside_protocol::{
 };
 
 use crate::{
-    cache::{By, Entry, Right},
+    cache::{By, Entry, Right, Whole},
     conditional::{Sends, none_match},
     inputs::is_hop_by_hop,
     media_type::Inert,
@@ -167,11 +170,9 @@ pub fn entry(
         by: By::Rendering,
         evidence: rendered.evidence.gathered(),
         took: rendered.took,
-        status: rendered.status,
-        headers,
-        etag,
-        body,
         expires,
+        whole: Arc::new(Whole { status: rendered.status, headers, etag, body }),
+        hits: AtomicU32::new(0),
     }
 }
 
@@ -187,23 +188,23 @@ pub fn is_bodiless(status: StatusCode) -> bool {
 
 /// Sends an entry: all of it, its head, or word that the client has it already.
 pub fn from_entry(
-    entry: &Arc<Entry>,
+    whole: &Whole,
     release: &Release,
     method: &Method,
     request: &HeaderMap,
     status: CacheStatus,
     timing: Option<String>,
 ) -> Reply {
-    let unchanged = entry.status == StatusCode::OK && none_match(request, &entry.etag);
-    let body = if unchanged || method == Method::HEAD { Bytes::new() } else { entry.body.clone() };
+    let unchanged = whole.status == StatusCode::OK && none_match(request, &whole.etag);
+    let body = if unchanged || method == Method::HEAD { Bytes::new() } else { whole.body.clone() };
     let mut reply = Response::new(ReplyBody::from(body));
-    *reply.headers_mut() = entry.headers.clone();
+    *reply.headers_mut() = whole.headers.clone();
     reply.headers_mut().insert(RELEASE_HEADER, release.header.clone());
     if unchanged {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         reply.headers_mut().remove(header::CONTENT_LENGTH);
     } else {
-        *reply.status_mut() = entry.status;
+        *reply.status_mut() = whole.status;
     }
     mark(&mut reply, status, timing);
     reply

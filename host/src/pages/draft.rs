@@ -14,7 +14,7 @@ use nearside_protocol::{
 use super::{
     PagesError,
     slots::{NO_SLOT, Slots},
-    table::{DamageBell, Group, Table},
+    table::{self, DamageBell, Group, Table},
 };
 
 /// Slots of drafts that were given up, whose tables someone may still read.
@@ -127,21 +127,8 @@ impl Draft {
             let beyond: Vec<u32> = self.own.range(pages..).map(|(number, _)| *number).collect();
             beyond.into_iter().for_each(|number| self.release(number));
         }
-        let groups = (pages as usize).div_ceil(PAGES_PER_GROUP);
-        self.groups.truncate(groups);
-        self.touched = self.touched.split_off(&0).into_iter().filter(|group| *group < groups).collect();
-        for index in (self.pages.min(pages) as usize / PAGES_PER_GROUP)..groups {
-            if index == self.groups.len() {
-                self.groups.push(Arc::new(Group::empty()));
-            }
-            let length = (pages as usize - index * PAGES_PER_GROUP).min(PAGES_PER_GROUP);
-            if self.groups[index].slots.len() != length {
-                let group = Arc::make_mut(&mut self.groups[index]);
-                group.slots.resize(length, NO_SLOT);
-                group.hashes.resize(length, Digest::from_bytes([0; 32]));
-                self.touched.insert(index);
-            }
-        }
+        self.touched.extend(table::resize(&mut self.groups, self.pages, pages));
+        self.touched.retain(|group| *group < self.groups.len());
         self.pages = pages;
         self.stale = true;
     }
@@ -192,10 +179,7 @@ impl Draft {
     }
 
     fn entry(&self, number: u32) -> Option<(u32, Digest)> {
-        let group = self.groups.get(number as usize / PAGES_PER_GROUP)?;
-        let within = number as usize % PAGES_PER_GROUP;
-        let slot = *group.slots.get(within)?;
-        (slot != NO_SLOT).then(|| (slot, group.hashes[within]))
+        table::entry(&self.groups, number)
     }
 
     fn set(&mut self, number: u32, slot: u32, hash: Digest) {

@@ -19,7 +19,7 @@ use super::{
     book::{Book, Entry, Record},
     draft::{Draft, Limbo},
     slots::{NO_SLOT, Slots},
-    table::{DamageBell, Group, OnDamage, Table},
+    table::{self, DamageBell, OnDamage, Table},
 };
 use crate::disk::Disk;
 
@@ -325,9 +325,10 @@ impl Tables {
         }
         let signed: SignedManifest = serde_json::from_slice(manifest).ok()?;
         let named: Named = serde_json::from_str(&signed.manifest).ok()?;
-        let mut groups = self.kept.last().map_or(Vec::new(), |before| before.table.groups.clone());
-        lengthen(&mut groups, pages);
-        let mut touched = BTreeSet::new();
+        let before = self.kept.last().map(|before| &before.table);
+        let mut groups = before.map_or(Vec::new(), |before| before.groups.clone());
+        let resized = table::resize(&mut groups, before.map_or(0, |before| before.pages()), pages);
+        let mut touched = BTreeSet::from_iter(resized);
         for (number, slot, hash) in entries {
             let (index, within) = (number as usize / PAGES_PER_GROUP, number as usize % PAGES_PER_GROUP);
             if number >= pages {
@@ -346,22 +347,6 @@ impl Tables {
     fn repair(&mut self, entry: Entry) {
         for kept in self.kept.iter_mut().filter(|kept| kept.table.hash(entry.0) == Some(entry.2)) {
             kept.table = Arc::new(with_entry(&kept.table, entry, &self.slots, &self.on_damage));
-        }
-    }
-}
-
-/// Groups for so many pages; new ones without slots.
-pub(super) fn lengthen(groups: &mut Vec<Arc<Group>>, pages: u32) {
-    let count = (pages as usize).div_ceil(PAGES_PER_GROUP);
-    groups.truncate(count);
-    groups.resize_with(count, || Arc::new(Group::empty()));
-    for (index, group) in groups.iter_mut().enumerate() {
-        let length = (pages as usize - index * PAGES_PER_GROUP).min(PAGES_PER_GROUP);
-        if group.slots.len() != length {
-            let group = Arc::make_mut(group);
-            group.slots.resize(length, NO_SLOT);
-            group.hashes.resize(length, Digest::from_bytes([0; 32]));
-            group.seal();
         }
     }
 }

@@ -32,6 +32,32 @@ impl Group {
     }
 }
 
+/// Where a page is, and what it must hash to.
+pub(super) fn entry(groups: &[Arc<Group>], number: u32) -> Option<(u32, Digest)> {
+    let group = groups.get(number as usize / PAGES_PER_GROUP)?;
+    let within = number as usize % PAGES_PER_GROUP;
+    let slot = *group.slots.get(within)?;
+    (slot != NO_SLOT).then(|| (slot, group.hashes[within]))
+}
+
+/// Makes groups of so many pages out of those of `before` pages; new pages have no slot. Gives the groups that are to be
+/// sealed.
+pub(super) fn resize(groups: &mut Vec<Arc<Group>>, before: u32, pages: u32) -> Vec<usize> {
+    let count = (pages as usize).div_ceil(PAGES_PER_GROUP);
+    groups.resize_with(count, || Arc::new(Group::empty()));
+    let mut changed = Vec::new();
+    for (index, group) in groups.iter_mut().enumerate().skip(before.min(pages) as usize / PAGES_PER_GROUP) {
+        let length = (pages as usize - index * PAGES_PER_GROUP).min(PAGES_PER_GROUP);
+        if group.slots.len() != length {
+            let group = Arc::make_mut(group);
+            group.slots.resize(length, NO_SLOT);
+            group.hashes.resize(length, Digest::from_bytes([0; 32]));
+            changed.push(index);
+        }
+    }
+    changed
+}
+
 pub struct Table {
     pub(super) store: Arc<Slots>,
     pub(super) groups: Vec<Arc<Group>>,
@@ -139,10 +165,7 @@ impl Table {
     }
 
     pub(super) fn entry(&self, number: u32) -> Option<(u32, Digest)> {
-        let group = self.groups.get(number as usize / PAGES_PER_GROUP)?;
-        let within = number as usize % PAGES_PER_GROUP;
-        let slot = *group.slots.get(within)?;
-        (slot != NO_SLOT).then(|| (slot, group.hashes[within]))
+        entry(&self.groups, number)
     }
 
     fn damaged(&self, number: u32) -> PagesError {

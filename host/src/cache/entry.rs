@@ -1,0 +1,114 @@
+//! One stored response: what is sent, and what it was computed from.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::{evidence::Evidence, past::Verdict, release::Release};
+
+/// A stored response.
+#[derive(Debug)]
+pub struct Entry {
+    /// The generations of its app for which it is known to be right: from the one it was made in to this one.
+    pub made_in: u64,
+    pub right_until: AtomicU64,
+    /// How it came to be right for the generation it was made in.
+    pub by: By,
+    pub evidence: Evidence,
+    /// How long it took to make.
+    pub took: Duration,
+    pub expires: Option<Instant>,
+    pub whole: Arc<Whole>,
+    /// How often it has answered.
+    pub hits: AtomicU32,
+}
+
+/// A response, whole, as it is sent.
+#[derive(Debug)]
+pub struct Whole {
+    pub status: StatusCode,
+    /// Ready to send, `ETag` and `Content-Length` among them.
+    pub headers: HeaderMap,
+    pub etag: HeaderValue,
+    pub body: Bytes,
+}
+
+/// Why an entry is right where it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    Rendering,
+    /// Pages it was computed from have changed, and all its questions got the same answers.
+    SameRows,
+}
+
+/// Why an entry answers a request on this release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Right {
+    /// It was made on it.
+    MadeHere,
+    /// Made on an earlier one, by which no page it was computed from was changed.
+    PagesUntouched,
+    /// Made on an earlier one; its questions got the same answers.
+    SameRows,
+}
+
+impl Entry {
+    /// The same response, right for a release on which its questions got the same answers.
+    pub fn confirmed(&self, release: &Release, evidence: Evidence) -> Entry {
+        Entry {
+            made_in: release.generation,
+            right_until: AtomicU64::new(release.generation),
+            by: By::SameRows,
+            evidence,
+            took: self.took,
+            expires: self.expires,
+            whole: self.whole.clone(),
+            hits: AtomicU32::new(self.hits.load(Ordering::Relaxed)),
+        }
+    }
+
+    pub(super) fn judge(&self, release: &Release) -> Judged {
+        if self.expires.is_some_and(|expires| expires <= Instant::now()) || release.generation < self.made_in {
+            return Judged::Wrong;
+        }
+        let until = self.right_until.load(Ordering::Acquire);
+        if release.generation > until {
+            match release.past.judge(&self.evidence, until) {
+                // All generations between were judged with it.
+                Verdict::Untouched => drop(self.right_until.fetch_max(release.generation, Ordering::AcqRel)),
+                Verdict::Touched if self.evidence.questions.is_some() => return Judged::InDoubt,
+                Verdict::Touched | Verdict::OtherApp => return Judged::Wrong,
+            }
+        }
+        Judged::Right(match self.by {
+            By::Rendering if self.made_in == release.generation => Right::MadeHere,
+            By::Rendering => Right::PagesUntouched,
+            By::SameRows => Right::SameRows,
+        })
+    }
+
+    pub(super) fn weight_bytes(&self, key_bytes: usize) -> usize {
+        const BOOKKEEPING: usize = 512;
+        self.whole.bytes() + key_bytes + self.evidence.bytes() + BOOKKEEPING
+    }
+}
+
+impl Whole {
+    fn bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+        self.body.len() + headers
+    }
+}
+
+pub(super) enum Judged {
+    Right(Right),
+    InDoubt,
+    Wrong,
+}

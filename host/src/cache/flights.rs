@@ -1,0 +1,129 @@
+//! Renders in flight: one leads, and whoever asks for the same meanwhile waits for it.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use nearside_protocol::{digest::Digest, limits};
+use tokio::sync::watch;
+
+use super::{
+    Cache, Look,
+    entry::{Entry, Right},
+};
+use crate::{
+    inputs::Key,
+    policy::{Lifetime, NotStored},
+    refusal::Refusal,
+    release::Release,
+};
+
+/// By key and generation.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<HashMap<(Key, u64), Flight>>);
+
+impl Flights {
+    fn all(&self) -> MutexGuard<'_, HashMap<(Key, u64), Flight>> {
+        self.0.lock().expect("BUG: nothing panics while holding the flights")
+    }
+}
+
+impl Cache {
+    /// Joins the render in flight for this key and release, or becomes the one that makes it.
+    pub fn join(self: &Arc<Self>, key: &Key, release: &Release) -> Joined {
+        let mut flights = self.flights.all();
+        let at = (key.clone(), release.generation);
+        if let Some(flight) = flights.get(&at) {
+            let waiter = Waiter { landed: flight.landed.clone(), count: flight.waiters.clone() };
+            let others = flight.waiters.fetch_add(1, Ordering::Relaxed);
+            return if others < limits::FLIGHT_WAITERS { Joined::Waits(waiter) } else { Joined::Full };
+        }
+        // It may have landed since the caller looked: whoever lands stores first, and leaves the flights after.
+        if let Look::Hit(entry, right) = self.look(key, release) {
+            return Joined::Landed(entry, right);
+        }
+        let (lands, landed) = watch::channel(None);
+        flights.insert(at.clone(), Flight { landed, waiters: Arc::default() });
+        Joined::Leads(Lead { cache: self.clone(), at, code: release.code.digest, lands })
+    }
+}
+
+struct Flight {
+    landed: watch::Receiver<Option<Landing>>,
+    waiters: Arc<AtomicUsize>,
+}
+
+/// One who waits for a render in flight.
+pub struct Waiter {
+    pub landed: watch::Receiver<Option<Landing>>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub enum Joined {
+    Leads(Lead),
+    Waits(Waiter),
+    Landed(Arc<Entry>, Right),
+    /// So many wait already that one more would only wait longer.
+    Full,
+}
+
+/// How a shared render ended.
+#[derive(Clone)]
+pub enum Landing {
+    Entry(Arc<Entry>),
+    /// It came out, but not for sharing: each who waited renders for itself.
+    Unstorable,
+    Failed(Refusal),
+}
+
+/// Held by the task that renders; when it goes, however it goes, no one waits any longer.
+pub struct Lead {
+    cache: Arc<Cache>,
+    at: (Key, u64),
+    code: Digest,
+    lands: watch::Sender<Option<Landing>>,
+}
+
+impl Lead {
+    /// Stores what may be stored and tells those who wait.
+    pub fn land(self, result: Result<(Arc<Entry>, Result<Lifetime, NotStored>), Refusal>) {
+        let key = self.at.0.clone();
+        let landing = match result {
+            Ok((entry, Ok(_))) => {
+                // Those who wait get it all the same, and whoever asks next finds the newer one.
+                let _ = self.cache.store(key, entry.clone());
+                Landing::Entry(entry)
+            }
+            Ok((_, Err(why))) => {
+                if why.lasts() {
+                    self.cache.remember_unstorable(key, self.code, why);
+                }
+                Landing::Unstorable
+            }
+            Err(refusal) => Landing::Failed(refusal),
+        };
+        self.lands.send_replace(Some(landing));
+    }
+
+    /// The render turned out to stream, or was not storable.
+    pub fn land_unstorable(self, why: NotStored) {
+        self.cache.remember_unstorable(self.at.0.clone(), self.code, why);
+        self.lands.send_replace(Some(Landing::Unstorable));
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.cache.flights.all().remove(&self.at);
+    }
+}
