@@ -32,11 +32,13 @@ impl Sends {
         }
     }
 
-    /// `etag` is strong. There are no dates here, so a client that goes by one gets the whole.
     pub fn decide(method: &Method, request: &HeaderMap, etag: &HeaderValue, length: u64) -> Sends {
-        if none_match(request, etag) {
-            return Sends::Nothing;
-        }
+        if none_match(request, etag) { Sends::Nothing } else { Sends::part(method, request, etag, length) }
+    }
+
+    /// What is sent to a client that has not got it. `etag` is strong. There are no dates here, so a client that goes by one
+    /// gets the whole.
+    pub fn part(method: &Method, request: &HeaderMap, etag: &HeaderValue, length: u64) -> Sends {
         // Section 14.2: a range is for GET alone.
         let Some(range) = request.get(header::RANGE).filter(|_| method == Method::GET) else { return Sends::Whole };
         if request.get(header::IF_RANGE).is_some_and(|condition| condition != etag) {
@@ -96,15 +98,19 @@ fn number(text: &str) -> Option<u64> {
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// RFC 9110 section 13.1.2, with the weak comparison it asks for.
+/// RFC 9110 section 13.1.2.
 pub fn none_match(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    let etag = etag.as_bytes();
+    tags(request).any(|tag| tag == b"*" || tag == etag.as_bytes())
+}
+
+/// What `If-None-Match` lists, to be compared weakly, as it asks for.
+pub fn tags(request: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     request
         .get_all(header::IF_NONE_MATCH)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .map(|tag| tag.trim_ascii())
-        .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
+        .map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag))
 }
 
 #[cfg(test)]

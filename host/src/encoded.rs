@@ -16,7 +16,7 @@ use nearside_protocol::limits;
 
 use crate::{
     archive::{ArchiveError, STATIC},
-    encoding::Encoding,
+    encoding::{Effort, Encoding},
     media_type,
 };
 
@@ -37,13 +37,13 @@ pub(crate) fn forms(files: &Files) -> Files {
         .filter(|(path, bytes)| media_type::compresses(path) && bytes.len() >= limits::ENCODED_FROM_BYTES)
         .collect();
     let work: Vec<(Encoding, &str, &Arc<[u8]>)> =
-        plain.iter().flat_map(|(path, bytes)| Encoding::ALL.map(|encoding| (encoding, *path, *bytes))).collect();
+        plain.iter().flat_map(|(path, bytes)| Encoding::OF_FILES.map(|encoding| (encoding, *path, *bytes))).collect();
     let (next, made) = (AtomicUsize::new(0), Mutex::new(Files::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, |cores| cores.get()) {
             scope.spawn(|| {
                 while let Some((encoding, path, bytes)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let encoded = encoding.encode(bytes);
+                    let encoded = encoding.encode(bytes, Effort::Packing);
                     if encoded.len() <= bytes.len() / 10 * 9 {
                         let mut made = made.lock().expect("BUG: nothing panics while holding what is made");
                         made.insert(path_of(*encoding, path), encoded.into());
@@ -64,7 +64,8 @@ pub(crate) fn check(files: &Files) -> Result<(), ArchiveError> {
             ArchiveError::Malformed(why)
         };
         let (coding, path) = name.split_once('/').ok_or_else(of_nothing)?;
-        let encoding = Encoding::ALL.into_iter().find(|encoding| encoding.name() == coding).ok_or_else(of_nothing)?;
+        let encoding =
+            Encoding::OF_FILES.into_iter().find(|encoding| encoding.name() == coding).ok_or_else(of_nothing)?;
         let plain = files.get(&format!("{STATIC}{path}")).ok_or_else(of_nothing)?;
         if !encoding.is_of(encoded, plain) {
             let why = format!("`{ENCODED}{name}` does not decode to `{STATIC}{path}`: pack the app again");
@@ -110,7 +111,7 @@ mod tests {
     #[test]
     fn a_form_of_another_file_is_refused() {
         let text = b"a line of text".as_slice();
-        let of = |encoding: Encoding, plain: &[u8]| encoding.encode(plain);
+        let of = |encoding: Encoding, plain: &[u8]| encoding.encode(plain, Effort::Packing);
         for (path, bytes, expected) in [
             ("encoded/br/a.css", of(Encoding::Brotli, b"another text"), "does not decode"),
             ("encoded/br/a.css", of(Encoding::Gzip, text), "does not decode"),

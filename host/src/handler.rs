@@ -19,7 +19,9 @@ use crate::{
     blobs::{self, BlobName},
     cache::{Entry, Joined, Landing, Lead, Look, Right},
     conditional::Sends,
-    cors, error_page,
+    cors,
+    encoding::Wishes,
+    error_page, forms,
     freshness::{self, Fresh},
     host::{Host, Served},
     inputs::{Key, Seen, everything},
@@ -146,7 +148,7 @@ async fn read(
     let seen = Seen::new(declared, target, &parts.headers, Some(client));
     let key = seen.key(&served.name);
     let in_doubt = match host.cache.look(&key, &release) {
-        Look::Hit(entry, right) => return Ok(send(host, &entry, &release, CacheStatus::Hit(right), None, parts)),
+        Look::Hit(entry, right) => return send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
         Look::Unstorable(_) => {
             return alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await;
         }
@@ -154,10 +156,10 @@ async fn read(
         Look::Miss => None,
     };
     match host.cache.join(&key, &release) {
-        Joined::Landed(entry, right) => Ok(send(host, &entry, &release, CacheStatus::Hit(right), None, parts)),
+        Joined::Landed(entry, right) => send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
         Joined::Leads(lead) => match led(host, lead, asking(release.clone(), route, &seen, parts), in_doubt).await? {
-            Led::Confirmed(entry) => Ok(send(host, &entry, &release, CacheStatus::Hit(Right::SameRows), None, parts)),
-            Led::Made(made) => Ok(finish(host, *made, parts)),
+            Led::Confirmed(entry) => send_again(host, &key, &entry, &release, CacheStatus::Hit(Right::SameRows), parts),
+            Led::Made(made) => finish(host, *made, parts),
         },
         Joined::Waits(mut waiter) => {
             // The leader has a deadline of its own; this bound only keeps a lost leader from holding anyone.
@@ -165,7 +167,7 @@ async fn read(
             let landing = tokio::time::timeout(patience, waiter.landed.wait_for(Option::is_some)).await;
             let landing = landing.ok().and_then(Result::ok).and_then(|landing| landing.clone());
             match landing {
-                Some(Landing::Entry(entry)) => Ok(send(host, &entry, &release, CacheStatus::Collapsed, None, parts)),
+                Some(Landing::Entry(entry)) => send_again(host, &key, &entry, &release, CacheStatus::Collapsed, parts),
                 Some(Landing::Failed(refusal)) => Err(refusal),
                 Some(Landing::Unstorable) | None => {
                     alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await
@@ -274,35 +276,40 @@ async fn alone(
             made.status = CacheStatus::NotStored(why);
         }
     }
-    Ok(finish(host, made, parts))
+    finish(host, made, parts)
 }
 
-fn finish(host: &Host, made: Made, parts: &Parts) -> Reply {
+fn finish(host: &Host, made: Made, parts: &Parts) -> Result<Reply, Refusal> {
     let timing = made.rendered.cost.server_timing(made.rendered.took);
     if let Some(entry) = &made.entry {
-        return send(host, entry, &made.release, made.status, Some(timing), parts);
+        host.counters.count(made.status);
+        let wishes = Wishes::of(&parts.headers);
+        return reply::from_entry(&entry.whole, &made.release, parts, wishes, made.status, Some(timing));
     }
     host.counters.count(made.status);
     let route = &made.release.code.app.routes[made.route];
     let headers = reply::headers_of(&made.rendered.headers, route, made.release.manifest.release);
     match made.rendered.body {
         RenderedBody::Streams(stream) => {
-            reply::from_stream(headers, made.rendered.status, stream, &parts.method, made.status, timing)
+            Ok(reply::from_stream(headers, made.rendered.status, stream, &parts.method, made.status, timing))
         }
         RenderedBody::Whole(_) => unreachable!("BUG: a whole response has an entry"),
     }
 }
 
-fn send(
-    host: &Host,
+/// Sends what is not sent for the first time: that much is known of it, so that it is worth compressing.
+fn send_again(
+    host: &Arc<Host>,
+    key: &Key,
     entry: &Arc<Entry>,
     release: &Release,
     status: CacheStatus,
-    timing: Option<String>,
     parts: &Parts,
-) -> Reply {
+) -> Result<Reply, Refusal> {
     host.counters.count(status);
-    reply::from_entry(&entry.whole, release, &parts.method, &parts.headers, status, timing)
+    let wishes = Wishes::of(&parts.headers);
+    forms::make_for(host, key, entry, wishes);
+    reply::from_entry(&entry.whole, release, parts, wishes, status, None)
 }
 
 // --- Writes ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
 //! | [`conditional`], [`encoding`], `cors` | what a client has already or wants a part of; how it takes it; other sites |
 //! | [`evidence`], [`past`] | what a response was computed from; whether it stands on a later release |
-//! | [`cache`], [`policy`], [`freshness`] | stored responses; what may be stored; whose own writes must show |
+//! | [`cache`], [`forms`], [`policy`], [`freshness`] | stored responses; compressed; what may be stored; whose own writes must show |
 //! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
 //! | [`refusal`], `error_page` | refusing to, and how that looks |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
@@ -48,6 +48,7 @@ mod error_page;
 pub mod evidence;
 pub mod file_pieces;
 pub mod follow;
+pub mod forms;
 mod fragment;
 pub mod freshness;
 pub mod guest;

@@ -42,11 +42,20 @@ pub fn of_static(path: &str) -> &'static str {
 
 /// Whether files of this kind get smaller: text in all its forms, and what is not compressed by itself.
 pub fn compresses(path: &str) -> bool {
-    let kind = of_static(path);
-    kind.starts_with("text/")
+    is_compressible(of_static(path))
+}
+
+/// The same of a media type, as `Content-Type` has it.
+pub fn is_compressible(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    // Events are not held back to be compressed.
+    kind.starts_with("text/") && kind != "text/event-stream"
         || kind.ends_with("json")
         || kind.ends_with("xml")
-        || matches!(kind, "application/wasm" | "font/ttf" | "font/otf" | "image/x-icon")
+        || matches!(
+            kind.as_str(),
+            "application/javascript" | "application/wasm" | "font/ttf" | "font/otf" | "image/x-icon"
+        )
 }
 
 /// The media types a visitor's file may be shown as: none that a browser would run. The page that links to it says
@@ -96,6 +105,10 @@ mod tests {
     #[test]
     fn text_compresses_and_pictures_do_not() {
         assert!(["a.css", "d/a.js", "a.svg", "a.json", "a.webmanifest", "a.wasm", "a.xml"].into_iter().all(compresses));
+        assert!(
+            ["text/html; charset=utf-8", "Application/JSON", "application/atom+xml"].into_iter().all(is_compressible)
+        );
+        assert!(!["", "text", "image/png", "text/event-stream", "application/x"].into_iter().any(is_compressible));
         assert!(!["a.png", "a.woff2", "a.mp4", "a.zip", "a", "css"].into_iter().any(compresses));
     }
 }

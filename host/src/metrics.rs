@@ -36,6 +36,11 @@ pub(crate) fn text(status: &NodeStatus) -> String {
     }
     metrics.one("nearside_cache_bytes", "gauge", "Memory of stored responses.", status.cache_bytes);
     metrics.one("nearside_cache_entries", "gauge", "Stored responses.", status.cache_entries);
+    let forms = "Encoded forms of stored responses by what became of them; skipped ones are tried again.";
+    metrics.family("nearside_forms_total", "counter", forms);
+    for (result, count) in &status.forms {
+        metrics.line("nearside_forms_total", &[("result", result)], count);
+    }
 
     metrics.family("nearside_release_seq", "gauge", "The release that is served.");
     for (app, served) in &status.apps {
@@ -85,6 +90,7 @@ mod tests {
             requests: [("hit".to_owned(), 2)].into(),
             cache_bytes: 3,
             cache_entries: 4,
+            forms: [("made".to_owned(), 8)].into(),
             refusals: [("wrong_hash".to_owned(), 5)].into(),
             last_refusal: None,
             pulls: Default::default(),
@@ -102,6 +108,7 @@ mod tests {
             }
         }
         assert!(text.contains("nearside_refusals_total{reason=\"wrong_hash\"} 5\n"));
+        assert!(text.contains("nearside_forms_total{result=\"made\"} 8\n"));
         assert!(text.contains("nearside_pulled_bytes_total 6\n"));
     }
 }

@@ -21,7 +21,9 @@ use nearside_protocol::{
 
 use crate::{
     cache::{By, Entry, Right, Whole},
-    conditional::{Sends, none_match},
+    conditional::Sends,
+    encoding::Wishes,
+    forms::{self, Forms},
     inputs::is_hop_by_hop,
     media_type::Inert,
     policy::{Lifetime, NotStored},
@@ -101,13 +103,10 @@ pub fn headers_of(rendered: &HeaderMap, route: &Route, release: ReleaseId) -> He
             headers.append(name.clone(), value.clone());
         }
     }
-    let private = match &route.inputs {
-        Inputs::Declared(declared) => {
-            vary(declared, &mut headers);
-            declared.is_private()
-        }
-        Inputs::All => true,
-    };
+    if let Inputs::Declared(declared) = &route.inputs {
+        vary(declared, &mut headers);
+    }
+    let private = is_private(route);
     match headers.get(header::CACHE_CONTROL).map(|control| control.to_str().unwrap_or_default().to_ascii_lowercase()) {
         // Browsers always ask again, cheaply; this node's own copy lives by its release.
         None => {
@@ -124,6 +123,14 @@ pub fn headers_of(rendered: &HeaderMap, route: &Route, release: ReleaseId) -> He
     headers
 }
 
+/// Whether its responses are for one visitor.
+fn is_private(route: &Route) -> bool {
+    match &route.inputs {
+        Inputs::Declared(declared) => declared.is_private(),
+        Inputs::All => true,
+    }
+}
+
 fn vary(declared: &nearside_protocol::route::Declared, headers: &mut HeaderMap) {
     let mut names: Vec<&str> = Vec::new();
     if !declared.accept.is_empty() {
@@ -136,8 +143,22 @@ fn vary(declared: &nearside_protocol::route::Declared, headers: &mut HeaderMap) 
         names.push("cookie");
     }
     names.extend(declared.headers.iter().map(String::as_str));
-    if !names.is_empty() {
-        headers.append(header::VARY, HeaderValue::from_str(&names.join(", ")).expect("BUG: header names are checked"));
+    vary_too(&names, headers);
+}
+
+/// Adds what a response varies by to what it says of that already, as one header.
+fn vary_too(names: &[&str], headers: &mut HeaderMap) {
+    let said: Vec<HeaderValue> = headers.get_all(header::VARY).iter().cloned().collect();
+    let said = said.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut all: Vec<&str> = Vec::new();
+    for name in said.map(str::trim).chain(names.iter().copied()) {
+        if !name.is_empty() && !all.iter().any(|there| there.eq_ignore_ascii_case(name)) {
+            all.push(name);
+        }
+    }
+    if !all.is_empty() {
+        let joined = HeaderValue::from_str(&all.join(", ")).expect("BUG: header names are checked");
+        headers.insert(header::VARY, joined);
     }
 }
 
@@ -160,6 +181,18 @@ pub fn entry(
     if !is_bodiless(rendered.status) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
+    let has_parts = lifetime.is_ok() && rendered.status == StatusCode::OK;
+    headers.remove(header::ACCEPT_RANGES);
+    if has_parts {
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
+    // What belongs to one visitor is not compressed: where it also shows what somebody else may choose, a link's query say,
+    // its length would tell that somebody what is in it.
+    let has_forms = lifetime.is_ok() && !is_private(route) && forms::may_have(rendered.status, &headers, &body);
+    let forms = has_forms.then(|| Forms::of(&etag));
+    if has_forms {
+        vary_too(&["accept-encoding"], &mut headers);
+    }
     let expires = match lifetime {
         Ok(Lifetime::For(time)) => Some(Instant::now() + time),
         _ => None,
@@ -171,7 +204,7 @@ pub fn entry(
         evidence: rendered.evidence.gathered(),
         took: rendered.took,
         expires,
-        whole: Arc::new(Whole { status: rendered.status, headers, etag, body }),
+        whole: Arc::new(Whole { status: rendered.status, headers, etag, body, has_parts, forms }),
         hits: AtomicU32::new(0),
     }
 }
@@ -186,27 +219,61 @@ pub fn is_bodiless(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// Sends an entry: all of it, its head, or word that the client has it already.
+/// Sends an entry, in the form this client likes best: all of it, its head, a part, or word that the client has it already.
 pub fn from_entry(
     whole: &Whole,
     release: &Release,
-    method: &Method,
-    request: &HeaderMap,
+    parts: &Parts,
+    wishes: Wishes,
     status: CacheStatus,
     timing: Option<String>,
-) -> Reply {
-    let unchanged = whole.status == StatusCode::OK && none_match(request, &whole.etag);
-    let body = if unchanged || method == Method::HEAD { Bytes::new() } else { whole.body.clone() };
-    let mut reply = Response::new(ReplyBody::from(body));
-    *reply.headers_mut() = whole.headers.clone();
+) -> Result<Reply, Refusal> {
+    let form = whole.form(wishes);
+    let held = match whole.status {
+        StatusCode::OK => whole.held(&parts.headers, wishes, form),
+        _ => None,
+    };
+    let mut reply = match (held, part_of(whole, parts, wishes)) {
+        (Some(etag), _) => unchanged(whole, etag),
+        (None, Sends::Whole) => {
+            let (headers, body) = form.map_or((&whole.headers, &whole.body), |form| (&form.headers, &form.body));
+            let body = if parts.method == Method::HEAD { Bytes::new() } else { body.clone() };
+            let mut reply = Response::new(ReplyBody::from(body));
+            *reply.status_mut() = whole.status;
+            *reply.headers_mut() = headers.clone();
+            reply
+        }
+        (None, sends) => {
+            let length = whole.body.len() as u64;
+            let bytes = sends.bytes(&parts.method, length);
+            let body = whole.body.slice(bytes.start as usize..bytes.end as usize);
+            of_file(whole.headers.clone(), &sends, length, body.into())?
+        }
+    };
     reply.headers_mut().insert(RELEASE_HEADER, release.header.clone());
-    if unchanged {
-        *reply.status_mut() = StatusCode::NOT_MODIFIED;
-        reply.headers_mut().remove(header::CONTENT_LENGTH);
-    } else {
-        *reply.status_mut() = whole.status;
-    }
     mark(&mut reply, status, timing);
+    Ok(reply)
+}
+
+/// Parts are those of the response as it stands, whatever else the client takes: it asks for few bytes by their number, and
+/// only there do they mean the same at every node.
+fn part_of(whole: &Whole, parts: &Parts, wishes: Wishes) -> Sends {
+    if whole.has_parts && wishes.of_identity() > 0 {
+        Sends::part(&parts.method, &parts.headers, &whole.etag, whole.body.len() as u64)
+    } else {
+        Sends::Whole
+    }
+}
+
+/// RFC 9110 section 15.4.5: what a client keeps besides this is of what it has.
+fn unchanged(whole: &Whole, etag: &HeaderValue) -> Reply {
+    let mut reply = Response::new(ReplyBody::empty());
+    *reply.status_mut() = StatusCode::NOT_MODIFIED;
+    let headers = reply.headers_mut();
+    *headers = whole.headers.clone();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::ACCEPT_RANGES);
+    headers.insert(header::ETAG, etag.clone());
     reply
 }
 
@@ -299,7 +366,12 @@ pub fn moved(status: StatusCode, location: HeaderValue, release: &Release) -> Re
 /// A response the origin made.
 pub fn from_origin(response: Response<Bytes>, method: &Method) -> Reply {
     let (mut parts, body) = response.into_parts();
-    let dropped: Vec<_> = parts.headers.keys().filter(|name| is_hosts_own(name) && !keeps(name)).cloned().collect();
+    let dropped: Vec<_> = parts
+        .headers
+        .keys()
+        .filter(|name| !keeps(name) && (is_hosts_own(name) || *name == header::ACCEPT_RANGES))
+        .cloned()
+        .collect();
     dropped.iter().for_each(|name| {
         parts.headers.remove(name);
     });

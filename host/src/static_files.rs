@@ -76,7 +76,7 @@ impl StaticFiles {
             let form = |encoding: Option<Encoding>, body: Bytes, has_others: bool| {
                 Form::new(path, &hash, encoding, body, has_others)
             };
-            let [brotli, gzip] = Encoding::ALL
+            let [brotli, gzip] = Encoding::OF_FILES
                 .map(|encoding| archive.encoded(encoding, path).map(|bytes| form(Some(encoding), shared(bytes), true)));
             let plain = form(None, shared(bytes), brotli.is_some() || gzip.is_some());
             all.names.insert(path.to_owned(), Named { file: all.files.len(), by_content: false });
@@ -112,6 +112,7 @@ impl StaticFile {
         let of = |encoding| match encoding {
             Encoding::Brotli => self.brotli.as_ref(),
             Encoding::Gzip => self.gzip.as_ref(),
+            Encoding::Zstd => None,
         };
         if self.brotli.is_none() && self.gzip.is_none() {
             return &self.plain;

@@ -11,7 +11,7 @@ pub const APP_UNPACKED_BYTES: usize = 256 << 20;
 pub const APP_FILES: usize = 4_096;
 /// Entries of a packed app: its files, and the two encoded forms each static one may have.
 pub const APP_ENTRIES: usize = APP_FILES * 3;
-/// A smaller static file travels in one packet as it is: it is not compressed.
+/// What is smaller travels in one packet as it is: it is not compressed, be it a static file or a stored response.
 pub const ENCODED_FROM_BYTES: usize = 1 << 10;
 pub const ROUTES: usize = 512;
 /// The secrets of one app, together.
@@ -68,6 +68,10 @@ pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 /// A larger response streams and is not stored.
 pub const STORED_BODY_BYTES: usize = 1 << 20;
 pub const CACHE_MIB: u64 = 256;
+/// Encoded forms of stored responses that are made at once, each on a thread,
+pub const FORMS_AT_ONCE: usize = 1;
+/// and those that are being made or wait: when there are more, one is made at a later request for it.
+pub const FORMS_WAITING: usize = 64;
 /// Requests that may wait for one render of one key.
 pub const FLIGHT_WAITERS: usize = 4_096;
 /// Pages a stored response may depend on before any change counts as one of its own.

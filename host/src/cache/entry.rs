@@ -11,7 +11,12 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::{evidence::Evidence, past::Verdict, release::Release};
+use crate::{
+    evidence::Evidence,
+    forms::{Forms, bytes_of},
+    past::Verdict,
+    release::Release,
+};
 
 /// A stored response.
 #[derive(Debug)]
@@ -38,6 +43,10 @@ pub struct Whole {
     pub headers: HeaderMap,
     pub etag: HeaderValue,
     pub body: Bytes,
+    /// Whether it is sent in parts to those who ask for one.
+    pub has_parts: bool,
+    /// None: it goes out as it stands, and always will.
+    pub forms: Option<Forms>,
 }
 
 /// Why an entry is right where it begins.
@@ -102,8 +111,7 @@ impl Entry {
 
 impl Whole {
     fn bytes(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
-        self.body.len() + headers
+        self.body.len() + bytes_of(&self.headers) + self.forms.as_ref().map_or(0, Forms::bytes)
     }
 }
 
