@@ -14,6 +14,7 @@ use crate::{
     host::Host,
     refusal::Refusal,
     release::Release,
+    reply::CACHE_STATUS,
     senses::Taint,
     static_files::STATIC,
     target::{Target, decoded_below},
@@ -89,6 +90,7 @@ async fn page(
         header::LOCATION,
         header::SET_COOKIE,
         header::VARY,
+        CACHE_STATUS,
     ] {
         headers.remove(name);
     }

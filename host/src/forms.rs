@@ -222,3 +222,131 @@ pub(crate) fn make_for(host: &Arc<Host>, key: &Key, entry: &Arc<Entry>, wishes: 
         drop((turn, waits));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TAG: HeaderValue = HeaderValue::from_static("\"a\"");
+
+    fn whole(body: Vec<u8>) -> Whole {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(header::ETAG, TAG);
+        let (status, body, forms) = (StatusCode::OK, body.into(), Some(Forms::of(&TAG)));
+        Whole { status, headers, etag: TAG, body, has_parts: true, forms }
+    }
+
+    fn text() -> Vec<u8> {
+        b"the same line again and again\n".repeat(100)
+    }
+
+    fn wishes(accept: &str) -> Wishes {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_str(accept).unwrap());
+        Wishes::of(&headers)
+    }
+
+    fn lacks(whole: &Whole, accept: &str) -> Option<Encoding> {
+        whole.forms.as_ref().unwrap().lacks(wishes(accept))
+    }
+
+    fn sent(whole: &Whole, accept: &str) -> Option<Encoding> {
+        whole.form(wishes(accept)).map(|form| form.encoding)
+    }
+
+    #[test]
+    fn what_is_worth_it_and_not_forbidden_has_forms() {
+        let may = |status: u16, fields: &[(&'static str, &'static str)], length: usize| {
+            let fields = fields.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+            let headers: HeaderMap = fields.collect();
+            may_have(StatusCode::from_u16(status).unwrap(), &headers, &vec![b'a'; length])
+        };
+        let html = ("content-type", "text/html; charset=utf-8");
+        for status in [200, 404, 410] {
+            assert!(may(status, &[html], limits::ENCODED_FROM_BYTES), "{status}");
+        }
+        assert!(may(200, &[("content-type", "application/json"), ("cache-control", "max-age=5")], 5_000));
+        assert!(!may(200, &[html], limits::ENCODED_FROM_BYTES - 1));
+        assert!(!may(204, &[html], 5_000) && !may(304, &[html], 5_000));
+        assert!(!may(200, &[], 5_000) && !may(200, &[("content-type", "image/png")], 5_000));
+        assert!(!may(200, &[html, ("content-encoding", "gzip")], 5_000));
+        assert!(!may(200, &[html, ("cache-control", "max-age=5, No-Transform")], 5_000));
+    }
+
+    #[test]
+    fn a_form_is_its_response_in_another_coding() {
+        let whole = whole(text());
+        let forms = whole.forms.as_ref().unwrap();
+        let mut bytes = forms.bytes();
+        for encoding in Encoding::ALL {
+            let form = whole.make(encoding).unwrap();
+            assert!(encoding.is_of(&form.body, &whole.body));
+            assert_eq!(form.headers[header::CONTENT_LENGTH], form.body.len().to_string());
+            assert_eq!(form.headers[header::CONTENT_ENCODING], encoding.name());
+            assert_eq!(form.headers[header::ETAG], format!("\"a-{}\"", encoding.name()));
+            assert_eq!(form.headers[header::CONTENT_TYPE], "text/html");
+            assert!(!form.headers.contains_key(header::ACCEPT_RANGES));
+            assert!(forms.bytes() >= bytes + form.body.len(), "a form weighs what it has");
+            bytes = forms.bytes();
+            assert!(std::ptr::eq(form, whole.make(encoding).unwrap()), "it is made once");
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_sent_and_what_would_be_liked_better_is_made() {
+        let whole = whole(text());
+        assert_eq!((sent(&whole, "gzip, br"), lacks(&whole, "gzip, br")), (None, Some(Encoding::Brotli)));
+        whole.make(Encoding::Gzip);
+        whole.forms.as_ref().unwrap().0[Encoding::Gzip as usize].claimed.store(true, Ordering::Relaxed);
+        assert_eq!(
+            (sent(&whole, "gzip, br"), lacks(&whole, "gzip, br")),
+            (Some(Encoding::Gzip), Some(Encoding::Brotli))
+        );
+        assert_eq!((sent(&whole, "br"), lacks(&whole, "br")), (None, Some(Encoding::Brotli)));
+        assert_eq!((sent(&whole, "gzip, br;q=0.9"), lacks(&whole, "gzip, br;q=0.9")), (Some(Encoding::Gzip), None));
+        assert_eq!((sent(&whole, "identity, gzip;q=0.5"), lacks(&whole, "identity, gzip;q=0.5")), (None, None));
+        assert_eq!((sent(&whole, ""), lacks(&whole, "")), (None, None));
+        whole.forms.as_ref().unwrap().0[Encoding::Brotli as usize].claimed.store(true, Ordering::Relaxed);
+        assert_eq!(lacks(&whole, "gzip, br"), None, "somebody makes it");
+    }
+
+    #[test]
+    fn what_saves_too_little_is_not_kept_and_not_tried_again() {
+        let mut noise = vec![0; 4_096];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        let whole = whole(noise);
+        for encoding in Encoding::ALL {
+            assert_eq!(lacks(&whole, "br, gzip, zstd"), Some(encoding));
+            assert!(whole.make(encoding).is_none());
+        }
+        assert_eq!((sent(&whole, "br, gzip, zstd"), lacks(&whole, "br, gzip, zstd")), (None, None));
+    }
+
+    proptest! {
+        /// Beside all that could be sent, looked at one by one.
+        #[test]
+        fn the_best_liked_and_then_the_smallest_is_sent(
+            made in prop::sample::subsequence(Encoding::ALL.to_vec(), 0..=3),
+            qualities in prop::array::uniform4(prop::sample::select(vec![0_u32, 1, 5, 9])),
+        ) {
+            let whole = whole(text());
+            for encoding in &made {
+                whole.make(*encoding);
+            }
+            let [identity, br, zstd, gzip] = qualities;
+            let accept = format!("identity;q=0.{identity}, br;q=0.{br}, zstd;q=0.{zstd}, gzip;q=0.{gzip}");
+            let mut all = vec![(identity, whole.body.len(), None)];
+            for (quality, encoding) in [(br, Encoding::Brotli), (zstd, Encoding::Zstd), (gzip, Encoding::Gzip)] {
+                if quality > 0 && made.contains(&encoding) {
+                    all.push((quality, whole.make(encoding).unwrap().body.len(), Some(encoding)));
+                }
+            }
+            all.sort_by_key(|(quality, bytes, _)| (Reverse(*quality), *bytes));
+            prop_assert_eq!(sent(&whole, &accept), all[0].2, "{} with {:?}", accept, made);
+        }
+    }
+}

@@ -308,8 +308,12 @@ fn send_again(
 ) -> Result<Reply, Refusal> {
     host.counters.count(status);
     let wishes = Wishes::of(&parts.headers);
-    forms::make_for(host, key, entry, wishes);
-    reply::from_entry(&entry.whole, release, parts, wishes, status, None)
+    let reply = reply::from_entry(&entry.whole, release, parts, wishes, status, None)?;
+    // Who has it already, or takes a part, would have no use for an encoded form.
+    if reply.status() == entry.whole.status {
+        forms::make_for(host, key, entry, wishes);
+    }
+    Ok(reply)
 }
 
 // --- Writes ---------------------------------------------------------------------------------------------------------

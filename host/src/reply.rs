@@ -36,7 +36,7 @@ use crate::{
 
 pub type Reply = Response<ReplyBody>;
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
@@ -193,6 +193,8 @@ pub fn entry(
     if has_forms {
         vary_too(&["accept-encoding"], &mut headers);
     }
+    // In its place before it is known, so that a copy has its final size.
+    headers.insert(CACHE_STATUS, CacheStatus::Hit(Right::MadeHere).value());
     let expires = match lifetime {
         Ok(Lifetime::For(time)) => Some(Instant::now() + time),
         _ => None,
@@ -408,4 +410,22 @@ pub fn mark_behind(reply: &mut Reply, why: &'static str) {
     reply.headers_mut().insert(BEHIND_HEADER, HeaderValue::from_static(why));
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply.headers_mut().remove(header::ETAG);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_response_varies_by_is_one_header() {
+        let mut headers = HeaderMap::new();
+        vary_too(&[], &mut headers);
+        assert!(headers.is_empty());
+        headers.append(header::VARY, HeaderValue::from_static("Accept , x-mine"));
+        headers.append(header::VARY, HeaderValue::from_static("cookie,"));
+        vary_too(&["accept", "x-seen"], &mut headers);
+        vary_too(&["accept-encoding"], &mut headers);
+        let all: Vec<_> = headers.get_all(header::VARY).iter().collect();
+        assert_eq!(all, ["Accept, x-mine, cookie, x-seen, accept-encoding"]);
+    }
 }
