@@ -75,7 +75,7 @@ impl Refusal {
             Refusal::CrossSite => {
                 "This request came from another site, and changes are taken from this one only.".into()
             }
-            Refusal::Range { file_bytes } => format!("This file has {file_bytes} bytes, and none in that range."),
+            Refusal::Range { file_bytes } => format!("There are {file_bytes} bytes here, and none in that range."),
             Refusal::BodyTooLarge { most_bytes } => format!("The body is larger than {most_bytes} bytes."),
             Refusal::BodyTooSlow { wait_s } => format!("The body did not arrive within {wait_s} s."),
             Refusal::BodyBroken => "The body broke off.".into(),
