@@ -53,13 +53,16 @@ impl Encoding {
     }
 
     /// As its own library counts it.
+    ///
+    /// A package's page of 24,175 bytes becomes 2,552 with brotli's 5 in 0.33 ms, 2,487 with 9 in 3.9 ms, and 2,103 with 11
+    /// in 54 ms; 2,901 with zstd's 7 in 0.15 ms (3: 3,057 in 0.06 ms; 12: 2,895 in 0.39 ms); 3,016 with gzip's 6 in 0.17 ms.
     fn level(self, effort: Effort) -> i32 {
         match (self, effort) {
             (Encoding::Brotli, Effort::Packing) => 11,
             (Encoding::Zstd, Effort::Packing) => 19,
             (Encoding::Gzip, Effort::Packing) => 9,
             (Encoding::Brotli, Effort::Serving) => 5,
-            (Encoding::Zstd, Effort::Serving) => 3,
+            (Encoding::Zstd, Effort::Serving) => 7,
             (Encoding::Gzip, Effort::Serving) => 6,
         }
     }
