@@ -216,15 +216,20 @@ async fn led(host: &Arc<Host>, lead: Lead, asking: Asking, in_doubt: Option<Arc<
     host.spawn(async move {
         if let Some(confirmed) = in_doubt.and_then(|entry| ask_again(&release, &entry)) {
             let confirmed = Arc::new(confirmed);
-            lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
+            // Right in any case, and stored unless there is a newer one.
+            let _ = lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
             let _ = tell.send(Ok(Led::Confirmed(confirmed)));
             return;
         }
-        let result = make(&task_host, asking, false).await.map(|rendered| keep(rendered, release, route));
-        match &result {
-            Err(refusal) => lead.land(Err(refusal.clone())),
+        let mut result = make(&task_host, asking, false).await.map(|rendered| keep(rendered, release, route));
+        match &mut result {
+            Err(refusal) => drop(lead.land(Err(refusal.clone()))),
             Ok((made, verdict)) => match &made.entry {
-                Some(entry) => lead.land(Ok((entry.clone(), *verdict))),
+                Some(entry) => {
+                    if let Err(why) = lead.land(Ok((entry.clone(), *verdict))) {
+                        made.status = CacheStatus::NotStored(why);
+                    }
+                }
                 None => lead.land_unstorable(verdict.err().unwrap_or(NotStored::TooLarge)),
             },
         }

@@ -68,6 +68,10 @@ pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 /// A larger response streams and is not stored.
 pub const STORED_BODY_BYTES: usize = 1 << 20;
 pub const CACHE_MIB: u64 = 256;
+/// What must be saved by keeping a response, for each KiB it takes: one that renders faster is rendered again.
+pub const CACHE_LEAST_US_A_KIB: u64 = 1;
+/// Entries that are passed over, because they were asked for, before one has to go whatever was asked.
+pub const CACHE_CHANCES: usize = 1_024;
 /// Requests that may wait for one render of one key.
 pub const FLIGHT_WAITERS: usize = 4_096;
 /// Pages a stored response may depend on before any change counts as one of its own.
