@@ -38,6 +38,8 @@ use crate::{
 const BEHIND_AT_MOST: HeaderName = HeaderName::from_static(BEHIND_AT_MOST_HEADER);
 
 /// Answers one request. There is an answer to everything.
+///
+/// This future is moved about, and one is made for each request, so what takes longer than a hit has a box of its own.
 pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr) -> Reply {
     let (parts, body) = request.into_parts();
     let (served, release) = match site(host, &parts) {
@@ -55,7 +57,9 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
     };
     let mut reply = match answered {
         Ok(reply) => reply,
-        Err(refusal) => refuse(host, error_page::response(host, &release, &refusal, &parts.headers).await, &parts),
+        Err(refusal) => {
+            refuse(host, Box::pin(error_page::response(host, &release, &refusal, &parts.headers)).await, &parts)
+        }
     };
     if let Some(cors) = cors {
         cors::grant(&mut reply, cors, &parts.headers);
@@ -88,9 +92,9 @@ async fn respond(
     body: Incoming,
     client: IpAddr,
 ) -> Result<Reply, Refusal> {
-    let (route, method, target) = match way {
+    let (mut route, method, target) = match way {
         Way::Static(path) => return static_file(host, &release, &path, parts),
-        Way::Blob(name) => return blob(host, served, &name, parts).await,
+        Way::Blob(name) => return Box::pin(blob(host, served, &name, parts)).await,
         Way::Moved(status, location) => {
             host.counters.count_redirect();
             return Ok(reply::moved(status, location, &release));
@@ -99,7 +103,7 @@ async fn respond(
         Way::Route { route, method, target } => (route, method, target),
     };
     if !method.is_safe() {
-        return write(host, release, route, target, parts, body, client).await;
+        return Box::pin(write(host, release, route, target, parts, body, client)).await;
     }
 
     let shared = |route: usize, release: &Release| matches!(release.code.app.routes[route].inputs, Inputs::Declared(_));
@@ -108,7 +112,8 @@ async fn respond(
         && shared(route, &release)
     {
         let visitor = Visitor { headers: parts.headers.clone(), client };
-        match freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor).await {
+        let settled = freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor);
+        match Box::pin(settled).await {
             Fresh::Release(fresh) => release = fresh,
             Fresh::Behind(there_is, why) => (release, behind) = (there_is, Some(why)),
             Fresh::Origin(reply) => {
@@ -116,8 +121,9 @@ async fn respond(
                 return Ok(*reply);
             }
         }
+        // Of the release it was settled on.
+        route = find(&release, &target, method)?;
     }
-    let route = find(&release, &target, method)?;
     let mut reply = read(host, served, release, route, target, parts, client).await?;
     if let Some(why) = behind {
         reply::mark_behind(&mut reply, why);
@@ -141,11 +147,27 @@ async fn read(
         let request =
             everything(canonical_host(&release), &target, &parts.method, &parts.headers, client, Bytes::new());
         let ask = Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) };
-        return alone(host, ask, None, true, parts).await;
+        return Box::pin(alone(host, ask, None, true, parts)).await;
     };
     let seen = Seen::new(declared, target, &parts.headers, Some(client));
     let key = seen.key(&served.name);
-    let in_doubt = match host.cache.look(&key, &release) {
+    match host.cache.look(&key, &release) {
+        Look::Hit(entry, right) => Ok(send(host, &entry, &release, CacheStatus::Hit(right), None, parts)),
+        missed => Box::pin(fill(host, release, route, seen, key, missed, parts)).await,
+    }
+}
+
+/// Waits for the render in flight, or leads it.
+async fn fill(
+    host: &Arc<Host>,
+    release: Arc<Release>,
+    route: usize,
+    seen: Seen,
+    key: Key,
+    looked: Look,
+    parts: &Parts,
+) -> Result<Reply, Refusal> {
+    let in_doubt = match looked {
         Look::Hit(entry, right) => return Ok(send(host, &entry, &release, CacheStatus::Hit(right), None, parts)),
         Look::Unstorable(_) => {
             return alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await;
@@ -423,4 +445,20 @@ async fn blob(host: &Arc<Host>, served: &Served, name: &str, parts: &Parts) -> R
         bytes => ReplyBody::File(Box::new(blob.part(bytes).await.map_err(|_| Refusal::BlobAway)?)),
     };
     reply::of_file(reply::headers_of_blob(&digest, inert, length), &sends, length, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_bytes<'a, F: Future>(_: impl Fn(&'a Arc<Host>, Request<Incoming>, IpAddr) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_a_hit_moves_about_is_small() {
+        let bytes = future_bytes(answer);
+        println!("{bytes} bytes");
+        assert!(bytes < 2_048, "{bytes} bytes");
+    }
 }

@@ -34,6 +34,7 @@ use crate::{
 
 pub type Reply = Response<ReplyBody>;
 
+const RELEASE: HeaderName = HeaderName::from_static(RELEASE_HEADER);
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -156,6 +157,8 @@ pub fn entry(
     let mut headers = headers_of(&rendered.headers, route, release.manifest.release);
     let etag = etag_of(&Digest::of(&body));
     headers.insert(header::ETAG, etag.clone());
+    // Another one stands here when it is sent; there is room for it without making the headers' memory larger.
+    headers.insert(CACHE_STATUS, CacheStatus::Stored.value());
     let body = if is_bodiless(rendered.status) { Bytes::new() } else { body };
     if !is_bodiless(rendered.status) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -199,7 +202,7 @@ pub fn from_entry(
     let body = if unchanged || method == Method::HEAD { Bytes::new() } else { whole.body.clone() };
     let mut reply = Response::new(ReplyBody::from(body));
     *reply.headers_mut() = whole.headers.clone();
-    reply.headers_mut().insert(RELEASE_HEADER, release.header.clone());
+    reply.headers_mut().insert(RELEASE, release.header.clone());
     if unchanged {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         reply.headers_mut().remove(header::CONTENT_LENGTH);
