@@ -6,16 +6,16 @@ use http::{HeaderMap, HeaderName, header};
 pub fn media_type<'a>(headers: &HeaderMap, declared: &'a [String]) -> &'a str {
     best(&ranges(headers, header::ACCEPT), declared, |range, media| match range.split_once('/') {
         Some(("*", "*")) => Some(1),
-        Some((kind, "*")) => media.starts_with(&format!("{kind}/")).then_some(2),
-        _ => (range == media).then_some(3),
+        Some((kind, "*")) => media.split_once('/').is_some_and(|(its, _)| its.eq_ignore_ascii_case(kind)).then_some(2),
+        _ => range.eq_ignore_ascii_case(media).then_some(3),
     })
 }
 
 /// The declared language the client prefers; the first one when it accepts none of them. RFC 4647 basic filtering.
 pub fn language<'a>(headers: &HeaderMap, declared: &'a [String]) -> &'a str {
     best(&ranges(headers, header::ACCEPT_LANGUAGE), declared, |range, language| {
-        let language = language.to_ascii_lowercase();
-        let prefix = language.strip_prefix(range).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        let begins = language.get(..range.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(range));
+        let prefix = begins && matches!(language.as_bytes().get(range.len()), None | Some(b'-'));
         if range == "*" { Some(1) } else { prefix.then_some(1 + range.len()) }
     })
 }
@@ -27,12 +27,12 @@ pub fn prefers_json(headers: &HeaderMap) -> bool {
         || !headers.contains_key(header::ACCEPT)
 }
 
-struct Range {
-    name: String,
+struct Range<'a> {
+    name: &'a str,
     quality: f32,
 }
 
-fn ranges(headers: &HeaderMap, name: HeaderName) -> Vec<Range> {
+fn ranges(headers: &HeaderMap, name: HeaderName) -> Vec<Range<'_>> {
     headers
         .get_all(name)
         .iter()
@@ -40,7 +40,7 @@ fn ranges(headers: &HeaderMap, name: HeaderName) -> Vec<Range> {
         .flat_map(|value| value.split(','))
         .filter_map(|item| {
             let mut parts = item.split(';').map(str::trim);
-            let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
+            let name = parts.next().filter(|name| !name.is_empty())?;
             let quality = parts
                 .find_map(|parameter| parameter.strip_prefix("q=").or(parameter.strip_prefix("Q=")))
                 .map_or(1.0, |text| text.parse::<f32>().unwrap_or(0.0).clamp(0.0, 1.0));
@@ -50,11 +50,11 @@ fn ranges(headers: &HeaderMap, name: HeaderName) -> Vec<Range> {
 }
 
 /// The declared value of the highest quality; the most specific range speaks for it, and the earlier one wins a tie.
-fn best<'a>(ranges: &[Range], declared: &'a [String], matches: impl Fn(&str, &str) -> Option<usize>) -> &'a str {
+fn best<'a>(ranges: &[Range<'_>], declared: &'a [String], matches: impl Fn(&str, &str) -> Option<usize>) -> &'a str {
     let quality = |value: &str| {
         ranges
             .iter()
-            .filter_map(|range| matches(&range.name, value).map(|specific| (specific, range.quality)))
+            .filter_map(|range| matches(range.name, value).map(|specific| (specific, range.quality)))
             .max_by(|one, other| one.0.cmp(&other.0))
             .map_or(0.0, |(_, quality)| quality)
     };
@@ -106,6 +106,7 @@ mod tests {
         };
         assert_eq!(choose("de, en;q=0.5"), "de-CH");
         assert_eq!(choose("fr-CA"), "en");
+        assert_eq!(choose("d, DE-ch;q=0.1"), "de-CH");
         assert_eq!(choose("ja, fr;q=0.2"), "fr");
     }
 

@@ -5,12 +5,18 @@
 
 mod entry;
 mod flights;
+mod ghosts;
+mod shares;
+mod store;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
-use nearside_protocol::{digest::Digest, limits};
+use nearside_protocol::{digest::Digest, limits, status::AppCache};
 
-use self::{entry::Judged, flights::Flights};
+use self::{entry::Judged, flights::Flights, store::Store};
 pub use self::{
     entry::{By, Entry, Right, Whole},
     flights::{Joined, Landing, Lead, Waiter},
@@ -29,7 +35,7 @@ pub enum Look {
 }
 
 pub struct Cache {
-    entries: Option<moka::sync::Cache<Key, Arc<Entry>>>,
+    entries: Option<Store<Entry>>,
     /// By the app's code for which that is so.
     unstorable: moka::sync::Cache<Key, (Digest, NotStored)>,
     flights: Flights,
@@ -38,21 +44,13 @@ pub struct Cache {
 impl Cache {
     /// Zero MiB: nothing is stored or shared.
     pub fn new(mib: u64) -> Cache {
-        let entries = (mib > 0).then(|| {
-            moka::sync::Cache::builder()
-                .max_capacity(mib << 20)
-                .weigher(|key: &Key, entry: &Arc<Entry>| {
-                    entry.weight_bytes(key.as_bytes().len()).try_into().unwrap_or(u32::MAX)
-                })
-                .build()
-        });
         let unstorable = moka::sync::Cache::builder().max_capacity(limits::UNSTORABLE_KEYS).build();
-        Cache { entries, unstorable, flights: Flights::default() }
+        Cache { entries: (mib > 0).then(|| Store::new(mib << 20)), unstorable, flights: Flights::default() }
     }
 
     pub fn look(&self, key: &Key, release: &Release) -> Look {
         let Some(entries) = &self.entries else { return Look::Unstorable(NotStored::CacheOff) };
-        if let Some(entry) = entries.get(key) {
+        if let Some(entry) = entries.get(key.as_bytes()) {
             match entry.judge(release) {
                 Judged::Right(right) => {
                     entry.hits.fetch_add(1, Ordering::Relaxed);
@@ -68,15 +66,9 @@ impl Cache {
         }
     }
 
-    /// Stores an entry, unless one of a newer release is there already.
+    /// Stores an entry, unless one of a newer release is there already or it is not worth its place.
     pub fn store(&self, key: Key, entry: Arc<Entry>) -> Result<(), NotStored> {
-        let Some(entries) = &self.entries else { return Err(NotStored::CacheOff) };
-        let made_in = entry.made_in;
-        let there = entries.entry(key).and_upsert_with(|there| match there {
-            Some(there) if there.value().made_in > entry.made_in => there.into_value(),
-            _ => entry,
-        });
-        if there.value().made_in == made_in { Ok(()) } else { Err(NotStored::Overtaken) }
+        self.entries.as_ref().map_or(Err(NotStored::CacheOff), |entries| entries.store(key, entry))
     }
 
     pub fn remember_unstorable(&self, key: Key, code: Digest, why: NotStored) {
@@ -91,31 +83,31 @@ impl Cache {
     /// What an entry weighs has changed.
     pub fn weigh_again(&self, key: &Key, entry: &Arc<Entry>) {
         if let Some(entries) = &self.entries {
-            let is_there = |there: &Arc<Entry>| Arc::ptr_eq(there, entry);
-            entries.entry_by_ref(key).and_compute_with(|there| match there {
-                Some(there) if is_there(there.value()) => moka::ops::compute::Op::Put(entry.clone()),
-                _ => moka::ops::compute::Op::Nop,
-            });
+            entries.weigh_again(key, entry);
         }
     }
 
     /// All entries of an app.
     pub fn of_app(&self, app: &str) -> Vec<(Key, Arc<Entry>)> {
-        let entries = self.entries.iter().flat_map(|entries| entries.iter());
-        entries.filter(|(key, _)| key.app() == app).map(|(key, entry)| (Key::clone(&key), entry)).collect()
+        self.entries.as_ref().map_or_else(Vec::new, |entries| entries.of_app(app))
     }
 
     pub fn remove(&self, key: &Key) {
         if let Some(entries) = &self.entries {
-            entries.invalidate(key);
+            entries.remove(key);
         }
     }
 
     pub fn bytes(&self) -> u64 {
-        self.entries.as_ref().map_or(0, |entries| entries.weighted_size())
+        self.entries.as_ref().map_or(0, |entries| entries.bytes())
     }
 
     pub fn count(&self) -> u64 {
-        self.entries.as_ref().map_or(0, |entries| entries.entry_count())
+        self.entries.as_ref().map_or(0, |entries| entries.count())
+    }
+
+    /// What each app has of it.
+    pub fn apps(&self) -> BTreeMap<String, AppCache> {
+        self.entries.as_ref().map_or_else(BTreeMap::new, |entries| entries.apps())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use nearside_protocol::{
     limits,
     wire::{RECEIPT_COOKIE, RECEIPT_HEADER},
@@ -18,6 +18,8 @@ use crate::{
     upstream::Visitor,
 };
 
+const RECEIPT: HeaderName = HeaderName::from_static(RECEIPT_HEADER);
+
 /// On what a read is answered.
 pub enum Fresh {
     /// On this release: it has all the visitor has written, or the visitor has written nothing.
@@ -29,7 +31,7 @@ pub enum Fresh {
 }
 
 pub fn receipt_of(headers: &HeaderMap) -> Option<Receipt> {
-    let from_header = headers.get(RECEIPT_HEADER).and_then(|value| value.to_str().ok());
+    let from_header = headers.get(RECEIPT).and_then(|value| value.to_str().ok());
     from_header
         .or_else(|| cookies(headers).find(|(name, _)| *name == RECEIPT_COOKIE).map(|(_, value)| value))
         .and_then(|text| text.parse().ok())

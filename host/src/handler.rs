@@ -40,6 +40,8 @@ use crate::{
 const BEHIND_AT_MOST: HeaderName = HeaderName::from_static(BEHIND_AT_MOST_HEADER);
 
 /// Answers one request. There is an answer to everything.
+///
+/// This future is moved about, and one is made for each request, so what takes longer than a hit has a box of its own.
 pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr) -> Reply {
     let (parts, body) = request.into_parts();
     let (served, release) = match site(host, &parts) {
@@ -57,7 +59,9 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
     };
     let mut reply = match answered {
         Ok(reply) => reply,
-        Err(refusal) => refuse(host, error_page::response(host, &release, &refusal, &parts.headers).await, &parts),
+        Err(refusal) => {
+            refuse(host, Box::pin(error_page::response(host, &release, &refusal, &parts.headers)).await, &parts)
+        }
     };
     if let Some(cors) = cors {
         cors::grant(&mut reply, cors, &parts.headers);
@@ -90,9 +94,9 @@ async fn respond(
     body: Incoming,
     client: IpAddr,
 ) -> Result<Reply, Refusal> {
-    let (route, method, target) = match way {
+    let (mut route, method, target) = match way {
         Way::Static(path) => return static_file(host, &release, &path, parts),
-        Way::Blob(name) => return blob(host, served, &name, parts).await,
+        Way::Blob(name) => return Box::pin(blob(host, served, &name, parts)).await,
         Way::Moved(status, location) => {
             host.counters.count_redirect();
             return Ok(reply::moved(status, location, &release));
@@ -101,7 +105,7 @@ async fn respond(
         Way::Route { route, method, target } => (route, method, target),
     };
     if !method.is_safe() {
-        return write(host, release, route, target, parts, body, client).await;
+        return Box::pin(write(host, release, route, target, parts, body, client)).await;
     }
 
     let shared = |route: usize, release: &Release| matches!(release.code.app.routes[route].inputs, Inputs::Declared(_));
@@ -110,7 +114,8 @@ async fn respond(
         && shared(route, &release)
     {
         let visitor = Visitor { headers: parts.headers.clone(), client };
-        match freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor).await {
+        let settled = freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor);
+        match Box::pin(settled).await {
             Fresh::Release(fresh) => release = fresh,
             Fresh::Behind(there_is, why) => (release, behind) = (there_is, Some(why)),
             Fresh::Origin(reply) => {
@@ -118,8 +123,9 @@ async fn respond(
                 return Ok(*reply);
             }
         }
+        // Of the release it was settled on.
+        route = find(&release, &target, method)?;
     }
-    let route = find(&release, &target, method)?;
     let mut reply = read(host, served, release, route, target, parts, client).await?;
     if let Some(why) = behind {
         reply::mark_behind(&mut reply, why);
@@ -143,11 +149,27 @@ async fn read(
         let request =
             everything(canonical_host(&release), &target, &parts.method, &parts.headers, client, Bytes::new());
         let ask = Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) };
-        return alone(host, ask, None, true, parts).await;
+        return Box::pin(alone(host, ask, None, true, parts)).await;
     };
     let seen = Seen::new(declared, target, &parts.headers, Some(client));
     let key = seen.key(&served.name);
-    let in_doubt = match host.cache.look(&key, &release) {
+    match host.cache.look(&key, &release) {
+        Look::Hit(entry, right) => send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
+        missed => Box::pin(fill(host, release, route, seen, key, missed, parts)).await,
+    }
+}
+
+/// Waits for the render in flight, or leads it.
+async fn fill(
+    host: &Arc<Host>,
+    release: Arc<Release>,
+    route: usize,
+    seen: Seen,
+    key: Key,
+    looked: Look,
+    parts: &Parts,
+) -> Result<Reply, Refusal> {
+    let in_doubt = match looked {
         Look::Hit(entry, right) => return send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
         Look::Unstorable(_) => {
             return alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await;
@@ -218,15 +240,20 @@ async fn led(host: &Arc<Host>, lead: Lead, asking: Asking, in_doubt: Option<Arc<
     host.spawn(async move {
         if let Some(confirmed) = in_doubt.and_then(|entry| ask_again(&release, &entry)) {
             let confirmed = Arc::new(confirmed);
-            lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
+            // Right in any case, and stored unless there is a newer one.
+            let _ = lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
             let _ = tell.send(Ok(Led::Confirmed(confirmed)));
             return;
         }
-        let result = make(&task_host, asking, false).await.map(|rendered| keep(rendered, release, route));
-        match &result {
-            Err(refusal) => lead.land(Err(refusal.clone())),
+        let mut result = make(&task_host, asking, false).await.map(|rendered| keep(rendered, release, route));
+        match &mut result {
+            Err(refusal) => drop(lead.land(Err(refusal.clone()))),
             Ok((made, verdict)) => match &made.entry {
-                Some(entry) => lead.land(Ok((entry.clone(), *verdict))),
+                Some(entry) => {
+                    if let Err(why) = lead.land(Ok((entry.clone(), *verdict))) {
+                        made.status = CacheStatus::NotStored(why);
+                    }
+                }
                 None => lead.land_unstorable(verdict.err().unwrap_or(NotStored::TooLarge)),
             },
         }
@@ -429,4 +456,20 @@ async fn blob(host: &Arc<Host>, served: &Served, name: &str, parts: &Parts) -> R
         bytes => ReplyBody::File(Box::new(blob.part(bytes).await.map_err(|_| Refusal::BlobAway)?)),
     };
     reply::of_file(reply::headers_of_blob(&digest, inert, length), &sends, length, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_bytes<'a, F: Future>(_: impl Fn(&'a Arc<Host>, Request<Incoming>, IpAddr) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_a_hit_moves_about_is_small() {
+        let bytes = future_bytes(answer);
+        println!("{bytes} bytes");
+        assert!(bytes < 2_048, "{bytes} bytes");
+    }
 }

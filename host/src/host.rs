@@ -305,6 +305,7 @@ impl Host {
     pub fn status(&self, origin: Option<OriginLink>) -> NodeStatus {
         let directory = self.directory.load();
         let behind = self.behind();
+        let caches = self.cache.apps();
         let app = |served: &Arc<Served>| {
             let release = served.current()?;
             let manifest = &release.manifest;
@@ -317,6 +318,7 @@ impl Host {
                 hosts: release.code.app.hosts.clone(),
                 refused: served.refused.lock().expect("BUG: nothing panics while holding it").clone(),
                 behind_at_most_ms: behind.get(&served.name).map(|behind| behind.as_millis() as u64),
+                cache: caches.get(&served.name).copied().unwrap_or_default(),
             })
         };
         NodeStatus {

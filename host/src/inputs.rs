@@ -88,7 +88,12 @@ impl Seen {
     }
 
     pub fn key(&self, app: &str) -> Key {
-        let mut bytes = Vec::with_capacity(128);
+        let part = |bytes: usize| 4 + bytes;
+        let query = self.target.query.as_ref().map_or(0, |query| part(query.len()));
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| part(name.as_str().len()) + part(value.len())).sum();
+        // Made once, as long as it will be: each request has one.
+        let mut bytes = Vec::with_capacity(part(app.len()) + part(self.target.path.len()) + part(1) + query + headers);
         let mut part = |text: &[u8]| {
             bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
             bytes.extend_from_slice(text);

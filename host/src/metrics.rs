@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use nearside_protocol::status::NodeStatus;
+use nearside_protocol::status::{AppCache, NodeStatus};
 
 struct Metrics(String);
 
@@ -42,6 +42,21 @@ pub(crate) fn text(status: &NodeStatus) -> String {
         metrics.line("nearside_forms_total", &[("result", result)], count);
     }
 
+    type Value = fn(&AppCache) -> u64;
+    let of_apps: [(_, _, _, Value); 3] = [
+        ("nearside_app_cache_bytes", "gauge", "Memory of an app's stored responses.", |cache| cache.bytes),
+        ("nearside_app_cache_entries", "gauge", "An app's stored responses.", |cache| cache.entries),
+        ("nearside_cache_evictions_total", "counter", "Stored responses that gave way to others.", |cache| {
+            cache.evictions
+        }),
+    ];
+    for (name, kind, help, value) in of_apps {
+        metrics.family(name, kind, help);
+        for (app, served) in &status.apps {
+            metrics.line(name, &[("app", app)], value(&served.cache));
+        }
+    }
+
     metrics.family("nearside_release_seq", "gauge", "The release that is served.");
     for (app, served) in &status.apps {
         let epoch = served.release.epoch.to_string();
@@ -77,16 +92,29 @@ pub(crate) fn text(status: &NodeStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nearside_protocol::{digest::Digest, release::ReleaseId, status::NodeApp};
+
     use super::*;
 
     #[test]
     fn every_line_is_of_a_family_that_was_introduced() {
+        let app = NodeApp {
+            release: ReleaseId { epoch: 1, seq: 2 },
+            app_digest: Digest::of(b""),
+            applied_commit: 0,
+            created_at_ms: 0,
+            page_count: 0,
+            hosts: Vec::new(),
+            refused: None,
+            behind_at_most_ms: None,
+            cache: AppCache { bytes: 8, entries: 9, evictions: 10 },
+        };
         let status = NodeStatus {
             node: "n".into(),
             version: "1".into(),
             uptime_s: 1,
             origin: None,
-            apps: Default::default(),
+            apps: [("a".to_owned(), app)].into(),
             requests: [("hit".to_owned(), 2)].into(),
             cache_bytes: 3,
             cache_entries: 4,
@@ -109,6 +137,9 @@ mod tests {
         }
         assert!(text.contains("nearside_refusals_total{reason=\"wrong_hash\"} 5\n"));
         assert!(text.contains("nearside_forms_total{result=\"made\"} 8\n"));
+        assert!(text.contains("nearside_app_cache_bytes{app=\"a\"} 8\n"));
+        assert!(text.contains("nearside_app_cache_entries{app=\"a\"} 9\n"));
+        assert!(text.contains("nearside_cache_evictions_total{app=\"a\"} 10\n"));
         assert!(text.contains("nearside_pulled_bytes_total 6\n"));
     }
 }

@@ -28,12 +28,17 @@ pub enum NotStored {
     CacheOff,
     /// A newer release was switched to while it was rendered.
     Overtaken,
+    /// Rendering it takes so little time, for its size, that keeping it saves nothing.
+    CheaperToRender,
+    /// It alone is more than its app's part of the cache.
+    LargerThanShare,
 }
 
 impl NotStored {
     /// Whether the next render will most likely meet the same: then nobody should wait for it.
     pub fn lasts(self) -> bool {
-        !matches!(self, NotStored::Status | NotStored::MetFailure | NotStored::Overtaken)
+        use NotStored::*;
+        !matches!(self, Status | MetFailure | Overtaken | CheaperToRender | LargerThanShare)
     }
 }
 
@@ -52,6 +57,8 @@ impl fmt::Display for NotStored {
             NotStored::EventStream => "event-stream",
             NotStored::CacheOff => "cache-off",
             NotStored::Overtaken => "overtaken",
+            NotStored::CheaperToRender => "cheaper-to-render",
+            NotStored::LargerThanShare => "larger-than-share",
         })
     }
 }

@@ -36,6 +36,7 @@ use crate::{
 
 pub type Reply = Response<ReplyBody>;
 
+const RELEASE: HeaderName = HeaderName::from_static(RELEASE_HEADER);
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -177,6 +178,8 @@ pub fn entry(
     let mut headers = headers_of(&rendered.headers, route, release.manifest.release);
     let etag = etag_of(&Digest::of(&body));
     headers.insert(header::ETAG, etag.clone());
+    // Another one stands here when it is sent; there is room for it without making the headers' memory larger.
+    headers.insert(CACHE_STATUS, CacheStatus::Stored.value());
     let body = if is_bodiless(rendered.status) { Bytes::new() } else { body };
     if !is_bodiless(rendered.status) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -252,7 +255,7 @@ pub fn from_entry(
             of_file(whole.headers.clone(), &sends, length, body.into())?
         }
     };
-    reply.headers_mut().insert(RELEASE_HEADER, release.header.clone());
+    reply.headers_mut().insert(RELEASE, release.header.clone());
     mark(&mut reply, status, timing);
     Ok(reply)
 }

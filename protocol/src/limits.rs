@@ -72,6 +72,10 @@ pub const CACHE_MIB: u64 = 256;
 pub const FORMS_AT_ONCE: usize = 1;
 /// and those that are being made or wait: when there are more, one is made at a later request for it.
 pub const FORMS_WAITING: usize = 64;
+/// What must be saved by keeping a response, for each KiB it takes: one that renders faster is rendered again.
+pub const CACHE_LEAST_US_A_KIB: u64 = 1;
+/// Entries that are passed over, because they were asked for, before one has to go whatever was asked.
+pub const CACHE_CHANCES: usize = 1_024;
 /// Requests that may wait for one render of one key.
 pub const FLIGHT_WAITERS: usize = 4_096;
 /// Pages a stored response may depend on before any change counts as one of its own.

@@ -89,6 +89,17 @@ pub struct NodeApp {
     /// By how much this release may be behind the newest: the time since the origin last vouched that it is the newest.
     #[serde(default)]
     pub behind_at_most_ms: Option<u64>,
+    #[serde(default)]
+    pub cache: AppCache,
+}
+
+/// What an app has of a node's cache.
+#[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AppCache {
+    pub bytes: u64,
+    pub entries: u64,
+    /// Entries that gave way to others since the node started.
+    pub evictions: u64,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use nearside_host::origin_client::{ClientError, OriginClient};
-use nearside_protocol::status::{NodeStatus, OriginStatus};
+use nearside_protocol::status::{AppCache, NodeStatus, OriginStatus};
 
 use crate::cli::StatusArgs;
 
@@ -111,6 +111,10 @@ fn show_node(url: &str, node: &Result<NodeStatus, ClientError>) {
         .collect();
     println!("  requests: {}", if counts.is_empty() { "none".into() } else { counts.join(", ") });
     println!("  cache: {} responses, {} KiB", node.cache_entries, node.cache_bytes / 1024);
+    for (name, app) in node.apps.iter().filter(|(_, app)| app.cache.entries + app.cache.evictions > 0) {
+        let AppCache { bytes, entries, evictions } = app.cache;
+        println!("    {name}: {entries} responses, {}, {evictions} gave way", size(bytes));
+    }
 }
 
 fn duration(seconds: u64) -> String {

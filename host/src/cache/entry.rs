@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::store::Kept;
 use crate::{
     evidence::Evidence,
     forms::{Forms, bytes_of},
@@ -102,8 +103,19 @@ impl Entry {
             By::SameRows => Right::SameRows,
         })
     }
+}
 
-    pub(super) fn weight_bytes(&self, key_bytes: usize) -> usize {
+impl Kept for Entry {
+    fn made_in(&self) -> u64 {
+        self.made_in
+    }
+
+    fn took(&self) -> Duration {
+        self.took
+    }
+
+    fn weight_bytes(&self, key_bytes: usize) -> usize {
+        /// What the cache, and what an entry is made of, take besides.
         const BOOKKEEPING: usize = 512;
         self.whole.bytes() + key_bytes + self.evidence.bytes() + BOOKKEEPING
     }

@@ -95,13 +95,14 @@ pub struct Lead {
 }
 
 impl Lead {
-    /// Stores what may be stored and tells those who wait.
-    pub fn land(self, result: Result<(Arc<Entry>, Result<Lifetime, NotStored>), Refusal>) {
+    /// Stores what may be stored and tells those who wait. Says whether it was stored.
+    pub fn land(self, result: Result<(Arc<Entry>, Result<Lifetime, NotStored>), Refusal>) -> Result<(), NotStored> {
         let key = self.at.0.clone();
+        let mut stored = Ok(());
         let landing = match result {
             Ok((entry, Ok(_))) => {
-                // Those who wait get it all the same, and whoever asks next finds the newer one.
-                let _ = self.cache.store(key, entry.clone());
+                // Those who wait get it all the same, and whoever asks next finds the newer one or renders.
+                stored = self.cache.store(key, entry.clone());
                 Landing::Entry(entry)
             }
             Ok((_, Err(why))) => {
@@ -113,6 +114,7 @@ impl Lead {
             Err(refusal) => Landing::Failed(refusal),
         };
         self.lands.send_replace(Some(landing));
+        stored
     }
 
     /// The render turned out to stream, or was not storable.
