@@ -26,14 +26,14 @@ use tokio::{
 
 use crate::{
     blobs::{Blobs, BlobsError},
-    cache::{Cache, Right},
+    cache::Cache,
+    cache_status::CacheStatus,
     engine::Engine,
     past::Past,
     pull::progress::Pulls,
     refusal::Refusal,
     refusals::Refusals,
     release::Release,
-    reply::CacheStatus,
     upstream::Upstream,
     verified::Verified,
 };
@@ -390,35 +390,26 @@ impl Drop for Waiting<'_> {
 }
 
 /// Requests by what became of them.
-#[derive(Default)]
 pub struct Counters {
-    hit: AtomicU64,
-    hit_pages_untouched: AtomicU64,
-    hit_same_rows: AtomicU64,
-    stored: AtomicU64,
-    collapsed: AtomicU64,
-    not_stored: AtomicU64,
-    method: AtomicU64,
-    from_origin: AtomicU64,
+    /// By what the cache did.
+    cache: [AtomicU64; CacheStatus::COUNTED],
     static_file: AtomicU64,
     blob: AtomicU64,
     redirect: AtomicU64,
     refused: AtomicU64,
 }
 
+impl Default for Counters {
+    fn default() -> Counters {
+        let zero = AtomicU64::default;
+        let cache = std::array::from_fn(|_| zero());
+        Counters { cache, static_file: zero(), blob: zero(), redirect: zero(), refused: zero() }
+    }
+}
+
 impl Counters {
     pub fn count(&self, status: CacheStatus) {
-        let counter = match status {
-            CacheStatus::Hit(Right::MadeHere) => &self.hit,
-            CacheStatus::Hit(Right::PagesUntouched) => &self.hit_pages_untouched,
-            CacheStatus::Hit(Right::SameRows) => &self.hit_same_rows,
-            CacheStatus::Stored => &self.stored,
-            CacheStatus::Collapsed => &self.collapsed,
-            CacheStatus::NotStored(_) => &self.not_stored,
-            CacheStatus::Method => &self.method,
-            CacheStatus::FromOrigin => &self.from_origin,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.cache[status.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn count_static(&self) {
@@ -438,22 +429,14 @@ impl Counters {
     }
 
     fn all(&self) -> BTreeMap<String, u64> {
-        [
-            ("hit", &self.hit),
-            ("hit_pages_untouched", &self.hit_pages_untouched),
-            ("hit_same_rows", &self.hit_same_rows),
-            ("stored", &self.stored),
-            ("collapsed", &self.collapsed),
-            ("not_stored", &self.not_stored),
-            ("method", &self.method),
-            ("from_origin", &self.from_origin),
+        let cache = CacheStatus::all().map(|status| (status.name(), &self.cache[status.index()]));
+        let others = [
             ("static_file", &self.static_file),
             ("blob", &self.blob),
             ("redirect", &self.redirect),
             ("refused", &self.refused),
         ]
-        .into_iter()
-        .map(|(name, counter)| (name.to_owned(), counter.load(Ordering::Relaxed)))
-        .collect()
+        .map(|(name, counter)| (name.to_owned(), counter));
+        cache.chain(others).map(|(name, counter)| (name, counter.load(Ordering::Relaxed))).collect()
     }
 }

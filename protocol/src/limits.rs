@@ -77,6 +77,8 @@ pub const QUESTIONS: usize = 64;
 pub const QUESTION_BYTES: usize = 16 << 10;
 /// Asking them again may take so long, or as long as the response took to make.
 pub const QUESTIONS_TIME: Duration = Duration::from_millis(5);
+/// What a route may ask for by `stale_ms`.
+pub const ROUTE_STALE_MS_MOST: u64 = 60_000;
 /// Switches back to which an entry is judged page by page; those before count as one.
 pub const STEPS_BACK: usize = 64;
 /// Keys known not to be storable, so that their requests do not queue behind one another.
