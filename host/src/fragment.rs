@@ -176,8 +176,8 @@ impl Host {
         Ok(entry)
     }
 
-    /// Keeps a part of a page: with the release, as long as that is not served yet.
-    fn store(&self, release: &Release, key: &Key, entry: &Arc<Entry>) {
+    /// Keeps an entry: with its release, as long as that is not served yet.
+    pub(crate) fn store(&self, release: &Release, key: &Key, entry: &Arc<Entry>) {
         if !release.ahead.put(key, entry) {
             // One that is of a newer release stays.
             let _ = self.cache.store(key.clone(), entry.clone());

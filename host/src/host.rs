@@ -25,9 +25,11 @@ use tokio::{
 };
 
 use crate::{
+    ahead::Ahead,
     blobs::{Blobs, BlobsError},
     cache::Cache,
     cache_status::CacheStatus,
+    carry::{Carried, carry},
     engine::Engine,
     past::Past,
     pull::progress::Pulls,
@@ -45,6 +47,7 @@ pub struct Host {
     pub cache: Arc<Cache>,
     /// Guests run here, apart from the sockets, so that a heavy page does not hold up a hit.
     renders: Option<Runtime>,
+    cores: usize,
     places: Arc<Semaphore>,
     stream_places: Arc<Semaphore>,
     body_places: Arc<Semaphore>,
@@ -54,6 +57,8 @@ pub struct Host {
     blobs: OnceLock<Arc<Blobs>>,
     directory: ArcSwap<Directory>,
     pub counters: Counters,
+    /// What became of entries at switches.
+    carried: Carried,
     pub refusals: Refusals,
     pub pulls: Pulls,
     /// Whether this node has an origin to be behind of.
@@ -72,6 +77,8 @@ pub struct Served {
     pub name: String,
     current: ArcSwapOption<Release>,
     switched: watch::Sender<Option<ReleaseId>>,
+    /// Held by who switches; when that was last done.
+    switching: Mutex<Option<Instant>>,
     refused: Mutex<Option<String>>,
     verified: Mutex<Verified>,
     /// What responses say of how much they may be behind; nothing while that is little.
@@ -115,6 +122,7 @@ impl Host {
             engine,
             cache: Arc::new(Cache::new(cache_mib)),
             renders: Some(renders),
+            cores,
             places: Arc::new(Semaphore::new(limits::RENDERS_AT_ONCE)),
             stream_places: Arc::new(Semaphore::new(limits::STREAMS_AT_ONCE)),
             body_places: Arc::new(Semaphore::new(limits::REQUEST_BODIES_AT_ONCE)),
@@ -123,6 +131,7 @@ impl Host {
             blobs: OnceLock::new(),
             directory: ArcSwap::default(),
             counters: Counters::default(),
+            carried: Carried::default(),
             refusals: Refusals::default(),
             pulls: Pulls::default(),
             follows: AtomicBool::new(false),
@@ -166,6 +175,19 @@ impl Host {
         place.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
     }
 
+    /// A place for what no visitor waits for; none while they need them.
+    pub(crate) fn spare_place(&self) -> Option<OwnedSemaphorePermit> {
+        let busy = limits::RENDERS_AT_ONCE - self.places.available_permits();
+        if busy >= limits::CARRY_BESIDE_RENDERS || self.waiting.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        self.places.clone().try_acquire_owned().ok()
+    }
+
+    pub(crate) fn cores(&self) -> usize {
+        self.cores
+    }
+
     /// A place among the streams at once, if there is one.
     pub fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
         self.stream_places.clone().try_acquire_owned().ok()
@@ -198,20 +220,30 @@ impl Host {
         Ok(())
     }
 
-    /// Makes `release` the one that new requests get. Requests under way finish on theirs.
-    pub fn switch(&self, mut release: Release) -> Result<(), NotSwitched> {
-        self.accepts(&release.manifest)?;
+    /// Makes `release` the one that new requests get. Requests under way finish on theirs. Blocks for a moment: what is asked
+    /// for most is made right for it before that.
+    pub fn switch(self: &Arc<Host>, mut release: Release) -> Result<(), NotSwitched> {
         let name = release.code.app.name.clone();
         let served = self.by_name(&name).unwrap_or_else(|| Served::new(&name));
-        if let Some(before) = served.current() {
-            release.generation = before.generation + 1;
-            release.past = Past::after(&before, &release);
-        } else {
-            release.generation = 1;
-        }
+        let mut switched = served.switching.lock().expect("BUG: nothing panics while switching");
+        self.accepts(&release.manifest)?;
+        let release = match served.current() {
+            None => Arc::new(Release { generation: 1, ..release }),
+            Some(before) => {
+                release.generation = before.generation + 1;
+                release.past = Past::after(&before, &release);
+                release.ahead = Ahead::open();
+                let release = Arc::new(release);
+                let since = switched.map_or(limits::CARRY_TIME, |switched| switched.elapsed() / limits::CARRY_SHARE);
+                self.carried.add(&carry(self, &release, since.min(limits::CARRY_TIME)));
+                release
+            }
+        };
+        *switched = Some(Instant::now());
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
-        served.current.store(Some(Arc::new(release)));
+        served.current.store(Some(release.clone()));
+        release.ahead.close(&self.cache);
         served.verified().switched(id);
         self.list(&served, &hosts);
         *served.refused.lock().expect("BUG: nothing panics while holding it") = None;
@@ -325,6 +357,7 @@ impl Host {
             requests: self.counters.all(),
             cache_bytes: self.cache.bytes(),
             cache_entries: self.cache.count(),
+            carried: self.carried.counts().map(|(name, count)| (name.to_owned(), count)).into(),
             refusals: self.refusals.counts(),
             last_refusal: self.refusals.last(),
             pulls: self.pulls.status(),
@@ -350,6 +383,7 @@ impl Served {
             name: name.to_owned(),
             current: ArcSwapOption::empty(),
             switched: watch::Sender::new(None),
+            switching: Mutex::default(),
             refused: Mutex::default(),
             verified: Mutex::default(),
             behind_header: ArcSwapOption::empty(),

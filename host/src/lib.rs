@@ -40,6 +40,7 @@ pub mod blobs;
 pub mod budget;
 pub mod cache;
 pub mod cache_status;
+pub mod carry;
 pub mod code;
 pub mod conditional;
 mod cors;

@@ -81,6 +81,14 @@ pub const QUESTIONS_TIME: Duration = Duration::from_millis(5);
 pub const ROUTE_STALE_MS_MOST: u64 = 60_000;
 /// Switches back to which an entry is judged page by page; those before count as one.
 pub const STEPS_BACK: usize = 64;
+/// What is made for a release before it is served: for so long, and for no longer than one part in so many of the time since
+/// the switch before; so many at once; and so many of an app's entries.
+pub const CARRY_TIME: Duration = Duration::from_millis(150);
+pub const CARRY_SHARE: u32 = 4;
+pub const CARRY_AT_ONCE: usize = 4;
+pub const CARRY_ENTRIES: usize = 4_096;
+/// Renders at once of visitors beyond which nothing is made ahead.
+pub const CARRY_BESIDE_RENDERS: usize = RENDERS_AT_ONCE / 2;
 /// Keys known not to be storable, so that their requests do not queue behind one another.
 pub const UNSTORABLE_KEYS: u64 = 10_000;
 

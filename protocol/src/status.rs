@@ -15,6 +15,9 @@ pub struct NodeStatus {
     pub requests: BTreeMap<String, u64>,
     pub cache_bytes: u64,
     pub cache_entries: u64,
+    /// Stored responses by what became of them at switches.
+    #[serde(default)]
+    pub carried: BTreeMap<String, u64>,
     /// What was refused since the node started, by the reason's name.
     #[serde(default)]
     pub refusals: BTreeMap<String, u64>,
