@@ -206,6 +206,11 @@ impl Host {
         self.directory.load().by_name.get(app).cloned()
     }
 
+    /// Every app that is served, by name.
+    pub fn apps(&self) -> Vec<Arc<Served>> {
+        self.directory.load().by_name.values().cloned().collect()
+    }
+
     /// Whether a release of this manifest may follow the one that is served.
     pub fn accepts(&self, offered: &Manifest) -> Result<(), NotSwitched> {
         let Some(current) = self.by_name(&offered.app).and_then(|served| served.current()) else { return Ok(()) };

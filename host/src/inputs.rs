@@ -110,6 +110,10 @@ impl Seen {
         Key(bytes.into())
     }
 
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
     /// Whether a request that is just this would be seen so by a route that declares these inputs.
     pub fn is_as_declared(&self, declared: &Declared) -> bool {
         let headers: HeaderMap = self.headers.iter().cloned().collect();

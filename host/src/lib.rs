@@ -28,6 +28,7 @@
 //! | [`replica`], [`trusted`], [`disk`] | the node's own disk; whose signatures count; how it is written |
 //! | **what is told** | |
 //! | [`speaker`], `log`, `missed` | what is told of a guest, what it prints, which inputs it looked for in vain |
+//! | `inspect` | what is kept in the cache, why, and taking it away |
 //! | [`logbook`], [`logs`] | the last things logged, to be asked for and followed |
 
 pub mod accept;
@@ -59,6 +60,7 @@ pub mod guest;
 pub mod handler;
 pub mod host;
 pub mod inputs;
+mod inspect;
 mod least_recent;
 mod log;
 pub mod logbook;

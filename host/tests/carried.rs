@@ -184,3 +184,54 @@ fn when_the_one_who_leads_fails_one_other_tries_for_all() {
     let renders: BTreeSet<String> = answers.iter().map(text).collect();
     assert_eq!(renders.len(), 2, "{renders:?}");
 }
+
+/// What judging costs and what is made ahead adds to a switch: `cargo test --release --test carried -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn a_switch_with_ten_thousand_entries() {
+    use std::time::Instant;
+    const ROWS: u32 = 10_000;
+    const ONE_IN: u32 = 50;
+    let tables = "CREATE TABLE item (id INTEGER PRIMARY KEY, a INTEGER NOT NULL, big TEXT NOT NULL);";
+    let queries = "-- name: item\nSELECT a, length(big) AS l FROM item WHERE id = ?1;\n";
+    let app = Changed::probe().with_files(&[("snapshot.sql", tables), ("queries.sql", queries)]).archive();
+    // A row has a page of its own.
+    let seed = |a: u32| {
+        format!(
+            "INSERT INTO item WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {ROWS})
+             SELECT x, iif(x % {ONE_IN} = 0, {a}, 2), hex(zeroblob(1800)) FROM c"
+        )
+    };
+    let mut site = Site::start(app, &seed(2));
+    let mut connection = support::http::Connection::open(site.node.address).unwrap();
+    let mut ask = |times: usize| {
+        let started = Instant::now();
+        for _ in 0..times {
+            for id in 1..=ROWS {
+                let answer = connection.get("probe.localhost", &format!("/ask/item?p={id}")).unwrap();
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            }
+        }
+        started.elapsed()
+    };
+    ask(3);
+    let mut last = site.carried();
+    for step in 1..=65 {
+        if step == 65 {
+            println!("asked once again after 64 switches: {:?} for {ROWS} answers", ask(1));
+            println!("and as hits: {:?}", ask(2));
+        }
+        let manifest = site.record(&seed(2 + step % 100), |_| {});
+        let disk = Replica::open(&site.shelf.data).unwrap().app("probe").unwrap();
+        let release = load(&site.node.host, &disk, manifest, disk.pages().newest().unwrap().table).unwrap();
+        let started = Instant::now();
+        site.node.host.switch(release).unwrap();
+        let took = started.elapsed();
+        let now = site.carried();
+        let more: Vec<_> = now.iter().map(|(how, count)| (how, count - last[how])).collect();
+        if [1, 2, 3, 8, 16, 32, 64, 65].contains(&step) {
+            println!("switch {step:2}: {took:?} {more:?}");
+        }
+        last = now;
+    }
+}

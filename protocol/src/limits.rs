@@ -89,6 +89,12 @@ pub const CARRY_AT_ONCE: usize = 4;
 pub const CARRY_ENTRIES: usize = 4_096;
 /// Renders at once of visitors beyond which nothing is made ahead.
 pub const CARRY_BESIDE_RENDERS: usize = RENDERS_AT_ONCE / 2;
+/// What `nearside cache` lists, and what unless it is told; entries explained at once, and pages named of each; its answer.
+pub const CACHE_LISTED: usize = 1_000;
+pub const CACHE_LISTED_UNASKED: usize = 20;
+pub const CACHE_EXPLAINED: usize = 16;
+pub const CACHE_EXPLAINED_PAGES: usize = 64;
+pub const CACHE_REPORT_BYTES: usize = 16 << 20;
 /// Keys known not to be storable, so that their requests do not queue behind one another.
 pub const UNSTORABLE_KEYS: u64 = 10_000;
 

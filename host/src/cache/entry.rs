@@ -116,7 +116,7 @@ impl Entry {
         })
     }
 
-    pub(super) fn weight_bytes(&self, key_bytes: usize) -> usize {
+    pub fn weight_bytes(&self, key_bytes: usize) -> usize {
         const BOOKKEEPING: usize = 512;
         self.whole.bytes() + key_bytes + self.evidence.bytes() + BOOKKEEPING
     }
