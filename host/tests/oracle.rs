@@ -88,7 +88,7 @@ const QUERIES: &[(&str, &str, &str)] = &[
     ("newest", "", "SELECT id, a FROM item ORDER BY id DESC LIMIT 5"),
     ("join", "i", "SELECT i.id, p.id, p.n FROM item i JOIN part p ON p.item = i.id WHERE i.id = ?1 ORDER BY p.n, p.id"),
     (
-        "left",
+        "left-join",
         "a",
         "SELECT i.id, l.tag FROM item i LEFT JOIN link l ON l.item = i.id WHERE i.a = ?1 ORDER BY i.id, l.tag",
     ),
