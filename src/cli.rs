@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use nearside_host::logbook::{Kind, Level};
 use nearside_protocol::{key::PublicKey, release::ReleaseId, trust::Role};
 
@@ -34,6 +34,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     Build(AppArgs),
+    Cache(CacheArgs),
     Check(CheckArgs),
     Dev(DevArgs),
     Host(HostArgs),
@@ -72,6 +73,95 @@ pub struct AppArgs {
     /// The app's folder, with its nearside.toml
     #[arg(default_value = ".", value_name = "APP")]
     pub folder: PathBuf,
+}
+
+/// Shows what a node keeps in its cache, and why
+///
+/// Asks the node's admin address. `list` shows the responses that answered most lately, or the largest, or those that took
+/// longest. `explain` tells of one address what is kept, what it was computed from, why it was rendered, and what would
+/// become of it now. `purge` takes away what is kept of paths that begin so; nobody needs to, because what a push makes
+/// wrong is not answered any more. docs/cache.md has the words.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside cache list --by took --limit 50
+  nearside cache explain http://packages.localhost:8080/package/nginx
+  nearside cache purge /search --app packages --node http://127.0.0.1:8091")]
+pub struct CacheArgs {
+    #[command(subcommand)]
+    pub command: CacheCommand,
+}
+
+#[derive(Subcommand)]
+pub enum CacheCommand {
+    /// Lists stored responses
+    List {
+        /// Of this app only
+        #[arg(long)]
+        app: Option<String>,
+        /// What to begin with most of
+        #[arg(long, value_enum, default_value_t = CacheOrder::Hits)]
+        by: CacheOrder,
+        /// How many, 1000 at most
+        #[arg(long, value_name = "N", default_value_t = nearside_protocol::limits::CACHE_LISTED_UNASKED)]
+        limit: usize,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        node: CacheNode,
+    },
+    /// Tells why an address was rendered, or is kept
+    Explain {
+        /// http://host/path?query, as a visitor asks for it; or /path?query
+        url: String,
+        /// The app, where the address does not tell
+        #[arg(long)]
+        app: Option<String>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        node: CacheNode,
+    },
+    /// Takes stored responses away, and says how many
+    Purge {
+        /// Where their paths begin; `/` is all of them
+        #[arg(value_name = "PATH-PREFIX")]
+        prefix: String,
+        /// Of this app only
+        #[arg(long)]
+        app: Option<String>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        node: CacheNode,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum CacheOrder {
+    Hits,
+    Bytes,
+    Took,
+}
+
+impl CacheOrder {
+    pub fn name(self) -> &'static str {
+        match self {
+            CacheOrder::Hits => "hits",
+            CacheOrder::Bytes => "bytes",
+            CacheOrder::Took => "took",
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct CacheNode {
+    /// The node's admin address
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
+    pub node: String,
 }
 
 /// Checks an app without running it
@@ -147,7 +237,8 @@ pub struct DevArgs {
 /// on. Stops on SIGINT or SIGTERM: no new connections, those under way finish within ten seconds.
 ///
 /// Settings come from flags, else from the environment (NEARSIDE_LISTEN and so on), else from the file, else defaults.
-/// The admin address answers /livez, /readyz, /status (JSON), /metrics (Prometheus) and /logs (see `nearside help logs`).
+/// The admin address answers /livez, /readyz, /status (JSON), /metrics (Prometheus), /logs (see `nearside help logs`) and
+/// /cache (`nearside help cache`).
 /// To whoever shows the origin's token it also gives releases: a node named as another's --sibling. What comes from a
 /// sibling is verified as if it came from a stranger.
 #[derive(Args)]

@@ -29,6 +29,7 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
     let code = runtime.block_on(async {
         match command {
             cli::Command::Build(args) => commands::build::run(&args),
+            cli::Command::Cache(args) => commands::cache::run(args).await,
             cli::Command::Check(args) => commands::check::run(&args),
             cli::Command::Dev(args) => commands::dev::run(args, logbook).await,
             cli::Command::Host(args) => commands::host::run(args, logbook).await,

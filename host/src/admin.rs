@@ -1,17 +1,19 @@
-//! The operator's listener: health, status, metrics, logs, and what siblings may take. Loopback by default.
+//! The operator's listener: health, status, metrics, logs, the cache, and what siblings may take. Loopback by default.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use http_body_util::{Either, Full};
 use nearside_protocol::{
     problem::{self, Problem},
     status::NodeStatus,
 };
+use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     host::Host,
+    inspect::InspectError,
     logs::{self, Logs},
     metrics,
     origin_client::OriginClient,
@@ -52,11 +54,15 @@ impl Admin {
         request: &http::Request<hyper::body::Incoming>,
         stopping: watch::Receiver<bool>,
     ) -> Response<logs::Body> {
-        if request.method() != Method::GET {
-            return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
-        }
         let uri = request.uri();
+        match (request.method(), uri.path()) {
+            (&Method::GET, _) => {}
+            (&Method::DELETE, "/cache") => return self.cached(uri, Host::purge).await,
+            _ => return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only; and DELETE of /cache\n".into()),
+        }
         match uri.path() {
+            "/cache" => self.cached(uri, Host::stored).await,
+            "/cache/explain" => self.cached(uri, Host::explain).await,
             "/livez" => plain(StatusCode::OK, "alive\n".into()),
             "/readyz" => match self.unready() {
                 None => plain(StatusCode::OK, "ready\n".into()),
@@ -67,14 +73,29 @@ impl Admin {
                 with_type(StatusCode::OK, text, "application/json")
             }
             "/metrics" => with_type(StatusCode::OK, metrics::text(&self.status()), "text/plain; version=0.0.4"),
-            "/logs" => self.logs.answer(uri.query(), stopping).unwrap_or_else(|error| {
-                let status = error.status();
-                let title = status.canonical_reason().unwrap_or("Error");
-                let problem = Problem::new(status.as_u16(), title).detail(error.to_string());
-                with_type(status, problem.to_json(), problem::CONTENT_TYPE)
-            }),
+            "/logs" => {
+                let answer = self.logs.answer(uri.query(), stopping);
+                answer.unwrap_or_else(|error| refused(error.status(), &error))
+            }
             path if path.starts_with("/v1/") => self.peer.answer(uri, request.headers()).await,
-            _ => plain(StatusCode::NOT_FOUND, "there is /livez, /readyz, /status, /metrics and /logs\n".into()),
+            _ => plain(StatusCode::NOT_FOUND, "there is /livez, /readyz, /status, /metrics, /logs and /cache\n".into()),
+        }
+    }
+
+    /// Looks through the cache apart from the sockets: it may be a large one.
+    async fn cached<T: Serialize + Send + 'static>(
+        &self,
+        uri: &Uri,
+        look: fn(&Host, &str) -> Result<T, InspectError>,
+    ) -> Response<logs::Body> {
+        let (host, query) = (self.host.clone(), uri.query().unwrap_or_default().to_owned());
+        match self.host.spawn(async move { look(&host, &query) }).await {
+            Ok(Ok(found)) => {
+                let text = serde_json::to_string(&found).expect("BUG: a report is plain data");
+                with_type(StatusCode::OK, text, "application/json")
+            }
+            Ok(Err(error)) => refused(error.status(), &error),
+            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the cache could not be looked through\n".into()),
         }
     }
 
@@ -98,6 +119,12 @@ impl Admin {
             format!("the release of `{app}` may be {behind} s behind the origin's; max_staleness_s is {most}")
         })
     }
+}
+
+fn refused(status: StatusCode, why: &dyn std::fmt::Display) -> Response<logs::Body> {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let problem = Problem::new(status.as_u16(), title).detail(why.to_string());
+    with_type(status, problem.to_json(), problem::CONTENT_TYPE)
 }
 
 fn plain(status: StatusCode, text: String) -> Response<logs::Body> {

@@ -5,33 +5,36 @@ use std::time::{Duration, Instant};
 use nearside_protocol::limits;
 
 use crate::{
-    cache::Entry,
+    cache::{Because, Entry},
+    cache_status::Cause,
     evidence::{Evidence, Question, digest},
     pages::{reads, vfs},
     release::Release,
 };
 
-/// The entry as it is right for this release; nothing if an answer differs, or if asking takes longer than making it did.
-/// Blocks: SQLite cannot yield.
-pub(crate) fn ask_again(release: &Release, entry: &Entry) -> Option<Entry> {
-    let questions = entry.evidence.questions.as_ref()?;
+/// The entry as it is right for this release; or why it is not, if an answer differs, or if asking takes longer than making
+/// it did. Blocks: SQLite cannot yield.
+pub(crate) fn ask_again(release: &Release, entry: &Entry) -> Result<Entry, Because> {
+    let too_much = || Because::of(Cause::TooMuchToAsk);
+    let questions = entry.evidence.questions.as_ref().ok_or_else(too_much)?;
     let by = Instant::now() + entry.took.max(limits::QUESTIONS_TIME);
-    let mut reader = release.database.reader().ok()?;
+    let mut reader = release.database.reader().map_err(|_| too_much())?;
     let mut evidence = Evidence::none();
     for Question { query, parameters, rows: before } in questions {
-        let prepared = release.queries.get(query)?;
+        let another = || Because { cause: Cause::RowsChanged, query: Some(query.clone()) };
+        let prepared = release.queries.get(query).ok_or_else(another)?;
         let time = by.saturating_duration_since(Instant::now()).min(Duration::from_millis(limits::SQL_QUERY_MS));
         if time.is_zero() {
-            return None;
+            return Err(too_much());
         }
         let clock = vfs::clock_reads();
         let (rows, pages) = reads::recorded(|| reader.query(&prepared.sql, parameters, time));
-        let rows = digest(&rows.ok()?);
+        let rows = digest(&rows.map_err(|_| another())?);
         // The time is another each time it is asked; what is good for a while by its handler's word is made anew.
         if rows != *before || vfs::clock_reads() != clock {
-            return None;
+            return Err(another());
         }
         evidence.add(&pages, Question { query: query.clone(), parameters: parameters.clone(), rows });
     }
-    Some(entry.confirmed(release, evidence))
+    Ok(entry.confirmed(release, evidence))
 }

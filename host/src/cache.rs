@@ -3,6 +3,7 @@
 //! An entry is right for the release it was made on, and for each later one by which none of what it was computed from was
 //! changed. That is looked at when someone asks for it: a switch costs nothing for entries nobody asks for.
 
+mod because;
 mod entry;
 mod flights;
 mod ghosts;
@@ -16,18 +17,21 @@ use std::{
 
 use nearside_protocol::{digest::Digest, limits, status::AppCache};
 
-use self::{entry::Judged, flights::Flights, store::Store};
 pub use self::{
+    because::Because,
     entry::{By, Entry, Right, Whole},
     flights::{Joined, Landing, Lead, Waiter},
 };
-use crate::{inputs::Key, policy::NotStored, release::Release};
+use self::{entry::Judged, flights::Flights, store::Store};
+use crate::{cache_status::Cause, inputs::Key, policy::NotStored, release::Release};
 
 /// What a look into the cache gives.
 pub enum Look {
     Hit(Arc<Entry>, Right),
     /// There, and pages it was computed from have changed: its questions are to be asked again.
     InDoubt(Arc<Entry>),
+    /// There, and not right for this release.
+    Wrong(Arc<Entry>, Cause),
     /// Not there; a render may be stored, so it is shared with others who ask meanwhile.
     Miss,
     /// Not there, and the last render of it was not storable: nobody should wait for anybody.
@@ -50,19 +54,20 @@ impl Cache {
 
     pub fn look(&self, key: &Key, release: &Release) -> Look {
         let Some(entries) = &self.entries else { return Look::Unstorable(NotStored::CacheOff) };
-        if let Some(entry) = entries.get(key.as_bytes()) {
+        let mut wrong = None;
+        if let Some(entry) = release.ahead.get(key).or_else(|| entries.get(key.as_bytes())) {
             match entry.judge(release) {
                 Judged::Right(right) => {
                     entry.hits.fetch_add(1, Ordering::Relaxed);
                     return Look::Hit(entry, right);
                 }
                 Judged::InDoubt => return Look::InDoubt(entry),
-                Judged::Wrong => {}
+                Judged::Wrong(cause) => wrong = Some((entry, cause)),
             }
         }
         match self.unstorable.get(key) {
             Some((of, why)) if of == release.code.digest => Look::Unstorable(why),
-            _ => Look::Miss,
+            _ => wrong.map_or(Look::Miss, |(entry, cause)| Look::Wrong(entry, cause)),
         }
     }
 

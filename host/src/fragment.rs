@@ -11,7 +11,7 @@ use nearside_protocol::route::{Inputs, Method};
 use crate::{
     again::ask_again,
     bindings::edge::page::IncludeError,
-    cache::{Entry, Look},
+    cache::{Because, Entry, Look},
     code::Found,
     evidence::Gathering,
     handler::{Asking, keep, make},
@@ -68,7 +68,7 @@ impl Host {
         let request = seen.request(canonical_host(&release), Full::default());
         let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone() };
         let rendered = make(self, asking, false).await?;
-        let (made, _) = keep(rendered, release, route);
+        let (made, _) = keep(rendered, release, route, Because::default());
         let entry = made.entry.ok_or(Refusal::Handler { trace })?;
         let mut response = http::Response::new(entry.whole.body.clone());
         *response.status_mut() = entry.whole.status;
@@ -120,14 +120,17 @@ impl Host {
         let entry = match self.cache.look(&asked.key, release) {
             Look::Hit(entry, _) => entry,
             Look::InDoubt(entry) => match ask_again(release, &entry) {
-                Some(confirmed) => {
+                Ok(confirmed) => {
                     let confirmed = Arc::new(confirmed);
-                    let _ = self.cache.store(asked.key, confirmed.clone());
+                    self.store(release, &asked.key, &confirmed);
                     confirmed
                 }
-                None => self.render_fragment(release, asked, within).await?,
+                Err(because) => self.render_fragment(release, asked, because, within).await?,
             },
-            _ => self.render_fragment(release, asked, within).await?,
+            Look::Wrong(_, cause) => self.render_fragment(release, asked, Because::of(cause), within).await?,
+            Look::Miss | Look::Unstorable(_) => {
+                self.render_fragment(release, asked, Because::default(), within).await?
+            }
         };
         if entry.expires.is_some() {
             within.taint.read_clock();
@@ -140,6 +143,7 @@ impl Host {
         self: &Arc<Host>,
         release: &Arc<Release>,
         asked: Asked,
+        because: Because,
         within: Within<'_>,
     ) -> Result<Arc<Entry>, IncludeError> {
         let Asked { route, seen, key, depth, place } = asked;
@@ -161,14 +165,22 @@ impl Host {
         };
         // A page's render runs its fragments' renders, which may have fragments of their own.
         let rendered = Box::pin(render(self, ask)).await.map_err(failed)?;
-        let (made, verdict) = keep(rendered, release.clone(), route);
+        let (made, verdict) = keep(rendered, release.clone(), route, because);
         within.taint.join(&made.rendered.taint);
         let entry = made
             .entry
             .ok_or_else(|| IncludeError::Refused("it streams: it is too large to include, or events".into()))?;
         if verdict.is_ok() {
-            let _ = self.cache.store(key, entry.clone());
+            self.store(release, &key, &entry);
         }
         Ok(entry)
+    }
+
+    /// Keeps an entry: with its release, as long as that is not served yet.
+    pub(crate) fn store(&self, release: &Release, key: &Key, entry: &Arc<Entry>) {
+        if !release.ahead.put(key, entry) {
+            // One that is of a newer release stays.
+            let _ = self.cache.store(key.clone(), entry.clone());
+        }
     }
 }

@@ -1,6 +1,11 @@
 //! The life of a request. Reads top to bottom: app, release, way; then a file, a write, or a read through the cache.
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method as HttpMethod, Request, header, request::Parts};
@@ -9,7 +14,7 @@ use hyper::body::Incoming;
 use nearside_protocol::{
     limits,
     route::{Inputs, Method},
-    wire::{BEHIND_AT_MOST_HEADER, IDEMPOTENCY_KEY_HEADER},
+    wire::{BEHIND_AT_MOST_HEADER, IDEMPOTENCY_KEY_HEADER, RELEASE_HEADER},
     write::IdempotencyKey,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -17,7 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::{
     again::ask_again,
     blobs::{self, BlobName},
-    cache::{Entry, Joined, Landing, Lead, Look, Right},
+    cache::{Because, By, Entry, Joined, Landing, Lead, Look, Right},
+    cache_status::CacheStatus,
     conditional::Sends,
     cors,
     encoding::Wishes,
@@ -29,8 +35,9 @@ use crate::{
     refusal::Refusal,
     release::Release,
     render::{Ask, Rendered, RenderedBody, render},
-    reply::{self, CacheStatus, Reply},
+    reply::{self, Reply},
     reply_body::ReplyBody,
+    stale::{self, Before},
     target::Target,
     trace::trace_id,
     upstream::Visitor,
@@ -169,34 +176,67 @@ async fn fill(
     looked: Look,
     parts: &Parts,
 ) -> Result<Reply, Refusal> {
-    let in_doubt = match looked {
+    let before = match looked {
         Look::Hit(entry, right) => return send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
         Look::Unstorable(_) => {
             return alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await;
         }
-        Look::InDoubt(entry) => Some(entry),
-        Look::Miss => None,
+        Look::InDoubt(entry) => Before::InDoubt(entry),
+        Look::Wrong(entry, cause) => Before::Wrong(entry, cause),
+        Look::Miss => Before::Nothing,
     };
-    match host.cache.join(&key, &release) {
-        Joined::Landed(entry, right) => send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
-        Joined::Leads(lead) => match led(host, lead, asking(release.clone(), route, &seen, parts), in_doubt).await? {
-            Led::Confirmed(entry) => send_again(host, &key, &entry, &release, CacheStatus::Hit(Right::SameRows), parts),
-            Led::Made(made) => finish(host, *made, parts),
-        },
-        Joined::Waits(mut waiter) => {
-            // The leader has a deadline of its own; this bound only keeps a lost leader from holding anyone.
-            let patience = Duration::from_millis(release.code.app.routes[route].deadline_ms) * 2 + limits::STREAM_IDLE;
-            let landing = tokio::time::timeout(patience, waiter.landed.wait_for(Option::is_some)).await;
-            let landing = landing.ok().and_then(Result::ok).and_then(|landing| landing.clone());
-            match landing {
-                Some(Landing::Entry(entry)) => send_again(host, &key, &entry, &release, CacheStatus::Collapsed, parts),
-                Some(Landing::Failed(refusal)) => Err(refusal),
-                Some(Landing::Unstorable) | None => {
-                    alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await
-                }
+    let stale = stale::may_be_shown(&before, &release, route, &parts.headers);
+    let mut joined = host.cache.join(&key, &release);
+    let mut is_second = false;
+    loop {
+        let mut waiter = match joined {
+            Joined::Landed(entry, right) => {
+                return send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts);
             }
+            Joined::Leads(lead) => {
+                let led = led(host, lead, asking(release.clone(), route, &seen, parts), before);
+                // It goes on without this visitor.
+                if let Some((entry, since)) = stale {
+                    return send_stale(host, &key, &entry, &release, since, parts);
+                }
+                return match led.await? {
+                    Led::Confirmed(entry) => {
+                        send_again(host, &key, &entry, &release, CacheStatus::Hit(Right::SameRows), parts)
+                    }
+                    Led::Made(made) => finish(host, *made, parts),
+                };
+            }
+            Joined::Waits(_) | Joined::Full if stale.is_some() => {
+                let (entry, since) = stale.expect("BUG: it was looked at");
+                return send_stale(host, &key, &entry, &release, since, parts);
+            }
+            Joined::Waits(waiter) => waiter,
+            Joined::Full => return Err(Refusal::Busy),
+        };
+        // The leader has a deadline of its own; this bound only keeps a lost leader from holding anyone.
+        let patience = Duration::from_millis(release.code.app.routes[route].deadline_ms) * 2 + limits::STREAM_IDLE;
+        let landing = tokio::time::timeout(patience, waiter.landed.wait_for(Option::is_some)).await;
+        let landing = landing.ok().and_then(Result::ok).and_then(|landing| landing.clone());
+        let refusal = match landing {
+            Some(Landing::Entry(entry)) => {
+                let status = match entry.by {
+                    By::SameRows => CacheStatus::Hit(Right::SameRows),
+                    By::Rendering | By::RenderingAhead => CacheStatus::Collapsed(entry.because.cause),
+                };
+                return send_again(host, &key, &entry, &release, status, parts);
+            }
+            Some(Landing::Unstorable) => {
+                return alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await;
+            }
+            Some(Landing::Failed(refusal)) => refusal,
+            None => Refusal::Handler { trace: trace_id(&parts.headers) },
+        };
+        if is_second || !matches!(refusal, Refusal::Handler { .. } | Refusal::Deadline { .. }) {
+            return Err(refusal);
         }
-        Joined::Full => Err(Refusal::Busy),
+        // One of those who waited tries once more, for all of them.
+        is_second = true;
+        joined = host.cache.join_again(&waiter, &key, &release);
     }
 }
 
@@ -231,21 +271,28 @@ pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool) -> Res
     render(host, Ask { release, route, request, request_key, trace, depth: 0, streams, place: Some(place) }).await
 }
 
-/// Renders for this visitor and all who wait for the same; goes on when this visitor leaves.
-async fn led(host: &Arc<Host>, lead: Lead, asking: Asking, in_doubt: Option<Arc<Entry>>) -> Result<Led, Refusal> {
+/// Renders for this visitor and all who wait for the same; begins at once, and goes on when this visitor leaves.
+fn led(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) -> impl Future<Output = Result<Led, Refusal>> {
     let (tell, told) = oneshot::channel();
     let (release, route) = (asking.release.clone(), asking.route);
     let trace = asking.trace.clone();
     let task_host = host.clone();
     host.spawn(async move {
-        if let Some(confirmed) = in_doubt.and_then(|entry| ask_again(&release, &entry)) {
-            let confirmed = Arc::new(confirmed);
-            // Right in any case, and stored unless there is a newer one.
-            let _ = lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
-            let _ = tell.send(Ok(Led::Confirmed(confirmed)));
-            return;
-        }
-        let mut result = make(&task_host, asking, false).await.map(|rendered| keep(rendered, release, route));
+        let because = match before {
+            Before::Nothing => Because::default(),
+            Before::Wrong(_, cause) => Because::of(cause),
+            Before::InDoubt(entry) => match ask_again(&release, &entry) {
+                Ok(confirmed) => {
+                    let confirmed = Arc::new(confirmed);
+                    // Right in any case, and stored unless there is a newer one.
+                    let _ = lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
+                    let _ = tell.send(Ok(Led::Confirmed(confirmed)));
+                    return;
+                }
+                Err(because) => because,
+            },
+        };
+        let mut result = make(&task_host, asking, false).await.map(|rendered| keep(rendered, release, route, because));
         match &mut result {
             Err(refusal) => drop(lead.land(Err(refusal.clone()))),
             Ok((made, verdict)) => match &made.entry {
@@ -259,7 +306,7 @@ async fn led(host: &Arc<Host>, lead: Lead, asking: Asking, in_doubt: Option<Arc<
         }
         let _ = tell.send(result.map(|(made, _)| Led::Made(Box::new(made))));
     });
-    told.await.unwrap_or(Err(Refusal::Handler { trace }))
+    async move { told.await.unwrap_or(Err(Refusal::Handler { trace })) }
 }
 
 /// What a leader has, for itself and all who wait.
@@ -269,7 +316,12 @@ enum Led {
 }
 
 /// Makes an entry of a whole response, and judges whether it may be kept.
-pub(crate) fn keep(rendered: Rendered, release: Arc<Release>, route: usize) -> (Made, Result<Lifetime, NotStored>) {
+pub(crate) fn keep(
+    rendered: Rendered,
+    release: Arc<Release>,
+    route: usize,
+    because: Because,
+) -> (Made, Result<Lifetime, NotStored>) {
     let declared = &release.code.app.routes[route];
     let verdict =
         storable(&declared.inputs, rendered.status, &rendered.headers, &rendered.taint).and_then(|lifetime| {
@@ -278,11 +330,25 @@ pub(crate) fn keep(rendered: Rendered, release: Arc<Release>, route: usize) -> (
                 RenderedBody::Whole(_) => Ok(lifetime),
             }
         });
+    let status = verdict.map_or_else(CacheStatus::NotStored, |_| CacheStatus::Stored(because.cause));
+    tracing::debug!(
+        app = %release.code.app.name,
+        route = %declared.path,
+        release = %release.manifest.release,
+        trace = %rendered.cost.trace,
+        cache = status.name(),
+        because = because.cause.name(),
+        query = because.query.as_deref(),
+        "rendered"
+    );
+    let by = if release.ahead.is_open() { By::RenderingAhead } else { By::Rendering };
     let entry = match &rendered.body {
         RenderedBody::Streams(_) => None,
-        RenderedBody::Whole(body) => Some(Arc::new(reply::entry(&rendered, body.clone(), declared, &release, verdict))),
+        RenderedBody::Whole(body) => {
+            let entry = reply::entry(&rendered, body.clone(), declared, &release, verdict);
+            Some(Arc::new(Entry { by, because, ..entry }))
+        }
     };
-    let status = verdict.map_or_else(CacheStatus::NotStored, |_| CacheStatus::Stored);
     (Made { rendered, release, route, entry, status }, verdict)
 }
 
@@ -296,7 +362,7 @@ async fn alone(
 ) -> Result<Reply, Refusal> {
     let (release, route) = (asking.release.clone(), asking.route);
     let rendered = make(host, asking, streams).await?;
-    let (mut made, verdict) = keep(rendered, release, route);
+    let (mut made, verdict) = keep(rendered, release, route, Because::default());
     if let (Some(key), Some(entry), Ok(_)) = (key, &made.entry, verdict) {
         host.cache.forget_unstorable(&key);
         if let Err(why) = host.cache.store(key, entry.clone()) {
@@ -339,6 +405,23 @@ fn send_again(
     // Who has it already, or takes a part, would have no use for an encoded form.
     if reply.status() == entry.whole.status {
         forms::make_for(host, key, entry, wishes);
+    }
+    Ok(reply)
+}
+
+/// A page that is not right any more, named after the release it was right for.
+fn send_stale(
+    host: &Arc<Host>,
+    key: &Key,
+    entry: &Arc<Entry>,
+    release: &Release,
+    since: Duration,
+    parts: &Parts,
+) -> Result<Reply, Refusal> {
+    entry.hits.fetch_add(1, Ordering::Relaxed);
+    let mut reply = send_again(host, key, entry, release, CacheStatus::Stale(since), parts)?;
+    if let Some(made_on) = entry.whole.headers.get(RELEASE_HEADER) {
+        reply.headers_mut().insert(RELEASE_HEADER, made_on.clone());
     }
     Ok(reply)
 }

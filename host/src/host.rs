@@ -25,8 +25,11 @@ use tokio::{
 };
 
 use crate::{
+    ahead::Ahead,
     blobs::{Blobs, BlobsError},
-    cache::{Cache, Right},
+    cache::Cache,
+    cache_status::CacheStatus,
+    carry::{Carried, carry},
     engine::Engine,
     forms::FormMaker,
     past::Past,
@@ -34,7 +37,6 @@ use crate::{
     refusal::Refusal,
     refusals::Refusals,
     release::Release,
-    reply::CacheStatus,
     upstream::Upstream,
     verified::Verified,
 };
@@ -47,6 +49,7 @@ pub struct Host {
     pub forms: FormMaker,
     /// Guests run here, apart from the sockets, so that a heavy page does not hold up a hit.
     renders: Option<Runtime>,
+    cores: usize,
     places: Arc<Semaphore>,
     stream_places: Arc<Semaphore>,
     body_places: Arc<Semaphore>,
@@ -56,6 +59,8 @@ pub struct Host {
     blobs: OnceLock<Arc<Blobs>>,
     directory: ArcSwap<Directory>,
     pub counters: Counters,
+    /// What became of entries at switches.
+    carried: Carried,
     pub refusals: Refusals,
     pub pulls: Pulls,
     /// Whether this node has an origin to be behind of.
@@ -74,6 +79,8 @@ pub struct Served {
     pub name: String,
     current: ArcSwapOption<Release>,
     switched: watch::Sender<Option<ReleaseId>>,
+    /// Held by who switches; when that was last done.
+    switching: Mutex<Option<Instant>>,
     refused: Mutex<Option<String>>,
     verified: Mutex<Verified>,
     /// What responses say of how much they may be behind; nothing while that is little.
@@ -118,6 +125,7 @@ impl Host {
             cache: Arc::new(Cache::new(cache_mib)),
             forms: FormMaker::default(),
             renders: Some(renders),
+            cores,
             places: Arc::new(Semaphore::new(limits::RENDERS_AT_ONCE)),
             stream_places: Arc::new(Semaphore::new(limits::STREAMS_AT_ONCE)),
             body_places: Arc::new(Semaphore::new(limits::REQUEST_BODIES_AT_ONCE)),
@@ -126,6 +134,7 @@ impl Host {
             blobs: OnceLock::new(),
             directory: ArcSwap::default(),
             counters: Counters::default(),
+            carried: Carried::default(),
             refusals: Refusals::default(),
             pulls: Pulls::default(),
             follows: AtomicBool::new(false),
@@ -169,6 +178,19 @@ impl Host {
         place.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
     }
 
+    /// A place for what no visitor waits for; none while they need them.
+    pub(crate) fn spare_place(&self) -> Option<OwnedSemaphorePermit> {
+        let busy = limits::RENDERS_AT_ONCE - self.places.available_permits();
+        if busy >= limits::CARRY_BESIDE_RENDERS || self.waiting.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        self.places.clone().try_acquire_owned().ok()
+    }
+
+    pub(crate) fn cores(&self) -> usize {
+        self.cores
+    }
+
     /// A place among the streams at once, if there is one.
     pub fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
         self.stream_places.clone().try_acquire_owned().ok()
@@ -187,6 +209,11 @@ impl Host {
         self.directory.load().by_name.get(app).cloned()
     }
 
+    /// Every app that is served, by name.
+    pub fn apps(&self) -> Vec<Arc<Served>> {
+        self.directory.load().by_name.values().cloned().collect()
+    }
+
     /// Whether a release of this manifest may follow the one that is served.
     pub fn accepts(&self, offered: &Manifest) -> Result<(), NotSwitched> {
         let Some(current) = self.by_name(&offered.app).and_then(|served| served.current()) else { return Ok(()) };
@@ -201,20 +228,30 @@ impl Host {
         Ok(())
     }
 
-    /// Makes `release` the one that new requests get. Requests under way finish on theirs.
-    pub fn switch(&self, mut release: Release) -> Result<(), NotSwitched> {
-        self.accepts(&release.manifest)?;
+    /// Makes `release` the one that new requests get. Requests under way finish on theirs. Blocks for a moment: what is asked
+    /// for most is made right for it before that.
+    pub fn switch(self: &Arc<Host>, mut release: Release) -> Result<(), NotSwitched> {
         let name = release.code.app.name.clone();
         let served = self.by_name(&name).unwrap_or_else(|| Served::new(&name));
-        if let Some(before) = served.current() {
-            release.generation = before.generation + 1;
-            release.past = Past::after(&before, &release);
-        } else {
-            release.generation = 1;
-        }
+        let mut switched = served.switching.lock().expect("BUG: nothing panics while switching");
+        self.accepts(&release.manifest)?;
+        let release = match served.current() {
+            None => Arc::new(Release { generation: 1, ..release }),
+            Some(before) => {
+                release.generation = before.generation + 1;
+                release.past = Past::after(&before, &release);
+                release.ahead = Ahead::open();
+                let release = Arc::new(release);
+                let since = switched.map_or(limits::CARRY_TIME, |switched| switched.elapsed() / limits::CARRY_SHARE);
+                self.carried.add(&carry(self, &release, since.min(limits::CARRY_TIME)));
+                release
+            }
+        };
+        *switched = Some(Instant::now());
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
-        served.current.store(Some(Arc::new(release)));
+        served.current.store(Some(release.clone()));
+        release.ahead.close(&self.cache);
         served.verified().switched(id);
         self.list(&served, &hosts);
         *served.refused.lock().expect("BUG: nothing panics while holding it") = None;
@@ -331,6 +368,7 @@ impl Host {
             cache_bytes: self.cache.bytes(),
             cache_entries: self.cache.count(),
             forms: self.forms.counts(),
+            carried: self.carried.counts().map(|(name, count)| (name.to_owned(), count)).into(),
             refusals: self.refusals.counts(),
             last_refusal: self.refusals.last(),
             pulls: self.pulls.status(),
@@ -356,6 +394,7 @@ impl Served {
             name: name.to_owned(),
             current: ArcSwapOption::empty(),
             switched: watch::Sender::new(None),
+            switching: Mutex::default(),
             refused: Mutex::default(),
             verified: Mutex::default(),
             behind_header: ArcSwapOption::empty(),
@@ -396,35 +435,26 @@ impl Drop for Waiting<'_> {
 }
 
 /// Requests by what became of them.
-#[derive(Default)]
 pub struct Counters {
-    hit: AtomicU64,
-    hit_pages_untouched: AtomicU64,
-    hit_same_rows: AtomicU64,
-    stored: AtomicU64,
-    collapsed: AtomicU64,
-    not_stored: AtomicU64,
-    method: AtomicU64,
-    from_origin: AtomicU64,
+    /// By what the cache did.
+    cache: [AtomicU64; CacheStatus::COUNTED],
     static_file: AtomicU64,
     blob: AtomicU64,
     redirect: AtomicU64,
     refused: AtomicU64,
 }
 
+impl Default for Counters {
+    fn default() -> Counters {
+        let zero = AtomicU64::default;
+        let cache = std::array::from_fn(|_| zero());
+        Counters { cache, static_file: zero(), blob: zero(), redirect: zero(), refused: zero() }
+    }
+}
+
 impl Counters {
     pub fn count(&self, status: CacheStatus) {
-        let counter = match status {
-            CacheStatus::Hit(Right::MadeHere) => &self.hit,
-            CacheStatus::Hit(Right::PagesUntouched) => &self.hit_pages_untouched,
-            CacheStatus::Hit(Right::SameRows) => &self.hit_same_rows,
-            CacheStatus::Stored => &self.stored,
-            CacheStatus::Collapsed => &self.collapsed,
-            CacheStatus::NotStored(_) => &self.not_stored,
-            CacheStatus::Method => &self.method,
-            CacheStatus::FromOrigin => &self.from_origin,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.cache[status.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn count_static(&self) {
@@ -444,22 +474,14 @@ impl Counters {
     }
 
     fn all(&self) -> BTreeMap<String, u64> {
-        [
-            ("hit", &self.hit),
-            ("hit_pages_untouched", &self.hit_pages_untouched),
-            ("hit_same_rows", &self.hit_same_rows),
-            ("stored", &self.stored),
-            ("collapsed", &self.collapsed),
-            ("not_stored", &self.not_stored),
-            ("method", &self.method),
-            ("from_origin", &self.from_origin),
+        let cache = CacheStatus::all().map(|status| (status.name(), &self.cache[status.index()]));
+        let others = [
             ("static_file", &self.static_file),
             ("blob", &self.blob),
             ("redirect", &self.redirect),
             ("refused", &self.refused),
         ]
-        .into_iter()
-        .map(|(name, counter)| (name.to_owned(), counter.load(Ordering::Relaxed)))
-        .collect()
+        .map(|(name, counter)| (name.to_owned(), counter));
+        cache.chain(others).map(|(name, counter)| (name, counter.load(Ordering::Relaxed))).collect()
     }
 }

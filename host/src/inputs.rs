@@ -115,6 +115,17 @@ impl Seen {
         Key(bytes.into())
     }
 
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
+    /// Whether a request that is just this would be seen so by a route that declares these inputs.
+    pub fn is_as_declared(&self, declared: &Declared) -> bool {
+        let headers: HeaderMap = self.headers.iter().cloned().collect();
+        let client = headers.get(CLIENT_IP_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        Seen::new(declared, self.target.clone(), &headers, client) == *self
+    }
+
     /// The request as its handler gets it. Scheme and authority are the app's own, whatever was asked.
     pub fn request<B>(&self, host: &str, body: B) -> Request<B> {
         let mut request = Request::new(body);
@@ -284,7 +295,8 @@ mod tests {
         for query in [None, Some("?"), Some("-"), Some("a=b&a=c")] {
             let seen = seen(&declared, "/a/%20b", query, &headers);
             let key = seen.key("app");
-            assert_eq!((key.app(), key.seen()), ("app", seen));
+            assert_eq!((key.app(), key.seen()), ("app", seen.clone()));
+            assert!(seen.is_as_declared(&declared) && !seen.is_as_declared(&Declared::default()));
         }
     }
 }

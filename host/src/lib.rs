@@ -7,8 +7,10 @@
 //! | [`handler`] | the life of a request, top to bottom |
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
 //! | [`conditional`], [`encoding`], `cors` | what a client has already or wants a part of; how it takes it; other sites |
-//! | [`evidence`], [`past`] | what a response was computed from; whether it stands on a later release |
+//! | [`evidence`], [`past`], `again` | what a response was computed from; whether it stands on a later release |
+//! | `carry`, `ahead`, `stale` | what is made for a release before it is served; what may be shown until it is made |
 //! | [`cache`], [`forms`], [`policy`], [`freshness`] | stored responses; compressed; what may be stored; whose own writes must show |
+//! | [`cache_status`] | what the cache did, and why |
 //! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
 //! | [`refusal`], `error_page` | refusing to, and how that looks |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
@@ -26,16 +28,20 @@
 //! | [`replica`], [`trusted`], [`disk`] | the node's own disk; whose signatures count; how it is written |
 //! | **what is told** | |
 //! | [`speaker`], `log`, `missed` | what is told of a guest, what it prints, which inputs it looked for in vain |
+//! | `inspect` | what is kept in the cache, why, and taking it away |
 //! | [`logbook`], [`logs`] | the last things logged, to be asked for and followed |
 
 pub mod accept;
 pub mod admin;
 mod again;
+mod ahead;
 pub mod archive;
 pub mod bindings;
 pub mod blobs;
 pub mod budget;
 pub mod cache;
+pub mod cache_status;
+pub mod carry;
 pub mod code;
 pub mod conditional;
 mod cors;
@@ -55,6 +61,7 @@ pub mod guest;
 pub mod handler;
 pub mod host;
 pub mod inputs;
+mod inspect;
 mod least_recent;
 mod log;
 pub mod logbook;
@@ -84,6 +91,7 @@ pub mod senses;
 pub mod serve;
 pub mod speaker;
 pub mod sql;
+mod stale;
 mod stall;
 pub mod static_files;
 pub mod switch;

@@ -57,6 +57,12 @@ pub(crate) fn text(status: &NodeStatus) -> String {
         }
     }
 
+    let carried = "Stored responses by what became of them when another release was switched to.";
+    metrics.family("nearside_cache_carried_total", "counter", carried);
+    for (how, count) in &status.carried {
+        metrics.line("nearside_cache_carried_total", &[("how", how)], count);
+    }
+
     metrics.family("nearside_release_seq", "gauge", "The release that is served.");
     for (app, served) in &status.apps {
         let epoch = served.release.epoch.to_string();
@@ -119,6 +125,7 @@ mod tests {
             cache_bytes: 3,
             cache_entries: 4,
             forms: [("made".to_owned(), 8)].into(),
+            carried: [("same_rows".to_owned(), 8)].into(),
             refusals: [("wrong_hash".to_owned(), 5)].into(),
             last_refusal: None,
             pulls: Default::default(),

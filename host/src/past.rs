@@ -1,6 +1,6 @@
 //! What releases before this one changed: by this an entry of any of them is judged when it is asked for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use nearside_protocol::{limits, page_object::Page};
 
@@ -17,6 +17,8 @@ pub enum Verdict {
     Untouched,
     /// Some have: the answers to its questions decide.
     Touched,
+    /// All may have: the schema is another, or what the planner knows. The answers decide here, too.
+    AllTouched,
     /// Its code or settings are others.
     OtherApp,
 }
@@ -26,6 +28,8 @@ struct Step {
     /// The generations it leads from and to.
     from: u64,
     to: u64,
+    /// Just before the switch.
+    at: Instant,
     app_stands: bool,
     changed: Changed,
 }
@@ -55,17 +59,49 @@ impl Past {
 
     /// Judges what was right at generation `since`, on the release this is the past of.
     pub fn judge(&self, evidence: &Evidence, since: u64) -> Verdict {
-        let first = self.0.partition_point(|step| step.to <= since);
-        let steps = &self.0[first..];
-        // What happened before the first step nobody knows any more; a release without steps is its own beginning.
-        if steps.first().is_none_or(|first| first.from > since) || steps.iter().any(|step| !step.app_stands) {
-            return Verdict::OtherApp;
+        let steps = match self.since(since) {
+            Some(steps) if steps.iter().all(|step| step.app_stands) => steps,
+            _ => return Verdict::OtherApp,
+        };
+        if steps.iter().any(|step| matches!(step.changed, Changed::Everything)) {
+            return Verdict::AllTouched;
         }
-        let ReadSet::Pages(pages) = &evidence.pages else { return Verdict::Touched };
-        match steps.iter().any(|step| step.touches(pages)) {
+        match steps.iter().any(|step| step.touches(&evidence.pages)) {
             true => Verdict::Touched,
             false => Verdict::Untouched,
         }
+    }
+
+    /// When pages of what was right at generation `since` were first changed, if the app stands.
+    pub fn touched_at(&self, evidence: &Evidence, since: u64) -> Option<Instant> {
+        let steps = self.since(since)?;
+        let touching = steps.iter().find(|step| step.touches(&evidence.pages))?;
+        steps.iter().all(|step| step.app_stands).then_some(touching.at)
+    }
+
+    /// Those of its pages that were changed since; none where all of them may have been.
+    pub fn touched_pages(&self, evidence: &Evidence, since: u64) -> Option<Vec<u32>> {
+        let (steps, ReadSet::Pages(pages)) = (self.since(since)?, &evidence.pages) else { return None };
+        let has = |step: &Arc<Step>, page: u32| match &step.changed {
+            Changed::Everything => None,
+            Changed::Pages(bits) => Some(is_marked(bits, page)),
+        };
+        let mut touched = Vec::new();
+        for page in pages {
+            let changed: Option<Vec<bool>> = steps.iter().map(|step| has(step, *page)).collect();
+            if changed?.contains(&true) {
+                touched.push(*page);
+            }
+        }
+        Some(touched)
+    }
+
+    /// The steps after generation `since`; none when they are not all known any more.
+    fn since(&self, since: u64) -> Option<&[Arc<Step>]> {
+        let first = self.0.partition_point(|step| step.to <= since);
+        let steps = &self.0[first..];
+        // What happened before the first step nobody knows any more; a release without steps is its own beginning.
+        steps.first().is_some_and(|first| first.from <= since).then_some(steps)
     }
 }
 
@@ -77,7 +113,7 @@ impl Step {
             (Some(old), Some(new)) if was.fingerprint == is.fingerprint => Changed::Pages(changed_pages(old, new)),
             _ => Changed::Everything,
         };
-        Step { from: before.generation, to: now.generation, app_stands, changed }
+        Step { from: before.generation, to: now.generation, at: Instant::now(), app_stands, changed }
     }
 
     /// This step and the next one as one.
@@ -91,17 +127,20 @@ impl Step {
             }
             _ => Changed::Everything,
         };
-        Step { from: self.from, to: next.to, app_stands: self.app_stands && next.app_stands, changed }
+        let app_stands = self.app_stands && next.app_stands;
+        Step { from: self.from, to: next.to, at: self.at, app_stands, changed }
     }
 
-    fn touches(&self, pages: &[u32]) -> bool {
-        match &self.changed {
-            Changed::Everything => true,
-            Changed::Pages(bits) => pages
-                .iter()
-                .any(|page| bits.get(*page as usize / 64).is_some_and(|word| word & (1 << (page % 64)) != 0)),
+    fn touches(&self, read: &ReadSet) -> bool {
+        match (&self.changed, read) {
+            (Changed::Pages(bits), ReadSet::Pages(pages)) => pages.iter().any(|page| is_marked(bits, *page)),
+            _ => true,
         }
     }
+}
+
+fn is_marked(bits: &[u64], page: u32) -> bool {
+    bits.get(page as usize / 64).is_some_and(|word| word & (1 << (page % 64)) != 0)
 }
 
 /// A bit for each page that is another in `new`, or is in only one of them.

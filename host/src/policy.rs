@@ -35,6 +35,22 @@ pub enum NotStored {
 }
 
 impl NotStored {
+    /// Every one, in order: they are counted by it.
+    pub const ALL: [NotStored; 12] = [
+        NotStored::InputsAll,
+        NotStored::ReadsClock,
+        NotStored::ReadsRandom,
+        NotStored::CallsOrigin,
+        NotStored::SetsCookie,
+        NotStored::SaysSo,
+        NotStored::Status,
+        NotStored::MetFailure,
+        NotStored::TooLarge,
+        NotStored::EventStream,
+        NotStored::CacheOff,
+        NotStored::Overtaken,
+    ];
+
     /// Whether the next render will most likely meet the same: then nobody should wait for it.
     pub fn lasts(self) -> bool {
         use NotStored::*;

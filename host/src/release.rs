@@ -6,6 +6,7 @@ use http::HeaderValue;
 use nearside_protocol::{release::Manifest, secrets::Secrets};
 
 use crate::{
+    ahead::Ahead,
     code::Code,
     database::{Database, DatabaseError, PreparedQueries},
     past::Past,
@@ -24,6 +25,8 @@ pub struct Release {
     pub generation: u64,
     /// What those before it changed.
     pub past: Past,
+    /// What was made for it before it was served.
+    pub(crate) ahead: Ahead,
 }
 
 impl Release {
@@ -39,7 +42,8 @@ impl Release {
         variables.extend(secrets.into_iter().flat_map(|secrets| secrets.values.clone()));
         let header = HeaderValue::from_str(&manifest.release.to_string()).expect("BUG: a release is digits and a dot");
         let past = Past::default();
-        Ok(Release { manifest, header, code, database, queries, variables, generation: 0, past })
+        let ahead = Ahead::default();
+        Ok(Release { manifest, header, code, database, queries, variables, generation: 0, past, ahead })
     }
 
     /// The same release, read from another copy of its pages.
@@ -53,6 +57,7 @@ impl Release {
             variables: self.variables.clone(),
             generation: self.generation,
             past: self.past.clone(),
+            ahead: Ahead::default(),
         }
     }
 }

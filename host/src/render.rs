@@ -36,6 +36,7 @@ use crate::{
     evidence::Gathering,
     guest::{Ended, Given, Guest},
     host::Host,
+    origin_client::NoOrigin,
     outbound::Outbound,
     policy::is_event_stream,
     refusal::Refusal,
@@ -141,7 +142,8 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         host: host.clone(),
         writes: Writes {
             code: release.code.clone(),
-            upstream: host.upstream(),
+            // What nobody has asked for yet must not write.
+            upstream: if release.ahead.is_open() { Arc::new(NoOrigin) } else { host.upstream() },
             request_key: ask.request_key,
             taint: taint.clone(),
             receipt: receipt.clone(),

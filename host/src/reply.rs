@@ -20,7 +20,7 @@ use nearside_protocol::{
 };
 
 use crate::{
-    cache::{By, Entry, Right, Whole},
+    cache::{Because, By, Entry, Whole},
     conditional::Sends,
     encoding::Wishes,
     forms::{self, Forms},
@@ -34,59 +34,14 @@ use crate::{
     static_files::Found,
 };
 
+pub use crate::cache_status::CacheStatus;
+
 pub type Reply = Response<ReplyBody>;
 
 const RELEASE: HeaderName = HeaderName::from_static(RELEASE_HEADER);
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-
-/// How the cache took part, RFC 9211.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum CacheStatus {
-    Hit(Right),
-    /// Rendered, and kept.
-    Stored,
-    /// Someone else was rendering it already.
-    Collapsed,
-    NotStored(NotStored),
-    /// Unsafe methods go past the cache.
-    Method,
-    /// Taken from the origin, because this node does not yet hold the visitor's own write.
-    FromOrigin,
-}
-
-impl CacheStatus {
-    fn value(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            CacheStatus::Hit(Right::MadeHere) => "nearside; hit",
-            CacheStatus::Hit(Right::PagesUntouched) => "nearside; hit; detail=pages-untouched",
-            CacheStatus::Hit(Right::SameRows) => "nearside; hit; detail=same-rows",
-            CacheStatus::Stored => "nearside; fwd=miss; stored",
-            CacheStatus::Collapsed => "nearside; fwd=miss; collapsed",
-            CacheStatus::Method => "nearside; fwd=method",
-            CacheStatus::FromOrigin => "nearside; fwd=stale; detail=receipt",
-            CacheStatus::NotStored(why) => {
-                return HeaderValue::from_str(&format!("nearside; fwd=miss; detail={why}"))
-                    .expect("BUG: reasons are visible ASCII");
-            }
-        })
-    }
-
-    /// As metrics and logs call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            CacheStatus::Hit(Right::MadeHere) => "hit",
-            CacheStatus::Hit(Right::PagesUntouched) => "hit_pages_untouched",
-            CacheStatus::Hit(Right::SameRows) => "hit_same_rows",
-            CacheStatus::Stored => "stored",
-            CacheStatus::Collapsed => "collapsed",
-            CacheStatus::NotStored(_) => "not_stored",
-            CacheStatus::Method => "method",
-            CacheStatus::FromOrigin => "from_origin",
-        }
-    }
-}
 
 /// Headers that belong to one connection, or to the host alone: a handler's are dropped.
 fn is_hosts_own(name: &HeaderName) -> bool {
@@ -178,8 +133,6 @@ pub fn entry(
     let mut headers = headers_of(&rendered.headers, route, release.manifest.release);
     let etag = etag_of(&Digest::of(&body));
     headers.insert(header::ETAG, etag.clone());
-    // Another one stands here when it is sent; there is room for it without making the headers' memory larger.
-    headers.insert(CACHE_STATUS, CacheStatus::Stored.value());
     let body = if is_bodiless(rendered.status) { Bytes::new() } else { body };
     if !is_bodiless(rendered.status) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -197,7 +150,7 @@ pub fn entry(
         vary_too(&["accept-encoding"], &mut headers);
     }
     // In its place before it is known, so that a copy has its final size.
-    headers.insert(CACHE_STATUS, CacheStatus::Hit(Right::MadeHere).value());
+    headers.insert(CACHE_STATUS, CacheStatus::Method.value());
     let expires = match lifetime {
         Ok(Lifetime::For(time)) => Some(Instant::now() + time),
         _ => None,
@@ -206,6 +159,8 @@ pub fn entry(
         made_in: release.generation,
         right_until: AtomicU64::new(release.generation),
         by: By::Rendering,
+        because: Because::default(),
+        made_at: Instant::now(),
         evidence: rendered.evidence.gathered(),
         took: rendered.took,
         expires,

@@ -17,10 +17,12 @@
 //! | [`write`] | commands, receipts, outcomes |
 //! | [`wire`] | the origin's HTTP interface: paths, headers, bodies |
 //! | [`status`] | what nodes and origin report about themselves |
+//! | [`cache_report`] | what a node reports about its stored responses |
 //! | [`problem`] | RFC 9457 problem details |
 //! | [`limits`] | every bound, with its unit |
 
 pub mod app;
+pub mod cache_report;
 pub mod cors;
 pub mod digest;
 pub mod error_pages;

@@ -85,8 +85,24 @@ pub const QUESTIONS: usize = 64;
 pub const QUESTION_BYTES: usize = 16 << 10;
 /// Asking them again may take so long, or as long as the response took to make.
 pub const QUESTIONS_TIME: Duration = Duration::from_millis(5);
+/// What a route may ask for by `stale_ms`.
+pub const ROUTE_STALE_MS_MOST: u64 = 60_000;
 /// Switches back to which an entry is judged page by page; those before count as one.
 pub const STEPS_BACK: usize = 64;
+/// What is made for a release before it is served: for so long, and for no longer than one part in so many of the time since
+/// the switch before; so many at once; and so many of an app's entries.
+pub const CARRY_TIME: Duration = Duration::from_millis(150);
+pub const CARRY_SHARE: u32 = 4;
+pub const CARRY_AT_ONCE: usize = 4;
+pub const CARRY_ENTRIES: usize = 4_096;
+/// Renders at once of visitors beyond which nothing is made ahead.
+pub const CARRY_BESIDE_RENDERS: usize = RENDERS_AT_ONCE / 2;
+/// What `nearside cache` lists, and what unless it is told; entries explained at once, and pages named of each; its answer.
+pub const CACHE_LISTED: usize = 1_000;
+pub const CACHE_LISTED_UNASKED: usize = 20;
+pub const CACHE_EXPLAINED: usize = 16;
+pub const CACHE_EXPLAINED_PAGES: usize = 64;
+pub const CACHE_REPORT_BYTES: usize = 16 << 20;
 /// Keys known not to be storable, so that their requests do not queue behind one another.
 pub const UNSTORABLE_KEYS: u64 = 10_000;
 

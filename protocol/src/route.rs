@@ -14,6 +14,8 @@ pub struct Route {
     pub memory_mib: u64,
     /// The largest body of a request.
     pub body_bytes: usize,
+    /// How long a page may be shown that a push has made wrong, while the right one is rendered; 0 is never.
+    pub stale_ms: u64,
     /// Which pages of other sites may use this route; none when absent.
     pub cors: Option<Cors>,
     /// Line of the manifest, for messages.

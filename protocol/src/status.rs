@@ -18,6 +18,9 @@ pub struct NodeStatus {
     /// Encoded forms of stored responses, by what became of them.
     #[serde(default)]
     pub forms: BTreeMap<String, u64>,
+    /// Stored responses by what became of them at switches.
+    #[serde(default)]
+    pub carried: BTreeMap<String, u64>,
     /// What was refused since the node started, by the reason's name.
     #[serde(default)]
     pub refusals: BTreeMap<String, u64>,

@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 pub mod build;
+pub mod cache;
 pub mod check;
 pub mod dev;
 pub mod host;

@@ -11,8 +11,9 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::store::Kept;
+use super::{Because, store::Kept};
 use crate::{
+    cache_status::Cause,
     evidence::Evidence,
     forms::{Forms, bytes_of},
     past::Verdict,
@@ -27,6 +28,9 @@ pub struct Entry {
     pub right_until: AtomicU64,
     /// How it came to be right for the generation it was made in.
     pub by: By,
+    /// Why it was rendered, and when.
+    pub because: Because,
+    pub made_at: Instant,
     pub evidence: Evidence,
     /// How long it took to make.
     pub took: Duration,
@@ -54,6 +58,8 @@ pub struct Whole {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     Rendering,
+    /// Rendered for a release before that was served.
+    RenderingAhead,
     /// Pages it was computed from have changed, and all its questions got the same answers.
     SameRows,
 }
@@ -67,6 +73,8 @@ pub enum Right {
     PagesUntouched,
     /// Made on an earlier one; its questions got the same answers.
     SameRows,
+    /// Made on it before it was served.
+    RenderedAhead,
 }
 
 impl Entry {
@@ -76,6 +84,8 @@ impl Entry {
             made_in: release.generation,
             right_until: AtomicU64::new(release.generation),
             by: By::SameRows,
+            because: self.because.clone(),
+            made_at: self.made_at,
             evidence,
             took: self.took,
             expires: self.expires,
@@ -84,24 +94,43 @@ impl Entry {
         }
     }
 
+    pub fn is_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| expires <= Instant::now())
+    }
+
     pub(super) fn judge(&self, release: &Release) -> Judged {
-        if self.expires.is_some_and(|expires| expires <= Instant::now()) || release.generation < self.made_in {
-            return Judged::Wrong;
+        if release.generation < self.made_in {
+            return Judged::Wrong(Cause::OfNewer);
+        }
+        if self.is_expired() {
+            return Judged::Wrong(Cause::Expired);
         }
         let until = self.right_until.load(Ordering::Acquire);
         if release.generation > until {
             match release.past.judge(&self.evidence, until) {
+                // Nothing is noted for a release that may never be served: another one may get its generation.
+                Verdict::Untouched if release.ahead.is_open() => {}
                 // All generations between were judged with it.
                 Verdict::Untouched => drop(self.right_until.fetch_max(release.generation, Ordering::AcqRel)),
-                Verdict::Touched if self.evidence.questions.is_some() => return Judged::InDoubt,
-                Verdict::Touched | Verdict::OtherApp => return Judged::Wrong,
+                Verdict::Touched | Verdict::AllTouched if self.evidence.questions.is_some() => return Judged::InDoubt,
+                Verdict::Touched => return Judged::Wrong(Cause::TooMuchToAsk),
+                Verdict::AllTouched => return Judged::Wrong(Cause::Fingerprint),
+                Verdict::OtherApp => return Judged::Wrong(Cause::OtherApp),
             }
         }
         Judged::Right(match self.by {
             By::Rendering if self.made_in == release.generation => Right::MadeHere,
-            By::Rendering => Right::PagesUntouched,
+            By::RenderingAhead if self.made_in == release.generation => Right::RenderedAhead,
+            By::Rendering | By::RenderingAhead => Right::PagesUntouched,
             By::SameRows => Right::SameRows,
         })
+    }
+
+    /// What it takes in memory, under a key of so many bytes.
+    pub fn weight_bytes(&self, key_bytes: usize) -> usize {
+        /// What the cache, and what an entry is made of, take besides.
+        const BOOKKEEPING: usize = 512;
+        self.whole.bytes() + key_bytes + self.evidence.bytes() + BOOKKEEPING
     }
 }
 
@@ -115,9 +144,7 @@ impl Kept for Entry {
     }
 
     fn weight_bytes(&self, key_bytes: usize) -> usize {
-        /// What the cache, and what an entry is made of, take besides.
-        const BOOKKEEPING: usize = 512;
-        self.whole.bytes() + key_bytes + self.evidence.bytes() + BOOKKEEPING
+        Entry::weight_bytes(self, key_bytes)
     }
 }
 
@@ -130,5 +157,5 @@ impl Whole {
 pub(super) enum Judged {
     Right(Right),
     InDoubt,
-    Wrong,
+    Wrong(Cause),
 }

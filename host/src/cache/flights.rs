@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -38,34 +38,74 @@ impl Cache {
         let mut flights = self.flights.all();
         let at = (key.clone(), release.generation);
         if let Some(flight) = flights.get(&at) {
-            let waiter = Waiter { landed: flight.landed.clone(), count: flight.waiters.clone() };
-            let others = flight.waiters.fetch_add(1, Ordering::Relaxed);
-            return if others < limits::FLIGHT_WAITERS { Joined::Waits(waiter) } else { Joined::Full };
+            return flight.wait();
         }
         // It may have landed since the caller looked: whoever lands stores first, and leaves the flights after.
         if let Look::Hit(entry, right) = self.look(key, release) {
             return Joined::Landed(entry, right);
         }
+        let (lead, flight) = self.take_off(at.clone(), release);
+        flights.insert(at, flight);
+        Joined::Leads(lead)
+    }
+
+    /// After the one who led has failed: one of those who waited leads for all of them, once.
+    pub fn join_again(self: &Arc<Self>, failed: &Waiter, key: &Key, release: &Release) -> Joined {
+        let mut flights = self.flights.all();
+        if let Some(second) = failed.flight.second.get() {
+            return second.wait();
+        }
+        let at = (key.clone(), release.generation);
+        // Somebody who came later leads already.
+        if let Some(flight) = flights.get(&at).filter(|flight| !flight.is(&failed.flight)) {
+            let _ = failed.flight.second.set(flight.clone());
+            return flight.wait();
+        }
+        if let Look::Hit(entry, right) = self.look(key, release) {
+            return Joined::Landed(entry, right);
+        }
+        let (lead, flight) = self.take_off(at.clone(), release);
+        let _ = failed.flight.second.set(flight.clone());
+        flights.insert(at, flight);
+        Joined::Leads(lead)
+    }
+
+    fn take_off(self: &Arc<Self>, at: (Key, u64), release: &Release) -> (Lead, Flight) {
         let (lands, landed) = watch::channel(None);
-        flights.insert(at.clone(), Flight { landed, waiters: Arc::default() });
-        Joined::Leads(Lead { cache: self.clone(), at, code: release.code.digest, lands })
+        let flight = Flight { landed, waiters: Arc::default(), second: Arc::default() };
+        (Lead { cache: self.clone(), at, code: release.code.digest, flight: flight.clone(), lands }, flight)
     }
 }
 
+#[derive(Clone)]
 struct Flight {
     landed: watch::Receiver<Option<Landing>>,
     waiters: Arc<AtomicUsize>,
+    /// The one that those who waited went over to when it failed.
+    second: Arc<OnceLock<Flight>>,
+}
+
+impl Flight {
+    fn wait(&self) -> Joined {
+        let others = self.waiters.fetch_add(1, Ordering::Relaxed);
+        let waiter = Waiter { landed: self.landed.clone(), flight: self.clone() };
+        if others < limits::FLIGHT_WAITERS { Joined::Waits(waiter) } else { Joined::Full }
+    }
+
+    fn is(&self, other: &Flight) -> bool {
+        Arc::ptr_eq(&self.waiters, &other.waiters)
+    }
 }
 
 /// One who waits for a render in flight.
 pub struct Waiter {
     pub landed: watch::Receiver<Option<Landing>>,
-    count: Arc<AtomicUsize>,
+    flight: Flight,
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.flight.waiters.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -91,6 +131,7 @@ pub struct Lead {
     cache: Arc<Cache>,
     at: (Key, u64),
     code: Digest,
+    flight: Flight,
     lands: watch::Sender<Option<Landing>>,
 }
 
@@ -126,6 +167,10 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        self.cache.flights.all().remove(&self.at);
+        let mut flights = self.cache.flights.all();
+        // If it failed, another one may lead by now.
+        if flights.get(&self.at).is_some_and(|flight| flight.is(&self.flight)) {
+            flights.remove(&self.at);
+        }
     }
 }

@@ -92,6 +92,18 @@ impl Changed {
         self
     }
 
+    /// With text in a component replaced by text of the same length: another build of it.
+    pub fn patched(self, component: &str, from: &str, to: &str) -> Changed {
+        assert_eq!(from.len(), to.len());
+        let file = self.folder.path().join(component);
+        let mut wasm = std::fs::read(&file).unwrap();
+        let at = wasm.windows(from.len()).position(|part| part == from.as_bytes());
+        let at = at.unwrap_or_else(|| panic!("no `{from}` in {component}"));
+        wasm[at..at + to.len()].copy_from_slice(to.as_bytes());
+        std::fs::write(file, wasm).unwrap();
+        self
+    }
+
     /// With these static files.
     pub fn with_static(mut self, files: &[(&str, &[u8])]) -> Changed {
         for (name, bytes) in files {

@@ -131,19 +131,22 @@ fn printable(target: &str) -> String {
 fn cache_reason(headers: &HeaderMap) -> Option<String> {
     let status = headers.get("cache-status")?.to_str().ok()?;
     let mut parts = status.split(';').map(str::trim).skip(1);
-    let (mut forwarded, mut word) = (None, None);
+    let (mut forwarded, mut did, mut detail) = (None, None, None);
     for part in parts.by_ref() {
         match part.split_once('=') {
             Some(("fwd", why)) => forwarded = Some(why),
-            Some(("detail", detail)) => word = Some(format!("not stored: {}", detail.trim_matches('"'))),
+            Some(("detail", why)) => detail = Some(why.trim_matches('"')),
             Some(_) => {}
-            None => word = Some(part.to_owned()),
+            None => did = Some(part),
         }
     }
-    match forwarded {
-        Some("method") => None,
-        Some("stale") => Some("from the origin".into()),
-        _ => word,
+    match (forwarded, did, detail) {
+        (Some("method"), ..) => None,
+        (_, _, Some("receipt")) => Some("from the origin".into()),
+        (_, Some(did), None) => Some(did.to_owned()),
+        (_, Some(did), Some(why)) => Some(format!("{did}: {why}")),
+        (_, None, Some(why)) => Some(format!("not stored: {why}")),
+        (_, None, None) => None,
     }
 }
 
@@ -167,6 +170,8 @@ mod tests {
         assert_eq!(told("cache-status", "nearside; hit"), "hit");
         assert_eq!(told("cache-status", "nearside; fwd=miss; stored"), "stored");
         assert_eq!(told("cache-status", "nearside; fwd=miss; detail=clock"), "not stored: clock");
+        assert_eq!(told("cache-status", "nearside; hit; detail=same-rows"), "hit: same-rows");
+        assert_eq!(told("cache-status", "nearside; fwd=stale; detail=rows-changed; stored"), "stored: rows-changed");
         assert_eq!(told("cache-status", "nearside; fwd=method"), "");
         assert_eq!(told("cache-status", "nearside; fwd=stale; detail=receipt"), "from the origin");
         let timing = "render;dur=1.9, sql;dur=0.2;desc=\"3 queries, 40 rows\"";

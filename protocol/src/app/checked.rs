@@ -228,6 +228,14 @@ impl Lines<'_> {
 
         let bounds = Bounds::of(raw.deadline_ms, raw.memory_mib, raw.body_kib);
         let bounds = bounds.or_else(|why| self.error(at, why))?;
+        let stale_ms = raw.stale_ms.unwrap_or_default();
+        if stale_ms > limits::ROUTE_STALE_MS_MOST {
+            return self
+                .error(at, format!("stale_ms {stale_ms} is out of bounds: 0 to {}", limits::ROUTE_STALE_MS_MOST));
+        }
+        if stale_ms > 0 && (inputs == Inputs::All || !methods.contains(&Method::Get)) {
+            return self.error(at, "stale_ms is for pages that are kept: a GET route without inputs = \"all\"");
+        }
         let cors = raw.cors.map(Cors::try_from).transpose().or_else(|why| self.error(at, format!("cors: {why}")))?;
         Ok(Route {
             path: raw.path,
@@ -237,6 +245,7 @@ impl Lines<'_> {
             deadline_ms: bounds.deadline_ms,
             memory_mib: bounds.memory_mib,
             body_bytes: bounds.body_bytes,
+            stale_ms,
             cors,
             line: self.of(at),
         })

@@ -62,6 +62,7 @@ pub(super) struct RawRoute {
     pub(super) deadline_ms: Option<u64>,
     pub(super) memory_mib: Option<u64>,
     pub(super) body_kib: Option<u64>,
+    pub(super) stale_ms: Option<u64>,
     pub(super) cors: Option<RawCors>,
 }
 

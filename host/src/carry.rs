@@ -1,0 +1,207 @@
+//! Carried over a push: before a release is served, what visitors ask for most is made right for it, so that they do not
+//! meet a cold page because somebody wrote a row.
+//!
+//! Entries whose pages are untouched need nothing; they are judged again when they are asked for. Of the others, those that
+//! have answered lately are asked again, and rendered if an answer differs, the hottest and dearest first, until the time is
+//! over. The rest is made when somebody asks, one render each.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use http::HeaderMap;
+use http_body_util::Full;
+use nearside_protocol::{
+    limits,
+    route::{Inputs, Method},
+};
+
+use crate::{
+    again::ask_again,
+    cache::{Because, Entry},
+    cache_status::Cause,
+    code::Found,
+    handler::keep,
+    host::Host,
+    inputs::{Key, Seen},
+    past::Verdict,
+    release::Release,
+    render::{Ask, render},
+    trace::trace_id,
+    way::canonical_host,
+};
+
+/// What became of an app's entries at one switch, or at all of them.
+#[derive(Default, Debug)]
+pub struct Carried {
+    /// None of their pages was changed.
+    pages: AtomicU64,
+    /// Some were, and the answers are the same.
+    same_rows: AtomicU64,
+    rendered_ahead: AtomicU64,
+    /// Left for who asks.
+    on_demand: AtomicU64,
+}
+
+impl Carried {
+    pub fn counts(&self) -> [(&'static str, u64); 4] {
+        [
+            ("pages_untouched", &self.pages),
+            ("same_rows", &self.same_rows),
+            ("rendered_ahead", &self.rendered_ahead),
+            ("on_demand", &self.on_demand),
+        ]
+        .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn add(&self, other: &Carried) {
+        for (mine, theirs) in [
+            (&self.pages, &other.pages),
+            (&self.same_rows, &other.same_rows),
+            (&self.rendered_ahead, &other.rendered_ahead),
+            (&self.on_demand, &other.on_demand),
+        ] {
+            mine.fetch_add(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}
+
+/// An entry that may not be right for the coming release.
+struct Candidate {
+    key: Key,
+    entry: Arc<Entry>,
+    verdict: Verdict,
+    /// How often it has answered lately.
+    hits: u32,
+}
+
+/// Makes entries right for `release`, which is not served yet, for so long at most. They are in its `ahead` then. Blocks.
+pub(crate) fn carry(host: &Arc<Host>, release: &Arc<Release>, time: Duration) -> Arc<Carried> {
+    let started = Instant::now();
+    let by = started + time;
+    let carried = Arc::new(Carried::default());
+    let mut candidates = Vec::new();
+    for (key, entry) in host.cache.of_app(&release.code.app.name) {
+        let hits = aged(&entry);
+        if entry.is_expired() {
+            continue;
+        }
+        match release.past.judge(&entry.evidence, entry.right_until.load(Ordering::Acquire)) {
+            Verdict::Untouched => drop(carried.pages.fetch_add(1, Ordering::Relaxed)),
+            verdict => candidates.push(Candidate { key, entry, verdict, hits }),
+        }
+    }
+    let touched = candidates.len();
+    candidates.retain(|candidate| candidate.hits > 0);
+    candidates.sort_by_cached_key(|candidate| std::cmp::Reverse(candidate.entry.took * candidate.hits));
+    candidates.truncate(limits::CARRY_ENTRIES);
+    if !candidates.is_empty() {
+        make_right(host, release, candidates, &carried, by);
+    }
+    let [(_, pages), (_, same_rows), (_, rendered_ahead), _] = carried.counts();
+    let on_demand = (touched as u64).saturating_sub(same_rows + rendered_ahead);
+    carried.on_demand.store(on_demand, Ordering::Relaxed);
+    if pages + touched as u64 > 0 {
+        tracing::info!(
+            app = %release.code.app.name,
+            release = %release.manifest.release,
+            pages_untouched = pages,
+            same_rows,
+            rendered_ahead,
+            on_demand,
+            took_ms = started.elapsed().as_millis() as u64,
+            "responses carried over"
+        );
+    }
+    carried
+}
+
+/// How often it has answered lately: each push halves what was.
+fn aged(entry: &Entry) -> u32 {
+    let hits = entry.hits.load(Ordering::Relaxed);
+    entry.hits.fetch_sub(hits - hits / 2, Ordering::Relaxed);
+    hits
+}
+
+/// A few at once, until all are done or the time is over. What is under way then is given up.
+fn make_right(
+    host: &Arc<Host>,
+    release: &Arc<Release>,
+    candidates: Vec<Candidate>,
+    carried: &Arc<Carried>,
+    by: Instant,
+) {
+    let at_once = limits::CARRY_AT_ONCE.min(host.cores().div_ceil(2)).min(candidates.len());
+    let candidates = Arc::new(Mutex::new(candidates.into_iter()));
+    let (tell_done, done) = mpsc::channel::<()>();
+    let workers: Vec<_> = (0..at_once)
+        .map(|_| {
+            let (host, release, carried) = (host.clone(), release.clone(), carried.clone());
+            let (candidates, tell_done) = (candidates.clone(), tell_done.clone());
+            host.clone().spawn(async move {
+                let next = || candidates.lock().expect("BUG: nothing panics while taking the next one").next();
+                while let Some(candidate) = next().filter(|_| Instant::now() < by) {
+                    one(&host, &release, &candidate, &carried, by).await;
+                }
+                drop(tell_done);
+            })
+        })
+        .collect();
+    drop(tell_done);
+    // Nobody tells anything: the last of them hangs up.
+    let _ = done.recv_timeout(by.saturating_duration_since(Instant::now()));
+    workers.iter().for_each(|worker| worker.abort());
+}
+
+async fn one(host: &Arc<Host>, release: &Arc<Release>, candidate: &Candidate, carried: &Carried, by: Instant) {
+    let Candidate { key, entry, verdict, hits } = candidate;
+    let because = match verdict {
+        Verdict::OtherApp => Because::of(Cause::OtherApp),
+        Verdict::Touched | Verdict::AllTouched => match ask_again(release, entry) {
+            Ok(confirmed) => {
+                host.store(release, key, &Arc::new(confirmed));
+                carried.same_rows.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            Err(because) => because,
+        },
+        Verdict::Untouched => return,
+    };
+    let left = by.saturating_duration_since(Instant::now());
+    let Some((route, seen)) = asked(release, key).filter(|_| entry.took < left) else { return };
+    // Visitors come first.
+    let Some(place) = host.spare_place() else { return };
+    let ask = Ask {
+        release: release.clone(),
+        route,
+        request: seen.request(canonical_host(release), Full::default()),
+        request_key: None,
+        trace: trace_id(&HeaderMap::new()),
+        depth: 0,
+        streams: false,
+        place: Some(place),
+    };
+    let Ok(Ok(rendered)) = tokio::time::timeout(left, render(host, ask)).await else { return };
+    let (made, kept) = keep(rendered, release.clone(), route, because);
+    if let (Some(entry), Ok(_)) = (&made.entry, kept) {
+        entry.hits.store(hits / 2, Ordering::Relaxed);
+        host.store(release, key, entry);
+        carried.rendered_ahead.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The request that a key stands for, if on this release it still is the key of just that request.
+fn asked(release: &Release, key: &Key) -> Option<(usize, Seen)> {
+    let seen = key.seen();
+    if release.code.moved(&seen.target).is_some() {
+        return None;
+    }
+    let Found::Route(route) = release.code.find(&seen.target.path, Method::Get) else { return None };
+    let Inputs::Declared(declared) = &release.code.app.routes[route].inputs else { return None };
+    seen.is_as_declared(declared).then_some((route, seen))
+}
