@@ -34,6 +34,13 @@ pub const SHOWN_POLL: Duration = Duration::from_millis(1);
 pub const SETTLE: Duration = Duration::from_millis(500);
 /// One exchange outside a measured phase.
 pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The memory of a peer that caches, where its size is not what is measured.
+pub const PEER_CACHE_MIB: u64 = 256;
+/// The cached page of `hit` is the one nearest to this among so many.
+pub const HIT_PAGE_BYTES: u64 = 8 << 10;
+pub const HIT_PAGES_LOOKED_AT: usize = 300;
+/// Until a node has compressed a page, if it does.
+pub const ENCODED_TIMEOUT: Duration = Duration::from_secs(5);
 pub const READ_BUFFER_BYTES: usize = 64 * 1024;
 pub const RESPONSE_HEAD_MAX_BYTES: usize = 64 * 1024;
 /// A response longer than this is a mistake in the bench, not something to measure.

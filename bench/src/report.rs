@@ -113,7 +113,7 @@ impl Report {
     /// Fills in what follows from the samples.
     pub fn concluded(mut self) -> Result<Self> {
         self.rows = rows(&self.samples);
-        self.targets = judge(TARGETS, &self.bench, &self.rows)?;
+        self.targets = judge(TARGETS, &self.bench, &self.cases, &self.rows)?;
         Ok(self)
     }
 

@@ -101,6 +101,16 @@ pub fn find<'r>(rows: &'r [Row], name: RowName<'_>) -> Result<&'r Row> {
         .with_context(|| format!("no row {:?} of {} in the case {}", name.metric, name.contender, name.case))
 }
 
+impl<'a> Formula<'a> {
+    /// The rows it needs.
+    pub fn names(self) -> Vec<RowName<'a>> {
+        match self {
+            Formula::Median(name) | Formula::Most(name) | Formula::RatioToLeast(name, _) => vec![name],
+            Formula::Ratio(over, under) => vec![over, under],
+        }
+    }
+}
+
 /// Fails on a row that is not there and on a ratio to nothing: a value is never made up.
 pub fn evaluate(rows: &[Row], formula: Formula<'_>) -> Result<f64> {
     match formula {

@@ -24,7 +24,7 @@ use stage::Stage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Bench {
-    /// A cached page, and its 304, beside raw hyper sending the same bytes
+    /// A cached page, its 304 and its brotli, beside raw hyper, nginx and Varnish sending the same bytes
     Hit,
     /// An uncached page beside the same page rendered natively and raw hyper
     Render,
@@ -142,5 +142,6 @@ async fn run_cases(stage: &mut Stage, settings: &Settings) -> Result<Measured> {
         cases.push(report);
         samples.extend(measured);
     }
+    cases.append(&mut stage.skipped);
     Ok((cases, samples))
 }

@@ -9,6 +9,7 @@ mod looks;
 mod misbehave;
 mod random;
 mod store;
+mod wait;
 mod write;
 
 use nearside_sdk::bindings::handler::exports::wasi::http::incoming_handler::Guest;
@@ -32,6 +33,7 @@ const ROUTES: &[Route] = &[
     get("/half", misbehave::half),
     get("/big", misbehave::big),
     get("/slow", misbehave::slow),
+    get("/wait", wait::wait),
     get("/pair", store::pair),
     get("/version", store::version),
     get("/runaway-sql", store::runaway),
