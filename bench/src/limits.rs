@@ -61,6 +61,11 @@ pub const PUSH_EVERY: Duration = Duration::from_millis(200);
 pub const PUSHES_SECONDS: f64 = 12.0;
 /// The rate is this share of the peak without pushes: the origin and the pushes need room, too.
 pub const PUSHES_SHARE_OF_PEAK: f64 = 0.25;
+/// How long the page of `crowd` takes, and how often it is asked for alone to know what it takes in all.
+pub const CROWD_MS: u64 = 100;
+pub const CROWD_ALONE: usize = 3;
+/// nginx's lock lets one at a time to a page that cannot be kept: 500 of them take a minute.
+pub const CROWD_TIMEOUT: Duration = Duration::from_secs(120);
 /// The invented catalogue, when none is given.
 pub const CATALOGUE_PACKAGES: u32 = 20_000;
 pub const CATALOGUE_SEED: u32 = 1;

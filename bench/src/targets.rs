@@ -23,6 +23,7 @@ pub enum Bound {
 }
 
 const HIT: &str = "hit";
+const CROWD: &str = "crowd";
 const SNAPSHOTS: &str = "snapshots";
 const PUSHES: &str = "pushes";
 
@@ -66,6 +67,10 @@ const fn hit_ratio(case: &'static str, over: &'static str, under: &'static str, 
 
 const fn beside_caches(case: &'static str, metric: Metric) -> Formula<'static> {
     Formula::RatioToLeast(of(case, "nearside", metric), CACHES)
+}
+
+const fn apart(case: &'static str) -> Formula<'static> {
+    Formula::Ratio(of(case, "nearside", Metric::WaiterMax), of(case, "apart", Metric::WaiterMax))
 }
 
 const fn p99_ratio(case: &'static str) -> Formula<'static> {
@@ -118,6 +123,39 @@ pub const TARGETS: &[Target] = &[
     at_least("brotli: requests/s over nginx's", hit_ratio("brotli", "nearside", "nginx", Metric::Throughput), 1.15),
     at_most(HIT, "brotli: p50 over the better of nginx and Varnish", beside_caches("brotli", Metric::LatencyP50), 1.0),
     at_most(HIT, "brotli: p99 over the better of nginx and Varnish", beside_caches("brotli", Metric::LatencyP99), 1.0),
+    at_most(CROWD, "50: renders", Formula::Most(of("50", "nearside", Metric::Renders)), 1.0),
+    at_most(
+        CROWD,
+        "50: ms that p50 is over one alone",
+        Formula::Median(of("50", "nearside", Metric::WaiterP50Over)),
+        5.0,
+    ),
+    at_most(CROWD, "50, not to be kept: all answered, over pages that nobody shares", apart("50, not to be kept"), 2.0),
+    at_most(
+        CROWD,
+        "50, not to be kept: failed",
+        Formula::Most(of("50, not to be kept", "nearside", Metric::Failed)),
+        0.0,
+    ),
+    at_most(CROWD, "500: renders", Formula::Most(of("500", "nearside", Metric::Renders)), 1.0),
+    at_most(
+        CROWD,
+        "500: ms that p50 is over one alone",
+        Formula::Median(of("500", "nearside", Metric::WaiterP50Over)),
+        5.0,
+    ),
+    at_most(
+        CROWD,
+        "500, not to be kept: all answered, over pages that nobody shares",
+        apart("500, not to be kept"),
+        2.0,
+    ),
+    at_most(
+        CROWD,
+        "500, not to be kept: failed",
+        Formula::Most(of("500, not to be kept", "nearside", Metric::Failed)),
+        0.0,
+    ),
     wire("1 row revised: bytes on the wire over the fewest", "1 row revised"),
     wire("200 rows revised: bytes on the wire over the fewest", "200 rows revised"),
     wire("200 rows added: bytes on the wire over the fewest", "200 rows added"),

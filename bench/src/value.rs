@@ -54,13 +54,62 @@ pub enum Metric {
     /// Answers made of two releases.
     #[serde(rename = "mixed")]
     Mixed,
+    /// Different answers that one crowd was given.
+    #[serde(rename = "renders")]
+    Renders,
+    /// One request, with nobody beside it.
+    #[serde(rename = "alone_ms")]
+    Alone,
+    /// Of a crowd, from the moment all were sent.
+    #[serde(rename = "waiter_p50_ms")]
+    WaiterP50,
+    #[serde(rename = "waiter_max_ms")]
+    WaiterMax,
+    /// The same less what one takes alone.
+    #[serde(rename = "waiter_p50_over_ms")]
+    WaiterP50Over,
+    /// Answers without a render, of all, in percent.
+    #[serde(rename = "hits_percent")]
+    Hits,
+    #[serde(rename = "hits_before_percent")]
+    HitsBefore,
+    #[serde(rename = "hits_after_percent")]
+    HitsAfter,
+    /// By how many points there are fewer hits than before.
+    #[serde(rename = "hits_lost_points")]
+    HitsLost,
+    /// Of all addresses, how many were first answered after a push as they stood: what was read had not changed.
+    #[serde(rename = "by_pages_percent")]
+    ByPages,
+    /// The same rows, asked again.
+    #[serde(rename = "by_rows_percent")]
+    ByRows,
+    #[serde(rename = "ahead_percent")]
+    Ahead,
+    #[serde(rename = "on_demand_percent")]
+    OnDemand,
+    /// Of the addresses whose page is the same as before the push, how many were answered without rendering it.
+    #[serde(rename = "same_kept_percent")]
+    SameKept,
+    /// Addresses whose page is the same as before the push.
+    #[serde(rename = "same_pages")]
+    SamePages,
+    /// Answers that are not those of their release.
+    #[serde(rename = "stale")]
+    Stale,
+    #[serde(rename = "pushed_ms")]
+    Pushed,
 }
 
 impl Metric {
     /// Whether more or less of it is an achievement: how late the generator was is none of a contender, nor are counts
     /// of what happened.
     pub fn is_compared(self) -> bool {
-        !matches!(self, Metric::SendLateP99 | Metric::Requests | Metric::Releases | Metric::Failed | Metric::Mixed)
+        use Metric::*;
+        let counted = matches!(self, Requests | Releases | Failed | Mixed | Stale | Renders | SamePages | Pushed);
+        let shares =
+            matches!(self, Hits | HitsBefore | HitsAfter | HitsLost | ByPages | ByRows | Ahead | OnDemand | SameKept);
+        !(counted || shares || matches!(self, SendLateP99 | WaiterP50Over))
     }
 }
 

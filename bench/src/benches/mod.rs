@@ -1,5 +1,6 @@
 //! The benches, one file each: what it starts, and which cases it compares.
 
+mod crowd;
 mod hit;
 mod noise;
 mod pushes;
@@ -26,6 +27,8 @@ use stage::Stage;
 pub enum Bench {
     /// A cached page, its 304 and its brotli, beside raw hyper, nginx and Varnish sending the same bytes
     Hit,
+    /// 50 and 500 at once for one page that nobody has yet, beside nginx and Varnish
+    Crowd,
     /// An uncached page beside the same page rendered natively and raw hyper
     Render,
     /// An uncached search beside the same statements run natively
@@ -44,6 +47,7 @@ impl Bench {
     fn name(self) -> &'static str {
         match self {
             Bench::Hit => "hit",
+            Bench::Crowd => "crowd",
             Bench::Render => "render",
             Bench::Search => "search",
             Bench::Static => "static",
@@ -72,6 +76,7 @@ impl Bench {
             Bench::Static => self.load(static_files::prepare(), settings).await,
             Bench::Noise => self.load(noise::prepare(), settings).await,
             Bench::Snapshots => Ok((snapshots::ABOUT, snapshots::measure(args, settings).await?)),
+            Bench::Crowd => Ok((crowd::ABOUT, crowd::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
         }
     }
@@ -97,7 +102,7 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, render, search, static, snapshots, pushes, noise"
+        "no bench named: give one or more of hit, crowd, render, search, static, snapshots, pushes, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
