@@ -111,7 +111,7 @@ const CARRIED: &[Column] = &[
     where_measured(Metric::OnDemand, "rendered on demand, %"),
     where_measured(Metric::SamePages, "pages that stayed the same"),
     where_measured(Metric::SameKept, "of them not rendered, %"),
-    needed(Metric::Stale, "stale"),
+    where_measured(Metric::Stale, "stale"),
     needed(Metric::Failed, "failed"),
 ];
 

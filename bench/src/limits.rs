@@ -66,6 +66,24 @@ pub const CROWD_MS: u64 = 100;
 pub const CROWD_ALONE: usize = 3;
 /// nginx's lock lets one at a time to a page that cannot be kept: 500 of them take a minute.
 pub const CROWD_TIMEOUT: Duration = Duration::from_secs(120);
+/// The addresses that are asked for all the time, how many draws of them are made before they come again, and how many
+/// a second.
+pub const HOT_ADDRESSES: usize = 10_000;
+pub const HOT_DRAWS: usize = 200_000;
+pub const HOT_RATE: f64 = 1_000.0;
+pub const HOT_SEED: u64 = 1;
+pub const HOT_SECONDS: f64 = 10.0;
+pub const SWEEP_CONNECTIONS: usize = 4;
+pub const SWEEP_TIMEOUT: Duration = Duration::from_secs(300);
+/// As large as the real catalogue.
+pub const CARRIED_PACKAGES: u32 = 63_000;
+/// Room for all addresses.
+pub const CARRIED_CACHE_MIB: u32 = 512;
+/// How many packages change at a push.
+pub const CARRIED_PUSHED: [usize; 2] = [20, 600];
+/// How long the load goes on before the push.
+pub const CARRIED_BEFORE: Duration = Duration::from_secs(2);
+pub const REVIEWS_AT_ONCE: usize = 16;
 /// The invented catalogue, when none is given.
 pub const CATALOGUE_PACKAGES: u32 = 20_000;
 pub const CATALOGUE_SEED: u32 = 1;

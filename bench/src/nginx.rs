@@ -192,6 +192,7 @@ fn cache(address: SocketAddr, fronted: &Fronted<'_>, lock: bool, path: &Path) ->
             proxy_cache pages;
             proxy_cache_key $request_uri;
             proxy_cache_lock {lock};
+            add_header X-Cache $upstream_cache_status;
             {keeps}
         }}
     }}

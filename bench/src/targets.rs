@@ -23,6 +23,7 @@ pub enum Bound {
 }
 
 const HIT: &str = "hit";
+const CARRIED: &str = "carried";
 const CROWD: &str = "crowd";
 const SNAPSHOTS: &str = "snapshots";
 const PUSHES: &str = "pushes";
@@ -156,6 +157,24 @@ pub const TARGETS: &[Target] = &[
         Formula::Most(of("500, not to be kept", "nearside", Metric::Failed)),
         0.0,
     ),
+    Target {
+        bench: CARRIED,
+        name: "20: pages that stayed the same and were not rendered, %",
+        formula: Formula::Least(of("20", "carried", Metric::SameKept)),
+        bound: Bound::AtLeast(99.0),
+    },
+    at_most(CARRIED, "20: points of hits lost", Formula::Median(of("20", "carried", Metric::HitsLost)), 1.0),
+    at_most(CARRIED, "20: stale", Formula::Most(of("20", "carried", Metric::Stale)), 0.0),
+    at_most(CARRIED, "20: failed", Formula::Most(of("20", "carried", Metric::Failed)), 0.0),
+    Target {
+        bench: CARRIED,
+        name: "600: pages that stayed the same and were not rendered, %",
+        formula: Formula::Least(of("600", "carried", Metric::SameKept)),
+        bound: Bound::AtLeast(99.0),
+    },
+    at_most(CARRIED, "600: points of hits lost", Formula::Median(of("600", "carried", Metric::HitsLost)), 1.0),
+    at_most(CARRIED, "600: stale", Formula::Most(of("600", "carried", Metric::Stale)), 0.0),
+    at_most(CARRIED, "600: failed", Formula::Most(of("600", "carried", Metric::Failed)), 0.0),
     wire("1 row revised: bytes on the wire over the fewest", "1 row revised"),
     wire("200 rows revised: bytes on the wire over the fewest", "200 rows revised"),
     wire("200 rows added: bytes on the wire over the fewest", "200 rows added"),

@@ -139,6 +139,8 @@ pub enum Formula<'a> {
     Ratio(RowName<'a>, RowName<'a>),
     /// The largest of all rounds.
     Most(RowName<'a>),
+    /// The smallest.
+    Least(RowName<'a>),
     /// The median of the first over the smallest median that any of the named contenders has of the same.
     RatioToLeast(RowName<'a>, &'a [&'a str]),
 }
@@ -154,7 +156,9 @@ impl<'a> Formula<'a> {
     /// The rows it needs.
     pub fn names(self) -> Vec<RowName<'a>> {
         match self {
-            Formula::Median(name) | Formula::Most(name) | Formula::RatioToLeast(name, _) => vec![name],
+            Formula::Median(name) | Formula::Most(name) | Formula::Least(name) | Formula::RatioToLeast(name, _) => {
+                vec![name]
+            }
             Formula::Ratio(over, under) => vec![over, under],
         }
     }
@@ -170,6 +174,7 @@ pub fn evaluate(rows: &[Row], formula: Formula<'_>) -> Result<f64> {
             Ok(find(rows, over)?.median / under.median)
         }
         Formula::Most(name) => Ok(find(rows, name)?.max),
+        Formula::Least(name) => Ok(find(rows, name)?.min),
         Formula::RatioToLeast(over, contenders) => {
             // Not all of them need be there: a peer may be missing on this machine.
             let others = contenders.iter().filter_map(|contender| find(rows, RowName { contender, ..over }).ok());

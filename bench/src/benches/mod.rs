@@ -1,5 +1,6 @@
 //! The benches, one file each: what it starts, and which cases it compares.
 
+mod carried;
 mod crowd;
 mod hit;
 mod noise;
@@ -17,7 +18,7 @@ use clap::ValueEnum;
 use tokio::time::timeout;
 
 use crate::args::Run;
-use crate::limits::{PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT};
+use crate::limits::{HOT_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT};
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
 use crate::{run, table};
@@ -29,6 +30,8 @@ pub enum Bench {
     Hit,
     /// 50 and 500 at once for one page that nobody has yet, beside nginx and Varnish
     Crowd,
+    /// 10,000 cached pages while packages are changed, beside a cache that is dropped
+    Carried,
     /// An uncached page beside the same page rendered natively and raw hyper
     Render,
     /// An uncached search beside the same statements run natively
@@ -48,6 +51,7 @@ impl Bench {
         match self {
             Bench::Hit => "hit",
             Bench::Crowd => "crowd",
+            Bench::Carried => "carried",
             Bench::Render => "render",
             Bench::Search => "search",
             Bench::Static => "static",
@@ -58,7 +62,11 @@ impl Bench {
     }
 
     fn settings(self, args: &Run) -> Settings {
-        let usual = if self == Bench::Pushes { PUSHES_SECONDS } else { SECONDS_DEFAULT };
+        let usual = match self {
+            Bench::Pushes => PUSHES_SECONDS,
+            Bench::Carried => HOT_SECONDS,
+            _ => SECONDS_DEFAULT,
+        };
         Settings {
             rounds: args.rounds,
             seconds: args.seconds.unwrap_or(usual),
@@ -77,6 +85,7 @@ impl Bench {
             Bench::Noise => self.load(noise::prepare(), settings).await,
             Bench::Snapshots => Ok((snapshots::ABOUT, snapshots::measure(args, settings).await?)),
             Bench::Crowd => Ok((crowd::ABOUT, crowd::measure(args, settings).await?)),
+            Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
         }
     }
@@ -102,7 +111,7 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, render, search, static, snapshots, pushes, noise"
+        "no bench named: give one or more of hit, crowd, carried, render, search, static, snapshots, pushes, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;

@@ -12,7 +12,7 @@ use crate::args::Run;
 use crate::catalogue;
 use crate::columns::Kind;
 use crate::contender::{Case, Contender};
-use crate::limits::{DOCUMENTS_TIMEOUT, PEER_CACHE_MIB};
+use crate::limits::{CATALOGUE_PACKAGES, DOCUMENTS_TIMEOUT, PEER_CACHE_MIB};
 use crate::nearside::{Cluster, Setup};
 use crate::nginx::Nginx;
 use crate::peer_cache::{Fronted, Keeps};
@@ -85,10 +85,18 @@ impl Stage {
 
     /// Starts an origin and a node with the app and a catalogue; returns the catalogue.
     pub(super) async fn start_nearside(&mut self, args: &Run, cache_mib: Option<u32>) -> Result<PathBuf> {
-        let catalogue = catalogue::obtain(args, &self.programs.join("packages-import"), self.scratch()).await?;
-        let app = args.root.join(APP);
-        self.start(&app, APP_NAME, Some(&catalogue), cache_mib).await?;
+        let catalogue = self.catalogue(args, CATALOGUE_PACKAGES).await?;
+        self.start_packages(args, &catalogue, cache_mib).await?;
         Ok(catalogue)
+    }
+
+    /// The catalogue that is given, or one of so many packages.
+    pub(super) async fn catalogue(&self, args: &Run, packages: u32) -> Result<PathBuf> {
+        catalogue::obtain(args, packages, &self.programs.join("packages-import"), self.scratch()).await
+    }
+
+    pub(super) async fn start_packages(&mut self, args: &Run, data: &Path, cache_mib: Option<u32>) -> Result<()> {
+        self.start(&args.root.join(APP), APP_NAME, Some(data), cache_mib).await
     }
 
     /// Starts an origin and a node with the app in `folder`.

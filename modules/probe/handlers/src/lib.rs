@@ -8,6 +8,7 @@ mod inputs;
 mod looks;
 mod misbehave;
 mod random;
+mod shared;
 mod store;
 mod wait;
 mod write;
@@ -34,6 +35,9 @@ const ROUTES: &[Route] = &[
     get("/big", misbehave::big),
     get("/slow", misbehave::slow),
     get("/wait", wait::wait),
+    get("/account/{page}", inputs::echo),
+    get("/portal", shared::portal),
+    get("/set-cookie", shared::set_cookie),
     get("/pair", store::pair),
     get("/version", store::version),
     get("/runaway-sql", store::runaway),
