@@ -84,6 +84,14 @@ pub const CARRIED_PUSHED: [usize; 2] = [20, 600];
 /// How long the load goes on before the push.
 pub const CARRIED_BEFORE: Duration = Duration::from_secs(2);
 pub const REVIEWS_AT_ONCE: usize = 16;
+/// The cache that is flooded, how much of it the hot set takes, and how often the flood would fill it.
+pub const FLOOD_CACHE_MIB: u32 = 16;
+pub const HOT_SHARE_OF_CACHE: f64 = 0.5;
+pub const FLOOD_TIMES: f64 = 2.0;
+pub const FLOOD_ADDRESSES_MOST: usize = 2_000;
+pub const FLOOD_CONNECTIONS: usize = 8;
+/// Searches that are looked at to know how large they are.
+pub const FLOOD_SAMPLED: usize = 200;
 /// The invented catalogue, when none is given.
 pub const CATALOGUE_PACKAGES: u32 = 20_000;
 pub const CATALOGUE_SEED: u32 = 1;

@@ -189,6 +189,7 @@ fn cache(address: SocketAddr, fronted: &Fronted<'_>, lock: bool, path: &Path) ->
             proxy_pass http://plain;
             proxy_http_version 1.1;
             proxy_set_header Connection \"\";
+            proxy_set_header Host $host;
             proxy_cache pages;
             proxy_cache_key $request_uri;
             proxy_cache_lock {lock};

@@ -175,6 +175,8 @@ pub const TARGETS: &[Target] = &[
     at_most(CARRIED, "600: points of hits lost", Formula::Median(of("600", "carried", Metric::HitsLost)), 1.0),
     at_most(CARRIED, "600: stale", Formula::Most(of("600", "carried", Metric::Stale)), 0.0),
     at_most(CARRIED, "600: failed", Formula::Most(of("600", "carried", Metric::Failed)), 0.0),
+    at_most("flood", "points of hits lost", Formula::Median(of("one-off searches", "nearside", Metric::HitsLost)), 2.0),
+    at_most("flood", "failed", Formula::Most(of("one-off searches", "nearside", Metric::Failed)), 0.0),
     wire("1 row revised: bytes on the wire over the fewest", "1 row revised"),
     wire("200 rows revised: bytes on the wire over the fewest", "200 rows revised"),
     wire("200 rows added: bytes on the wire over the fewest", "200 rows added"),

@@ -2,6 +2,7 @@
 
 mod carried;
 mod crowd;
+mod flood;
 mod hit;
 mod noise;
 mod pushes;
@@ -32,6 +33,8 @@ pub enum Bench {
     Crowd,
     /// 10,000 cached pages while packages are changed, beside a cache that is dropped
     Carried,
+    /// Cached pages beside searches that are asked for once, beside nginx and Varnish
+    Flood,
     /// An uncached page beside the same page rendered natively and raw hyper
     Render,
     /// An uncached search beside the same statements run natively
@@ -52,6 +55,7 @@ impl Bench {
             Bench::Hit => "hit",
             Bench::Crowd => "crowd",
             Bench::Carried => "carried",
+            Bench::Flood => "flood",
             Bench::Render => "render",
             Bench::Search => "search",
             Bench::Static => "static",
@@ -64,7 +68,7 @@ impl Bench {
     fn settings(self, args: &Run) -> Settings {
         let usual = match self {
             Bench::Pushes => PUSHES_SECONDS,
-            Bench::Carried => HOT_SECONDS,
+            Bench::Carried | Bench::Flood => HOT_SECONDS,
             _ => SECONDS_DEFAULT,
         };
         Settings {
@@ -86,6 +90,7 @@ impl Bench {
             Bench::Snapshots => Ok((snapshots::ABOUT, snapshots::measure(args, settings).await?)),
             Bench::Crowd => Ok((crowd::ABOUT, crowd::measure(args, settings).await?)),
             Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
+            Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
         }
     }
@@ -111,7 +116,7 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, render, search, static, snapshots, pushes, noise"
+        "no bench named: give one or more of hit, crowd, carried, flood, render, search, static, snapshots, pushes, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
