@@ -20,7 +20,8 @@ pub fn targets(catalogue: &Path, count: usize) -> Result<Vec<String>> {
     let mut targets = vec!["/".to_owned(), "/sections".to_owned()];
     let sections = catalogue::sections(catalogue)?;
     targets.extend(sections.iter().map(|section| format!("/section/{}", percent_encode(section))));
-    let packages = catalogue::names(catalogue, count * PACKAGES_OF_TEN / 10)?;
+    let packages = catalogue::names(catalogue, count)?;
+    let (packages, more) = packages.split_at(packages.len().min(count * PACKAGES_OF_TEN / 10));
     let mut rest: Vec<String> = packages.iter().map(|name| package(name)).collect();
     for section in &sections {
         rest.extend((2..=SECTION_PAGES).map(|page| format!("/section/{}?page={page}", percent_encode(section))));
@@ -32,6 +33,9 @@ pub fn targets(catalogue: &Path, count: usize) -> Result<Vec<String>> {
     Random::new(HOT_SEED).shuffle(&mut words);
     words.truncate(count.saturating_sub(targets.len() + rest.len()));
     rest.extend(words.into_iter().map(search));
+    // A catalogue of few words has fewer searches.
+    let missing = count.saturating_sub(targets.len() + rest.len());
+    rest.extend(more.iter().take(missing).map(|name| package(name)));
     Random::new(HOT_SEED).shuffle(&mut rest);
     targets.extend(rest);
     ensure!(targets.len() >= count, "the catalogue has only {} of {count} addresses", targets.len());

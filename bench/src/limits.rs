@@ -88,7 +88,7 @@ pub const REVIEWS_AT_ONCE: usize = 16;
 pub const FLOOD_CACHE_MIB: u32 = 16;
 pub const HOT_SHARE_OF_CACHE: f64 = 0.5;
 pub const FLOOD_TIMES: f64 = 2.0;
-pub const FLOOD_ADDRESSES_MOST: usize = 2_000;
+pub const FLOOD_ADDRESSES_MOST: usize = 5_000;
 pub const FLOOD_CONNECTIONS: usize = 8;
 /// Searches that are looked at to know how large they are.
 pub const FLOOD_SAMPLED: usize = 200;

@@ -26,7 +26,7 @@ struct Attempt {
     name: &'static str,
     /// The bytes that are sent, all at once.
     sends: Vec<u8>,
-    /// What it may be answered; 0 is a connection that was closed without a word.
+    /// What it may be answered.
     answered: &'static [u16],
     visit: Visit,
 }
@@ -54,8 +54,7 @@ fn host(name: &'static str, lines: &str, answered: &'static [u16]) -> Attempt {
     attempt(name, head, answered, SHARED)
 }
 
-/// Only this is a refusal that keeps nothing: an error, or a connection closed.
-const REFUSED: &[u16] = &[0, 400];
+const REFUSED: &[u16] = &[400];
 const FINE: &[u16] = &[200];
 
 fn unkeyed_headers() -> Vec<Attempt> {
@@ -86,8 +85,8 @@ fn unkeyed_headers() -> Vec<Attempt> {
         with("Accept-Encoding of nothing", "Accept-Encoding: identity;q=0, *;q=0\r\n", &[200, 406], SHARED),
         with("Accept-Encoding that is noise", "Accept-Encoding: evil, br;q=evil, ;;,\r\n", FINE, SHARED),
         with("Accept-Charset", "Accept-Charset: evil\r\n", FINE, SHARED),
-        with("If-None-Match of anything", "If-None-Match: *\r\n", &[200, 304], SHARED),
-        with("If-Match of something else", "If-Match: \"evil\"\r\n", &[200, 412], SHARED),
+        with("If-None-Match of anything", "If-None-Match: *\r\n", &[304], SHARED),
+        with("If-Match of something else", "If-Match: \"evil\"\r\n", FINE, SHARED),
         with("If-Modified-Since in time to come", "If-Modified-Since: Fri, 31 Dec 2199 23:59:59 GMT\r\n", FINE, SHARED),
         with("Range of a page", "Range: bytes=0-0\r\n", &[200, 206], SHARED),
         with("Range past the end", "Range: bytes=99999-\r\n", &[200, 416], SHARED),
@@ -96,7 +95,7 @@ fn unkeyed_headers() -> Vec<Attempt> {
         with("Range of a file, past the end", "Range: bytes=99999-\r\n", &[416], WHOLE_FILE),
         with("Range of a file, in many parts", "Range: bytes=0-0,0-0,0-0,0-0\r\n", FINE, WHOLE_FILE),
         with("Cache-Control of a request", "Cache-Control: no-store, max-age=0\r\nPragma: no-cache\r\n", FINE, SHARED),
-        with("only-if-cached", "Cache-Control: only-if-cached\r\n", &[200, 504], SHARED),
+        with("only-if-cached", "Cache-Control: only-if-cached\r\n", FINE, SHARED),
         with("Origin", "Origin: https://evil\r\n", FINE, SHARED),
         with("Sec-Fetch-Site", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n", FINE, SHARED),
         with("traceparent", "traceparent: evil\r\ntracestate: evil\r\n", FINE, SHARED),
@@ -111,10 +110,10 @@ fn unkeyed_headers() -> Vec<Attempt> {
         with("a declared header that Connection names", "Connection: X-Seen\r\nX-Seen: v\r\n", FINE, SHARED),
         with("Upgrade", "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n", FINE, SHARED),
         with("TE and Trailer", "TE: trailers\r\nTrailer: X-Seen\r\n", FINE, SHARED),
-        with("Expect", "Expect: evil\r\n", &[200, 417], SHARED),
+        with("Expect", "Expect: evil\r\n", FINE, SHARED),
         with("Max-Forwards", "Max-Forwards: 0\r\n", FINE, SHARED),
-        with("a long header that nobody declared", &format!("X-Long: {long}\r\n"), &[200, 431], SHARED),
-        with("many cookies", &"Cookie: a=evil\r\n".repeat(60), &[200, 431], SHARED),
+        with("a long header that nobody declared", &format!("X-Long: {long}\r\n"), FINE, SHARED),
+        with("many cookies", &"Cookie: a=evil\r\n".repeat(60), FINE, SHARED),
     ]
 }
 
@@ -127,8 +126,8 @@ fn keyed_inputs() -> Vec<Attempt> {
         with("a declared header twice, ours last", "X-Seen: evil\r\nX-Seen: v\r\nCookie: seen=1\r\n", FINE, KEYED),
         with("a declared header as a list", "X-Seen: v, evil\r\nCookie: seen=1\r\n", FINE, KEYED),
         with("a declared header that is empty", "X-Seen:\r\nCookie: seen=1\r\n", FINE, KEYED),
-        with("a declared header beyond ASCII", "X-Seen: v\u{e9}\r\nCookie: seen=1\r\n", &[200, 400], KEYED),
-        with("a declared header that is long", &format!("X-Seen: {long}\r\nCookie: seen=1\r\n"), &[200, 431], KEYED),
+        with("a declared header beyond ASCII", "X-Seen: v\u{e9}\r\nCookie: seen=1\r\n", FINE, KEYED),
+        with("a declared header that is long", &format!("X-Seen: {long}\r\nCookie: seen=1\r\n"), FINE, KEYED),
         with("a header that continues the key", "X-Seen: v\tcookie: seen=1\r\n", FINE, KEYED),
         with("a declared cookie", "X-Seen: v\r\nCookie: seen=evil\r\n", FINE, KEYED),
         with("a declared cookie twice", "X-Seen: v\r\nCookie: seen=1; seen=evil\r\n", FINE, KEYED),
@@ -154,16 +153,16 @@ fn targets() -> Vec<Attempt> {
         target("an escaped name", "/echo-inputs?%61={n}&%62=evil", FINE, SHARED),
         target("an escaped ampersand", "/echo-inputs?a={n}%26a=evil", FINE, SHARED),
         target("an escaped equals sign", "/echo-inputs?a={n}%3Devil", FINE, SHARED),
-        target("an escaped end of line", "/echo-inputs?a={n}%0d%0aX-Seen:%20evil", &[200, 400], SHARED),
-        target("an escaped zero", "/echo-inputs?a={n}%00evil", &[200, 400], SHARED),
-        target("bytes that are no text", "/echo-inputs?a={n}%ff%feevil", &[200, 400], SHARED),
-        target("an escape that is none", "/echo-inputs?a={n}%zzevil", &[200, 400], SHARED),
+        target("an escaped end of line", "/echo-inputs?a={n}%0d%0aX-Seen:%20evil", FINE, SHARED),
+        target("an escaped zero", "/echo-inputs?a={n}%00evil", FINE, SHARED),
+        target("bytes that are no text", "/echo-inputs?a={n}%ff%feevil", FINE, SHARED),
+        target("an escape that is none", "/echo-inputs?a={n}%zzevil", FINE, SHARED),
         target("an escaped fragment", "/echo-inputs?a={n}%23evil", FINE, SHARED),
         target("an escaped question mark", "/echo-inputs%3Fa={n}", &[404], SHARED),
         target("a second question mark", "/echo-inputs?a={n}?a=evil", FINE, SHARED),
-        target("a fragment", "/echo-inputs?a={n}#evil", &[200, 400], SHARED),
+        target("a fragment", "/echo-inputs?a={n}#evil", FINE, SHARED),
         target("a long query", &long, &[414], SHARED),
-        target("a long key", &long_key, &[200, 414], SHARED),
+        target("a long key", &long_key, FINE, SHARED),
         target("an encoded slash", "/account%2Fp{n}", &[400], ACCOUNT),
         target("an encoded slash and dots", "/account/p{n}%2f..%2f..%2fhello", &[400], ACCOUNT),
         target("an encoded backslash", "/account/p{n}%5c..%5cx.css", &[400], ACCOUNT),
@@ -184,13 +183,13 @@ fn targets() -> Vec<Attempt> {
         target("an end of line in front of a suffix", "/account/p{n}%0a.css", &[400], ACCOUNT),
         target("a zero in front of a suffix", "/account/p{n}%00.css", &[400], ACCOUNT),
         target("a file name in the query", "/account/p{n}?x.css", FINE, ACCOUNT),
-        target("a file name in the fragment", "/account/p{n}#x.css", &[200, 400], ACCOUNT),
+        target("a file name in the fragment", "/account/p{n}#x.css", FINE, ACCOUNT),
         target("somebody's own page that looks like a file", "/account/p{n}.css", FINE, FILE_LIKE),
         target("an absolute target of this site", "http://probe.localhost/echo-inputs?a={n}", FINE, SHARED),
         target(
             "an absolute target with a name in front",
             "http://evil@probe.localhost/echo-inputs?a={n}",
-            &[400, 404],
+            &[404],
             SHARED,
         ),
         target("an absolute target of another site", "http://evil/echo-inputs?a={n}", &[404], SHARED),
@@ -200,9 +199,9 @@ fn targets() -> Vec<Attempt> {
             &[200, 400, 404],
             SHARED,
         ),
-        target("an absolute target without a path", "http://probe.localhost?a={n}", &[400, 404], SHARED),
-        target("an asterisk", "*", &[400, 404], SHARED),
-        target("no slash", "echo-inputs?a={n}", &[400, 404], SHARED),
+        target("an absolute target without a path", "http://probe.localhost?a={n}", &[404], SHARED),
+        target("an asterisk", "*", &[400], SHARED),
+        target("no slash", "echo-inputs?a={n}", &[400], SHARED),
     ]
 }
 
@@ -210,18 +209,18 @@ fn hosts() -> Vec<Attempt> {
     let absolute = "GET http://probe.localhost/echo-inputs?a={n} HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n";
     vec![
         host("a port", "Host: probe.localhost:666\r\n", FINE),
-        host("a port that is none", "Host: probe.localhost:evil\r\n", &[400, 404]),
+        host("a port that is none", "Host: probe.localhost:evil\r\n", &[404]),
         host("capitals", "Host: PROBE.LOCALHOST\r\n", FINE),
-        host("a name in front", "Host: evil@probe.localhost\r\n", &[400, 404]),
-        host("a dot behind", "Host: probe.localhost.\r\n", &[200, 404]),
-        host("a path behind", "Host: probe.localhost/evil\r\n", &[400, 404]),
-        host("a query behind", "Host: probe.localhost?evil\r\n", &[400, 404]),
-        host("a list", "Host: probe.localhost, evil\r\n", &[400, 404]),
-        host("a space and more", "Host: probe.localhost evil\r\n", &[400, 404]),
-        host("a tab in front", "Host:\tprobe.localhost\r\n", &[200, 400]),
-        host("twice the same", "Host: probe.localhost\r\nHost: probe.localhost\r\n", &[200, 400, 404]),
-        host("none", "", &[400, 404]),
-        attempt("an absolute target beats the header", absolute, &[200, 400], SHARED),
+        host("a name in front", "Host: evil@probe.localhost\r\n", &[404]),
+        host("a dot behind", "Host: probe.localhost.\r\n", &[404]),
+        host("a path behind", "Host: probe.localhost/evil\r\n", &[404]),
+        host("a query behind", "Host: probe.localhost?evil\r\n", &[404]),
+        host("a list", "Host: probe.localhost, evil\r\n", &[404]),
+        host("a space and more", "Host: probe.localhost evil\r\n", &[404]),
+        host("a tab in front", "Host:\tprobe.localhost\r\n", FINE),
+        host("twice the same", "Host: probe.localhost\r\nHost: probe.localhost\r\n", &[404]),
+        host("none", "", &[404]),
+        attempt("an absolute target beats the header", absolute, FINE, SHARED),
     ]
 }
 
@@ -234,23 +233,23 @@ fn errors_and_methods() -> Vec<Attempt> {
     let huge = format!("X-Huge: {}\r\n", "x".repeat(100 << 10));
     let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 6\r\n";
     vec![
-        attempt("a GET with a body", request("GET", form, "a=evil"), &[200, 400], SHARED),
+        attempt("a GET with a body", request("GET", form, "a=evil"), FINE, SHARED),
         attempt(
             "a GET with chunks",
             request("GET", "Transfer-Encoding: chunked\r\n", "6\r\na=evil\r\n0\r\n\r\n"),
-            &[200, 400],
+            FINE,
             SHARED,
         ),
         attempt("HEAD first", request("HEAD", "", ""), FINE, SHARED),
-        attempt("HEAD with a body", request("HEAD", form, "a=evil"), &[200, 400], SHARED),
+        attempt("HEAD with a body", request("HEAD", form, "a=evil"), FINE, SHARED),
         attempt("POST where there is only GET", request("POST", form, "a=evil"), &[405], SHARED),
         attempt("PURGE", request("PURGE", "", ""), &[405], SHARED),
         attempt("TRACE", request("TRACE", "X-Seen: evil\r\n", ""), &[405], SHARED),
-        attempt("CONNECT", request("CONNECT", "", ""), &[400, 404, 405], SHARED),
+        attempt("CONNECT", request("CONNECT", "", ""), &[405], SHARED),
         attempt("OPTIONS", request("OPTIONS", "", ""), &[204], SHARED),
-        attempt("a method in small letters", request("get", "", ""), &[400, 405], SHARED),
-        attempt("a head that is too large", request("GET", &huge, ""), &[0, 431], SHARED),
-        attempt("a control character in a header", request("GET", "X-Meta: \u{7}evil\r\n", ""), &[200, 400], SHARED),
+        attempt("a method in small letters", request("get", "", ""), &[405], SHARED),
+        attempt("a head that is too large", request("GET", &huge, ""), &[431], SHARED),
+        attempt("a control character in a header", request("GET", "X-Meta: \u{7}evil\r\n", ""), REFUSED, SHARED),
         attempt("a zero in a header", request("GET", "X-Meta: \0evil\r\n", ""), REFUSED, SHARED),
         attempt("a header without a name", request("GET", ": evil\r\n", ""), REFUSED, SHARED),
         attempt("a header without a colon", request("GET", "evil\r\n", ""), REFUSED, SHARED),
@@ -275,22 +274,22 @@ fn framing() -> Vec<Attempt> {
         attempt(
             "two lengths that are the same",
             post("Content-Length: 5\r\nContent-Length: 5\r\n", "12345"),
-            &[0, 200, 400],
+            FINE,
             SHARED,
         ),
         attempt("two lengths, the first is none", inside(&format!("Content-Length: 0\r\n{length}")), REFUSED, SHARED),
-        attempt("a list of lengths", post("Content-Length: 5, 5\r\n", "12345"), &[0, 200, 400], SHARED),
+        attempt("a list of lengths", post("Content-Length: 5, 5\r\n", "12345"), REFUSED, SHARED),
         attempt("a list of different lengths", inside("Content-Length: 5, 80\r\n"), REFUSED, SHARED),
         attempt("a length with a sign", inside("Content-Length: +5\r\n"), REFUSED, SHARED),
         attempt("a length in hexadecimal", inside("Content-Length: 0x5\r\n"), REFUSED, SHARED),
         attempt("a length of too many digits", inside("Content-Length: 99999999999999999999999\r\n"), REFUSED, SHARED),
         attempt("a length that is empty", inside("Content-Length:\r\n"), REFUSED, SHARED),
         attempt("a length with a space inside", inside("Content-Length: 5 0\r\n"), REFUSED, SHARED),
-        attempt("length and chunks", inside(&both), &[0, 200, 400], SHARED),
-        attempt("chunks and length", inside(&both_turned), &[0, 200, 400], SHARED),
+        attempt("length and chunks", inside(&both), FINE, SHARED),
+        attempt("chunks and length", inside(&both_turned), FINE, SHARED),
         attempt("chunks by another name", inside("Transfer-Encoding: xchunked\r\n"), REFUSED, SHARED),
         attempt("chunks that are not last", inside("Transfer-Encoding: chunked, identity\r\n"), REFUSED, SHARED),
-        attempt("chunks twice", inside("Transfer-Encoding: chunked, chunked\r\n"), &[0, 200, 400], SHARED),
+        attempt("chunks twice", inside("Transfer-Encoding: chunked, chunked\r\n"), FINE, SHARED),
         attempt(
             "chunks in two headers",
             inside("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
@@ -312,7 +311,7 @@ fn framing() -> Vec<Attempt> {
         attempt(
             "a chunk size that is too large",
             post("Transfer-Encoding: chunked\r\n", "fffffffffffffffff\r\nx\r\n0\r\n\r\n"),
-            &[0, 400, 413],
+            &[400],
             SHARED,
         ),
         attempt(
@@ -340,7 +339,7 @@ fn framing() -> Vec<Attempt> {
                 "Transfer-Encoding: chunked\r\nTrailer: X-Seen\r\n",
                 "1\r\nx\r\n0\r\nX-Seen: evil\r\nContent-Length: 80\r\n\r\n",
             ),
-            &[200, 400],
+            FINE,
             SHARED,
         ),
         attempt(
@@ -352,34 +351,23 @@ fn framing() -> Vec<Attempt> {
         attempt("a folded header", simple(get, "X-Fold: a\r\n evil\r\n"), REFUSED, SHARED),
         attempt("a folded first header", format!("{get}\r\n Host: probe.localhost\r\n\r\n"), REFUSED, SHARED),
         attempt("a bare carriage return in a header", simple(get, "X-A: b\rX-Seen: evil\r\n"), REFUSED, SHARED),
-        attempt(
-            "bare line feeds",
-            format!("{get}\nHost: probe.localhost\nConnection: close\n\n"),
-            &[0, 200, 400],
-            SHARED,
-        ),
+        attempt("bare line feeds", format!("{get}\nHost: probe.localhost\nConnection: close\n\n"), FINE, SHARED),
         attempt("no version", "GET /echo-inputs?a={n}\r\n\r\n", REFUSED, SHARED),
-        attempt("a version there is not", simple("GET /echo-inputs?a={n} HTTP/1.9", ""), &[0, 200, 400, 505], SHARED),
+        attempt("a version there is not", simple("GET /echo-inputs?a={n} HTTP/1.9", ""), REFUSED, SHARED),
         attempt("HTTP/1.0", simple("GET /echo-inputs?a={n} HTTP/1.0", ""), FINE, SHARED),
-        attempt("HTTP/1.0 without a host", "GET /echo-inputs?a={n} HTTP/1.0\r\n\r\n", &[400, 404], SHARED),
+        attempt("HTTP/1.0 without a host", "GET /echo-inputs?a={n} HTTP/1.0\r\n\r\n", &[404], SHARED),
         attempt(
             "HTTP/1.0 with chunks",
             format!(
                 "POST /echo HTTP/1.0\r\nHost: probe.localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SECOND}"
             ),
-            &[0, 200, 400],
+            REFUSED,
             SHARED,
         ),
-        attempt("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[0, 400, 404, 405, 505], SHARED),
-        attempt(
-            "two spaces in the request line",
-            simple("GET  /echo-inputs?a={n} HTTP/1.1", ""),
-            &[0, 200, 400],
-            SHARED,
-        ),
+        attempt("two spaces in the request line", simple("GET  /echo-inputs?a={n} HTTP/1.1", ""), REFUSED, SHARED),
         attempt("a tab in the request line", simple("GET\t/echo-inputs?a={n}\tHTTP/1.1", ""), REFUSED, SHARED),
         attempt("a space in the target", simple("GET /echo-inputs?a={n} evil HTTP/1.1", ""), REFUSED, SHARED),
-        attempt("an empty line in front", format!("\r\n{}", simple(get, "")), &[0, 200, 400], SHARED),
+        attempt("an empty line in front", format!("\r\n{}", simple(get, "")), FINE, SHARED),
     ]
 }
 
@@ -510,6 +498,40 @@ fn what_is_somebodys_own() {
     let portal = nodes.attacked.request("GET", "/portal", &cookie, "");
     assert!(portal.status == 200 && !portal.text().contains(EVIL), "{}", portal.text());
     assert_eq!(Told::of(&nodes.attacked.get("/portal")), Told::of(&nodes.calm.get("/portal")));
+}
+
+/// RFC 9112 section 6.3: whoever is told two ends may go by the chunks, and must close the connection then. What follows
+/// is a body to one in front that goes by the length, and must not be taken for a request here.
+#[test]
+#[ignore = "the connection is kept: what follows a request with length and chunks is read as the next request"]
+fn a_request_with_length_and_chunks_is_the_last_of_its_connection() {
+    let nodes = Nodes::start();
+    let next = "GET /echo-inputs?a=smuggled HTTP/1.1\r\nHost: probe.localhost\r\nConnection: close\r\n\r\n";
+    let length = next.len() + 5;
+    for headers in [
+        format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"),
+        format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"),
+    ] {
+        let sent = format!("POST /echo HTTP/1.1\r\nHost: probe.localhost\r\n{headers}\r\n0\r\n\r\n{next}");
+        let answer = nodes.attacked.raw(sent.as_bytes());
+        assert!(!answer.text().contains("smuggled"), "{headers}: {}", answer.text());
+    }
+}
+
+/// The comparison above is one that can fail.
+#[test]
+fn a_visitor_who_gets_something_else_is_noticed() {
+    let nodes = Nodes::start();
+    let calm = nodes.visit(&nodes.calm, SHARED, 1);
+    assert_eq!(nodes.visit(&nodes.attacked, SHARED, 1), calm);
+    for other in
+        [Visit(SHARED.0, "X-Seen: evil\r\n"), Visit(SHARED.0, "Accept-Encoding: br\r\nCookie: seen=evil\r\n"), ACCOUNT]
+    {
+        assert_ne!(nodes.visit(&nodes.attacked, other, 1), calm);
+    }
+    let [one, other] = ["#app { }", "#app { color: red }"]
+        .map(|css| Changed::probe().with_static(&[("app.css", css.as_bytes())]).start());
+    assert_ne!(nodes.visit(&one.0, WHOLE_FILE, 1), nodes.visit(&other.0, WHOLE_FILE, 1));
 }
 
 #[test]

@@ -79,7 +79,7 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
         missing: None,
     };
     let about = format!(
-        "{} addresses, which take half of a cache of {FLOOD_CACHE_MIB} MiB, are asked for by Zipf's law, {} a second over \
+        "{} addresses, which take half of a cache of {FLOOD_CACHE_MIB} MiB at most, are asked for by Zipf's law, {} a second over \
          {} connections, for three times {} s. In the second of them {} searches of {} bytes on average are asked for \
          once each. Hits and latencies are those of the former.",
         number(hot.len() as f64),

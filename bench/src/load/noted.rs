@@ -38,13 +38,15 @@ pub enum How {
 
 impl How {
     pub fn of(response: &Response) -> How {
-        if let Some(status) = response.header("cache-status") {
-            return Self::said(status);
+        // nginx, as it is set up here, and Varnish, which names the request that brought an object after its own. Both
+        // pass on what a node behind them says of itself.
+        if let Some(status) = response.header("x-cache") {
+            return if status == "HIT" { How::Hit } else { How::OnDemand };
         }
-        // nginx, as it is set up here; and Varnish, which names the request that brought an object after its own.
-        let hit = response.header("x-cache") == Some("HIT")
-            || response.header("x-varnish").is_some_and(|ids| ids.split_ascii_whitespace().count() == 2);
-        if hit { How::Hit } else { How::OnDemand }
+        if let Some(ids) = response.header("x-varnish") {
+            return if ids.split_ascii_whitespace().count() == 2 { How::Hit } else { How::OnDemand };
+        }
+        response.header("cache-status").map_or(How::OnDemand, Self::said)
     }
 
     /// RFC 9211, with our own details.
@@ -107,7 +109,7 @@ mod tests {
         assert_ne!(one.tag, note("ETag: \"b\"\r\n").tag);
         assert_eq!(note("X-Varnish: 5 3\r\n").how, How::Hit);
         assert_eq!(note("X-Varnish: 5\r\n").how, How::OnDemand);
-        assert_eq!(note("X-Cache: HIT\r\n").how, How::Hit);
+        assert_eq!(note("Cache-Status: nearside; fwd=miss\r\nX-Cache: HIT\r\n").how, How::Hit);
         assert_eq!(note("X-Cache: MISS\r\n").how, How::OnDemand);
     }
 }
