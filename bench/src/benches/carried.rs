@@ -197,7 +197,11 @@ impl Bench<'_> {
             |name: &str, about: &str| Described { name: name.to_owned(), about: about.to_owned(), missing: None };
         let contenders = vec![
             describe(CARRIED, "a node; shares are of all addresses, by their first answers after the push"),
-            describe(DROPPED, "a node with an empty cache, loaded from the moment it has the release"),
+            describe(
+                DROPPED,
+                "a node with an empty cache, loaded from the moment it has the release; the origin's work on the push is over by \
+                 then, and not in its latencies",
+            ),
         ];
         let (name, kind, limit) = (packages.to_string(), Kind::Carried, DROPPED.to_owned());
         CaseReport { name, about, kind, limit, contenders, load: None }
