@@ -25,7 +25,7 @@ pub struct Run {
     /// Rounds in which the contenders alternate; fewer than five only to try a bench out
     #[arg(long, default_value_t = ROUNDS_MIN, value_parser = positive)]
     pub rounds: usize,
-    /// Length of each closed loop and of each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10]
+    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10]
     #[arg(long, value_parser = seconds)]
     pub seconds: Option<f64>,
     #[arg(long, default_value_t = CONNECTIONS_DEFAULT, value_parser = positive)]

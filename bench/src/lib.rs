@@ -6,9 +6,9 @@
 //! [`report`], and the report becomes a [`table`] and a [`chart`], whose [`columns`] depend on the kind of case.
 //!
 //! Some benches measure other things than contenders under load: how a change of a large database travels
-//! (`benches/snapshots`), what visitors notice of one that changes all the time (`benches/pushes.rs`), what a change leaves
-//! of the cache (`benches/carried.rs`), what a flood of other requests does (`benches/flood.rs`), and a crowd that asks
-//! for one page (`benches/crowd.rs`).
+//! (`benches/snapshots`), what visitors notice of one that changes all the time (`benches/pushes.rs`), what a change
+//! leaves of the cache (`benches/carried.rs`), what a flood of other requests does (`benches/flood.rs`), and a crowd that
+//! asks for one page (`benches/crowd.rs`).
 
 pub mod args;
 pub mod benches;

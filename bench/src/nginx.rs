@@ -54,8 +54,8 @@ impl Nginx {
         let memory = tempfile::Builder::new().prefix("nearside-bench-").tempdir_in(folder);
         let memory = memory.context("making a folder for nginx's cache")?;
         let about = format!(
-            "{version}: {} workers, proxy_cache of {} MiB below {}, sendfile, open_file_cache, keepalive, proxy_cache_lock \
-             {}, no access log",
+            "{version}: {} workers, proxy_cache of {} MiB below {}, sendfile, open_file_cache, keepalive, \
+             proxy_cache_lock {}, no access log",
             workers(),
             fronted.mib,
             folder.display(),

@@ -29,8 +29,8 @@ use crate::table::number;
 use crate::value::Metric;
 use edits::Edits;
 
-pub(super) const ABOUT: &str = "What a push leaves of a node's cache, and what visitors notice of it, beside a cache that \
-                                is dropped at each push.";
+pub(super) const ABOUT: &str = "What a push leaves of a node's cache, and what visitors notice of it, beside a cache \
+                                that is dropped at each push.";
 
 const CARRIED: &str = "carried";
 /// What everyone does who cannot tell which pages a change touches: the limit.
@@ -199,8 +199,8 @@ impl Bench<'_> {
             describe(CARRIED, "a node; shares are of all addresses, by their first answers after the push"),
             describe(
                 DROPPED,
-                "a node with an empty cache, loaded from the moment it has the release; the origin's work on the push is over by \
-                 then, and not in its latencies",
+                "a node with an empty cache, loaded from the moment it has the release: the origin's work on the push is \
+                 over by then, and not in its latencies",
             ),
         ];
         let (name, kind, limit) = (packages.to_string(), Kind::Carried, DROPPED.to_owned());

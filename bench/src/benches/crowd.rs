@@ -24,8 +24,8 @@ use crate::response::Response;
 use crate::value::Metric;
 use crate::varnish::Varnish;
 
-pub(super) const ABOUT: &str = "One page that takes 100 ms, asked for by 50 and 500 at once while nobody has it: a node \
-                                renders it, the others have it from a plain server that waits as long.";
+pub(super) const ABOUT: &str = "One page that takes 100 ms, asked for by 50 and 500 at once while nobody has it: a \
+                                node renders it, the others have it from a plain server that waits as long.";
 
 const APP: &str = "modules/probe";
 const NAME: &str = "probe";
@@ -87,7 +87,10 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
         let describe = |asked: &Asked| Described { name: asked.name.into(), about: asked.about.clone(), missing: None };
         cases.push(CaseReport {
             name: case.to_owned(),
-            about: format!("{people} connections ask at once for one page that takes {CROWD_MS} ms and {kept}; nobody has asked for it before."),
+            about: format!(
+                "{people} connections ask at once for one page that takes {CROWD_MS} ms and {kept}; nobody has asked for \
+                 it before."
+            ),
             kind: Kind::Crowd,
             limit: PLAIN.to_owned(),
             contenders: all.iter().map(describe).collect(),
@@ -156,8 +159,8 @@ impl Crowd<'_> {
     }
 }
 
-/// Connects everyone, then lets all ask. Each is timed from its own sending: that sending five hundred takes this program
-/// a while is nobody's wait.
+/// Connects everyone, then lets all ask. Each is timed from its own sending: that sending five hundred takes this
+/// program a while is nobody's wait.
 async fn all_at_once(address: SocketAddr, requests: Vec<Request>) -> Result<Vec<Given>> {
     let together = Arc::new(Barrier::new(requests.len()));
     let mut tasks = JoinSet::new();
@@ -182,7 +185,8 @@ async fn all_at_once(address: SocketAddr, requests: Vec<Request>) -> Result<Vec<
 fn progress(case: &str, contender: &str, round: usize, values: &BTreeMap<Metric, f64>) {
     let value = |metric| values.get(&metric).copied().unwrap_or(f64::NAN);
     eprintln!(
-        "  {case} {round}: {contender:<11} {:>3.0} renders, alone {:>5.1} ms  p50 {:>6.1} ms  max {:>6.1} ms  {:.0} failed",
+        "  {case} {round}: {contender:<11} {:>3.0} renders, alone {:>5.1} ms  p50 {:>6.1} ms  max {:>6.1} ms  {:.0} \
+         failed",
         value(Metric::Renders),
         value(Metric::Alone),
         value(Metric::WaiterP50),

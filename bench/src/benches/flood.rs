@@ -28,8 +28,8 @@ use crate::table::number;
 use crate::value::Metric;
 use crate::varnish::Varnish;
 
-pub(super) const ABOUT: &str = "Hits on what is asked for all the time, before, during and after a flood of searches that \
-                                are asked for once, of twice the cache's size.";
+pub(super) const ABOUT: &str = "Hits on what is asked for all the time, before, during and after a flood of searches \
+                                that are asked for once, of twice the cache's size.";
 
 const CASE: &str = "one-off searches";
 
@@ -79,8 +79,8 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
         missing: None,
     };
     let about = format!(
-        "{} addresses, which take half of a cache of {FLOOD_CACHE_MIB} MiB at most, are asked for by Zipf's law, {} a second over \
-         {} connections, for three times {} s. In the second of them {} searches of {} bytes on average are asked for \
+        "{} addresses, which take half of a cache of {FLOOD_CACHE_MIB} MiB at most, are asked for by Zipf's law, {} a second \
+         over {} connections, for three times {} s. In the second of them {} searches of {} bytes on average are asked for \
          once each. Hits and latencies are those of the former.",
         number(hot.len() as f64),
         number(rate_rps),

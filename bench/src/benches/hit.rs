@@ -21,8 +21,8 @@ const CONTENDERS: [&str; 4] = ["nearside", "nginx", "varnish", "hyper"];
 
 pub(super) async fn prepare(args: &Run) -> Result<Stage> {
     let mut stage = Stage::new(
-        "A package page from a node's cache, beside raw hyper, nginx and Varnish sending the same bytes: the two caches have \
-         it from raw hyper, with the headers a node sends.",
+        "A package page from a node's cache, beside raw hyper, nginx and Varnish sending the same bytes: the two caches \
+         have it from raw hyper, with the headers a node sends.",
     )?;
     let catalogue = stage.start_nearside(args, None).await?;
     let target = eight_kib(&stage, &catalogue::names(&catalogue, HIT_PAGES_LOOKED_AT)?).await?;

@@ -116,7 +116,8 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, render, search, static, snapshots, pushes, noise"
+        "no bench named: give one or more of hit, crowd, carried, flood, render, search, static, snapshots, pushes, \
+         noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
