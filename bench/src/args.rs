@@ -25,7 +25,7 @@ pub struct Run {
     /// Rounds in which the contenders alternate; fewer than five only to try a bench out
     #[arg(long, default_value_t = ROUNDS_MIN, value_parser = positive)]
     pub rounds: usize,
-    /// Length of each closed loop and of each open loop, in seconds [default: 3; of `pushes` 12]
+    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10]
     #[arg(long, value_parser = seconds)]
     pub seconds: Option<f64>,
     #[arg(long, default_value_t = CONNECTIONS_DEFAULT, value_parser = positive)]
@@ -39,7 +39,7 @@ pub struct Run {
     /// Size of the invented documents of `snapshots` and `pushes` [default: 1100; of `pushes` 64]
     #[arg(long)]
     pub mib: Option<u64>,
-    /// Requests a second of `pushes` [default: a quarter of the peak]
+    /// Requests a second of `pushes` [default: a quarter of the peak], `carried` and `flood` [default: 1000]
     #[arg(long)]
     pub rate: Option<f64>,
     /// The project's root
@@ -59,6 +59,8 @@ pub enum Serve {
     ServeSearch(Native),
     /// Native hyper and rusqlite rendering the package directory's package pages
     ServePackage(Native),
+    /// Raw hyper that takes a while for each answer
+    ServeWait(ServeWait),
     /// Writes a database of invented documents, as `snapshots` and `pushes` push it
     MakeDocuments(MakeDocuments),
 }
@@ -98,6 +100,15 @@ pub struct ServeRaw {
     /// `name: value`, as often as there are headers; with an `etag`, If-None-Match gets a 304
     #[arg(long = "header", value_name = "LINE")]
     pub headers: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ServeWait {
+    #[command(flatten)]
+    pub listen: Listen,
+    /// How long each answer takes
+    #[arg(long)]
+    pub ms: u64,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::args::Run;
-use crate::limits::{CATALOGUE_PACKAGES, CATALOGUE_SEED};
+use crate::limits::CATALOGUE_SEED;
 use crate::process::Process;
 use crate::random::Random;
 
@@ -20,7 +20,7 @@ const SELECTIVE_ONE_IN: usize = 500;
 const SEED: u64 = 1;
 
 /// The given catalogue, or one invented for this run in `scratch` by the app's own importer.
-pub async fn obtain(args: &Run, program: &Path, scratch: &Path) -> Result<PathBuf> {
+pub async fn obtain(args: &Run, packages: u32, program: &Path, scratch: &Path) -> Result<PathBuf> {
     if let Some(given) = &args.catalogue {
         ensure!(given.exists(), "there is no catalogue {}", given.display());
         return Ok(given.clone());
@@ -28,7 +28,7 @@ pub async fn obtain(args: &Run, program: &Path, scratch: &Path) -> Result<PathBu
     let file = scratch.join("catalogue.db");
     let mut command = Command::new(program);
     command.arg("invent").arg("--out").arg(&file);
-    command.args(["--packages", &CATALOGUE_PACKAGES.to_string(), "--seed", &CATALOGUE_SEED.to_string()]);
+    command.args(["--packages", &packages.to_string(), "--seed", &CATALOGUE_SEED.to_string()]);
     Process::spawn("packages-import", command, scratch)?.finish().await?;
     Ok(file)
 }
@@ -40,6 +40,11 @@ pub fn names(catalogue: &Path, count: usize) -> Result<Vec<String>> {
     Random::new(SEED).shuffle(&mut names);
     names.truncate(count);
     Ok(names)
+}
+
+/// The names of all sections.
+pub fn sections(catalogue: &Path) -> Result<Vec<String>> {
+    column(catalogue, "SELECT DISTINCT section FROM package ORDER BY section")
 }
 
 /// Two mixes of search terms, half of each one word and half two.

@@ -141,7 +141,7 @@ mod tests {
         report.about = "a <b> & \"c\"".to_owned();
         let text = svg(&report).unwrap();
         assert_eq!(text.matches("class=\"track\"").count(), 2 * 3);
-        assert!(text.contains("aria-label=\"hit: a &lt;b&gt; &amp; &quot;c&quot;\""));
+        assert!(text.contains("aria-label=\"small: a &lt;b&gt; &amp; &quot;c&quot;\""));
         assert!(text.contains("prefers-color-scheme:dark"));
         assert!(text.contains(">80,000</text>"));
         assert!(!text.contains("NaN"));

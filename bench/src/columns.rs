@@ -16,6 +16,12 @@ pub enum Kind {
     Start,
     /// One server under the same load, left alone and not.
     Disturbed,
+    /// Many who ask for one page at once.
+    Crowd,
+    /// Addresses asked for while the content changes.
+    Carried,
+    /// The same addresses while others are asked for once.
+    Flood,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +89,43 @@ const DISTURBED: &[Column] = &[
     needed(Metric::SendLateP99, "of p99, sent late us"),
 ];
 
+const CROWD: &[Column] = &[
+    needed(Metric::Renders, "renders"),
+    needed(Metric::Alone, "one alone, ms"),
+    needed(Metric::WaiterP50, "p50 ms"),
+    needed(Metric::WaiterP50Over, "p50 over one alone, ms"),
+    needed(Metric::WaiterMax, "max ms"),
+    needed(Metric::Failed, "failed"),
+];
+
+const CARRIED: &[Column] = &[
+    where_measured(Metric::HitsBefore, "hits before, %"),
+    needed(Metric::Hits, "hits after, %"),
+    where_measured(Metric::HitsLost, "points lost"),
+    needed(Metric::LatencyP50, "p50 us"),
+    needed(Metric::LatencyP99, "p99 us"),
+    needed(Metric::LatencyMax, "max us"),
+    where_measured(Metric::ByPages, "kept: pages untouched, %"),
+    where_measured(Metric::ByRows, "kept: same rows, %"),
+    where_measured(Metric::Ahead, "rendered ahead, %"),
+    where_measured(Metric::OnDemand, "rendered on demand, %"),
+    where_measured(Metric::SamePages, "pages that stayed the same"),
+    where_measured(Metric::SameKept, "of them not rendered, %"),
+    where_measured(Metric::Stale, "stale"),
+    needed(Metric::Failed, "failed"),
+];
+
+const FLOOD: &[Column] = &[
+    needed(Metric::HitsBefore, "hits before, %"),
+    needed(Metric::Hits, "hits during, %"),
+    needed(Metric::HitsLost, "points lost"),
+    needed(Metric::LatencyP50, "p50 us"),
+    needed(Metric::LatencyP99, "p99 us"),
+    needed(Metric::HitsAfter, "hits after, %"),
+    needed(Metric::Requests, "one-off requests"),
+    needed(Metric::Failed, "failed"),
+];
+
 const LOAD_PANELS: &[Panel] = &[
     linear(Metric::Throughput, "requests a second, more is better"),
     linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
@@ -112,6 +155,21 @@ const DISTURBED_PANELS: &[Panel] = &[
     linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
 ];
 
+const CROWD_PANELS: &[Panel] = &[
+    Panel { metric: Metric::WaiterP50, title: "p50, ms, logarithmic, less is better", logarithmic_from: Some(10.0) },
+    Panel { metric: Metric::WaiterMax, title: "max, ms, logarithmic, less is better", logarithmic_from: Some(10.0) },
+];
+
+const CARRIED_PANELS: &[Panel] = &[
+    linear(Metric::Hits, "hits after the push, %, more is better"),
+    Panel { metric: Metric::LatencyP99, title: "p99, us, logarithmic, less is better", logarithmic_from: Some(100.0) },
+];
+
+const FLOOD_PANELS: &[Panel] = &[
+    linear(Metric::Hits, "hits during the flood, %, more is better"),
+    linear(Metric::HitsAfter, "hits after it, %, more is better"),
+];
+
 impl Kind {
     pub fn columns(self) -> &'static [Column] {
         match self {
@@ -119,6 +177,9 @@ impl Kind {
             Kind::Change => CHANGE,
             Kind::Start => START,
             Kind::Disturbed => DISTURBED,
+            Kind::Crowd => CROWD,
+            Kind::Carried => CARRIED,
+            Kind::Flood => FLOOD,
         }
     }
 
@@ -128,6 +189,9 @@ impl Kind {
             Kind::Change => CHANGE_PANELS,
             Kind::Start => START_PANELS,
             Kind::Disturbed => DISTURBED_PANELS,
+            Kind::Crowd => CROWD_PANELS,
+            Kind::Carried => CARRIED_PANELS,
+            Kind::Flood => FLOOD_PANELS,
         }
     }
 }

@@ -5,8 +5,10 @@
 //! arrival rate for the latency, with the server's CPU time beside both ([`cpu`]). What was measured becomes a
 //! [`report`], and the report becomes a [`table`] and a [`chart`], whose [`columns`] depend on the kind of case.
 //!
-//! Two benches measure no contenders under load: how a change of a large database travels (`benches/snapshots`), and
-//! what visitors notice of one that changes all the time (`benches/pushes.rs`).
+//! Some benches measure other things than contenders under load: how a change of a large database travels
+//! (`benches/snapshots`), what visitors notice of one that changes all the time (`benches/pushes.rs`), what a change
+//! leaves of the cache (`benches/carried.rs`), what a flood of other requests does (`benches/flood.rs`), and a crowd that
+//! asks for one page (`benches/crowd.rs`).
 
 pub mod args;
 pub mod benches;
@@ -17,6 +19,7 @@ pub mod connection;
 pub mod contender;
 pub mod cpu;
 pub mod documents;
+pub mod hot;
 pub mod limits;
 pub mod load;
 pub mod machine;
@@ -24,6 +27,7 @@ pub mod nearside;
 pub mod nginx;
 pub mod origin;
 pub mod page_files;
+pub mod peer_cache;
 pub mod percentile;
 pub mod process;
 pub mod queries;
@@ -33,6 +37,8 @@ pub mod request;
 pub mod response;
 pub mod run;
 pub mod serve;
+pub mod sweep;
 pub mod table;
 pub mod targets;
 pub mod value;
+pub mod varnish;

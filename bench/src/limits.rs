@@ -34,6 +34,13 @@ pub const SHOWN_POLL: Duration = Duration::from_millis(1);
 pub const SETTLE: Duration = Duration::from_millis(500);
 /// One exchange outside a measured phase.
 pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The memory of a peer that caches, where its size is not what is measured.
+pub const PEER_CACHE_MIB: u64 = 256;
+/// The cached page of `hit` is the one nearest to this among so many.
+pub const HIT_PAGE_BYTES: u64 = 8 << 10;
+pub const HIT_PAGES_LOOKED_AT: usize = 300;
+/// Until a node has compressed a page, if it does.
+pub const ENCODED_TIMEOUT: Duration = Duration::from_secs(5);
 pub const READ_BUFFER_BYTES: usize = 64 * 1024;
 pub const RESPONSE_HEAD_MAX_BYTES: usize = 64 * 1024;
 /// A response longer than this is a mistake in the bench, not something to measure.
@@ -54,6 +61,37 @@ pub const PUSH_EVERY: Duration = Duration::from_millis(200);
 pub const PUSHES_SECONDS: f64 = 12.0;
 /// The rate is this share of the peak without pushes: the origin and the pushes need room, too.
 pub const PUSHES_SHARE_OF_PEAK: f64 = 0.25;
+/// How long the page of `crowd` takes, and how often it is asked for alone to know what it takes in all.
+pub const CROWD_MS: u64 = 100;
+pub const CROWD_ALONE: usize = 3;
+/// nginx's lock lets one at a time to a page that cannot be kept: 500 of them take a minute.
+pub const CROWD_TIMEOUT: Duration = Duration::from_secs(120);
+/// The addresses that are asked for all the time, how many draws of them are made before they come again, and how many
+/// a second.
+pub const HOT_ADDRESSES: usize = 10_000;
+pub const HOT_DRAWS: usize = 200_000;
+pub const HOT_RATE: f64 = 1_000.0;
+pub const HOT_SEED: u64 = 1;
+pub const HOT_SECONDS: f64 = 10.0;
+pub const SWEEP_CONNECTIONS: usize = 4;
+pub const SWEEP_TIMEOUT: Duration = Duration::from_secs(300);
+/// As large as the real catalogue.
+pub const CARRIED_PACKAGES: u32 = 63_000;
+/// Room for all addresses.
+pub const CARRIED_CACHE_MIB: u32 = 512;
+/// How many packages change at a push.
+pub const CARRIED_PUSHED: [usize; 2] = [20, 600];
+/// How long the load goes on before the push.
+pub const CARRIED_BEFORE: Duration = Duration::from_secs(2);
+pub const REVIEWS_AT_ONCE: usize = 16;
+/// The cache that is flooded, how much of it the hot set takes, and how often the flood would fill it.
+pub const FLOOD_CACHE_MIB: u32 = 16;
+pub const HOT_SHARE_OF_CACHE: f64 = 0.5;
+pub const FLOOD_TIMES: f64 = 2.0;
+pub const FLOOD_ADDRESSES_MOST: usize = 5_000;
+pub const FLOOD_CONNECTIONS: usize = 8;
+/// Searches that are looked at to know how large they are.
+pub const FLOOD_SAMPLED: usize = 200;
 /// The invented catalogue, when none is given.
 pub const CATALOGUE_PACKAGES: u32 = 20_000;
 pub const CATALOGUE_SEED: u32 = 1;

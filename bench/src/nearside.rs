@@ -46,6 +46,20 @@ pub struct Cluster {
     pub origin: Origin,
 }
 
+/// Another node of the same origin, which ends with this.
+#[derive(Debug)]
+pub struct Beside {
+    process: Process,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl Beside {
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
 /// What the node says of itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeStatus {
@@ -95,15 +109,33 @@ impl Cluster {
 
     /// Starts the node, and does not wait for it.
     pub fn start_node(&mut self) -> Result<()> {
+        self.node = Some(self.spawn_node("a", "node", [self.address, self.admin], self.cache_mib)?);
+        Ok(())
+    }
+
+    /// Starts another node of the same origin, and waits until it is ready.
+    pub async fn start_beside(&self, name: &str, cache_mib: Option<u32>) -> Result<Beside> {
+        let [address, admin] = free_addresses()?;
+        let mut process = self.spawn_node(name, &format!("node-{name}"), [address, admin], cache_mib)?;
+        wait_until_ready(&mut process, admin).await?;
+        Ok(Beside { process, address, admin })
+    }
+
+    fn spawn_node(
+        &self,
+        name: &str,
+        folder: &str,
+        [address, admin]: [SocketAddr; 2],
+        cache_mib: Option<u32>,
+    ) -> Result<Process> {
         let mut command = Command::new(&self.program);
-        command.args(["host", "--name", "a", "--listen", &self.address.to_string()]);
-        command.args(["--admin", &self.admin.to_string(), "--origin", &format!("http://{}", self.origin.address)]);
-        command.arg("--token-file").arg(self.token_file()).arg("--data").arg(self.scratch.join("node"));
-        if let Some(mib) = self.cache_mib {
+        command.args(["host", "--name", name, "--listen", &address.to_string()]);
+        command.args(["--admin", &admin.to_string(), "--origin", &format!("http://{}", self.origin.address)]);
+        command.arg("--token-file").arg(self.token_file()).arg("--data").arg(self.scratch.join(folder));
+        if let Some(mib) = cache_mib {
             command.args(["--cache-mib", &mib.to_string()]);
         }
-        self.node = Some(Process::spawn("node", command, &self.scratch)?);
-        Ok(())
+        Process::spawn(folder, command, &self.scratch)
     }
 
     /// Kills the node.
@@ -120,8 +152,13 @@ impl Cluster {
     }
 
     pub async fn status(&self) -> Result<NodeStatus> {
-        let request = Request::get(&self.admin.to_string(), "/status", &[]);
-        let response = fetch(self.admin, &request).await?;
+        self.status_at(self.admin).await
+    }
+
+    /// What the node with this admin address says of itself.
+    pub async fn status_at(&self, admin: SocketAddr) -> Result<NodeStatus> {
+        let request = Request::get(&admin.to_string(), "/status", &[]);
+        let response = fetch(admin, &request).await?;
         request.verify(&response)?;
         let status: Value = serde_json::from_slice(response.body()).context("reading the node's status")?;
         let release = status["apps"][&self.origin.app]["release"].as_str().context("the node serves no release")?;
@@ -135,15 +172,8 @@ impl Cluster {
     }
 
     pub async fn wait_until_ready(&mut self) -> Result<()> {
-        let deadline = Instant::now() + READY_TIMEOUT;
-        let request = Request::get(&self.admin.to_string(), "/readyz", &[]);
-        while !fetch(self.admin, &request).await.is_ok_and(|response| response.status == 200) {
-            self.still_running()?;
-            let late = format!("the node was not ready within {READY_TIMEOUT:?}");
-            ensure!(Instant::now() < deadline, "{late}:\n{}", self.log_tail());
-            tokio::time::sleep(POLL).await;
-        }
-        Ok(())
+        self.origin_process.still_running()?;
+        wait_until_ready(self.node.as_mut().context("BUG: the node is not running")?, self.admin).await
     }
 
     /// Fails with the log of whoever has ended.
@@ -160,6 +190,18 @@ impl Cluster {
     fn token_file(&self) -> PathBuf {
         self.scratch.join("origin/token")
     }
+}
+
+async fn wait_until_ready(node: &mut Process, admin: SocketAddr) -> Result<()> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    let request = Request::get(&admin.to_string(), "/readyz", &[]);
+    while !fetch(admin, &request).await.is_ok_and(|response| response.status == 200) {
+        node.still_running()?;
+        let late = format!("the node was not ready within {READY_TIMEOUT:?}");
+        ensure!(Instant::now() < deadline, "{late}:\n{}", node.log_tail());
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
 }
 
 /// Ports nobody listens on now. Another process may take one before it is used: its server then fails, and says so.

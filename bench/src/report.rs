@@ -113,7 +113,7 @@ impl Report {
     /// Fills in what follows from the samples.
     pub fn concluded(mut self) -> Result<Self> {
         self.rows = rows(&self.samples);
-        self.targets = judge(TARGETS, &self.bench, &self.rows)?;
+        self.targets = judge(TARGETS, &self.bench, &self.cases, &self.rows)?;
         Ok(self)
     }
 
@@ -153,8 +153,8 @@ pub mod tests {
     fn what_is_written_is_what_is_read() {
         let (report, directory) = (small(), tempfile::tempdir().unwrap());
         report.write(directory.path()).unwrap();
-        let text = fs::read_to_string(directory.path().join("hit.json")).unwrap();
+        let text = fs::read_to_string(directory.path().join("small.json")).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
-        assert!(directory.path().join("hit.md").exists() && directory.path().join("hit.svg").exists());
+        assert!(directory.path().join("small.md").exists() && directory.path().join("small.svg").exists());
     }
 }

@@ -66,13 +66,21 @@ fn said(response: &Response) -> String {
 #[derive(Debug)]
 pub struct Requests {
     list: Vec<Request>,
+    /// Which of the list comes when; one after the other if it is empty.
+    order: Vec<u32>,
     cursor: AtomicUsize,
 }
 
 impl Requests {
     pub fn new(list: Vec<Request>) -> Result<Self> {
         ensure!(!list.is_empty(), "a contender without requests");
-        Ok(Self { list, cursor: AtomicUsize::new(0) })
+        Ok(Self { list, order: Vec::new(), cursor: AtomicUsize::new(0) })
+    }
+
+    /// Asked for in this order of indices.
+    pub fn in_order(list: Vec<Request>, order: Vec<u32>) -> Result<Self> {
+        ensure!(order.iter().all(|index| (*index as usize) < list.len()), "BUG: an order of what is not there");
+        Ok(Self { order, ..Self::new(list)? })
     }
 
     pub fn all(&self) -> &[Request] {
@@ -80,7 +88,17 @@ impl Requests {
     }
 
     pub fn next(&self) -> &Request {
-        &self.list[self.cursor.fetch_add(1, Ordering::Relaxed) % self.list.len()]
+        self.next_with_index().1
+    }
+
+    /// With its place in the list.
+    pub fn next_with_index(&self) -> (usize, &Request) {
+        let turn = self.cursor.fetch_add(1, Ordering::Relaxed);
+        let index = match self.order.as_slice() {
+            [] => turn % self.list.len(),
+            order => order[turn % order.len()] as usize,
+        };
+        (index, &self.list[index])
     }
 }
 
@@ -141,6 +159,11 @@ mod tests {
         let order: Vec<&str> = (0..5).map(|_| requests.next().target.as_str()).collect();
         assert_eq!(order, ["/a", "/b", "/a", "/b", "/a"]);
         assert!(Requests::new(Vec::new()).is_err());
+        let list = ["/a", "/b"].map(|target| Request::get("h", target, &[])).to_vec();
+        assert!(Requests::in_order(list.clone(), vec![2]).is_err());
+        let requests = Requests::in_order(list, vec![1, 1, 0]).unwrap();
+        let order: Vec<usize> = (0..5).map(|_| requests.next_with_index().0).collect();
+        assert_eq!(order, [1, 1, 0, 1, 1]);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Response {
 #[derive(Debug)]
 enum Sink {
     Nowhere,
+    /// The same, but the head is kept.
+    Head,
     Memory(Vec<u8>),
     File(File),
 }
@@ -60,6 +62,11 @@ impl Response {
     /// Keeps head and body, to be looked at.
     pub fn keeping() -> Self {
         Self { sink: Sink::Memory(Vec::new()), ..Self::counting() }
+    }
+
+    /// Keeps the head, and counts the body.
+    pub fn heads() -> Self {
+        Self { sink: Sink::Head, ..Self::counting() }
     }
 
     /// Writes the body to `file`, however long it is; for one response.
@@ -169,7 +176,7 @@ impl Response {
         let within = self.body_bytes <= RESPONSE_BODY_MAX_BYTES || matches!(self.sink, Sink::File(_));
         ensure!(within, "a response body over {RESPONSE_BODY_MAX_BYTES} bytes");
         match &mut self.sink {
-            Sink::Nowhere => {}
+            Sink::Nowhere | Sink::Head => {}
             Sink::Memory(body) => body.extend_from_slice(&input[..taken]),
             Sink::File(file) => file.write_all(&input[..taken]).context("saving a response body")?,
         }

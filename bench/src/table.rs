@@ -45,6 +45,10 @@ fn write_case(text: &mut String, report: &Report, case: &CaseReport) -> Result<(
     }
     let of_case = report.samples.iter().filter(|sample| sample.case == case.name);
     let rounds = of_case.map(|sample| sample.round).max().unwrap_or(0);
+    if rounds == 0 {
+        text.push('\n');
+        return Ok(());
+    }
     let _ = write!(text, "\nMedian (min to max) of {rounds} rounds");
     if case.present().count() > 1 {
         let _ = write!(text, ", and the ratio to {}", case.limit);
@@ -103,7 +107,12 @@ fn write_targets(text: &mut String, report: &Report) {
             Bound::AtMost(most) => format!("at most {}", number(most)),
         };
         let met = if judged.met { "met" } else { "**missed**" };
-        let _ = writeln!(text, "| {} | {target} | {} | {met} |", judged.name, number(judged.value));
+        let _ = writeln!(
+            text,
+            "| {} | {target} | {} | {met} |",
+            judged.name,
+            judged.value.map_or(NOT_MEASURED.to_owned(), number)
+        );
     }
     text.push('\n');
 }
@@ -175,7 +184,7 @@ mod tests {
     fn a_missed_target_is_shown() {
         let mut report = small();
         report.targets =
-            vec![Judged { name: "throughput".into(), target: Bound::AtLeast(0.9), value: 0.8, met: false }];
+            vec![Judged { name: "throughput".into(), target: Bound::AtLeast(0.9), value: Some(0.8), met: false }];
         assert!(markdown(&report).unwrap().contains("| throughput | at least 0.90 | 0.80 | **missed** |"));
     }
 

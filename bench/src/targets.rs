@@ -4,6 +4,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::report::CaseReport;
 use crate::value::{Formula, Metric, Row, RowName, evaluate};
 
 #[derive(Debug, Clone, Copy)]
@@ -21,11 +22,17 @@ pub enum Bound {
     AtMost(f64),
 }
 
+const HIT: &str = "hit";
+const CARRIED: &str = "carried";
+const CROWD: &str = "crowd";
 const SNAPSHOTS: &str = "snapshots";
 const PUSHES: &str = "pushes";
 
 /// Other ways to bring the same change, of which the smallest is compared with.
 const BESIDE: &[&str] = &["copy", "zstd --patch-from", "sqlite3_rsync"];
+
+/// Caches of which each is to be no faster.
+const CACHES: &[&str] = &["nginx", "varnish"];
 
 const fn of(case: &'static str, contender: &'static str, metric: Metric) -> RowName<'static> {
     RowName { case, contender, metric }
@@ -50,11 +57,126 @@ const fn pushed(name: &'static str, formula: Formula<'static>, most: f64) -> Tar
     at_most(PUSHES, name, formula, most)
 }
 
+/// So many times what the other has, and at least so much of it.
+const fn at_least(name: &'static str, formula: Formula<'static>, least: f64) -> Target {
+    Target { bench: HIT, name, formula, bound: Bound::AtLeast(least) }
+}
+
+const fn hit_ratio(case: &'static str, over: &'static str, under: &'static str, metric: Metric) -> Formula<'static> {
+    Formula::Ratio(of(case, over, metric), of(case, under, metric))
+}
+
+const fn beside_caches(case: &'static str, metric: Metric) -> Formula<'static> {
+    Formula::RatioToLeast(of(case, "nearside", metric), CACHES)
+}
+
+const fn apart(case: &'static str) -> Formula<'static> {
+    Formula::Ratio(of(case, "nearside", Metric::WaiterMax), of(case, "apart", Metric::WaiterMax))
+}
+
 const fn p99_ratio(case: &'static str) -> Formula<'static> {
     Formula::Ratio(of(case, "pushed", Metric::LatencyP99), of(case, "calm", Metric::LatencyP99))
 }
 
 pub const TARGETS: &[Target] = &[
+    at_least("page: requests/s over raw hyper's", hit_ratio("page", "nearside", "hyper", Metric::Throughput), 0.9),
+    at_least(
+        "page: raw hyper's CPU a request over ours",
+        hit_ratio("page", "hyper", "nearside", Metric::CpuClosed),
+        0.9,
+    ),
+    at_least("page: requests/s over nginx's", hit_ratio("page", "nearside", "nginx", Metric::Throughput), 1.15),
+    at_most(HIT, "page: p50 over the better of nginx and Varnish", beside_caches("page", Metric::LatencyP50), 1.0),
+    at_most(HIT, "page: p99 over the better of nginx and Varnish", beside_caches("page", Metric::LatencyP99), 1.0),
+    at_least(
+        "not modified: requests/s over raw hyper's",
+        hit_ratio("not modified", "nearside", "hyper", Metric::Throughput),
+        0.9,
+    ),
+    at_least(
+        "not modified: raw hyper's CPU a request over ours",
+        hit_ratio("not modified", "hyper", "nearside", Metric::CpuClosed),
+        0.9,
+    ),
+    at_least(
+        "not modified: requests/s over nginx's",
+        hit_ratio("not modified", "nearside", "nginx", Metric::Throughput),
+        1.15,
+    ),
+    at_most(
+        HIT,
+        "not modified: p50 over the better of nginx and Varnish",
+        beside_caches("not modified", Metric::LatencyP50),
+        1.0,
+    ),
+    at_most(
+        HIT,
+        "not modified: p99 over the better of nginx and Varnish",
+        beside_caches("not modified", Metric::LatencyP99),
+        1.0,
+    ),
+    at_least("brotli: requests/s over raw hyper's", hit_ratio("brotli", "nearside", "hyper", Metric::Throughput), 0.9),
+    at_least(
+        "brotli: raw hyper's CPU a request over ours",
+        hit_ratio("brotli", "hyper", "nearside", Metric::CpuClosed),
+        0.9,
+    ),
+    at_least("brotli: requests/s over nginx's", hit_ratio("brotli", "nearside", "nginx", Metric::Throughput), 1.15),
+    at_most(HIT, "brotli: p50 over the better of nginx and Varnish", beside_caches("brotli", Metric::LatencyP50), 1.0),
+    at_most(HIT, "brotli: p99 over the better of nginx and Varnish", beside_caches("brotli", Metric::LatencyP99), 1.0),
+    at_most(CROWD, "50: renders", Formula::Most(of("50", "nearside", Metric::Renders)), 1.0),
+    at_most(
+        CROWD,
+        "50: ms that p50 is over one alone",
+        Formula::Median(of("50", "nearside", Metric::WaiterP50Over)),
+        5.0,
+    ),
+    at_most(CROWD, "50, not to be kept: all answered, over pages that nobody shares", apart("50, not to be kept"), 2.0),
+    at_most(
+        CROWD,
+        "50, not to be kept: failed",
+        Formula::Most(of("50, not to be kept", "nearside", Metric::Failed)),
+        0.0,
+    ),
+    at_most(CROWD, "500: renders", Formula::Most(of("500", "nearside", Metric::Renders)), 1.0),
+    at_most(
+        CROWD,
+        "500: ms that p50 is over one alone",
+        Formula::Median(of("500", "nearside", Metric::WaiterP50Over)),
+        5.0,
+    ),
+    at_most(
+        CROWD,
+        "500, not to be kept: all answered, over pages that nobody shares",
+        apart("500, not to be kept"),
+        2.0,
+    ),
+    at_most(
+        CROWD,
+        "500, not to be kept: failed",
+        Formula::Most(of("500, not to be kept", "nearside", Metric::Failed)),
+        0.0,
+    ),
+    Target {
+        bench: CARRIED,
+        name: "20: pages that stayed the same and were not rendered, %",
+        formula: Formula::Least(of("20", "carried", Metric::SameKept)),
+        bound: Bound::AtLeast(99.0),
+    },
+    at_most(CARRIED, "20: points of hits lost", Formula::Median(of("20", "carried", Metric::HitsLost)), 1.0),
+    at_most(CARRIED, "20: stale", Formula::Most(of("20", "carried", Metric::Stale)), 0.0),
+    at_most(CARRIED, "20: failed", Formula::Most(of("20", "carried", Metric::Failed)), 0.0),
+    Target {
+        bench: CARRIED,
+        name: "600: pages that stayed the same and were not rendered, %",
+        formula: Formula::Least(of("600", "carried", Metric::SameKept)),
+        bound: Bound::AtLeast(99.0),
+    },
+    at_most(CARRIED, "600: points of hits lost", Formula::Median(of("600", "carried", Metric::HitsLost)), 1.0),
+    at_most(CARRIED, "600: stale", Formula::Most(of("600", "carried", Metric::Stale)), 0.0),
+    at_most(CARRIED, "600: failed", Formula::Most(of("600", "carried", Metric::Failed)), 0.0),
+    at_most("flood", "points of hits lost", Formula::Median(of("one-off searches", "nearside", Metric::HitsLost)), 2.0),
+    at_most("flood", "failed", Formula::Most(of("one-off searches", "nearside", Metric::Failed)), 0.0),
     wire("1 row revised: bytes on the wire over the fewest", "1 row revised"),
     wire("200 rows revised: bytes on the wire over the fewest", "200 rows revised"),
     wire("200 rows added: bytes on the wire over the fewest", "200 rows added"),
@@ -82,7 +204,8 @@ pub const TARGETS: &[Target] = &[
 pub struct Judged {
     pub name: String,
     pub target: Bound,
-    pub value: f64,
+    /// None where it could not be measured, which is missed.
+    pub value: Option<f64>,
     pub met: bool,
 }
 
@@ -95,15 +218,24 @@ impl Bound {
     }
 }
 
-/// Judges the targets of one bench; fails if one names a row that was not measured.
-pub fn judge(targets: &[Target], bench: &str, rows: &[Row]) -> Result<Vec<Judged>> {
+/// Judges the targets of one bench. A target of who was not measured is missed; one that names a row which should be
+/// there fails.
+pub fn judge(targets: &[Target], bench: &str, cases: &[CaseReport], rows: &[Row]) -> Result<Vec<Judged>> {
     let of_bench = targets.iter().filter(|target| target.bench == bench);
     of_bench
         .map(|target| {
-            let value = evaluate(rows, target.formula)?;
-            Ok(Judged { name: target.name.to_owned(), target: target.bound, value, met: target.bound.met_by(value) })
+            let missing = target.formula.names().into_iter().any(|name| is_missing(cases, name));
+            let value = if missing { None } else { Some(evaluate(rows, target.formula)?) };
+            let met = value.is_some_and(|value| target.bound.met_by(value));
+            Ok(Judged { name: target.name.to_owned(), target: target.bound, value, met })
         })
         .collect()
+}
+
+fn is_missing(cases: &[CaseReport], name: RowName<'_>) -> bool {
+    let case = cases.iter().find(|case| case.name == name.case);
+    let described = case.and_then(|case| case.contenders.iter().find(|described| described.name == name.contender));
+    described.is_some_and(|described| described.missing.is_some())
 }
 
 #[cfg(test)]
@@ -123,10 +255,10 @@ mod tests {
             max: 9.0,
         };
         let targets = [target(Bound::AtMost(2.0)), target(Bound::AtMost(3.0)), target(Bound::AtLeast(4.0))];
-        let judged = judge(&targets, "hit", std::slice::from_ref(&row)).unwrap();
+        let judged = judge(&targets, "hit", &[], std::slice::from_ref(&row)).unwrap();
         assert_eq!(judged.iter().map(|target| target.met).collect::<Vec<_>>(), [false, true, false]);
-        assert_eq!(judged[0].value, 3.0);
-        assert!(judge(&targets, "hit", &[]).is_err());
-        assert!(judge(&targets, "other", &[row]).unwrap().is_empty());
+        assert_eq!(judged[0].value, Some(3.0));
+        assert!(judge(&targets, "hit", &[], &[]).is_err());
+        assert!(judge(&targets, "other", &[], &[row]).unwrap().is_empty());
     }
 }

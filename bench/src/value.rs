@@ -54,13 +54,62 @@ pub enum Metric {
     /// Answers made of two releases.
     #[serde(rename = "mixed")]
     Mixed,
+    /// Different answers that one crowd was given.
+    #[serde(rename = "renders")]
+    Renders,
+    /// One request, with nobody beside it.
+    #[serde(rename = "alone_ms")]
+    Alone,
+    /// Of a crowd, from the moment all were sent.
+    #[serde(rename = "waiter_p50_ms")]
+    WaiterP50,
+    #[serde(rename = "waiter_max_ms")]
+    WaiterMax,
+    /// The same less what one takes alone.
+    #[serde(rename = "waiter_p50_over_ms")]
+    WaiterP50Over,
+    /// Answers without a render, of all, in percent.
+    #[serde(rename = "hits_percent")]
+    Hits,
+    #[serde(rename = "hits_before_percent")]
+    HitsBefore,
+    #[serde(rename = "hits_after_percent")]
+    HitsAfter,
+    /// By how many points there are fewer hits than before.
+    #[serde(rename = "hits_lost_points")]
+    HitsLost,
+    /// Of all addresses, how many were first answered after a push as they stood: what was read had not changed.
+    #[serde(rename = "by_pages_percent")]
+    ByPages,
+    /// The same rows, asked again.
+    #[serde(rename = "by_rows_percent")]
+    ByRows,
+    #[serde(rename = "ahead_percent")]
+    Ahead,
+    #[serde(rename = "on_demand_percent")]
+    OnDemand,
+    /// Of the addresses whose page is the same as before the push, how many were answered without rendering it.
+    #[serde(rename = "same_kept_percent")]
+    SameKept,
+    /// Addresses whose page is the same as before the push.
+    #[serde(rename = "same_pages")]
+    SamePages,
+    /// Answers that are not those of their release.
+    #[serde(rename = "stale")]
+    Stale,
+    #[serde(rename = "pushed_ms")]
+    Pushed,
 }
 
 impl Metric {
     /// Whether more or less of it is an achievement: how late the generator was is none of a contender, nor are counts
     /// of what happened.
     pub fn is_compared(self) -> bool {
-        !matches!(self, Metric::SendLateP99 | Metric::Requests | Metric::Releases | Metric::Failed | Metric::Mixed)
+        use Metric::*;
+        let counted = matches!(self, Requests | Releases | Failed | Mixed | Stale | Renders | SamePages | Pushed);
+        let shares =
+            matches!(self, Hits | HitsBefore | HitsAfter | HitsLost | ByPages | ByRows | Ahead | OnDemand | SameKept);
+        !(counted || shares || matches!(self, SendLateP99 | WaiterP50Over))
     }
 }
 
@@ -90,6 +139,8 @@ pub enum Formula<'a> {
     Ratio(RowName<'a>, RowName<'a>),
     /// The largest of all rounds.
     Most(RowName<'a>),
+    /// The smallest.
+    Least(RowName<'a>),
     /// The median of the first over the smallest median that any of the named contenders has of the same.
     RatioToLeast(RowName<'a>, &'a [&'a str]),
 }
@@ -99,6 +150,18 @@ pub fn find<'r>(rows: &'r [Row], name: RowName<'_>) -> Result<&'r Row> {
     rows.iter()
         .find(is_named)
         .with_context(|| format!("no row {:?} of {} in the case {}", name.metric, name.contender, name.case))
+}
+
+impl<'a> Formula<'a> {
+    /// The rows it needs.
+    pub fn names(self) -> Vec<RowName<'a>> {
+        match self {
+            Formula::Median(name) | Formula::Most(name) | Formula::Least(name) | Formula::RatioToLeast(name, _) => {
+                vec![name]
+            }
+            Formula::Ratio(over, under) => vec![over, under],
+        }
+    }
 }
 
 /// Fails on a row that is not there and on a ratio to nothing: a value is never made up.
@@ -111,6 +174,7 @@ pub fn evaluate(rows: &[Row], formula: Formula<'_>) -> Result<f64> {
             Ok(find(rows, over)?.median / under.median)
         }
         Formula::Most(name) => Ok(find(rows, name)?.max),
+        Formula::Least(name) => Ok(find(rows, name)?.min),
         Formula::RatioToLeast(over, contenders) => {
             // Not all of them need be there: a peer may be missing on this machine.
             let others = contenders.iter().filter_map(|contender| find(rows, RowName { contender, ..over }).ok());

@@ -126,6 +126,11 @@ impl Answer {
         self.headers.iter().find(|(one, _)| one == name).map_or("", |(_, value)| value)
     }
 
+    /// All of them, names in small letters, in the order in which they came.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

@@ -1,5 +1,8 @@
 //! A cached page. The limit is raw hyper sending the very same bytes and headers: what the cache adds is all that
-//! differs.
+//! differs. Beside it the caches that others put in front of their sites.
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
@@ -7,42 +10,97 @@ use super::stage::{HOST, Stage};
 use crate::args::Run;
 use crate::catalogue;
 use crate::connection::fetch;
-use crate::contender::{Answers, Case};
-use crate::request::{Request, percent_encode};
+use crate::contender::{Answers, Case, Contender};
+use crate::limits::{ENCODED_TIMEOUT, HIT_PAGE_BYTES, HIT_PAGES_LOOKED_AT};
+use crate::nearside::POLL;
+use crate::request::{Request, Requests, percent_encode};
 use crate::response::Response;
 
-pub(super) async fn prepare(args: &Run) -> Result<Stage> {
-    let mut stage = Stage::new("A package page from a node's cache, beside raw hyper sending the same bytes.")?;
-    let catalogue = stage.start_nearside(args, None).await?;
-    let names = catalogue::names(&catalogue, 1)?;
-    let target = format!("/package/{}", percent_encode(&names[0]));
-    let accept = ("Accept", "text/html");
+const ACCEPT: (&str, &str) = ("Accept", "text/html");
+const CONTENDERS: [&str; 4] = ["nearside", "nginx", "varnish", "hyper"];
 
-    let page = Request::get(HOST, &target, &[accept]);
+pub(super) async fn prepare(args: &Run) -> Result<Stage> {
+    let mut stage = Stage::new(
+        "A package page from a node's cache, beside raw hyper, nginx and Varnish sending the same bytes: the two caches \
+         have it from raw hyper, with the headers a node sends.",
+    )?;
+    let catalogue = stage.start_nearside(args, None).await?;
+    let target = eight_kib(&stage, &catalogue::names(&catalogue, HIT_PAGES_LOOKED_AT)?).await?;
+
+    let page = Request::get(HOST, &target, &[ACCEPT]);
     let response = cached(&stage, &page).await?;
     let tag = response.header("etag").context("the page has no ETag")?.to_owned();
-    let nearside = stage.nearside("a node answering from its cache", vec![page.clone()])?;
-    let hyper = stage.serve_raw("hyper", "the same bytes and headers, fixed", vec![page], &response).await?;
-    stage.cases.push(Case {
-        name: "page",
-        about: format!("GET of one package page of {} bytes, again and again.", response.body_bytes),
-        limit: "hyper",
-        answers: Answers::Same,
-        contenders: vec![nearside, hyper],
-    });
+    let about = format!("GET of one package page of {} bytes, again and again.", response.body_bytes);
+    let limit = "the same bytes and headers, fixed";
+    let hyper = stage.serve_raw("hyper", limit, vec![page.clone()], &response).await?;
+    let upstream = hyper.address;
+    let page = [page];
+    let [nginx, varnish] = stage.serve_cached("page", upstream, &page).await?;
+    let nearside = stage.nearside("a node answering from its cache", page.to_vec())?;
+    add(&mut stage, "page", about, [nearside, nginx, varnish, hyper]);
 
-    let revalidation = Request::get(HOST, &target, &[accept, ("If-None-Match", &tag)]).expecting(304);
-    let nearside = stage.nearside("a node that knows the page has not changed", vec![revalidation.clone()])?;
-    let about = "the same headers, fixed; it compares the tag";
-    let hyper = stage.serve_raw("hyper", about, vec![revalidation], &response).await?;
-    stage.cases.push(Case {
-        name: "not modified",
-        about: "The same page, asked for with the ETag it has.".to_owned(),
-        limit: "hyper",
-        answers: Answers::Same,
-        contenders: vec![nearside, hyper],
-    });
+    // The same processes, asked otherwise.
+    let revalidation = [Request::get(HOST, &target, &[ACCEPT, ("If-None-Match", &tag)]).expecting(304)];
+    let contenders: Vec<Contender> =
+        stage.cases[0].contenders.iter().map(|of| asked(of, &revalidation)).collect::<Result<_>>()?;
+    let contenders = contenders.try_into().ok().context("BUG: a case of four")?;
+    add(&mut stage, "not modified", "The same page, asked for with the ETag it has.".to_owned(), contenders);
+
+    let page = Request::get(HOST, &target, &[ACCEPT, ("Accept-Encoding", "br")]);
+    let about = "The same page for a client that takes brotli.";
+    let response = in_brotli(&stage, &page).await?;
+    if response.header("content-encoding") != Some("br") {
+        let why = "the node answers a client that takes brotli with the page as it stands";
+        stage.skip("brotli", about, &CONTENDERS, why);
+        return Ok(stage);
+    }
+    let about = format!("{about} {} bytes.", response.body_bytes);
+    let hyper = stage.serve_raw("hyper", limit, vec![page.clone()], &response).await?;
+    let upstream = hyper.address;
+    let page = [page];
+    let [nginx, varnish] = stage.serve_cached("brotli", upstream, &page).await?;
+    let nearside = stage.nearside("a node answering from its cache", page.to_vec())?;
+    add(&mut stage, "brotli", about, [nearside, nginx, varnish, hyper]);
     Ok(stage)
+}
+
+fn add(stage: &mut Stage, name: &'static str, about: String, contenders: [Contender; 4]) {
+    let contenders = contenders.into();
+    stage.cases.push(Case { name, about, limit: "hyper", answers: Answers::Same, contenders });
+}
+
+fn asked(contender: &Contender, requests: &[Request]) -> Result<Contender> {
+    let requests = Arc::new(Requests::new(requests.to_vec())?);
+    Ok(Contender { requests, about: contender.about.clone(), ..*contender })
+}
+
+/// The package page whose size is nearest to 8 KiB.
+async fn eight_kib(stage: &Stage, names: &[String]) -> Result<String> {
+    let address = stage.cluster()?.address;
+    let mut nearest = None;
+    for name in names {
+        let target = format!("/package/{}", percent_encode(name));
+        let page = Request::get(HOST, &target, &[ACCEPT]);
+        let response = fetch(address, &page).await?;
+        page.verify(&response)?;
+        let off = response.body_bytes.abs_diff(HIT_PAGE_BYTES);
+        if nearest.as_ref().is_none_or(|(least, _)| off < *least) {
+            nearest = Some((off, target));
+        }
+    }
+    nearest.map(|(_, target)| target).context("the catalogue has no packages")
+}
+
+/// The page in brotli, or as it stands if it stays that way: a node may encode it in the background.
+async fn in_brotli(stage: &Stage, page: &Request) -> Result<Response> {
+    let deadline = Instant::now() + ENCODED_TIMEOUT;
+    loop {
+        let response = cached(stage, page).await?;
+        if response.header("content-encoding") == Some("br") || Instant::now() > deadline {
+            return Ok(response);
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 /// The second answer, which must say that it is a hit.

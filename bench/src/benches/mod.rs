@@ -1,5 +1,8 @@
 //! The benches, one file each: what it starts, and which cases it compares.
 
+mod carried;
+mod crowd;
+mod flood;
 mod hit;
 mod noise;
 mod pushes;
@@ -16,7 +19,7 @@ use clap::ValueEnum;
 use tokio::time::timeout;
 
 use crate::args::Run;
-use crate::limits::{PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT};
+use crate::limits::{HOT_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT};
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
 use crate::{run, table};
@@ -24,8 +27,14 @@ use stage::Stage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Bench {
-    /// A cached page, and its 304, beside raw hyper sending the same bytes
+    /// A cached page, its 304 and its brotli, beside raw hyper, nginx and Varnish sending the same bytes
     Hit,
+    /// 50 and 500 at once for one page that nobody has yet, beside nginx and Varnish
+    Crowd,
+    /// 10,000 cached pages while packages are changed, beside a cache that is dropped
+    Carried,
+    /// Cached pages beside searches that are asked for once, beside nginx and Varnish
+    Flood,
     /// An uncached page beside the same page rendered natively and raw hyper
     Render,
     /// An uncached search beside the same statements run natively
@@ -44,6 +53,9 @@ impl Bench {
     fn name(self) -> &'static str {
         match self {
             Bench::Hit => "hit",
+            Bench::Crowd => "crowd",
+            Bench::Carried => "carried",
+            Bench::Flood => "flood",
             Bench::Render => "render",
             Bench::Search => "search",
             Bench::Static => "static",
@@ -54,7 +66,11 @@ impl Bench {
     }
 
     fn settings(self, args: &Run) -> Settings {
-        let usual = if self == Bench::Pushes { PUSHES_SECONDS } else { SECONDS_DEFAULT };
+        let usual = match self {
+            Bench::Pushes => PUSHES_SECONDS,
+            Bench::Carried | Bench::Flood => HOT_SECONDS,
+            _ => SECONDS_DEFAULT,
+        };
         Settings {
             rounds: args.rounds,
             seconds: args.seconds.unwrap_or(usual),
@@ -72,6 +88,9 @@ impl Bench {
             Bench::Static => self.load(static_files::prepare(), settings).await,
             Bench::Noise => self.load(noise::prepare(), settings).await,
             Bench::Snapshots => Ok((snapshots::ABOUT, snapshots::measure(args, settings).await?)),
+            Bench::Crowd => Ok((crowd::ABOUT, crowd::measure(args, settings).await?)),
+            Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
+            Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
         }
     }
@@ -97,7 +116,8 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, render, search, static, snapshots, pushes, noise"
+        "no bench named: give one or more of hit, crowd, carried, flood, render, search, static, snapshots, pushes, \
+         noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
@@ -142,5 +162,6 @@ async fn run_cases(stage: &mut Stage, settings: &Settings) -> Result<Measured> {
         cases.push(report);
         samples.extend(measured);
     }
+    cases.append(&mut stage.skipped);
     Ok((cases, samples))
 }

@@ -35,10 +35,10 @@ const PAGE: &str = "/pair";
 const PUSHED: &str = "pushed";
 const CALM: &str = "calm";
 
-/// With the node's cache and without: each release begins with an empty one, which is part of what a push costs.
+/// With the node's cache and without.
 const CASES: [(&str, Option<u32>, &str); 2] = [
     ("rendered", Some(0), "the node's cache off, so that every answer is rendered from the release of the moment"),
-    ("cached", None, "answered from the node's cache, which begins anew with each release"),
+    ("cached", None, "answered from the node's cache, in which each release changes this very page"),
 ];
 
 pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured> {

@@ -1,5 +1,6 @@
 //! Everything a bench has started and will need until it is over.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -9,13 +10,17 @@ use tempfile::TempDir;
 
 use crate::args::Run;
 use crate::catalogue;
+use crate::columns::Kind;
 use crate::contender::{Case, Contender};
-use crate::limits::DOCUMENTS_TIMEOUT;
+use crate::limits::{CATALOGUE_PACKAGES, DOCUMENTS_TIMEOUT, PEER_CACHE_MIB};
 use crate::nearside::{Cluster, Setup};
 use crate::nginx::Nginx;
+use crate::peer_cache::{Fronted, Keeps};
 use crate::process::Process;
+use crate::report::{CaseReport, Described};
 use crate::request::{Request, Requests};
 use crate::response::Response;
+use crate::varnish::Varnish;
 
 /// The name every contender is asked by; the app's manifest has it.
 pub(super) const HOST: &str = "packages.localhost";
@@ -31,7 +36,10 @@ pub(super) struct Stage {
     pub(super) cases: Vec<Case>,
     servers: Vec<Process>,
     cluster: Option<Cluster>,
-    nginx: Option<Nginx>,
+    nginx: Vec<Nginx>,
+    varnish: Vec<Varnish>,
+    /// Cases that could not be measured, and why.
+    pub(super) skipped: Vec<CaseReport>,
     scratch: TempDir,
     programs: PathBuf,
 }
@@ -63,7 +71,9 @@ impl Stage {
             cases: Vec::new(),
             servers: Vec::new(),
             cluster: None,
-            nginx: None,
+            nginx: Vec::new(),
+            varnish: Vec::new(),
+            skipped: Vec::new(),
             scratch: scratch()?,
             programs: programs()?,
         })
@@ -75,10 +85,18 @@ impl Stage {
 
     /// Starts an origin and a node with the app and a catalogue; returns the catalogue.
     pub(super) async fn start_nearside(&mut self, args: &Run, cache_mib: Option<u32>) -> Result<PathBuf> {
-        let catalogue = catalogue::obtain(args, &self.programs.join("packages-import"), self.scratch()).await?;
-        let app = args.root.join(APP);
-        self.start(&app, APP_NAME, Some(&catalogue), cache_mib).await?;
+        let catalogue = self.catalogue(args, CATALOGUE_PACKAGES).await?;
+        self.start_packages(args, &catalogue, cache_mib).await?;
         Ok(catalogue)
+    }
+
+    /// The catalogue that is given, or one of so many packages.
+    pub(super) async fn catalogue(&self, args: &Run, packages: u32) -> Result<PathBuf> {
+        catalogue::obtain(args, packages, &self.programs.join("packages-import"), self.scratch()).await
+    }
+
+    pub(super) async fn start_packages(&mut self, args: &Run, data: &Path, cache_mib: Option<u32>) -> Result<()> {
+        self.start(&args.root.join(APP), APP_NAME, Some(data), cache_mib).await
     }
 
     /// Starts an origin and a node with the app in `folder`.
@@ -95,7 +113,48 @@ impl Stage {
 
     /// Lets it run until the bench is over.
     pub(super) fn keep(&mut self, nginx: Nginx) {
-        self.nginx = Some(nginx);
+        self.nginx.push(nginx);
+    }
+
+    /// nginx and Varnish, each with everything in memory that `upstream` says when they are asked `requests`.
+    pub(super) async fn serve_cached(
+        &mut self,
+        name: &str,
+        upstream: SocketAddr,
+        requests: &[Request],
+    ) -> Result<[Contender; 2]> {
+        let fronted = Fronted { name, upstream, keeps: Keeps::Everything, mib: PEER_CACHE_MIB };
+        let nginx = Nginx::cache(&fronted, true, self.scratch()).await?;
+        let varnish = Varnish::start(&fronted, self.scratch()).await?;
+        let contender = |name, about: &str, process, address| -> Result<Contender> {
+            let requests = Arc::new(Requests::new(requests.to_vec())?);
+            Ok(Contender { name, about: about.to_owned(), process, address, requests })
+        };
+        let both = [
+            contender("nginx", &nginx.about, nginx.id(), nginx.address)?,
+            contender("varnish", &varnish.about, varnish.id(), varnish.address)?,
+        ];
+        self.nginx.push(nginx);
+        self.varnish.push(varnish);
+        Ok(both)
+    }
+
+    /// Leaves a case out, visibly: its targets count as missed.
+    pub(super) fn skip(&mut self, name: &str, about: &str, contenders: &[&str], why: &str) {
+        eprintln!("  {name}: not measured: {why}");
+        let described = |name: &&str| Described {
+            name: (*name).to_owned(),
+            about: "not started".to_owned(),
+            missing: Some(why.to_owned()),
+        };
+        self.skipped.push(CaseReport {
+            name: name.to_owned(),
+            about: about.to_owned(),
+            kind: Kind::Load,
+            limit: contenders.last().copied().unwrap_or_default().to_owned(),
+            contenders: contenders.iter().map(described).collect(),
+            load: None,
+        });
     }
 
     pub(super) fn cluster(&self) -> Result<&Cluster> {

@@ -3,6 +3,7 @@
 
 mod arrivals;
 mod closed;
+mod noted;
 mod open;
 mod schedule;
 mod timer;
@@ -18,7 +19,8 @@ use tokio::sync::{Barrier, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 
 pub use closed::{Closed, closed};
-pub use open::{Open, open};
+pub use noted::{How, Note};
+pub use open::{Open, noted, open};
 pub use schedule::Schedule;
 
 use crate::connection::Connection;
@@ -43,6 +45,8 @@ pub enum Judging {
     Strict,
     /// It is counted. Bodies are two numbers, which must be equal.
     Pairs,
+    /// It is counted, and of each answer is noted what its head says.
+    Noted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,8 @@ struct Worker {
     stop: Arc<AtomicBool>,
     address: SocketAddr,
     judging: Judging,
+    /// The place in the list of what was asked last.
+    asked: usize,
 }
 
 impl Worker {
@@ -75,7 +81,8 @@ impl Worker {
     /// One request and its verified answer.
     async fn exchange(&mut self) -> Result<Verdict> {
         let requests = self.requests.clone();
-        let request = requests.next();
+        let (index, request) = requests.next_with_index();
+        self.asked = index;
         let exchanged = self.connection.exchange(request).await;
         match self.judging {
             Judging::Strict => {
@@ -83,14 +90,17 @@ impl Worker {
                 request.verify(&self.connection.response)?;
                 Ok(Verdict::Good)
             }
-            Judging::Pairs if exchanged.is_err() => {
+            Judging::Pairs | Judging::Noted if exchanged.is_err() => {
                 // Where nobody listens any more the old one stays, and fails again.
                 if let Ok(connection) = Connection::open(self.address, self.judging.response()).await {
                     self.connection = connection;
                 }
                 Ok(Verdict::Failed)
             }
-            Judging::Pairs if request.verify(&self.connection.response).is_err() => Ok(Verdict::Failed),
+            Judging::Pairs | Judging::Noted if request.verify(&self.connection.response).is_err() => {
+                Ok(Verdict::Failed)
+            }
+            Judging::Noted => Ok(Verdict::Good),
             Judging::Pairs if is_pair(self.connection.response.body()) => Ok(Verdict::Good),
             Judging::Pairs => Ok(Verdict::Mixed),
         }
@@ -102,6 +112,7 @@ impl Judging {
         match self {
             Judging::Strict => Response::counting(),
             Judging::Pairs => Response::keeping(),
+            Judging::Noted => Response::heads(),
         }
     }
 }
@@ -204,6 +215,7 @@ async fn connect(plan: &Plan, connections: usize, stop: &Arc<AtomicBool>) -> Res
             stop: stop.clone(),
             address: plan.address,
             judging: plan.judging,
+            asked: 0,
         });
     }
     Ok(workers)

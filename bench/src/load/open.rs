@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use super::arrivals::Arrivals;
 use super::timer::Timer;
-use super::{Crew, Plan, Schedule, Verdict, Worker, each, phase};
+use super::{Crew, Judging, Note, Plan, Schedule, Verdict, Worker, each, phase};
 use crate::percentile::percentile;
 
 #[derive(Debug, Clone, Copy)]
@@ -35,9 +35,23 @@ struct Tally {
     late_ns: Vec<u64>,
     failed: u64,
     mixed: u64,
+    notes: Vec<Note>,
+}
+
+/// The same with what was noted of each answer, in the order in which the requests were meant to be sent.
+pub async fn noted(plan: &Plan, per_second: f64, lasts: Duration) -> Result<(Open, Vec<Note>)> {
+    let plan = Plan { judging: Judging::Noted, ..plan.clone() };
+    let mut tally = tallied(&plan, per_second, lasts).await?;
+    let mut notes = std::mem::take(&mut tally.notes);
+    notes.sort_by_key(|note| note.at);
+    Ok((summed(tally)?, notes))
 }
 
 pub async fn open(plan: &Plan, per_second: f64, lasts: Duration) -> Result<Open> {
+    summed(tallied(plan, per_second, lasts).await?)
+}
+
+async fn tallied(plan: &Plan, per_second: f64, lasts: Duration) -> Result<Tally> {
     let schedule = Schedule::new(per_second, lasts);
     let ticket = Arc::new(AtomicU64::new(0));
     let tallies = phase(plan, lasts, move |crew| run(crew, schedule, ticket.clone())).await?;
@@ -47,7 +61,12 @@ pub async fn open(plan: &Plan, per_second: f64, lasts: Duration) -> Result<Open>
         all.late_ns.extend(tally.late_ns);
         all.failed += tally.failed;
         all.mixed += tally.mixed;
+        all.notes.extend(tally.notes);
     }
+    Ok(all)
+}
+
+fn summed(mut all: Tally) -> Result<Open> {
     all.latencies_ns.sort_unstable();
     all.late_ns.sort_unstable();
     let us = |sorted: &[u64], share| {
@@ -67,7 +86,7 @@ pub async fn open(plan: &Plan, per_second: f64, lasts: Duration) -> Result<Open>
 async fn run(crew: Crew, schedule: Schedule, ticket: Arc<AtomicU64>) -> Result<Vec<Tally>> {
     let (arrivals, start) = (Rc::new(Arrivals::default()), crew.start);
     let pacer = tokio::task::spawn_local(pace(schedule, ticket, start, arrivals.clone()));
-    let tallies = each(crew.workers, |worker| ask_when_due(worker, arrivals.clone())).await?;
+    let tallies = each(crew.workers, |worker| ask_when_due(worker, arrivals.clone(), start)).await?;
     pacer.await.context("the pacer panicked")??;
     Ok(tallies)
 }
@@ -88,16 +107,23 @@ async fn pace(schedule: Schedule, ticket: Arc<AtomicU64>, start: Instant, arriva
 }
 
 /// Whichever connection is free takes the next arrival, so a slow answer holds up its own connection and no other.
-async fn ask_when_due(mut worker: Worker, arrivals: Rc<Arrivals>) -> Result<Tally> {
+async fn ask_when_due(mut worker: Worker, arrivals: Rc<Arrivals>, start: Instant) -> Result<Tally> {
     let mut tally = Tally::default();
     while let Some(intended) = arrivals.next().await {
         tally.late_ns.push(nanoseconds(intended, Instant::now()));
-        match worker.exchange().await? {
+        let verdict = worker.exchange().await?;
+        match verdict {
             Verdict::Good => {}
             Verdict::Failed => tally.failed += 1,
             Verdict::Mixed => tally.mixed += 1,
         }
-        tally.latencies_ns.push(nanoseconds(intended, Instant::now()));
+        let latency_ns = nanoseconds(intended, Instant::now());
+        tally.latencies_ns.push(latency_ns);
+        if worker.judging == Judging::Noted {
+            let (at, latency) = (intended.duration_since(start), Duration::from_nanos(latency_ns));
+            let failed = verdict != Verdict::Good;
+            tally.notes.push(Note::new(worker.asked, at, latency, failed, &worker.connection.response));
+        }
         if worker.stopped() {
             break;
         }

@@ -4,6 +4,7 @@ pub mod native;
 pub mod package;
 pub mod raw;
 pub mod search;
+pub mod wait;
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -27,6 +28,14 @@ pub type Answer = Response<Full<Bytes>>;
 /// Serves until killed, on one multi-threaded runtime. `answer` runs on the thread that read the request: handing it to
 /// another would cost more than it does.
 pub fn serve(listen: &Listen, answer: impl Fn(Request<Incoming>) -> Answer + Send + Sync + 'static) -> Result<()> {
+    serve_async(listen, move |request| std::future::ready(answer(request)))
+}
+
+/// The same for answers that have to wait.
+pub fn serve_async<F>(listen: &Listen, answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static) -> Result<()>
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
     if listen.exit_with_stdin {
         std::thread::spawn(|| {
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -37,7 +46,10 @@ pub fn serve(listen: &Listen, answer: impl Fn(Request<Incoming>) -> Answer + Sen
     runtime.block_on(accept(listen.port, Arc::new(answer)))
 }
 
-async fn accept(port: u16, answer: Arc<impl Fn(Request<Incoming>) -> Answer + Send + Sync + 'static>) -> Result<()> {
+async fn accept<F>(port: u16, answer: Arc<impl Fn(Request<Incoming>) -> F + Send + Sync + 'static>) -> Result<()>
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| format!("port {port}"))?;
     let mut output = std::io::stdout();
     writeln!(output, "listening {}", listener.local_addr()?).and_then(|()| output.flush()).context("saying where")?;
@@ -47,10 +59,16 @@ async fn accept(port: u16, answer: Arc<impl Fn(Request<Incoming>) -> Answer + Se
     }
 }
 
-async fn connection(stream: TcpStream, answer: Arc<impl Fn(Request<Incoming>) -> Answer>) {
+async fn connection<F>(stream: TcpStream, answer: Arc<impl Fn(Request<Incoming>) -> F + Send + Sync>)
+where
+    F: Future<Output = Answer> + Send,
+{
     // Without it the last part of a response waits for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(request))));
+    let service = service_fn(|request| {
+        let answer = answer(request);
+        async { Ok::<_, Infallible>(answer.await) }
+    });
     // A client that goes away is the client's affair; one that was still waiting notices by itself.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

@@ -8,7 +8,9 @@ mod inputs;
 mod looks;
 mod misbehave;
 mod random;
+mod shared;
 mod store;
+mod wait;
 mod write;
 
 use nearside_sdk::bindings::handler::exports::wasi::http::incoming_handler::Guest;
@@ -32,6 +34,10 @@ const ROUTES: &[Route] = &[
     get("/half", misbehave::half),
     get("/big", misbehave::big),
     get("/slow", misbehave::slow),
+    get("/wait", wait::wait),
+    get("/account/{page}", inputs::echo),
+    get("/portal", shared::portal),
+    get("/set-cookie", shared::set_cookie),
     get("/pair", store::pair),
     get("/version", store::version),
     get("/runaway-sql", store::runaway),
