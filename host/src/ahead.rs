@@ -18,12 +18,14 @@ use crate::{
 pub struct Ahead {
     open: AtomicBool,
     entries: Mutex<HashMap<Key, Arc<Entry>>>,
+    /// Those of which nothing was touched.
+    untouched: Mutex<Vec<Arc<Entry>>>,
 }
 
 impl Ahead {
     /// Of a release that is to be served.
     pub(crate) fn open() -> Ahead {
-        Ahead { open: AtomicBool::new(true), entries: Mutex::default() }
+        Ahead { open: AtomicBool::new(true), ..Ahead::default() }
     }
 
     /// Whether the cache does not know of the release yet.
@@ -44,8 +46,17 @@ impl Ahead {
         self.is_open()
     }
 
+    /// These are right for the release as they are.
+    pub(crate) fn stand(&self, untouched: Vec<Arc<Entry>>) {
+        *self.untouched() = untouched;
+    }
+
     /// The release is served: the cache takes over. Visitors are answered from here until it has everything.
-    pub(crate) fn close(&self, cache: &Cache) {
+    pub(crate) fn close(&self, cache: &Cache, generation: u64) {
+        // So that they need not be judged by many steps when somebody asks for them, nor by steps nobody remembers.
+        for entry in std::mem::take(&mut *self.untouched()) {
+            entry.right_until.fetch_max(generation, Ordering::AcqRel);
+        }
         let store = |(key, entry)| {
             // What the cache has no room for is rendered when it is asked for.
             let _ = cache.store(key, entry);
@@ -59,6 +70,10 @@ impl Ahead {
         if all.len() > stored {
             all.into_iter().for_each(store);
         }
+    }
+
+    fn untouched(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
+        self.untouched.lock().expect("BUG: nothing panics while holding what stands")
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Key, Arc<Entry>>> {

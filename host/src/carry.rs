@@ -1,7 +1,7 @@
 //! Carried over a push: before a release is served, what visitors ask for most is made right for it, so that they do not
 //! meet a cold page because somebody wrote a row.
 //!
-//! Entries whose pages are untouched need nothing; they are judged again when they are asked for. Of the others, those that
+//! Entries whose pages are untouched stand. Of the others, those that
 //! have answered lately are asked again, and rendered if an answer differs, the hottest and dearest first, until the time is
 //! over. The rest is made when somebody asks, one render each.
 
@@ -85,17 +85,19 @@ pub(crate) fn carry(host: &Arc<Host>, release: &Arc<Release>, time: Duration) ->
     let started = Instant::now();
     let by = started + time;
     let carried = Arc::new(Carried::default());
-    let mut candidates = Vec::new();
+    let (mut untouched, mut candidates) = (Vec::new(), Vec::new());
     for (key, entry) in host.cache.of_app(&release.code.app.name) {
         let hits = aged(&entry);
         if entry.is_expired() {
             continue;
         }
         match release.past.judge(&entry.evidence, entry.right_until.load(Ordering::Acquire)) {
-            Verdict::Untouched => drop(carried.pages.fetch_add(1, Ordering::Relaxed)),
+            Verdict::Untouched => untouched.push(entry),
             verdict => candidates.push(Candidate { key, entry, verdict, hits }),
         }
     }
+    carried.pages.store(untouched.len() as u64, Ordering::Relaxed);
+    release.ahead.stand(untouched);
     let touched = candidates.len();
     candidates.retain(|candidate| candidate.hits > 0);
     candidates.sort_by_cached_key(|candidate| std::cmp::Reverse(candidate.entry.took * candidate.hits));

@@ -251,7 +251,7 @@ impl Host {
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
         served.current.store(Some(release.clone()));
-        release.ahead.close(&self.cache);
+        release.ahead.close(&self.cache, release.generation);
         served.verified().switched(id);
         self.list(&served, &hosts);
         *served.refused.lock().expect("BUG: nothing panics while holding it") = None;

@@ -203,8 +203,9 @@ fn a_switch_with_ten_thousand_entries() {
         )
     };
     let mut site = Site::start(app, &seed(2));
-    let mut connection = support::http::Connection::open(site.node.address).unwrap();
-    let mut ask = |times: usize| {
+    let address = site.node.address;
+    let ask = |times: usize| {
+        let mut connection = support::http::Connection::open(address).unwrap();
         let started = Instant::now();
         for _ in 0..times {
             for id in 1..=ROWS {
