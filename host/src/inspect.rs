@@ -283,7 +283,7 @@ fn explained(key: &Key, entry: &Entry, release: &Release) -> ExplainedResponse {
         is_kept: verdict.is_ok(),
         changed_pages: first(&changed),
         changed_query: verdict.as_ref().err().and_then(|because| because.query.clone()),
-        verdict: verdict.map_or_else(|because| because.cause.name(), |kept| kept).to_owned(),
+        verdict: verdict.unwrap_or_else(|because| because.cause.name()).to_owned(),
     }
 }
 

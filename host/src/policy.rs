@@ -36,7 +36,7 @@ pub enum NotStored {
 
 impl NotStored {
     /// Every one, in order: they are counted by it.
-    pub const ALL: [NotStored; 12] = [
+    pub const ALL: [NotStored; NotStored::LargerThanShare as usize + 1] = [
         NotStored::InputsAll,
         NotStored::ReadsClock,
         NotStored::ReadsRandom,
@@ -49,6 +49,8 @@ impl NotStored {
         NotStored::EventStream,
         NotStored::CacheOff,
         NotStored::Overtaken,
+        NotStored::CheaperToRender,
+        NotStored::LargerThanShare,
     ];
 
     /// Whether the next render will most likely meet the same: then nobody should wait for it.
