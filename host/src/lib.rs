@@ -11,6 +11,7 @@
 //! | [`cache`], [`policy`], [`freshness`] | stored responses; what may be stored; whose own writes must show |
 //! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
 //! | [`refusal`], `error_page` | refusing to, and how that looks |
+//! | [`outbox`] | writes taken while the origin is away |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
 //! | **a guest** | |
 //! | [`engine`], [`guest`], [`senses`], [`budget`] | WebAssembly, one instance's bounds, what time looks like to it |
@@ -63,6 +64,7 @@ mod metrics;
 mod missed;
 pub mod origin_client;
 pub mod outbound;
+pub mod outbox;
 pub mod pages;
 pub mod past;
 pub mod peer;
