@@ -2,6 +2,7 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -181,8 +182,6 @@ async fn until_nothing_waits(outbox: &Outbox) {
     }
     panic!("it still waits: {:?}", outbox.waiting());
 }
-
-use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_keep_their_order_and_happen_once_though_answers_are_lost() {
