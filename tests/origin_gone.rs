@@ -43,7 +43,7 @@ fn without_its_origin_every_node_goes_on_reading_and_says_that_it_cannot_write()
         assert!(read(node, "/package/saw").contains("saw"), "never rendered before");
         assert!(read(node, "/search?q=saw").contains("saw"), "never asked before");
         assert_eq!(probe::own_pair(node.address, &bumped), bumped.n);
-        write_is_not_taken(node);
+        write_is_saved(node);
     }
     let told = probe::command(site.nodes[0].address, "bump", "{}", &[]).text();
     assert!(told.starts_with("error origin: unavailable: "), "{told}");
@@ -54,8 +54,10 @@ fn without_its_origin_every_node_goes_on_reading_and_says_that_it_cannot_write()
         node.start_again(origin);
         assert!(read(node, "/package/saw").contains("saw"), "from disk");
         assert_eq!(probe::pair(&probe::get(node.address, "/pair")), bumped.n);
-        write_is_not_taken(node);
     }
+    // Who has no origin has nobody to deliver to.
+    write_is_saved(&site.nodes[0]);
+    write_is_not_taken(&site.nodes[1]);
 
     site.origin.start_again("");
     site.nodes[1].process.kill();
@@ -65,6 +67,15 @@ fn without_its_origin_every_node_goes_on_reading_and_says_that_it_cannot_write()
     for node in &site.nodes {
         eventually("nodes follow again", || (probe::pair(&probe::get(node.address, "/pair")) == next.n).then_some(()));
     }
+}
+
+/// A review may be deferred: it is taken, and whoever wrote it is told where to look.
+fn write_is_saved(node: &Node) {
+    let headers = [("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded")];
+    let form = "author=Ada&rating=5&body=Good.";
+    let answer = node.request(packages::SITE, "POST", "/package/saw/reviews", &headers, form);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert!(answer.header("location").starts_with("/_write/"), "{answer:?}");
 }
 
 /// A program that writes is told by a problem document, a person by a page; both are told when to come again.

@@ -15,6 +15,8 @@ use crate::{
     sink::Sink,
 };
 
+/// How long the origin may take to have its port again.
+const AGAIN: Duration = Duration::from_secs(10);
 pub const APP: &str = "modules/packages";
 pub const SITE: &str = "packages.localhost";
 
@@ -49,7 +51,8 @@ impl Site {
         }
         std::fs::create_dir_all(&folder)?;
         let sink = Sink::start()?;
-        let (origin, origin_url) = start_origin(&folder, sink.address, ports)?;
+        let listen = if ports == Ports::WellKnown { "127.0.0.1:7600" } else { "127.0.0.1:0" };
+        let (origin, origin_url) = start_origin(&folder, sink.address, listen)?;
         push(&folder, &origin_url, &[APP])?;
         let file = catalogue.to_str().context("the catalogue's path is not UTF-8")?;
         push(&folder, &origin_url, &[file, "--app", "packages"])?;
@@ -67,6 +70,23 @@ impl Site {
         format!("target/release/nearside status --origin {origin} --token-file {} {nodes}", token.display())
     }
 
+    /// At the address its nodes know, after it was killed.
+    pub fn start_origin_again(&mut self) -> anyhow::Result<()> {
+        let listen = self.origin_url.strip_prefix("http://").context("the origin's address")?;
+        let deadline = Instant::now() + AGAIN;
+        // Its port was free for a moment: someone else's connection may be leaving from it.
+        loop {
+            match start_origin(&self.folder, self.sink.address, listen) {
+                Ok((origin, _)) => {
+                    self.origin = origin;
+                    return Ok(());
+                }
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
     /// Stops the nodes, then the origin; fails if one of them does not go in time.
     pub fn stop(mut self) -> anyhow::Result<()> {
         self.a.process.stop()?;
@@ -75,8 +95,7 @@ impl Site {
     }
 }
 
-fn start_origin(folder: &Path, sink: SocketAddr, ports: Ports) -> anyhow::Result<(Process, String)> {
-    let listen = if ports == Ports::WellKnown { "127.0.0.1:7600" } else { "127.0.0.1:0" };
+fn start_origin(folder: &Path, sink: SocketAddr, listen: &str) -> anyhow::Result<(Process, String)> {
     let config = folder.join("origin.toml");
     // The webhook goes to this very machine, which an app may reach only because its operator says so.
     let text = format!(

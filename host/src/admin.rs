@@ -5,10 +5,11 @@ use std::{future::Future, sync::Arc, time::Duration};
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use http_body_util::{Either, Full};
 use nearside_protocol::{
+    limits,
     problem::{self, Problem},
     status::NodeStatus,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -17,10 +18,19 @@ use crate::{
     logs::{self, Logs},
     metrics,
     origin_client::OriginClient,
+    outbox::Written,
     peer::Peer,
     replica::Replica,
     serve::accept,
 };
+
+/// Some of what an outbox holds.
+#[derive(Serialize, Deserialize)]
+pub struct OutboxPage {
+    pub writes: Vec<Written>,
+    /// Where to go on, for `?after=`; nothing at the end.
+    pub next: Option<String>,
+}
 
 /// What the operator is answered from.
 pub struct Admin {
@@ -58,7 +68,11 @@ impl Admin {
         match (request.method(), uri.path()) {
             (&Method::GET, _) => {}
             (&Method::DELETE, "/cache") => return self.cached(uri, Host::purge).await,
-            _ => return plain(StatusCode::METHOD_NOT_ALLOWED, "GET only; and DELETE of /cache\n".into()),
+            (&Method::POST, "/outbox/retry") => return self.retry(),
+            _ => {
+                let only = "GET only; and DELETE of /cache, POST to /outbox/retry\n";
+                return plain(StatusCode::METHOD_NOT_ALLOWED, only.into());
+            }
         }
         match uri.path() {
             "/cache" => self.cached(uri, Host::stored).await,
@@ -77,8 +91,12 @@ impl Admin {
                 let answer = self.logs.answer(uri.query(), stopping);
                 answer.unwrap_or_else(|error| refused(error.status(), &error))
             }
+            "/outbox" => self.outbox(uri.query()).await,
             path if path.starts_with("/v1/") => self.peer.answer(uri, request.headers()).await,
-            _ => plain(StatusCode::NOT_FOUND, "there is /livez, /readyz, /status, /metrics, /logs and /cache\n".into()),
+            _ => plain(
+                StatusCode::NOT_FOUND,
+                "there is /livez, /readyz, /status, /metrics, /logs, /cache and /outbox\n".into(),
+            ),
         }
     }
 
@@ -97,6 +115,43 @@ impl Admin {
             Ok(Err(error)) => refused(error.status(), &error),
             Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the cache could not be looked through\n".into()),
         }
+    }
+
+    /// A part of the outbox, old to new; `?after=APP:N` goes on after that one.
+    async fn outbox(&self, query: Option<&str>) -> Response<logs::Body> {
+        let Some(outbox) = self.host.outbox().cloned() else { return refused(StatusCode::NOT_FOUND, &NO_OUTBOX) };
+        let after = match query.map(after).transpose() {
+            Ok(after) => after,
+            Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
+        };
+        let read = move || outbox.list(after.as_ref().map(|(app, n)| (app.as_str(), *n)), limits::OUTBOX_LISTED);
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(mut writes)) => {
+                let is_cut = writes.len() == limits::OUTBOX_LISTED;
+                let mut bytes = 0;
+                let fits = writes.iter().take_while(|write| {
+                    bytes += write.payload.len();
+                    bytes <= limits::OUTBOX_PAGE_BYTES / 8
+                });
+                let fits = fits.count().max(1).min(writes.len());
+                let next = (is_cut || fits < writes.len()).then(|| {
+                    let last = &writes[fits - 1];
+                    format!("{}:{}", last.app, last.n)
+                });
+                writes.truncate(fits);
+                let page = OutboxPage { writes, next };
+                let text = serde_json::to_string(&page).expect("BUG: writes are plain data");
+                with_type(StatusCode::OK, text, "application/json")
+            }
+            Ok(Err(error)) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error),
+            Err(_) => refused(StatusCode::SERVICE_UNAVAILABLE, &"the node is stopping"),
+        }
+    }
+
+    fn retry(&self) -> Response<logs::Body> {
+        let Some(outbox) = self.host.outbox() else { return refused(StatusCode::NOT_FOUND, &NO_OUTBOX) };
+        outbox.retry();
+        plain(StatusCode::ACCEPTED, "it is tried again now\n".into())
     }
 
     fn status(&self) -> NodeStatus {
@@ -119,6 +174,17 @@ impl Admin {
             format!("the release of `{app}` may be {behind} s behind the origin's; max_staleness_s is {most}")
         })
     }
+}
+
+const NO_OUTBOX: &str = "this node takes no writes for later: it has no origin";
+
+/// `after=APP:N`
+fn after(query: &str) -> Result<(String, u64), &'static str> {
+    let parsed = query.strip_prefix("after=").and_then(|text| {
+        let (app, n) = text.rsplit_once(':')?;
+        Some((app.to_owned(), n.parse().ok()?))
+    });
+    parsed.ok_or("the query is ?after=APP:N, as `next` has it")
 }
 
 fn refused(status: StatusCode, why: &dyn std::fmt::Display) -> Response<logs::Body> {

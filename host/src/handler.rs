@@ -31,6 +31,7 @@ use crate::{
     freshness::{self, Fresh},
     host::{Host, Served},
     inputs::{Key, Seen, everything},
+    outbox::{self, Ticket},
     policy::{Lifetime, NotStored, storable},
     refusal::Refusal,
     release::Release,
@@ -104,6 +105,7 @@ async fn respond(
     let (mut route, method, target) = match way {
         Way::Static(path) => return static_file(host, &release, &path, parts),
         Way::Blob(name) => return Box::pin(blob(host, served, &name, parts)).await,
+        Way::Written(ticket) => return written(host, served, ticket, parts).await,
         Way::Moved(status, location) => {
             host.counters.count_redirect();
             return Ok(reply::moved(status, location, &release));
@@ -477,6 +479,38 @@ async fn write(
         }
     };
     if let Some(receipt) = &rendered.receipt {
+        reply::add_receipt(&mut reply, receipt);
+    }
+    if let Some(ticket) = &rendered.deferred {
+        reply::add_ticket(&mut reply, ticket);
+    }
+    Ok(reply)
+}
+
+/// What became of a deferred write.
+async fn written(host: &Arc<Host>, served: &Served, ticket: Ticket, parts: &Parts) -> Result<Reply, Refusal> {
+    match parts.method {
+        HttpMethod::GET | HttpMethod::HEAD => {}
+        HttpMethod::OPTIONS => return Ok(allowing(&[Method::Get])),
+        _ => return Err(Refusal::Method(vec![Method::Get])),
+    }
+    let outbox = host.outbox().ok_or(Refusal::NotFound)?.clone();
+    let app = served.name.clone();
+    let found = tokio::task::spawn_blocking(move || outbox.written(&app, &ticket)).await;
+    let written = match found {
+        Ok(Ok(written)) => written.ok_or(Refusal::NotFound)?,
+        Ok(Err(error)) => {
+            tracing::error!(cause = %error, "what became of a deferred write cannot be read");
+            return Err(Refusal::Busy);
+        }
+        Err(_) => return Err(Refusal::Busy),
+    };
+    let (response, receipt) = outbox::answer(&written, &parts.headers);
+    let mut reply = response.map(|body| match parts.method {
+        HttpMethod::HEAD => ReplyBody::empty(),
+        _ => ReplyBody::from(body),
+    });
+    if let Some(receipt) = &receipt {
         reply::add_receipt(&mut reply, receipt);
     }
     Ok(reply)

@@ -32,6 +32,7 @@ use crate::{
     carry::{Carried, carry},
     engine::Engine,
     forms::FormMaker,
+    outbox::Outbox,
     past::Past,
     pull::progress::Pulls,
     refusal::Refusal,
@@ -57,6 +58,8 @@ pub struct Host {
     upstream: Arc<dyn Upstream>,
     /// What visitors sent, where this host has a disk for it.
     blobs: OnceLock<Arc<Blobs>>,
+    /// Writes taken while the origin was away, where this host has a disk for them.
+    outbox: OnceLock<Arc<Outbox>>,
     directory: ArcSwap<Directory>,
     pub counters: Counters,
     /// What became of entries at switches.
@@ -132,6 +135,7 @@ impl Host {
             waiting: AtomicUsize::new(0),
             upstream,
             blobs: OnceLock::new(),
+            outbox: OnceLock::new(),
             directory: ArcSwap::default(),
             counters: Counters::default(),
             carried: Carried::default(),
@@ -145,6 +149,16 @@ impl Host {
     pub fn with_blobs(self: Arc<Host>, folder: &Path) -> Result<Arc<Host>, BlobsError> {
         let _ = self.blobs.set(Blobs::open(folder, limits::BLOB_CACHE_BYTES)?);
         Ok(self)
+    }
+
+    /// Takes deferrable writes while the origin is away. Called once, before anything is served.
+    pub fn with_outbox(self: Arc<Host>, outbox: Arc<Outbox>) -> Arc<Host> {
+        let _ = self.outbox.set(outbox);
+        self
+    }
+
+    pub fn outbox(&self) -> Option<&Arc<Outbox>> {
+        self.outbox.get()
     }
 
     pub fn blobs(&self) -> Option<&Arc<Blobs>> {
@@ -375,6 +389,7 @@ impl Host {
             pulled_bytes: self.pulls.bytes(),
             pages_written_bytes: 0,
             scrub: Scrub::default(),
+            outbox: self.outbox().map(|outbox| outbox.status()),
         }
     }
 }

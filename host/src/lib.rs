@@ -13,6 +13,7 @@
 //! | [`cache_status`] | what the cache did, and why |
 //! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
 //! | [`refusal`], `error_page` | refusing to, and how that looks |
+//! | [`outbox`] | writes taken while the origin is away |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
 //! | **a guest** | |
 //! | [`engine`], [`guest`], [`senses`], [`budget`] | WebAssembly, one instance's bounds, what time looks like to it |
@@ -71,6 +72,7 @@ mod metrics;
 mod missed;
 pub mod origin_client;
 pub mod outbound;
+pub mod outbox;
 pub mod pages;
 pub mod past;
 pub mod peer;

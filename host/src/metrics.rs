@@ -93,12 +93,27 @@ pub(crate) fn text(status: &NodeStatus) -> String {
     metrics.one("nearside_repaired_pages_total", "counter", "Damaged pages made whole.", scrub.repaired_pages);
     let waiting = "Damaged pages that nobody has given yet.";
     metrics.one("nearside_damaged_pages_waiting", "gauge", waiting, scrub.waiting_pages);
+    if let Some(outbox) = &status.outbox {
+        let waiting = "Deferred writes that the origin has not got yet.";
+        metrics.one("nearside_outbox_waiting_writes", "gauge", waiting, outbox.waiting_writes);
+        metrics.one("nearside_outbox_waiting_bytes", "gauge", "Their bytes.", outbox.waiting_bytes);
+        let closed = "Whether the outbox takes nothing more until the node is started again.";
+        metrics.one("nearside_outbox_closed", "gauge", closed, u8::from(outbox.closed.is_some()));
+        if let Some(oldest) = outbox.oldest_at_ms {
+            let taken = "When the oldest of them was taken, Unix time.";
+            metrics.one("nearside_outbox_oldest_timestamp_seconds", "gauge", taken, oldest as f64 / 1_000.0);
+        }
+    }
     metrics.0
 }
 
 #[cfg(test)]
 mod tests {
-    use nearside_protocol::{digest::Digest, release::ReleaseId, status::NodeApp};
+    use nearside_protocol::{
+        digest::Digest,
+        release::ReleaseId,
+        status::{NodeApp, OutboxStatus},
+    };
 
     use super::*;
 
@@ -132,6 +147,13 @@ mod tests {
             pulled_bytes: 6,
             pages_written_bytes: 7,
             scrub: Default::default(),
+            outbox: Some(OutboxStatus {
+                id: "i".into(),
+                waiting_writes: 8,
+                waiting_bytes: 9,
+                oldest_at_ms: Some(1_500),
+                closed: None,
+            }),
         };
         let text = text(&status);
         let mut family = "";
@@ -148,5 +170,6 @@ mod tests {
         assert!(text.contains("nearside_app_cache_entries{app=\"a\"} 9\n"));
         assert!(text.contains("nearside_cache_evictions_total{app=\"a\"} 10\n"));
         assert!(text.contains("nearside_pulled_bytes_total 6\n"));
+        assert!(text.contains("nearside_outbox_oldest_timestamp_seconds 1.5\n"));
     }
 }

@@ -19,7 +19,7 @@ use nearside_protocol::{
     problem::Problem,
     status::OriginLink,
     wire::{IDEMPOTENCY_KEY_HEADER, RECEIPT_HEADER, VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
-    write::{Enqueued, IdempotencyKey, Outcome, Receipt},
+    write::{Delivered, Delivery, Enqueued, IdempotencyKey, Outcome, Receipt},
 };
 use tokio::sync::Semaphore;
 
@@ -30,11 +30,24 @@ pub enum ClientError {
     #[error("`{0}` is not an origin: `http://host:port` expected")]
     NotAUrl(String),
     #[error("{url} does not answer: {why}")]
-    Unreachable { url: String, why: String },
+    Unreachable { url: String, why: String, was_sent: bool },
     #[error("the origin refuses: {}{}", .0.title, .0.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
     Refused(Problem),
     #[error("the origin's answer cannot be read: {0}")]
     Malformed(String),
+}
+
+impl From<ClientError> for Unreachable {
+    fn from(error: ClientError) -> Unreachable {
+        let may_have_arrived = match &error {
+            ClientError::NotAUrl(_) => false,
+            ClientError::Unreachable { was_sent, .. } => *was_sent,
+            // It said that it does not: whoever answers so has done nothing; others may have.
+            ClientError::Refused(problem) => problem.status >= 500 && problem.status != 503,
+            ClientError::Malformed(_) => true,
+        };
+        Unreachable { why: error.to_string(), may_have_arrived }
+    }
 }
 
 /// What is sent: a few bytes, or a file as it is read.
@@ -111,10 +124,10 @@ impl OriginClient {
 
     /// Sends a request; any answer but success is an error.
     pub async fn send(&self, request: Request<ClientBody>, wait: Duration) -> Result<Response<Incoming>, ClientError> {
-        let unreachable = |why: String| ClientError::Unreachable { url: self.base.clone(), why };
+        let unreachable = |why: String, was_sent| ClientError::Unreachable { url: self.base.clone(), why, was_sent };
         let sent = match tokio::time::timeout(wait, self.http.request(request)).await {
-            Err(_) => Err(unreachable(format!("no answer within {} ms", wait.as_millis()))),
-            Ok(Err(error)) => Err(unreachable(causes(&error))),
+            Err(_) => Err(unreachable(format!("no answer within {} ms", wait.as_millis()), true)),
+            Ok(Err(error)) => Err(unreachable(causes(&error), !error.is_connect())),
             Ok(Ok(response)) => Ok(response),
         };
         self.note(&sent);
@@ -196,6 +209,18 @@ impl Upstream for OriginClient {
         Ok(enqueued.task)
     }
 
+    async fn deliver(&self, app: &str, delivery: Delivery) -> Result<Delivered, Unreachable> {
+        let body = serde_json::to_vec(&delivery).expect("BUG: a delivery is plain data");
+        let request = self
+            .request(Method::POST, &format!("/v1/apps/{app}/deferred"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(bytes(body))
+            .map_err(|error| Unreachable::unsent(error.to_string()))?;
+        let response = self.send(request, limits::DELIVERY_WAIT).await?;
+        let body = whole(response, limits::DELIVERY_WRITES * limits::COMMAND_REPLY_BYTES * 2).await?;
+        serde_json::from_slice(&body).map_err(|error| Unreachable::unanswered(error.to_string()))
+    }
+
     async fn render(
         &self,
         app: &str,
@@ -204,10 +229,8 @@ impl Upstream for OriginClient {
         receipt: &Receipt,
     ) -> Result<Response<Bytes>, Unreachable> {
         let Ok(_place) = self.renders.try_acquire() else {
-            return Err(Unreachable(format!(
-                "{} pages are being rendered there already",
-                limits::ORIGIN_RENDERS_AT_ONCE
-            )));
+            let why = format!("{} pages are being rendered there already", limits::ORIGIN_RENDERS_AT_ONCE);
+            return Err(Unreachable::unsent(why));
         };
         let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
         let mut request = self
@@ -219,38 +242,40 @@ impl Upstream for OriginClient {
             request = request.header(format!("{VISITOR_PREFIX}{name}"), value);
         }
         request = request.header(VISITOR_ADDRESS_HEADER, visitor.client.to_string());
-        let unreachable = |error: ClientError| Unreachable(error.to_string());
-        let request = request.body(bytes("")).map_err(|error| Unreachable(error.to_string()))?;
+        let request = request.body(bytes("")).map_err(|error| Unreachable::unsent(error.to_string()))?;
         let sent = tokio::time::timeout(limits::SUBMIT_WAIT, self.http.request(request)).await;
         let response = match sent {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(Unreachable(causes(&error))),
-            Err(_) => return Err(Unreachable(format!("no answer within {} ms", limits::SUBMIT_WAIT.as_millis()))),
+            Ok(Err(error)) => return Err(Unreachable::unanswered(causes(&error))),
+            Err(_) => {
+                let why = format!("no answer within {} ms", limits::SUBMIT_WAIT.as_millis());
+                return Err(Unreachable::unanswered(why));
+            }
         };
         // A page with an error status of its own is an answer; only the marked ones are pages.
         if !response.headers().contains_key(nearside_protocol::wire::RELEASE_HEADER) {
-            return Err(Unreachable(format!("it answered {}", response.status())));
+            return Err(Unreachable::unanswered(format!("it answered {}", response.status())));
         }
         let (parts, body) = response.into_parts();
-        let body = whole(Response::new(body), limits::STORED_BODY_BYTES).await.map_err(unreachable)?;
+        let body = whole(Response::new(body), limits::STORED_BODY_BYTES).await?;
         Ok(Response::from_parts(parts, body))
     }
 
     async fn put_blob(&self, app: &str, content: Bytes) -> Result<Digest, NotPut> {
         let Ok(_place) = self.blob_puts.try_acquire() else {
             let why = format!("{} blobs are on their way there already", limits::BLOB_PUTS_AT_ONCE);
-            return Err(Unreachable(why).into());
+            return Err(Unreachable::unsent(why).into());
         };
         let digest = Digest::of(&content);
         let request = self.request(Method::PUT, &format!("/v1/apps/{app}/blobs/{digest}")).body(bytes(content));
-        let request = request.map_err(|error| Unreachable(error.to_string()))?;
+        let request = request.map_err(|error| Unreachable::unsent(error.to_string()))?;
         match self.send(request, limits::BLOB_PUT_WAIT).await {
             Ok(_) => Ok(digest),
             // What only the app or its operator can change; all else may pass.
             Err(ClientError::Refused(problem)) if problem.status < 500 || problem.status == 507 => {
                 Err(NotPut::Refused(problem.detail.unwrap_or(problem.title)))
             }
-            Err(error) => Err(Unreachable(error.to_string()).into()),
+            Err(error) => Err(Unreachable::from(error).into()),
         }
     }
 
@@ -258,7 +283,7 @@ impl Upstream for OriginClient {
         match self.get(&format!("/v1/apps/{app}/blobs/{digest}"), limits::BLOB_BYTES).await {
             Ok(content) => Ok(Some(content)),
             Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),
-            Err(error) => Err(Unreachable(error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -270,20 +295,20 @@ impl OriginClient {
         payload: String,
         key: IdempotencyKey,
     ) -> Result<T, Unreachable> {
-        let unreachable = |error: ClientError| Unreachable(error.to_string());
         let Ok(_place) = self.submits.try_acquire() else {
-            return Err(Unreachable(format!("{} writes are on their way already", limits::SUBMITS_AT_ONCE)));
+            let why = format!("{} writes are on their way already", limits::SUBMITS_AT_ONCE);
+            return Err(Unreachable::unsent(why));
         };
         let request = self
             .request(Method::POST, path)
             .header(IDEMPOTENCY_KEY_HEADER, key.to_string())
             .header(header::CONTENT_TYPE, "application/json")
             .body(bytes(payload))
-            .map_err(|error| Unreachable(error.to_string()))?;
-        let response = self.send(request, limits::SUBMIT_WAIT).await.map_err(unreachable)?;
+            .map_err(|error| Unreachable::unsent(error.to_string()))?;
+        let response = self.send(request, limits::SUBMIT_WAIT).await?;
         debug_assert_eq!(response.status(), StatusCode::OK);
-        let body = whole(response, limits::COMMAND_REPLY_BYTES * 2).await.map_err(unreachable)?;
-        serde_json::from_slice(&body).map_err(|error| Unreachable(error.to_string()))
+        let body = whole(response, limits::COMMAND_REPLY_BYTES * 2).await?;
+        serde_json::from_slice(&body).map_err(|error| Unreachable::unanswered(error.to_string()))
     }
 }
 
@@ -293,22 +318,26 @@ pub struct NoOrigin;
 #[async_trait::async_trait]
 impl Upstream for NoOrigin {
     async fn submit(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<Outcome, Unreachable> {
-        Err(Unreachable("this node has none".into()))
+        Err(Unreachable::unsent("this node has none"))
     }
 
     async fn enqueue(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<u64, Unreachable> {
-        Err(Unreachable("this node has none".into()))
+        Err(Unreachable::unsent("this node has none"))
+    }
+
+    async fn deliver(&self, _: &str, _: Delivery) -> Result<Delivered, Unreachable> {
+        Err(Unreachable::unsent("this node has none"))
     }
 
     async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<Response<Bytes>, Unreachable> {
-        Err(Unreachable("this node has none".into()))
+        Err(Unreachable::unsent("this node has none"))
     }
 
     async fn put_blob(&self, _: &str, _: Bytes) -> Result<Digest, NotPut> {
-        Err(Unreachable("this node has none".into()).into())
+        Err(Unreachable::unsent("this node has none").into())
     }
 
     async fn blob(&self, _: &str, _: &Digest) -> Result<Option<Bytes>, Unreachable> {
-        Err(Unreachable("this node has none".into()))
+        Err(Unreachable::unsent("this node has none"))
     }
 }

@@ -38,6 +38,7 @@ use crate::{
     host::Host,
     origin_client::NoOrigin,
     outbound::Outbound,
+    outbox::Ticket,
     policy::is_event_stream,
     refusal::Refusal,
     release::Release,
@@ -73,6 +74,7 @@ pub struct Rendered {
     pub cost: Arc<Cost>,
     pub took: Duration,
     pub receipt: Option<Receipt>,
+    pub deferred: Option<Ticket>,
 }
 
 pub enum RenderedBody {
@@ -136,6 +138,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
     let evidence = Gathering::default();
     let cost = Arc::new(Cost { trace: ask.trace, ..Cost::default() });
     let receipt = Arc::new(Mutex::new(None));
+    let deferred = Arc::new(Mutex::new(None));
     let deadline = Deadline::new(Duration::from_millis(route.deadline_ms));
 
     let visit = Visit {
@@ -145,7 +148,10 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
             // What nobody has asked for yet must not write.
             upstream: if release.ahead.is_open() { Arc::new(NoOrigin) } else { host.upstream() },
             request_key: ask.request_key,
+            outbox: host.outbox().filter(|_| !release.ahead.is_open()).cloned(),
+            respond_async: prefers_async(ask.request.headers()),
             taint: taint.clone(),
+            deferred: deferred.clone(),
             receipt: receipt.clone(),
         },
         taint: taint.clone(),
@@ -193,6 +199,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         false => collect(host, &parts.headers, body, guest, deadline).await?,
     };
     let receipt = receipt.lock().expect("BUG: nothing panics while holding a receipt").clone();
+    let deferred = deferred.lock().expect("BUG: nothing panics while holding a ticket").clone();
     Ok(Rendered {
         status: parts.status,
         headers: parts.headers,
@@ -202,7 +209,14 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         cost,
         took: Duration::ZERO,
         receipt,
+        deferred,
     })
+}
+
+/// RFC 7240. A route that declares its inputs is never shown this header, and never writes.
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let all = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|value| value.split(',')).any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
 }
 
 type Respond = oneshot::Sender<Result<Response<HyperOutgoingBody>, ErrorCode>>;

@@ -26,6 +26,7 @@ use crate::{
     forms::{self, Forms},
     inputs::is_hop_by_hop,
     media_type::Inert,
+    outbox::Ticket,
     policy::{Lifetime, NotStored},
     refusal::Refusal,
     release::Release,
@@ -361,6 +362,19 @@ pub fn add_receipt(reply: &mut Reply, receipt: &Receipt) {
     let value = |text: &str| HeaderValue::from_str(text).expect("BUG: a receipt is plain ASCII");
     reply.headers_mut().insert(RECEIPT_HEADER, value(&text));
     reply.headers_mut().append(header::SET_COOKIE, value(&cookie));
+}
+
+/// Leads to what becomes of a deferred write. Whether the answer is a 202 or leads elsewhere is the handler's to say.
+pub fn add_ticket(reply: &mut Reply, ticket: &Ticket) {
+    let value = |text: String| HeaderValue::from_str(&text).expect("BUG: a ticket is hexadecimal digits");
+    let path = ticket.path();
+    let is_accepted = reply.status() == StatusCode::ACCEPTED;
+    let headers = reply.headers_mut();
+    headers.append(header::LINK, value(format!("<{path}>; rel=\"monitor\"")));
+    if is_accepted {
+        headers.entry(header::LOCATION).or_insert_with(|| value(path));
+        headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from(limits::DEFERRED_RETRY_AFTER_S));
+    }
 }
 
 /// Says that the visitor's own last write is not in this page.

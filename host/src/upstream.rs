@@ -6,13 +6,29 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use nearside_protocol::{
     digest::Digest,
-    write::{IdempotencyKey, Outcome, Receipt},
+    write::{Delivered, Delivery, IdempotencyKey, Outcome, Receipt},
 };
 
-/// The origin did not answer, or not in time. Nothing is known about what was asked.
+/// The origin did not answer, or not in time.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("the origin does not answer: {0}")]
-pub struct Unreachable(pub String);
+#[error("the origin does not answer: {why}")]
+pub struct Unreachable {
+    pub why: String,
+    /// It may have been heard all the same, and done.
+    pub may_have_arrived: bool,
+}
+
+impl Unreachable {
+    /// It was not sent.
+    pub fn unsent(why: impl Into<String>) -> Unreachable {
+        Unreachable { why: why.into(), may_have_arrived: false }
+    }
+
+    /// It was sent, or part of it.
+    pub fn unanswered(why: impl Into<String>) -> Unreachable {
+        Unreachable { why: why.into(), may_have_arrived: true }
+    }
+}
 
 /// Why a blob is not known to be stored.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -34,6 +50,9 @@ pub trait Upstream: Send + Sync {
     ) -> Result<Outcome, Unreachable>;
 
     async fn enqueue(&self, app: &str, task: &str, payload: String, key: IdempotencyKey) -> Result<u64, Unreachable>;
+
+    /// Commands out of this node's outbox, in their order.
+    async fn deliver(&self, app: &str, delivery: Delivery) -> Result<Delivered, Unreachable>;
 
     /// The page at `target` as this visitor sees it, from the newest read database, which contains `receipt`'s commit.
     async fn render(

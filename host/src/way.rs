@@ -9,6 +9,7 @@ use crate::{
     blobs::BLOB,
     code::Found,
     cors,
+    outbox::{Ticket, WRITE},
     refusal::{self, Refusal},
     release::Release,
     reply::Reply,
@@ -50,6 +51,8 @@ pub(crate) enum Way<'a> {
     Static(Cow<'a, str>),
     /// To a blob; what follows `/_blob/`.
     Blob(String),
+    /// To what became of a deferred write; its ticket.
+    Written(Ticket),
     /// Elsewhere, for good or for now.
     Moved(StatusCode, HeaderValue),
     /// To whatever routes there are.
@@ -75,6 +78,9 @@ impl<'a> Way<'a> {
         }
         if let Some(name) = target.path.strip_prefix(BLOB) {
             return Ok(Way::Blob(name.to_owned()));
+        }
+        if let Some(ticket) = target.path.strip_prefix(WRITE) {
+            return Ok(Way::Written(Ticket(ticket.to_owned())));
         }
         if let Some((redirect, location)) = release.code.moved(&target) {
             let status = StatusCode::from_u16(redirect.status).expect("BUG: a redirect's status is checked");

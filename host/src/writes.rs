@@ -10,6 +10,7 @@ use nearside_protocol::{
 use crate::{
     bindings::edge::{blob, origin},
     code::Code,
+    outbox::{self, Outbox, Ticket, ToTake, Took},
     schemas::BadPayload,
     senses::Taint,
     upstream::{NotPut, Upstream},
@@ -21,7 +22,13 @@ pub struct Writes {
     pub upstream: Arc<dyn Upstream>,
     /// The key the visitor sent along: stands for the first command submitted without one of its own.
     pub request_key: Option<IdempotencyKey>,
+    /// Where deferrable commands wait while the origin is away.
+    pub outbox: Option<Arc<Outbox>>,
+    /// The visitor would rather not wait: `Prefer: respond-async`, RFC 7240.
+    pub respond_async: bool,
     pub taint: Taint,
+    /// Of the last command of this guest that was deferred.
+    pub deferred: Arc<Mutex<Option<Ticket>>>,
     /// The newest receipt this guest got; read by the one who answers the visitor.
     pub receipt: Arc<Mutex<Option<Receipt>>>,
 }
@@ -37,10 +44,45 @@ impl Writes {
 }
 
 fn mint() -> IdempotencyKey {
-    let mut bytes = [0u8; 16];
-    getrandom::fill(&mut bytes).expect("BUG: an operating system without randomness cannot serve");
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    IdempotencyKey::try_from(text).expect("BUG: hexadecimal digits make a key")
+    IdempotencyKey::try_from(outbox::unguessable()).expect("BUG: hexadecimal digits make a key")
+}
+
+/// How a command went.
+enum Went {
+    Answered(Outcome),
+    Deferred(Ticket),
+    Not(String),
+}
+
+impl Writes {
+    /// To the origin; or to the outbox, where the app allows it and the origin does not answer, or must not be asked yet.
+    async fn send(&self, command: String, payload: String, key: IdempotencyKey) -> Went {
+        let app = &self.code.app;
+        let deferrable = app.commands.get(&command).is_some_and(|declared| declared.deferrable);
+        let outbox = self.outbox.as_ref().filter(|_| deferrable);
+        // What was written before is delivered first.
+        if let Some(outbox) = outbox.filter(|outbox| self.respond_async || outbox.has_waiting(&app.name)) {
+            let take = ToTake { app: app.name.clone(), command, payload, key, was_sent: false };
+            return defer(outbox, take).await;
+        }
+        let (why, was_sent) = match self.upstream.submit(&app.name, &command, payload.clone(), key.clone()).await {
+            Ok(Outcome::Retry { message }) => (message, false),
+            Ok(outcome) => return Went::Answered(outcome),
+            Err(unreachable) => (unreachable.to_string(), unreachable.may_have_arrived),
+        };
+        match outbox {
+            None => Went::Not(why),
+            Some(outbox) => defer(outbox, ToTake { app: app.name.clone(), command, payload, key, was_sent }).await,
+        }
+    }
+}
+
+async fn defer(outbox: &Outbox, take: ToTake) -> Went {
+    match outbox.take(take).await {
+        Ok(Took::Saved(ticket)) => Went::Deferred(ticket),
+        Ok(Took::KeyConflict) => Went::Answered(Outcome::KeyConflict),
+        Err(not_taken) => Went::Not(not_taken.to_string()),
+    }
 }
 
 impl origin::Host for Writes {
@@ -63,19 +105,23 @@ impl origin::Host for Writes {
             Ok(key) => key,
             Err(error) => return Ok(Err(error)),
         };
-        let answer = self.upstream.submit(&self.code.app.name, &command, payload, key).await;
-        Ok(match answer {
-            Err(unreachable) => Err(SubmitError::Unavailable(unreachable.to_string())),
-            Ok(Outcome::Applied { receipt, reply }) => {
+        Ok(match self.send(command, payload, key).await {
+            Went::Not(why) => Err(SubmitError::Unavailable(why)),
+            Went::Deferred(ticket) => {
+                let path = ticket.path();
+                *self.deferred.lock().expect("BUG: nothing panics while holding a ticket") = Some(ticket);
+                Ok(origin::Outcome::Deferred(path))
+            }
+            Went::Answered(Outcome::Applied { receipt, reply }) => {
                 let told = origin::Receipt { epoch: receipt.epoch, commit: receipt.commit };
                 *self.receipt.lock().expect("BUG: nothing panics while holding a receipt") = Some(receipt);
                 Ok(origin::Outcome::Applied((told, reply)))
             }
-            Ok(Outcome::Rejected { message }) => Ok(origin::Outcome::Rejected(message)),
-            Ok(Outcome::KeyConflict) => Err(SubmitError::KeyConflict),
-            Ok(Outcome::Retry { message }) => Err(SubmitError::Unavailable(message)),
-            Ok(Outcome::Failed { message }) => Err(SubmitError::Failed(message)),
-            Ok(Outcome::Invalid { message }) => Err(SubmitError::InvalidPayload(message)),
+            Went::Answered(Outcome::Rejected { message }) => Ok(origin::Outcome::Rejected(message)),
+            Went::Answered(Outcome::KeyConflict) => Err(SubmitError::KeyConflict),
+            Went::Answered(Outcome::Retry { message }) => Err(SubmitError::Unavailable(message)),
+            Went::Answered(Outcome::Failed { message }) => Err(SubmitError::Failed(message)),
+            Went::Answered(Outcome::Invalid { message }) => Err(SubmitError::InvalidPayload(message)),
         })
     }
 

@@ -16,7 +16,7 @@ use nearside_host::upstream::{NotPut, Unreachable, Upstream, Visitor};
 use nearside_protocol::{
     digest::Digest,
     limits,
-    write::{IdempotencyKey, Outcome, Receipt},
+    write::{Delivered, Delivery, IdempotencyKey, Outcome, Receipt},
 };
 use support::{Node, PAIR, Shelf, app, probe};
 
@@ -31,22 +31,26 @@ struct Store {
 
 impl Store {
     fn reach(&self) -> Result<(), Unreachable> {
-        if self.is_away.load(Ordering::Relaxed) { Err(Unreachable("it is away".into())) } else { Ok(()) }
+        if self.is_away.load(Ordering::Relaxed) { Err(Unreachable::unsent("it is away")) } else { Ok(()) }
     }
 }
 
 #[async_trait::async_trait]
 impl Upstream for Store {
     async fn submit(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<Outcome, Unreachable> {
-        Err(Unreachable("it has blobs only".into()))
+        Err(Unreachable::unsent("it has blobs only"))
     }
 
     async fn enqueue(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<u64, Unreachable> {
-        Err(Unreachable("it has blobs only".into()))
+        Err(Unreachable::unsent("it has blobs only"))
+    }
+
+    async fn deliver(&self, _: &str, _: Delivery) -> Result<Delivered, Unreachable> {
+        Err(Unreachable::unsent("it has blobs only"))
     }
 
     async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<http::Response<Bytes>, Unreachable> {
-        Err(Unreachable("it has blobs only".into()))
+        Err(Unreachable::unsent("it has blobs only"))
     }
 
     async fn put_blob(&self, app: &str, content: Bytes) -> Result<Digest, NotPut> {

@@ -16,7 +16,7 @@ use nearside_protocol::{
     release::ReleaseId,
     voucher::AppVoucher,
     wire::{IDEMPOTENCY_KEY_HEADER, Rollback, VOUCHER_HEADER},
-    write::{Enqueued, IdempotencyKey, Outcome},
+    write::{Delivered, Delivery, Enqueued, IdempotencyKey, Outcome},
 };
 
 use crate::{
@@ -54,6 +54,7 @@ enum Asked {
     PushArchive(String),
     PushData(String),
     Command(String, String),
+    Deferred(String),
     Task(String, String),
     Render(String),
 }
@@ -107,6 +108,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::PushArchive(app) => push_archive(origin, &app, &head, body).await,
         Asked::PushData(app) => push_data(origin, &app, is_resumed(&head.uri), body).await,
         Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
+        Asked::Deferred(app) => deferred(origin, &app, body).await,
         Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
         Asked::Render(app) => {
             let target = target_in(head.uri.query().unwrap_or_default())
@@ -184,6 +186,7 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
         ["apps", app, "archive"] => only(Method::PUT, "PUT", Asked::PushArchive(name(app)?)),
         ["apps", app, "data"] => only(Method::PUT, "PUT", Asked::PushData(name(app)?)),
         ["apps", app, "commands", command] => only(Method::POST, "POST", Asked::Command(name(app)?, name(command)?)),
+        ["apps", app, "deferred"] => only(Method::POST, "POST", Asked::Deferred(name(app)?)),
         ["apps", app, "tasks", task] => only(Method::POST, "POST", Asked::Task(name(app)?, name(task)?)),
         ["apps", app, "render"] => only(Method::GET, "GET", Asked::Render(name(app)?)),
         _ => Err(nothing()),
@@ -275,6 +278,19 @@ async fn command(
     let payload = payload(body).await?;
     let outcome: Outcome = running.writer.submit(command, &payload, &key).await;
     Ok(json(&outcome))
+}
+
+async fn deferred(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {
+    let running = running(origin, app)?;
+    // Escapes of JSON within JSON may double a payload's length.
+    let body = body::whole(body, limits::DELIVERY_BYTES * 2).await?;
+    let delivery: Delivery = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::bad_request(format!("the body is a delivery of deferred commands; {error}")))?;
+    if delivery.writes.len() > limits::DELIVERY_WRITES {
+        let (came, most) = (delivery.writes.len(), limits::DELIVERY_WRITES);
+        return Err(ApiError::bad_request(format!("{came} commands in one delivery; at most {most} are taken")));
+    }
+    Ok(json(&Delivered { taken: running.writer.deliver(delivery).await }))
 }
 
 async fn task(

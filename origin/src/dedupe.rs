@@ -47,6 +47,12 @@ pub(crate) fn record(
     Ok(())
 }
 
+/// Whether a key of this age may have been forgotten; an hour for clocks that differ.
+pub(crate) fn may_be_forgotten(at_ms: u64, now_ms: u64) -> bool {
+    const SLACK_MS: u64 = 3_600_000;
+    now_ms.saturating_sub(at_ms) + SLACK_MS > limits::DEDUPE_KEPT.as_millis() as u64
+}
+
 /// Forgets keys older than they are promised to be kept, some at a time.
 pub(crate) fn purge(connection: &Connection, now_ms: u64) -> rusqlite::Result<usize> {
     let before = now_ms.saturating_sub(limits::DEDUPE_KEPT.as_millis() as u64);

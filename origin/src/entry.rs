@@ -6,7 +6,7 @@ use nearside_host::{engine::Engine, sql::Guarded};
 use nearside_protocol::{
     digest::{Digest, PartsHasher},
     release::DatabaseId,
-    write::{Enqueued, Outcome, Receipt},
+    write::{Enqueued, Outcome, Receipt, Taken},
 };
 use rusqlite::Connection;
 
@@ -14,9 +14,10 @@ use crate::{
     change_log,
     command::{self, Applied, Call},
     dedupe::{self, Known},
+    deferred::{self, Standing},
     group::chance,
     install::Version,
-    job::{Answer, Claims, Command, Enqueue, Job},
+    job::{Answer, Claims, Command, Enqueue, Job, Place},
     tasks,
     writer::{EnqueueError, now_ms},
 };
@@ -73,7 +74,8 @@ impl Entries {
     /// transaction before.
     pub(crate) fn run(&mut self, job: &Job, number: u64, verdict: Option<&Outcome>) -> rusqlite::Result<Step> {
         match job {
-            Job::Command(command) => self.command(command, number, verdict),
+            Job::Command { command, .. } => self.command(command, number, verdict),
+            Job::Deferred { place, command, .. } => self.deferred(place, command, number, verdict),
             Job::Enqueue(enqueue) => self.enqueue(enqueue, number),
             Job::Claim { most, .. } => self.trusted(|connection| {
                 let tasks = tasks::claim(connection, *most, now_ms())?;
@@ -168,6 +170,42 @@ impl Entries {
             })?;
         }
         Ok(Step::Done(Done { answer: Answer::Command(outcome), wrote, counts, queued_task: counts && queued_task }))
+    }
+
+    /// A command out of an outbox: in its order, and once, whatever has become of the one who sent it.
+    fn deferred(
+        &mut self,
+        place: &Place,
+        job: &Command,
+        number: u64,
+        verdict: Option<&Outcome>,
+    ) -> rusqlite::Result<Step> {
+        let taken = |taken| Ok(Done::read(Answer::Deferred(taken)));
+        match self.trusted(|connection| deferred::standing(connection, &place.outbox, place.n, place.oldest))? {
+            Standing::Next => {}
+            Standing::Gap { next } => return taken(Taken::Gap { next }),
+            Standing::Before => {
+                let known = self.trusted(|connection| dedupe::look_up(connection, &job.key, &job.fingerprint))?;
+                return taken(match known {
+                    Known::Answered(outcome) => Taken::Settled { outcome },
+                    Known::Conflict => Taken::Settled { outcome: Outcome::KeyConflict },
+                    Known::Nothing => Taken::Forgotten,
+                });
+            }
+        }
+        let too_old = place.was_sent && dedupe::may_be_forgotten(job.accepted_at_ms, now_ms());
+        let message = "it waited so long that nobody knows any more whether it was applied when it was first sent";
+        let verdict = if too_old { Some(&Outcome::Failed { message: message.to_owned() }) } else { verdict };
+        let step = self.command(job, number, verdict)?;
+        let Step::Done(Done { answer: Answer::Command(outcome), counts, queued_task, .. }) = step else {
+            return Ok(step);
+        };
+        if let Outcome::Retry { message } = outcome {
+            return taken(Taken::Retry { message });
+        }
+        self.trusted(|connection| deferred::settle(connection, &place.outbox, place.n))?;
+        let answer = Answer::Deferred(Taken::Settled { outcome });
+        Ok(Step::Done(Done { answer, wrote: true, counts, queued_task }))
     }
 
     fn enqueue(&mut self, job: &Enqueue, number: u64) -> rusqlite::Result<Step> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use nearside_protocol::{
     digest::Digest,
-    write::{IdempotencyKey, Outcome},
+    write::{IdempotencyKey, OutboxId, Outcome, Taken},
 };
 use tokio::sync::oneshot::Sender;
 
@@ -17,7 +17,16 @@ use crate::{
 };
 
 pub(crate) enum Job {
-    Command(Command),
+    Command {
+        command: Command,
+        answer: Sender<Outcome>,
+    },
+    /// A command out of a node's outbox.
+    Deferred {
+        place: Place,
+        command: Command,
+        answer: Sender<Taken>,
+    },
     Enqueue(Enqueue),
     /// Takes due tasks, at most so many.
     Claim {
@@ -62,7 +71,16 @@ pub(crate) struct Command {
     /// The app version this was checked against, and what came of it; checked anew if the version has changed since.
     pub(crate) checked: Option<(Arc<Version>, Result<(), String>)>,
     pub(crate) accepted_at_ms: u64,
-    pub(crate) answer: Sender<Outcome>,
+}
+
+/// A deferred command's place in its outbox.
+pub(crate) struct Place {
+    pub(crate) outbox: OutboxId,
+    pub(crate) n: u64,
+    /// The oldest that the outbox still has.
+    pub(crate) oldest: u64,
+    /// It was sent before it was deferred, and may have been applied then.
+    pub(crate) was_sent: bool,
 }
 
 pub(crate) struct Enqueue {
@@ -84,6 +102,7 @@ pub(crate) struct Claims {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Command(Outcome),
+    Deferred(Taken),
     Enqueue(Result<u64, EnqueueError>),
     Claim(Claims),
     Finish(bool),
@@ -95,7 +114,8 @@ impl Job {
     /// Tells whoever asked; one who has gone meanwhile is not missed.
     pub(crate) fn answer(self, answer: Answer) {
         match (self, answer) {
-            (Job::Command(command), Answer::Command(outcome)) => drop(command.answer.send(outcome)),
+            (Job::Command { answer, .. }, Answer::Command(outcome)) => drop(answer.send(outcome)),
+            (Job::Deferred { answer, .. }, Answer::Deferred(taken)) => drop(answer.send(taken)),
             (Job::Enqueue(enqueue), Answer::Enqueue(result)) => drop(enqueue.answer.send(result)),
             (Job::Claim { answer, .. }, Answer::Claim(claims)) => drop(answer.send(Ok(claims))),
             (Job::Finish { answer, .. }, Answer::Finish(ended)) => drop(answer.send(Ok(ended))),
@@ -108,7 +128,8 @@ impl Job {
     /// Nothing was kept; the same may be asked again.
     pub(crate) fn refuse(self, busy: Busy) {
         match self {
-            Job::Command(command) => drop(command.answer.send(Outcome::Retry { message: busy.0 })),
+            Job::Command { answer, .. } => drop(answer.send(Outcome::Retry { message: busy.0 })),
+            Job::Deferred { answer, .. } => drop(answer.send(Taken::Retry { message: busy.0 })),
             Job::Enqueue(enqueue) => drop(enqueue.answer.send(Err(busy.into()))),
             Job::Claim { answer, .. } => drop(answer.send(Err(busy))),
             Job::Finish { answer, .. } => drop(answer.send(Err(busy))),

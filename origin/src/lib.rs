@@ -11,7 +11,7 @@
 //! | **writing** | |
 //! | [`store`] | the write store's file and reserved tables |
 //! | [`writer`], `job`, `group`, `entry` | the thread that owns it: jobs in, one commit for all that queued |
-//! | [`command`], `dedupe` | a command's component in its transaction, exactly once |
+//! | [`command`], `dedupe`, `deferred` | a command's component in its transaction, exactly once; what nodes had to defer |
 //! | [`install`], [`migrate`], `script` | an app version taking over; SQL files |
 //! | [`change_log`] | which mirrored rows each commit touched |
 //! | [`merge`], [`keyed`] | data pushed from outside, row by row |
@@ -41,6 +41,7 @@ pub mod check;
 pub mod command;
 pub mod config;
 mod dedupe;
+mod deferred;
 pub mod encode;
 mod entry;
 mod group;

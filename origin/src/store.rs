@@ -5,6 +5,7 @@
 //! | `_nearside_meta` | `database` (id, made once), `secret`, `epoch`, `commit` (last committed number), `layout`, `task` (last id) |
 //! | `_nearside_change` | which mirrored rows each commit touched: see [`crate::change_log`] |
 //! | `_nearside_dedupe` | what each idempotency key was answered |
+//! | `_nearside_outbox` | how far each node's deferred commands have come: see [`crate::deferred`] |
 //! | `_nearside_task` | see [`crate::tasks`] |
 //! | `_nearside_migration` | the app's migrations that have run, with the digests they had |
 //!
@@ -61,6 +62,11 @@ CREATE TABLE IF NOT EXISTS _nearside_dedupe (
   at_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS _nearside_dedupe_at ON _nearside_dedupe (at_ms);
+
+CREATE TABLE IF NOT EXISTS _nearside_outbox (
+  outbox TEXT PRIMARY KEY,
+  n INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS _nearside_task (
   id INTEGER PRIMARY KEY,

@@ -7,14 +7,14 @@ use nearside_protocol::{
     digest::{Digest, PartsHasher},
     limits,
     release::DatabaseId,
-    write::{IdempotencyKey, Outcome},
+    write::{Deferred, Delivery, IdempotencyKey, Outcome, Taken},
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::{
     group,
     install::{InstallError, Version},
-    job::{Claims, Command, Enqueue, Job},
+    job::{Claims, Command, Enqueue, Job, Place},
     merge::MergeError,
     seed::SeedError,
     store::{self, StoreError},
@@ -110,25 +110,56 @@ impl Writer {
 
     /// Applies a command exactly once for its key; answers when it is durable.
     pub async fn submit(&self, name: &str, payload: &str, key: &IdempotencyKey) -> Outcome {
+        let command = self.command(name, payload, key, now_ms());
+        let (answer, reply) = oneshot::channel();
+        match self.jobs.try_send(Job::Command { command, answer }) {
+            Err(mpsc::error::TrySendError::Full(_)) => Outcome::Retry { message: Busy::full().0 },
+            Err(mpsc::error::TrySendError::Closed(_)) => Outcome::Retry { message: Busy::stopped().0 },
+            Ok(()) => reply.await.unwrap_or_else(|_| Outcome::Retry { message: Busy::stopped().0 }),
+        }
+    }
+
+    /// Applies what a node has deferred, in its order, up to the first that is not settled.
+    pub async fn deliver(&self, delivery: Delivery) -> Vec<Taken> {
+        let mut replies = Vec::with_capacity(delivery.writes.len());
+        for Deferred { n, command, payload, key, accepted_at_ms, was_sent } in delivery.writes {
+            // A node's clock may be ahead.
+            let command = self.command(&command, &payload, &key, accepted_at_ms.min(now_ms()));
+            let place = Place { outbox: delivery.outbox.clone(), n, oldest: delivery.oldest, was_sent };
+            let (answer, reply) = oneshot::channel();
+            // A node that is behind can wait; those who wait for an answer go first.
+            let Ok(room) = self.jobs.try_reserve() else { break };
+            room.send(Job::Deferred { place, command, answer });
+            replies.push(reply);
+        }
+        let mut taken = Vec::with_capacity(replies.len());
+        for reply in replies {
+            let this = reply.await.unwrap_or_else(|_| Taken::Retry { message: Busy::stopped().0 });
+            let is_settled = matches!(this, Taken::Settled { .. } | Taken::Forgotten);
+            taken.push(this);
+            if !is_settled {
+                break;
+            }
+        }
+        if taken.is_empty() {
+            taken.push(Taken::Retry { message: Busy::full().0 });
+        }
+        taken
+    }
+
+    fn command(&self, name: &str, payload: &str, key: &IdempotencyKey, accepted_at_ms: u64) -> Command {
         let version = self.version.borrow().clone();
         let checked = version.map(|version| {
             let verdict = version.check_command(name, payload);
             (version, verdict)
         });
-        let (answer, reply) = oneshot::channel();
-        let command = Command {
+        Command {
             name: name.to_owned(),
             payload: payload.to_owned(),
             key: key.clone(),
             fingerprint: fingerprint("command", name, payload),
             checked,
-            accepted_at_ms: now_ms(),
-            answer,
-        };
-        match self.jobs.try_send(Job::Command(command)) {
-            Err(mpsc::error::TrySendError::Full(_)) => Outcome::Retry { message: Busy::full().0 },
-            Err(mpsc::error::TrySendError::Closed(_)) => Outcome::Retry { message: Busy::stopped().0 },
-            Ok(()) => reply.await.unwrap_or_else(|_| Outcome::Retry { message: Busy::stopped().0 }),
+            accepted_at_ms,
         }
     }
 

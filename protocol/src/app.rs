@@ -67,6 +67,8 @@ pub struct CommandDecl {
     pub component: String,
     /// Path of the JSON Schema of its payload.
     pub schema: String,
+    /// A node may take it while the origin is away, and deliver it later.
+    pub deferrable: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -144,6 +144,28 @@ pub const PURGE_EVERY: Duration = Duration::from_secs(60);
 pub const PURGE_ROWS: usize = 5_000;
 /// How long a node waits for the origin to answer a command.
 pub const SUBMIT_WAIT: Duration = Duration::from_millis(1_500);
+// Deferred writes.
+/// Of one node's outbox: what waits, and of one app's part in it.
+pub const OUTBOX_BYTES: u64 = 256 << 20;
+pub const OUTBOX_WRITES: u64 = 100_000;
+pub const OUTBOX_APP_BYTES: u64 = OUTBOX_BYTES / 2;
+pub const OUTBOX_APP_WRITES: u64 = OUTBOX_WRITES / 2;
+/// Waiting for the outbox's thread.
+pub const OUTBOX_QUEUE: usize = 1_024;
+/// How long the outcome of a deferred write can be asked for.
+pub const OUTBOX_SETTLED_KEPT: Duration = Duration::from_secs(72 * 3600);
+/// In one delivery.
+pub const DELIVERY_WRITES: usize = 64;
+pub const DELIVERY_BYTES: usize = 4 << 20;
+pub const DELIVERY_WAIT: Duration = Duration::from_secs(30);
+/// Between deliveries that fail.
+pub const DELIVERY_AGAIN_FIRST: Duration = Duration::from_millis(200);
+pub const DELIVERY_AGAIN_MOST: Duration = Duration::from_secs(5);
+/// What an operator is shown of an outbox at once.
+pub const OUTBOX_LISTED: usize = 1_000;
+pub const OUTBOX_PAGE_BYTES: usize = 16 << 20;
+/// When to ask again what became of a deferred write.
+pub const DEFERRED_RETRY_AFTER_S: u64 = 5;
 /// Commands of one node in flight at the origin.
 pub const SUBMITS_AT_ONCE: usize = 256;
 /// Pages a node has the origin render at once, for visitors whose own writes it does not hold yet.

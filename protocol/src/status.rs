@@ -36,6 +36,20 @@ pub struct NodeStatus {
     pub pages_written_bytes: u64,
     #[serde(default)]
     pub scrub: Scrub,
+    #[serde(default)]
+    pub outbox: Option<OutboxStatus>,
+}
+
+/// A node's outbox.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct OutboxStatus {
+    pub id: String,
+    pub waiting_writes: u64,
+    pub waiting_bytes: u64,
+    /// When the oldest that waits was taken: Unix time, milliseconds.
+    pub oldest_at_ms: Option<u64>,
+    /// Why nothing is taken any more, until the node is started again.
+    pub closed: Option<String>,
 }
 
 /// One thing that was refused.

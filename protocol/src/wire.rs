@@ -22,6 +22,7 @@
 //! | `PUT /v1/apps/{app}/archive` | an app's archive; [`VOUCHER_HEADER`] if it is not the origin that vouches for it | [`Pushed`]; with `?resume` it ends a hold |
 //! | `PUT /v1/apps/{app}/data` | a SQLite file | [`Pushed`]; with `?resume` it ends a hold |
 //! | `POST /v1/apps/{app}/commands/{command}` | JSON payload, `Idempotency-Key` | [`crate::write::Outcome`] |
+//! | `POST /v1/apps/{app}/deferred` | [`crate::write::Delivery`] | [`crate::write::Delivered`] |
 //! | `POST /v1/apps/{app}/tasks/{task}` | JSON payload, `Idempotency-Key` | [`crate::write::Enqueued`] |
 //! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt` | the page itself, from the newest read database |
 //! | `GET /v1/status` | | [`crate::status::OriginStatus`] |

@@ -114,6 +114,85 @@ pub enum Outcome {
     Invalid { message: String },
 }
 
+/// A node's outbox, named once and for all when it was made.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OutboxId(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("an outbox is named by 32 hexadecimal digits")]
+pub struct BadOutboxId;
+
+impl TryFrom<String> for OutboxId {
+    type Error = BadOutboxId;
+
+    fn try_from(text: String) -> Result<OutboxId, BadOutboxId> {
+        let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if is_hex && text.len() == 32 { Ok(OutboxId(text)) } else { Err(BadOutboxId) }
+    }
+}
+
+impl From<OutboxId> for String {
+    fn from(id: OutboxId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for OutboxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A command that a node has taken while its origin was away.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Deferred {
+    /// Its number among those of its app and outbox: 1, 2, 3, without gaps.
+    pub n: u64,
+    pub command: String,
+    /// JSON text.
+    pub payload: String,
+    pub key: IdempotencyKey,
+    /// Unix time, milliseconds, by the node's clock.
+    pub accepted_at_ms: u64,
+    /// It was sent before it was deferred, and may have been applied then.
+    pub was_sent: bool,
+}
+
+/// `POST /v1/apps/{app}/deferred` carries some, by their numbers; the answer is [`Delivered`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Delivery {
+    pub outbox: OutboxId,
+    /// The oldest the node still has: the origin, restored from an old copy, cannot have those before.
+    pub oldest: u64,
+    pub writes: Vec<Deferred>,
+}
+
+/// What became of them, in order. After the first that is not settled none was tried.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Delivered {
+    pub taken: Vec<Taken>,
+}
+
+/// What became of one deferred command.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "taken", rename_all = "kebab-case")]
+pub enum Taken {
+    Settled {
+        outcome: Outcome,
+    },
+    /// It was settled before, so long ago that how is forgotten.
+    Forgotten,
+    /// Nothing was kept: the same may be sent again.
+    Retry {
+        message: String,
+    },
+    /// The origin lacks some before it: this is the one it waits for.
+    Gap {
+        next: u64,
+    },
+}
+
 /// The answer to an enqueued task.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Enqueued {

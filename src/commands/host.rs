@@ -11,6 +11,7 @@ use nearside_host::{
     logbook::Logbook,
     logs::Logs,
     origin_client::{ClientError, NoOrigin, OriginClient},
+    outbox::{self, Outbox},
     peer::Peer,
     pull::sources::Sources,
     replica::Replica,
@@ -20,6 +21,9 @@ use nearside_host::{
 use tokio::net::TcpListener;
 
 use crate::{cli::HostArgs, settings::NodeSettings};
+
+/// Below the node's folder.
+const OUTBOX: &str = "outbox.db";
 
 pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let settings = NodeSettings::resolve(args)?;
@@ -33,7 +37,13 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     };
     let replica = Replica::open(&settings.data)?;
     let engine = Engine::start(&replica.compiled())?;
-    let host = Host::new(&settings.name, engine, settings.cache_mib, upstream)?.with_blobs(&replica.blobs())?;
+    let mut host = Host::new(&settings.name, engine, settings.cache_mib, upstream.clone())?;
+    host = host.with_blobs(&replica.blobs())?;
+    // A node without an origin has nobody to deliver to; what waits from before stays where it is.
+    let outbox = origin.is_some().then(|| Outbox::open(&settings.data.join(OUTBOX))).transpose()?;
+    if let Some(outbox) = &outbox {
+        host = host.with_outbox(outbox.clone());
+    }
     let from_disk = (host.clone(), replica.clone());
     tokio::task::spawn_blocking(move || follow::start_from_disk(&from_disk.0, &from_disk.1)).await??;
 
@@ -64,7 +74,14 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
             },
         }
     };
-    tokio::join!(serve::serve(host.clone(), visitors, stop()), admin::serve(admin, operators, stop()), follows,);
+    let delivers = async {
+        match outbox {
+            Some(outbox) => outbox::deliver(outbox, upstream, stop()).await,
+            None => stop().await,
+        }
+    };
+    let serves = serve::serve(host.clone(), visitors, stop());
+    tokio::join!(serves, admin::serve(admin, operators, stop()), follows, delivers);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,7 @@ pub mod key;
 pub mod logs;
 pub mod new;
 pub mod origin;
+pub mod outbox;
 pub mod push;
 pub mod releases;
 pub mod rollback;

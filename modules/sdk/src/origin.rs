@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use http::StatusCode;
+use maud::{DOCTYPE, Markup, html};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::nearside::edge::origin as host;
+use crate::{Request, Response};
 
 pub use host::Receipt;
 
@@ -21,6 +24,52 @@ pub enum Outcome {
     },
     /// The app itself said no, with this message for the person who asked.
     Rejected(String),
+    /// The origin is away; the command is saved at this node and will be applied. Only for commands that are declared
+    /// `deferrable`.
+    Deferred(Deferred),
+}
+
+/// A command that is saved and not yet applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deferred(String);
+
+impl Deferred {
+    /// Where on this site it is told what became of it.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+
+    /// 202, which leads there: a page for people, JSON for programs that ask for it.
+    #[must_use]
+    pub fn response(&self, request: &Request) -> Response {
+        let path = self.path();
+        let mut response = if request.prefers_json() {
+            Response::new("application/json", format!("{{\"state\":\"waiting\",\"status\":\"{path}\"}}"))
+        } else {
+            Response::html(self.page())
+        };
+        response.status = StatusCode::ACCEPTED;
+        response
+    }
+
+    fn page(&self) -> Markup {
+        let path = self.path();
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width";
+                meta http-equiv="refresh" content={ "5; url=" (path) };
+                title { "Saved" }
+                body {
+                    h1 { "Saved" }
+                    p role="status" { "What you sent is saved and will appear soon. There is no need to send it again." }
+                    p { a href=(path) { "What has become of it" } }
+                }
+            }
+        }
+    }
 }
 
 /// What a command answered, JSON.
@@ -67,6 +116,7 @@ pub fn submit_json(command: &str, payload: &str, key: Option<&str>) -> Result<Ou
     match host::submit(command, payload, key)? {
         host::Outcome::Applied((receipt, reply)) => Ok(Outcome::Applied { receipt, reply: Reply(reply) }),
         host::Outcome::Rejected(message) => Ok(Outcome::Rejected(message)),
+        host::Outcome::Deferred(path) => Ok(Outcome::Deferred(Deferred(path))),
     }
 }
 
@@ -137,7 +187,6 @@ impl std::error::Error for Error {}
 /// What a visitor is told when an app says nothing better.
 impl From<Error> for crate::Error {
     fn from(error: Error) -> Self {
-        use http::StatusCode;
         let answer = match &error {
             Error::InvalidPayload(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "What was sent cannot be used as it is.")

@@ -7,7 +7,7 @@ use toml::Spanned;
 use super::{
     App, AppError, Build, CommandDecl, DatabaseSource, Outbound, RESERVED_PREFIX, TaskDecl,
     names::{check_pattern, is_name, is_sql_name, is_variable_name, shape},
-    raw::{Raw, RawBuild, RawRoute, RawTask},
+    raw::{Raw, RawBuild, RawCommand, RawRoute, RawTask},
 };
 use crate::{
     cors::Cors,
@@ -86,7 +86,8 @@ impl Lines<'_> {
                 return self.error(at, format!("command `{name}`: a-z, 0-9 and `-` expected"));
             }
             self.component(at, &command.component, &known)?;
-            commands.insert(name, CommandDecl { component: command.component, schema: command.schema });
+            let RawCommand { component, schema, deferrable } = command;
+            commands.insert(name, CommandDecl { component, schema, deferrable });
         }
 
         let mut tasks = BTreeMap::new();

@@ -71,6 +71,8 @@ pub(super) struct RawRoute {
 pub(super) struct RawCommand {
     pub(super) component: String,
     pub(super) schema: String,
+    #[serde(default)]
+    pub(super) deferrable: bool,
 }
 
 #[derive(Deserialize)]

@@ -76,6 +76,13 @@ pub(crate) fn post(request: &Request) -> Result {
                 None => response,
             })
         }
+        Ok(Outcome::Deferred(deferred)) => {
+            let response = deferred.response(request);
+            Ok(match writer {
+                Some(writer) => writer.kept_by(response),
+                None => response,
+            })
+        }
         Ok(Outcome::Rejected(message)) => again(request, name, &draft, refused(message)),
         Err(origin::Error::Unavailable(reason)) => {
             log(format_args!("post-review: {reason}"));

@@ -43,6 +43,7 @@ fn told(result: Result<Outcome, origin::Error>) -> Response {
             format!("applied {}.{} {}\n", receipt.epoch, receipt.commit, reply.as_str())
         }
         Ok(Outcome::Rejected(message)) => format!("rejected {message}\n"),
+        Ok(Outcome::Deferred(deferred)) => format!("deferred {}\n", deferred.path()),
         Err(reason) => format!("error {reason}\n"),
     })
 }

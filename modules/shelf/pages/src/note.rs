@@ -66,6 +66,7 @@ pub(crate) fn post(request: &Request) -> Result {
             })
         }
         Outcome::Rejected(message) => again(&book, text, &message),
+        Outcome::Deferred(deferred) => Ok(deferred.response(request)),
     }
 }
 

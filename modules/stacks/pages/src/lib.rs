@@ -92,6 +92,7 @@ fn write(request: &Request) -> Result {
     match origin::submit_json(request.parameter("command"), &payload, None)? {
         Outcome::Applied { reply, .. } => Ok(Response::new("application/json", reply.as_str())),
         Outcome::Rejected(message) => Err(Error::bad_request(message)),
+        Outcome::Deferred(deferred) => Ok(deferred.response(request)),
     }
 }
 

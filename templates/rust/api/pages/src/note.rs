@@ -73,6 +73,7 @@ pub(crate) fn add(request: &Request) -> Result {
             let location = location.try_into().map_err(|_| Error::internal("the location is no header"))?;
             Ok(Response::json(&added)?.with_status(StatusCode::CREATED).with_header(LOCATION, location))
         }
+        Outcome::Deferred(deferred) => Ok(deferred.response(request)),
         Outcome::Rejected(message) => Err(Error::new(StatusCode::CONFLICT, message)),
     }
 }

@@ -35,6 +35,7 @@ fn sign(request: &Request) -> Result {
     }
     match origin::submit("sign", &draft) {
         Ok(Outcome::Applied { .. }) => Ok(Response::see_other("/")),
+        Ok(Outcome::Deferred(deferred)) => Ok(deferred.response(request)),
         Ok(Outcome::Rejected(message)) => again(&draft, &Error::new(StatusCode::UNPROCESSABLE_ENTITY, message)),
         Err(error) => again(&draft, &error.into()),
     }

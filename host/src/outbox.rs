@@ -1,0 +1,204 @@
+//! The outbox: commands this node has taken while its origin was away, durable on its own disk until the origin has them.
+//!
+//! ```text
+//! taken       the handler submitted it, and the origin did not answer: written and synced, then acknowledged
+//! delivered   in the order they were taken, app by app; the origin counts them, so that each is applied once
+//! settled     the origin has said what became of it, durably; kept a while for those who ask
+//! ```
+//!
+//! One thread writes the file and makes one commit of all that came while it waited for the disk. A commit that fails
+//! is not tried again: what the disk then holds nobody knows, so nothing more is taken until the node starts anew.
+
+mod delivery;
+mod page;
+mod store;
+mod thread;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use nearside_protocol::{
+    digest::{Digest, PartsHasher},
+    limits,
+    status::OutboxStatus,
+    write::{IdempotencyKey, OutboxId},
+};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+pub use self::{
+    delivery::deliver,
+    page::{WRITE, answer},
+    store::{Settled, StoreError, Written},
+};
+use self::{
+    store::Store,
+    thread::{Job, Thread},
+};
+
+/// What is to be taken.
+#[derive(Clone, Debug)]
+pub struct ToTake {
+    pub app: String,
+    pub command: String,
+    pub payload: String,
+    pub key: IdempotencyKey,
+    /// It was sent already, and may arrive yet.
+    pub was_sent: bool,
+}
+
+/// Where what was taken can be asked for: unguessable, so that only who wrote it can.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ticket(pub String);
+
+impl Ticket {
+    pub fn path(&self) -> String {
+        format!("{WRITE}{}", self.0)
+    }
+}
+
+/// What came of taking one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Took {
+    /// It is durable; or was before, under the same key.
+    Saved(Ticket),
+    /// The key stands for something else.
+    KeyConflict,
+}
+
+/// Why a command is not taken. Nothing of it was kept.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NotTaken {
+    #[error("the outbox holds {what} for the origin already, and takes no more")]
+    Full { what: &'static str },
+    #[error("so many writes are being saved at once; try again")]
+    Busy,
+    #[error("the outbox cannot write: {0}")]
+    Disk(String),
+    #[error("the outbox takes nothing until the node is started again: {0}")]
+    Closed(String),
+}
+
+/// What waits for the origin, of one app.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Waiting {
+    pub writes: u64,
+    pub bytes: u64,
+    /// Unix time, milliseconds.
+    pub oldest_at_ms: Option<u64>,
+}
+
+pub struct Outbox {
+    id: OutboxId,
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+    reads: Mutex<Store>,
+}
+
+/// What the thread and those who ask both see.
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<BTreeMap<String, Waiting>>,
+    closed: Mutex<Option<String>>,
+    /// Something was taken, or is to be tried again at once.
+    due: Notify,
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<String, Waiting>> {
+        self.waiting.lock().expect("BUG: nothing panics while holding what waits")
+    }
+
+    fn closed(&self) -> MutexGuard<'_, Option<String>> {
+        self.closed.lock().expect("BUG: nothing panics while holding why it is closed")
+    }
+}
+
+impl Outbox {
+    /// Takes up what the file holds, or makes it, and starts its thread. Blocks.
+    pub fn open(path: &Path) -> Result<Arc<Outbox>, StoreError> {
+        let store = Store::open(path)?;
+        let shared = Arc::new(Shared::default());
+        *shared.waiting() = store.waiting()?;
+        let (jobs, queue) = mpsc::channel(limits::OUTBOX_QUEUE);
+        let (id, reads) = (store.id()?, Mutex::new(Store::open(path)?));
+        Thread::start(store, shared.clone(), queue)?;
+        Ok(Arc::new(Outbox { id, jobs, shared, reads }))
+    }
+
+    pub fn id(&self) -> &OutboxId {
+        &self.id
+    }
+
+    /// Whether something of this app waits: what comes now must not overtake it.
+    pub fn has_waiting(&self, app: &str) -> bool {
+        self.shared.waiting().contains_key(app)
+    }
+
+    pub fn waiting(&self) -> BTreeMap<String, Waiting> {
+        self.shared.waiting().clone()
+    }
+
+    /// Makes a command durable; answers when it is.
+    pub async fn take(&self, take: ToTake) -> Result<Took, NotTaken> {
+        if let Some(why) = self.shared.closed().clone() {
+            return Err(NotTaken::Closed(why));
+        }
+        let (answer, taken) = oneshot::channel();
+        self.jobs.try_send(Job::Take { take, answer }).map_err(|_| NotTaken::Busy)?;
+        taken.await.unwrap_or_else(|_| Err(NotTaken::Closed("its thread has ended".into())))
+    }
+
+    /// Tries to deliver at once, whatever failed before.
+    pub fn retry(&self) {
+        self.shared.due.notify_one();
+    }
+
+    /// What became of one.
+    pub fn written(&self, app: &str, ticket: &Ticket) -> Result<Option<Written>, StoreError> {
+        self.reads().by_ticket(app, ticket)
+    }
+
+    /// Old to new, after this number of this app.
+    pub fn list(&self, after: Option<(&str, u64)>, most: usize) -> Result<Vec<Written>, StoreError> {
+        self.reads().list(after, most)
+    }
+
+    pub fn status(&self) -> OutboxStatus {
+        let waiting = self.waiting();
+        OutboxStatus {
+            id: self.id.to_string(),
+            waiting_writes: waiting.values().map(|waiting| waiting.writes).sum(),
+            waiting_bytes: waiting.values().map(|waiting| waiting.bytes).sum(),
+            oldest_at_ms: waiting.values().filter_map(|waiting| waiting.oldest_at_ms).min(),
+            closed: self.shared.closed().clone(),
+        }
+    }
+
+    fn reads(&self) -> MutexGuard<'_, Store> {
+        self.reads.lock().expect("BUG: nothing panics while reading the outbox")
+    }
+}
+
+/// What a key stands for: the same key with another fingerprint is a conflict.
+fn fingerprint(take: &ToTake) -> Digest {
+    PartsHasher::default().part(take.command.as_bytes()).part(take.payload.as_bytes()).finish()
+}
+
+/// Unix time in milliseconds.
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    now.as_millis() as u64
+}
+
+/// 32 hexadecimal digits nobody can guess.
+pub(crate) fn unguessable() -> String {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).expect("BUG: an operating system without randomness cannot serve");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Delivering: each app's deferred commands to the origin, in their order, until none waits.
+
+use std::{sync::Arc, time::Duration};
+
+use nearside_protocol::{
+    limits,
+    write::{Delivery, Taken},
+};
+use tokio::{sync::oneshot, task::JoinSet};
+
+use super::{Outbox, Settled, thread::Job};
+use crate::upstream::Upstream;
+
+/// What one delivery came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Went {
+    /// There may be more.
+    On,
+    Nothing,
+    /// The origin is away, or cannot take more now.
+    Later,
+}
+
+/// Delivers what is taken, as long as the node runs.
+pub async fn deliver(outbox: Arc<Outbox>, upstream: Arc<dyn Upstream>, stop: impl Future<Output = ()>) {
+    let forever = async {
+        let mut again = limits::DELIVERY_AGAIN_FIRST;
+        loop {
+            again = match round(&outbox, &upstream).await {
+                Went::On => limits::DELIVERY_AGAIN_FIRST,
+                Went::Nothing => {
+                    outbox.shared.due.notified().await;
+                    limits::DELIVERY_AGAIN_FIRST
+                }
+                Went::Later => {
+                    wait(again).await;
+                    (again * 2).min(limits::DELIVERY_AGAIN_MOST)
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = forever => {}
+        () = stop => {}
+    }
+}
+
+/// One delivery of each app that has something waiting: an app whose commands are slow holds up itself alone.
+async fn round(outbox: &Arc<Outbox>, upstream: &Arc<dyn Upstream>) -> Went {
+    let mut apps = JoinSet::new();
+    for app in outbox.waiting().into_keys() {
+        apps.spawn(one(outbox.clone(), upstream.clone(), app));
+    }
+    let mut went = Went::Nothing;
+    while let Some(this) = apps.join_next().await {
+        match this.unwrap_or(Went::Later) {
+            Went::On => went = Went::On,
+            Went::Later if went == Went::Nothing => went = Went::Later,
+            _ => {}
+        }
+    }
+    went
+}
+
+async fn one(outbox: Arc<Outbox>, upstream: Arc<dyn Upstream>, app: String) -> Went {
+    let reader = (outbox.clone(), app.clone());
+    let next = tokio::task::spawn_blocking(move || reader.0.reads().next(&reader.1)).await;
+    let (oldest, waiting) = match next {
+        Ok(Ok((_, waiting))) if waiting.is_empty() => return Went::Nothing,
+        Ok(Ok(next)) => next,
+        Ok(Err(error)) => {
+            tracing::error!(%app, cause = %error, "deferred writes cannot be read");
+            return Went::Later;
+        }
+        Err(_) => return Went::Later,
+    };
+    let numbers: Vec<u64> = waiting.iter().map(|write| write.n).collect();
+    let writes = waiting.into_iter().map(super::Written::deferred).collect();
+    let delivery = Delivery { outbox: outbox.id().clone(), oldest, writes };
+    let taken = match upstream.deliver(&app, delivery).await {
+        Ok(delivered) => delivered.taken,
+        Err(unreachable) => {
+            tracing::debug!(%app, cause = %unreachable, "deferred writes wait");
+            return Went::Later;
+        }
+    };
+    let mut settled = Vec::new();
+    let mut stopped = None;
+    for (n, taken) in numbers.into_iter().zip(taken) {
+        match taken {
+            Taken::Settled { outcome } => settled.push((n, Settled::As(outcome))),
+            Taken::Forgotten => settled.push((n, Settled::Forgotten)),
+            other => {
+                stopped = Some(other);
+                break;
+            }
+        }
+    }
+    let any = !settled.is_empty();
+    let recorded = !any || tell(&outbox, |answer| Job::Settle { app: app.clone(), settled, answer }).await;
+    match stopped {
+        _ if !recorded => Went::Later,
+        Some(Taken::Gap { next }) => match tell(&outbox, |answer| Job::Unsettle { app, from: next, answer }).await {
+            true => Went::On,
+            false => Went::Later,
+        },
+        Some(Taken::Retry { message }) => {
+            tracing::info!(%app, %message, "deferred writes wait");
+            Went::Later
+        }
+        _ => Went::On,
+    }
+}
+
+/// Has the outbox's thread record something; false when it could not.
+async fn tell(outbox: &Outbox, job: impl FnOnce(oneshot::Sender<bool>) -> Job) -> bool {
+    let (answer, recorded) = oneshot::channel();
+    outbox.jobs.send(job(answer)).await.is_ok() && recorded.await.unwrap_or(false)
+}
+
+/// Between half and all of it, so that nodes do not come back all at once.
+async fn wait(most: Duration) {
+    let mut byte = [0_u8; 1];
+    getrandom::fill(&mut byte).expect("BUG: an operating system without randomness cannot serve");
+    tokio::time::sleep(most / 2 + most / 2 * u32::from(byte[0]) / 255).await;
+}

@@ -1,0 +1,262 @@
+//! The outbox's file: SQLite, written by one thread.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use nearside_protocol::{
+    digest::Digest,
+    limits,
+    write::{Deferred, IdempotencyKey, OutboxId, Outcome},
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::{Ticket, ToTake, Waiting, unguessable};
+
+#[derive(Debug, thiserror::Error)]
+#[error("the outbox {}: {error}", path.display())]
+pub struct StoreError {
+    path: PathBuf,
+    error: rusqlite::Error,
+}
+
+impl StoreError {
+    pub(super) fn into_sqlite(self) -> rusqlite::Error {
+        self.error
+    }
+}
+
+/// How a deferred command ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Settled {
+    As(Outcome),
+    /// Settled before, so long ago that the origin has forgotten how.
+    Forgotten,
+}
+
+/// One command of the outbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    pub app: String,
+    pub n: u64,
+    pub command: String,
+    /// JSON text.
+    pub payload: String,
+    pub key: IdempotencyKey,
+    /// For the visitor alone.
+    #[serde(skip)]
+    pub ticket: Ticket,
+    /// Unix time, milliseconds.
+    pub accepted_at_ms: u64,
+    pub was_sent: bool,
+    /// Nothing while it waits.
+    pub settled: Option<Settled>,
+}
+
+impl Written {
+    pub(super) fn deferred(self) -> Deferred {
+        let Written { n, command, payload, key, accepted_at_ms, was_sent, .. } = self;
+        Deferred { n, command, payload, key, accepted_at_ms, was_sent }
+    }
+}
+
+const SETTINGS: &str = "
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA busy_timeout = 5000;
+PRAGMA journal_size_limit = 67108864;
+";
+
+/// `last_n` outlives the commands it counted, so that no number is given out twice.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS app (name TEXT PRIMARY KEY, last_n INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS command (
+  app TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  key TEXT NOT NULL,
+  fingerprint BLOB NOT NULL,
+  ticket TEXT NOT NULL UNIQUE,
+  accepted_at_ms INTEGER NOT NULL,
+  was_sent INTEGER NOT NULL,
+  settled TEXT,
+  settled_at_ms INTEGER,
+  PRIMARY KEY (app, n),
+  UNIQUE (app, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS command_waiting ON command (app, n) WHERE settled IS NULL;
+CREATE INDEX IF NOT EXISTS command_settled ON command (settled_at_ms) WHERE settled IS NOT NULL;
+";
+
+const COLUMNS: &str = "app, n, name, payload, key, ticket, accepted_at_ms, was_sent, settled";
+
+pub(super) struct Store {
+    path: PathBuf,
+    pub(super) connection: Connection,
+}
+
+impl Store {
+    pub(super) fn open(path: &Path) -> Result<Store, StoreError> {
+        let opened = Connection::open(path).and_then(|connection| {
+            connection.execute_batch(SETTINGS)?;
+            let transaction = connection.unchecked_transaction()?;
+            transaction.execute_batch(TABLES)?;
+            transaction.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('id', ?1)", [unguessable()])?;
+            transaction.commit()?;
+            Ok(connection)
+        });
+        match opened {
+            Ok(connection) => Ok(Store { path: path.to_owned(), connection }),
+            Err(error) => Err(StoreError { path: path.to_owned(), error }),
+        }
+    }
+
+    pub(super) fn id(&self) -> Result<OutboxId, StoreError> {
+        let read = self.connection.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0));
+        let text: String = self.told(read)?;
+        self.told(OutboxId::try_from(text).map_err(|bad| rusqlite::Error::ToSqlConversionFailure(Box::new(bad))))
+    }
+
+    pub(super) fn waiting(&self) -> Result<BTreeMap<String, Waiting>, StoreError> {
+        let sql = "SELECT app, count(*), sum(length(payload) + length(name) + length(key)), min(accepted_at_ms)
+                   FROM command WHERE settled IS NULL GROUP BY app";
+        self.told(self.connection.prepare(sql).and_then(|mut statement| {
+            let of = |row: &Row<'_>| {
+                let waiting = Waiting { writes: row.get(1)?, bytes: row.get(2)?, oldest_at_ms: row.get(3)? };
+                Ok((row.get(0)?, waiting))
+            };
+            statement.query_map([], of)?.collect()
+        }))
+    }
+
+    pub(super) fn by_ticket(&self, app: &str, ticket: &Ticket) -> Result<Option<Written>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM command WHERE ticket = ?1 AND app = ?2");
+        self.told(self.connection.query_row(&sql, [&ticket.0, app], written).optional())
+    }
+
+    pub(super) fn list(&self, after: Option<(&str, u64)>, most: usize) -> Result<Vec<Written>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM command WHERE (app, n) > (?1, ?2) ORDER BY app, n LIMIT ?3");
+        let (app, n) = after.unwrap_or_default();
+        self.told(
+            self.connection
+                .prepare(&sql)
+                .and_then(|mut statement| statement.query_map(params![app, n, most], written)?.collect()),
+        )
+    }
+
+    /// The oldest that wait, as many as go in one delivery; and the oldest number that is kept at all.
+    pub(super) fn next(&self, app: &str) -> Result<(u64, Vec<Written>), StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM command WHERE app = ?1 AND settled IS NULL ORDER BY n LIMIT ?2");
+        let oldest = self.connection.query_row("SELECT min(n) FROM command WHERE app = ?1", [app], |row| {
+            Ok(row.get::<_, Option<u64>>(0)?.unwrap_or(0))
+        });
+        let waiting: rusqlite::Result<Vec<Written>> = self
+            .connection
+            .prepare(&sql)
+            .and_then(|mut statement| statement.query_map(params![app, limits::DELIVERY_WRITES], written)?.collect());
+        let mut bytes = 0;
+        let mut waiting = self.told(waiting)?;
+        let fits = waiting.iter().take_while(|write| {
+            bytes += write.payload.len();
+            bytes <= limits::DELIVERY_BYTES
+        });
+        let fits = fits.count().max(1);
+        waiting.truncate(fits);
+        Ok((self.told(oldest)?, waiting))
+    }
+
+    fn told<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
+        result.map_err(|error| StoreError { path: self.path.clone(), error })
+    }
+}
+
+/// What is known of a key.
+pub(super) enum Known {
+    Nothing,
+    Same(Ticket),
+    Other,
+}
+
+pub(super) fn look_up(connection: &Connection, take: &ToTake, fingerprint: &Digest) -> rusqlite::Result<Known> {
+    let sql = "SELECT fingerprint, ticket FROM command WHERE app = ?1 AND key = ?2";
+    let found: Option<([u8; 32], String)> = connection
+        .query_row(sql, params![take.app, take.key.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(match found {
+        None => Known::Nothing,
+        Some((known, ticket)) if known == *fingerprint.as_bytes() => Known::Same(Ticket(ticket)),
+        Some(_) => Known::Other,
+    })
+}
+
+/// Inside a transaction: takes it, under the app's next number.
+pub(super) fn insert(
+    connection: &Connection,
+    take: &ToTake,
+    fingerprint: &Digest,
+    now_ms: u64,
+) -> rusqlite::Result<Ticket> {
+    let grow = "INSERT INTO app (name, last_n) VALUES (?1, 1)
+                ON CONFLICT (name) DO UPDATE SET last_n = last_n + 1 RETURNING last_n";
+    let n: u64 = connection.query_row(grow, [&take.app], |row| row.get(0))?;
+    let ticket = unguessable();
+    let sql = "INSERT INTO command (app, n, name, payload, key, fingerprint, ticket, accepted_at_ms, was_sent)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let key = take.key.to_string();
+    let values =
+        params![take.app, n, take.command, take.payload, key, fingerprint.as_bytes(), ticket, now_ms, take.was_sent];
+    connection.execute(sql, values)?;
+    Ok(Ticket(ticket))
+}
+
+/// Inside a transaction: the origin has said what became of it.
+pub(super) fn settle(
+    connection: &Connection,
+    app: &str,
+    n: u64,
+    settled: &Settled,
+    now_ms: u64,
+) -> rusqlite::Result<bool> {
+    let text = serde_json::to_string(settled).expect("BUG: outcomes are plain data");
+    let sql = "UPDATE command SET settled = ?3, settled_at_ms = ?4 WHERE app = ?1 AND n = ?2 AND settled IS NULL";
+    Ok(connection.execute(sql, params![app, n, text, now_ms])? > 0)
+}
+
+/// Inside a transaction: those from this number on wait again. The origin, restored from an old copy, lacks them.
+pub(super) fn unsettle(connection: &Connection, app: &str, from: u64) -> rusqlite::Result<usize> {
+    let sql =
+        "UPDATE command SET settled = NULL, settled_at_ms = NULL WHERE app = ?1 AND n >= ?2 AND settled IS NOT NULL";
+    connection.execute(sql, params![app, from])
+}
+
+/// Inside a transaction: lets go of what was settled long ago.
+pub(super) fn purge(connection: &Connection, now_ms: u64) -> rusqlite::Result<usize> {
+    let before = now_ms.saturating_sub(limits::OUTBOX_SETTLED_KEPT.as_millis() as u64);
+    connection.execute("DELETE FROM command WHERE settled IS NOT NULL AND settled_at_ms < ?1", [before])
+}
+
+fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
+    let unreadable = |at: usize, error: Box<dyn std::error::Error + Send + Sync>| {
+        rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, error)
+    };
+    let settled: Option<String> = row.get(8)?;
+    Ok(Written {
+        app: row.get(0)?,
+        n: row.get(1)?,
+        command: row.get(2)?,
+        payload: row.get(3)?,
+        key: IdempotencyKey::try_from(row.get::<_, String>(4)?).map_err(|error| unreadable(4, Box::new(error)))?,
+        ticket: Ticket(row.get(5)?),
+        accepted_at_ms: row.get(6)?,
+        was_sent: row.get(7)?,
+        settled: settled
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|error| unreadable(8, Box::new(error)))?,
+    })
+}

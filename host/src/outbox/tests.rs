@@ -1,0 +1,231 @@
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Response;
+use nearside_protocol::{
+    digest::Digest,
+    write::{Delivered, Delivery, Outcome, Receipt, Taken},
+};
+
+use super::*;
+use crate::upstream::{NotPut, Unreachable, Upstream, Visitor};
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("outbox.db")
+    }
+
+    fn open(&self) -> Arc<Outbox> {
+        Outbox::open(&self.file()).unwrap()
+    }
+}
+
+fn take(app: &str, key: &str, payload: &str) -> ToTake {
+    let key = IdempotencyKey::try_from(key.to_owned()).unwrap();
+    ToTake { app: app.into(), command: "c".into(), payload: payload.into(), key, was_sent: false }
+}
+
+async fn saved(outbox: &Outbox, take: ToTake) -> Ticket {
+    match outbox.take(take).await {
+        Ok(Took::Saved(ticket)) => ticket,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_taken_is_there_after_a_restart_and_once() {
+    let place = Place::new();
+    let outbox = place.open();
+    let id = outbox.id().clone();
+    let first = saved(&outbox, take("a", "k1", "{}")).await;
+    assert_eq!(saved(&outbox, take("a", "k1", "{}")).await, first);
+    assert_eq!(outbox.take(take("a", "k1", "{\"x\":1}")).await, Ok(Took::KeyConflict));
+    let other_app = saved(&outbox, take("b", "k1", "{}")).await;
+    assert_ne!(other_app, first);
+    let waiting = outbox.waiting();
+    assert_eq!((waiting["a"].writes, waiting["b"].writes), (1, 1));
+    drop(outbox);
+
+    let outbox = place.open();
+    assert_eq!(*outbox.id(), id);
+    let again = outbox.waiting();
+    assert_eq!(again, waiting);
+    let written = outbox.written("a", &first).unwrap().unwrap();
+    assert_eq!((written.n, written.settled), (1, None));
+    // A ticket is good for its own app alone.
+    assert_eq!(outbox.written("b", &first).unwrap(), None);
+    saved(&outbox, take("a", "k2", "{}")).await;
+    let numbers: Vec<(String, u64)> =
+        outbox.list(None, 9).unwrap().into_iter().map(|written| (written.app, written.n)).collect();
+    assert_eq!(numbers, [("a".into(), 1), ("a".into(), 2), ("b".into(), 1)]);
+    assert_eq!(outbox.list(Some(("a", 1)), 1).unwrap()[0].n, 2);
+}
+
+#[tokio::test]
+async fn one_app_cannot_take_all_the_room() {
+    let place = Place::new();
+    let outbox = place.open();
+    let payload = "x".repeat(limits::COMMAND_PAYLOAD_BYTES);
+    outbox
+        .shared
+        .waiting()
+        .insert("a".into(), Waiting { writes: 1, bytes: limits::OUTBOX_APP_BYTES - 10, oldest_at_ms: None });
+    let full = outbox.take(take("a", "k", &payload)).await;
+    assert!(matches!(full, Err(NotTaken::Full { .. })), "{full:?}");
+    saved(&outbox, take("b", "k", &payload)).await;
+    outbox.shared.waiting().insert("c".into(), Waiting { writes: limits::OUTBOX_WRITES, bytes: 0, oldest_at_ms: None });
+    let full = outbox.take(take("b", "k2", "{}")).await;
+    assert!(matches!(full, Err(NotTaken::Full { .. })), "{full:?}");
+    // What is known already needs no room.
+    saved(&outbox, take("b", "k", &payload)).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_acknowledges_nothing_and_closes_nothing() {
+    let place = Place::new();
+    let outbox = place.open();
+    saved(&outbox, take("a", "before", "{}")).await;
+    drop(outbox);
+    let store = Store::open(&place.file()).unwrap();
+    let pages: u64 = store.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    store.connection.pragma_update(None, "max_page_count", pages).unwrap();
+    let shared = Arc::new(Shared::default());
+    *shared.waiting() = store.waiting().unwrap();
+    let (jobs, queue) = mpsc::channel(8);
+    let (id, reads) = (store.id().unwrap(), Mutex::new(Store::open(&place.file()).unwrap()));
+    Thread::start(store, shared.clone(), queue).unwrap();
+    let outbox = Outbox { id, jobs, shared, reads };
+    let refused = outbox.take(take("a", "big", &"x".repeat(100_000))).await;
+    assert!(matches!(&refused, Err(NotTaken::Disk(why)) if why.contains("full")), "{refused:?}");
+    assert_eq!(outbox.waiting()["a"].writes, 1);
+    assert_eq!(outbox.status().closed, None);
+}
+
+/// An origin that counts, forgets nothing, and whose answers are lost now and then.
+#[derive(Default)]
+struct Origin {
+    last: Mutex<HashMap<String, u64>>,
+    applied: Mutex<Vec<(String, String)>>,
+    calls: AtomicU64,
+    /// Every so many calls fail, half of them after the work is done.
+    fails_every: u64,
+}
+
+#[async_trait::async_trait]
+impl Upstream for Origin {
+    async fn deliver(&self, app: &str, delivery: Delivery) -> Result<Delivered, Unreachable> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let fails = self.fails_every > 0 && call.is_multiple_of(self.fails_every);
+        if fails && call.is_multiple_of(2) {
+            return Err(Unreachable::unsent("away"));
+        }
+        let mut taken = Vec::new();
+        let mut last = self.last.lock().unwrap();
+        let last = last.entry(app.to_owned()).or_default();
+        // A part at a time.
+        for write in delivery.writes.into_iter().take(5) {
+            let receipt =
+                Receipt { database: nearside_protocol::release::DatabaseId("d".into()), epoch: 1, commit: write.n };
+            let outcome = Outcome::Applied { receipt, reply: "{}".into() };
+            if write.n > *last + 1 {
+                taken.push(Taken::Gap { next: *last + 1 });
+                break;
+            }
+            if write.n == *last + 1 {
+                *last = write.n;
+                self.applied.lock().unwrap().push((app.to_owned(), write.key.to_string()));
+            }
+            taken.push(Taken::Settled { outcome });
+        }
+        if fails { Err(Unreachable::unanswered("cut off")) } else { Ok(Delivered { taken }) }
+    }
+
+    async fn submit(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<Outcome, Unreachable> {
+        Err(Unreachable::unsent("deliveries only"))
+    }
+
+    async fn enqueue(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<u64, Unreachable> {
+        Err(Unreachable::unsent("deliveries only"))
+    }
+
+    async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<Response<Bytes>, Unreachable> {
+        Err(Unreachable::unsent("deliveries only"))
+    }
+
+    async fn put_blob(&self, _: &str, _: Bytes) -> Result<Digest, NotPut> {
+        Err(Unreachable::unsent("deliveries only").into())
+    }
+
+    async fn blob(&self, _: &str, _: &Digest) -> Result<Option<Bytes>, Unreachable> {
+        Err(Unreachable::unsent("deliveries only"))
+    }
+}
+
+async fn until_nothing_waits(outbox: &Outbox) {
+    for _ in 0..2_000 {
+        if outbox.waiting().is_empty() {
+            return;
+        }
+        outbox.retry();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it still waits: {:?}", outbox.waiting());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_keep_their_order_and_happen_once_though_answers_are_lost() {
+    let place = Place::new();
+    let outbox = place.open();
+    let mut expected = HashMap::<String, Vec<String>>::new();
+    let mut tickets = Vec::new();
+    for at in 0..60 {
+        let app = ["a", "b"][at % 2];
+        let key = format!("k{at}");
+        tickets.push((app, saved(&outbox, take(app, &key, "{}")).await));
+        expected.entry(app.into()).or_default().push(key);
+    }
+    let origin = Arc::new(Origin { fails_every: 3, ..Origin::default() });
+    let running = tokio::spawn(deliver(outbox.clone(), origin.clone(), std::future::pending()));
+    until_nothing_waits(&outbox).await;
+    running.abort();
+    let applied = origin.applied.lock().unwrap().clone();
+    for (app, keys) in expected {
+        let of_app: Vec<String> = applied.iter().filter(|(of, _)| *of == app).map(|(_, key)| key.clone()).collect();
+        assert_eq!(of_app, keys, "{app}");
+    }
+    for (app, ticket) in tickets {
+        let written = outbox.written(app, &ticket).unwrap().unwrap();
+        assert!(matches!(written.settled, Some(Settled::As(Outcome::Applied { .. }))), "{written:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_from_an_old_copy_gets_again_what_it_lost() {
+    let place = Place::new();
+    let outbox = place.open();
+    let origin = Arc::new(Origin::default());
+    for at in 0..10 {
+        saved(&outbox, take("a", &format!("k{at}"), "{}")).await;
+    }
+    let running = tokio::spawn(deliver(outbox.clone(), origin.clone(), std::future::pending()));
+    until_nothing_waits(&outbox).await;
+    // The copy it is restored from was made after the fourth.
+    *origin.last.lock().unwrap() = HashMap::from([("a".to_owned(), 4)]);
+    origin.applied.lock().unwrap().truncate(4);
+    saved(&outbox, take("a", "k10", "{}")).await;
+    until_nothing_waits(&outbox).await;
+    running.abort();
+    let keys: Vec<String> = origin.applied.lock().unwrap().iter().map(|(_, key)| key.clone()).collect();
+    assert_eq!(keys, (0..=10).map(|at| format!("k{at}")).collect::<Vec<_>>());
+}

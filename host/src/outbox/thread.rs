@@ -1,0 +1,226 @@
+//! The outbox's thread: all that came while the last commit waited for the disk goes into the next one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nearside_protocol::limits;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    NotTaken, Settled, Shared, StoreError, ToTake, Took, fingerprint, now_ms,
+    store::{self, Known, Store},
+};
+
+const GROUP: usize = 128;
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+pub(super) enum Job {
+    Take {
+        take: ToTake,
+        answer: oneshot::Sender<Result<Took, NotTaken>>,
+    },
+    /// What the origin said; answered when it is recorded.
+    Settle {
+        app: String,
+        settled: Vec<(u64, Settled)>,
+        answer: oneshot::Sender<bool>,
+    },
+    /// The origin lacks all from this number on.
+    Unsettle {
+        app: String,
+        from: u64,
+        answer: oneshot::Sender<bool>,
+    },
+}
+
+/// What a job will be answered once it is durable.
+enum Done {
+    Took(oneshot::Sender<Result<Took, NotTaken>>, Result<Took, NotTaken>),
+    Recorded(oneshot::Sender<bool>),
+}
+
+pub(super) struct Thread {
+    store: Store,
+    shared: Arc<Shared>,
+    purged: Option<Instant>,
+}
+
+impl Thread {
+    pub(super) fn start(store: Store, shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Result<(), StoreError> {
+        let mut thread = Thread { store, shared, purged: None };
+        std::thread::Builder::new()
+            .name("nearside-outbox".into())
+            .spawn(move || {
+                while let Some(first) = queue.blocking_recv() {
+                    thread.group(first, &mut queue);
+                }
+            })
+            .map(drop)
+            .expect("BUG: a node that cannot start a thread cannot serve");
+        Ok(())
+    }
+
+    fn group(&mut self, first: Job, queue: &mut mpsc::Receiver<Job>) {
+        if let Some(why) = self.shared.closed().clone() {
+            return refuse(first, NotTaken::Closed(why));
+        }
+        let before = self.shared.waiting().clone();
+        let mut done = Vec::new();
+        let mut fault = self.store.connection.execute_batch("BEGIN IMMEDIATE").err();
+        let mut next = Some(first);
+        let mut left = Vec::new();
+        while let Some(job) = next.take() {
+            match fault {
+                None => match self.run(job) {
+                    Ok(this) => done.push(this),
+                    Err((this, error)) => {
+                        done.push(this);
+                        fault = Some(error);
+                    }
+                },
+                Some(_) => left.push(job),
+            }
+            if done.len() + left.len() < GROUP {
+                next = queue.try_recv().ok();
+            }
+        }
+        let committed = match fault {
+            Some(error) => Err((error, false)),
+            None => self.commit().map_err(|error| (error, true)),
+        };
+        match committed {
+            Ok(()) => {
+                done.into_iter().for_each(Done::tell);
+                self.shared.due.notify_one();
+            }
+            Err((error, at_commit)) => {
+                tracing::error!(cause = %error, "the outbox has saved nothing of a group, and acknowledged none of it");
+                *self.shared.waiting() = before;
+                // Where the disk failed, nobody knows what it holds; where it is only full, all is as it was.
+                let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+                if !self.store.connection.is_autocommit() && self.store.connection.execute_batch("ROLLBACK").is_err()
+                    || (at_commit && !is_full)
+                {
+                    *self.shared.closed() = Some(error.to_string());
+                }
+                done.into_iter().for_each(|done| done.refuse(&error));
+                left.into_iter().for_each(|job| refuse(job, NotTaken::Disk(error.to_string())));
+            }
+        }
+    }
+
+    fn run(&mut self, job: Job) -> Result<Done, (Done, rusqlite::Error)> {
+        let connection = &self.store.connection;
+        match job {
+            Job::Take { take, answer } => match self.take(&take) {
+                Ok(took) => Ok(Done::Took(answer, took)),
+                Err(error) => Err((Done::Took(answer, Err(NotTaken::Disk(error.to_string()))), error)),
+            },
+            Job::Settle { app, settled, answer } => {
+                let all = settled
+                    .iter()
+                    .try_for_each(|(n, settled)| store::settle(connection, &app, *n, settled, now_ms()).map(drop));
+                self.counted_anew(all, answer)
+            }
+            Job::Unsettle { app, from, answer } => {
+                let all = store::unsettle(connection, &app, from).map(|count| {
+                    tracing::warn!(%app, count, from, "the origin lacks deferred writes it had: they are delivered again");
+                });
+                self.counted_anew(all, answer)
+            }
+        }
+    }
+
+    fn take(&self, take: &ToTake) -> rusqlite::Result<Result<Took, NotTaken>> {
+        let connection = &self.store.connection;
+        let print = fingerprint(take);
+        match store::look_up(connection, take, &print)? {
+            Known::Same(ticket) => return Ok(Ok(Took::Saved(ticket))),
+            Known::Other => return Ok(Ok(Took::KeyConflict)),
+            Known::Nothing => {}
+        }
+        if let Some(what) = self.full(take) {
+            return Ok(Err(NotTaken::Full { what }));
+        }
+        let now_ms = now_ms();
+        let ticket = store::insert(connection, take, &print, now_ms)?;
+        let mut waiting = self.shared.waiting();
+        let of_app = waiting.entry(take.app.clone()).or_default();
+        of_app.writes += 1;
+        of_app.bytes += weight(take);
+        of_app.oldest_at_ms.get_or_insert(now_ms);
+        Ok(Ok(Took::Saved(ticket)))
+    }
+
+    /// One app cannot take all the room.
+    fn full(&self, take: &ToTake) -> Option<&'static str> {
+        let waiting = self.shared.waiting();
+        let of_app = waiting.get(&take.app).copied().unwrap_or_default();
+        let (writes, bytes) = waiting.values().fold((0, 0), |all, one| (all.0 + one.writes, all.1 + one.bytes));
+        let bytes_more = weight(take);
+        match () {
+            () if of_app.writes >= limits::OUTBOX_APP_WRITES => Some("as many writes of this app as it may"),
+            () if of_app.bytes + bytes_more > limits::OUTBOX_APP_BYTES => Some("as many bytes of this app as it may"),
+            () if writes >= limits::OUTBOX_WRITES => Some("as many writes as it may"),
+            () if bytes + bytes_more > limits::OUTBOX_BYTES => Some("as many bytes as it may"),
+            () => None,
+        }
+    }
+
+    fn counted_anew(
+        &self,
+        changed: rusqlite::Result<()>,
+        answer: oneshot::Sender<bool>,
+    ) -> Result<Done, (Done, rusqlite::Error)> {
+        match changed.and_then(|()| self.store.waiting().map_err(StoreError::into_sqlite)) {
+            Ok(waiting) => {
+                *self.shared.waiting() = waiting;
+                Ok(Done::Recorded(answer))
+            }
+            Err(error) => Err((Done::Recorded(answer), error)),
+        }
+    }
+
+    fn commit(&mut self) -> rusqlite::Result<()> {
+        if self.purged.is_none_or(|at| at.elapsed() > PURGE_EVERY) {
+            purge(&self.store.connection)?;
+            self.purged = Some(Instant::now());
+        }
+        self.store.connection.execute_batch("COMMIT")
+    }
+}
+
+fn purge(connection: &Connection) -> rusqlite::Result<()> {
+    store::purge(connection, now_ms()).map(drop)
+}
+
+/// As the file counts them.
+fn weight(take: &ToTake) -> u64 {
+    (take.payload.len() + take.command.len() + take.key.to_string().len()) as u64
+}
+
+fn refuse(job: Job, why: NotTaken) {
+    match job {
+        Job::Take { answer, .. } => drop(answer.send(Err(why))),
+        Job::Settle { answer, .. } | Job::Unsettle { answer, .. } => drop(answer.send(false)),
+    }
+}
+
+impl Done {
+    fn tell(self) {
+        match self {
+            Done::Took(answer, took) => drop(answer.send(took)),
+            Done::Recorded(answer) => drop(answer.send(true)),
+        }
+    }
+
+    fn refuse(self, error: &rusqlite::Error) {
+        match self {
+            Done::Took(answer, _) => drop(answer.send(Err(NotTaken::Disk(error.to_string())))),
+            Done::Recorded(answer) => drop(answer.send(false)),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `nearside outbox`: writes a node has taken while its origin was away.
+
+use std::process::ExitCode;
+
+use http::Method;
+use nearside_host::{
+    admin::OutboxPage,
+    origin_client::{OriginClient, bytes},
+    outbox::{Settled, Written},
+};
+use nearside_protocol::{limits, write::Outcome};
+
+use crate::cli::{OutboxArgs, OutboxCommand};
+
+pub async fn run(args: OutboxArgs) -> anyhow::Result<ExitCode> {
+    let node = OriginClient::new(&args.node, None)?;
+    match args.command {
+        OutboxCommand::List { all } => list(&node, all).await?,
+        OutboxCommand::Export => export(&node).await?,
+        OutboxCommand::Retry => {
+            let request = node.request(Method::POST, "/outbox/retry").body(bytes(""))?;
+            node.send(request, limits::OUTBOUND_CONNECT * 2).await?;
+            println!("the node tries again now");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(node: &OriginClient, all: bool) -> anyhow::Result<()> {
+    let mut waiting = 0;
+    let mut settled = 0;
+    each(node, |written| {
+        match &written.settled {
+            None => waiting += 1,
+            Some(_) => settled += 1,
+        }
+        if all || written.settled.is_none() {
+            let Written { app, n, command, payload, key, accepted_at_ms, .. } = written;
+            let at = age(*accepted_at_ms);
+            println!("{app} {n}  {command}  {} bytes  taken {at} ago  key {key}  {}", payload.len(), state(written));
+        }
+    })
+    .await?;
+    println!("{waiting} waiting, {settled} settled in the last {} h", limits::OUTBOX_SETTLED_KEPT.as_secs() / 3_600);
+    Ok(())
+}
+
+/// Everything, a JSON object a line.
+async fn export(node: &OriginClient) -> anyhow::Result<()> {
+    each(node, |written| println!("{}", serde_json::to_string(written).expect("BUG: a write is plain data"))).await
+}
+
+async fn each(node: &OriginClient, mut show: impl FnMut(&Written)) -> anyhow::Result<()> {
+    let mut path = "/outbox".to_owned();
+    loop {
+        let page: OutboxPage = serde_json::from_slice(&node.get(&path, limits::OUTBOX_PAGE_BYTES).await?)?;
+        page.writes.iter().for_each(&mut show);
+        match page.next {
+            Some(next) => path = format!("/outbox?after={next}"),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn state(written: &Written) -> String {
+    match &written.settled {
+        None => "waiting".into(),
+        Some(Settled::Forgotten) => "settled".into(),
+        Some(Settled::As(Outcome::Applied { receipt, .. })) => format!("applied {receipt}"),
+        Some(Settled::As(Outcome::Rejected { message })) => format!("rejected: {message}"),
+        Some(Settled::As(Outcome::KeyConflict)) => "refused: its key was used for something else".into(),
+        Some(Settled::As(Outcome::Failed { message } | Outcome::Invalid { message } | Outcome::Retry { message })) => {
+            format!("failed: {message}")
+        }
+    }
+}
+
+fn age(at_ms: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let seconds = (now.as_millis() as u64).saturating_sub(at_ms) / 1_000;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3_600),
+    }
+}
