@@ -16,6 +16,7 @@
 //! | [`secrets`] | what only the operator and the app's components know |
 //! | [`write`] | commands, receipts, outcomes |
 //! | [`wire`] | the origin's HTTP interface: paths, headers, bodies |
+//! | [`watermark`] | which commits a store has, and which a backup |
 //! | [`status`] | what nodes and origin report about themselves |
 //! | [`problem`] | RFC 9457 problem details |
 //! | [`limits`] | every bound, with its unit |
@@ -37,5 +38,6 @@ pub mod secrets;
 pub mod status;
 pub mod trust;
 pub mod voucher;
+pub mod watermark;
 pub mod wire;
 pub mod write;

@@ -1,7 +1,10 @@
 //! One file a subcommand.
 
+pub mod audit;
+pub mod backup;
 pub mod build;
 pub mod check;
+mod check_recipe;
 pub mod dev;
 pub mod host;
 pub mod key;
@@ -10,6 +13,7 @@ pub mod new;
 pub mod origin;
 pub mod push;
 pub mod releases;
+pub mod restore;
 pub mod rollback;
 pub mod snapshot;
 pub mod status;
