@@ -166,7 +166,10 @@ pub fn back_up(data: &Path, bucket: &Bucket, dest: &Path, chosen: Chosen) -> Res
     draft.keep();
     for (name, app) in &manifest.apps {
         let backup = BackedUp { epoch: app.epoch, commit: app.commit, at_ms: manifest.made_at_ms };
-        store::note_backup(&data.join(APPS).join(name).join(store::FILE_NAME), &backup)?;
+        // The backup is good without that: nodes only keep for longer what they need not.
+        if let Err(error) = store::note_backup(&data.join(APPS).join(name).join(store::FILE_NAME), &backup) {
+            warnings.push(format!("app `{name}`: its store could not be told of the backup: {error}"));
+        }
     }
     Ok(Made { manifest, warnings })
 }

@@ -197,7 +197,7 @@ impl Pair<'_> {
     /// The same question to both, answers held against each other row by row.
     fn rows(&self, part: &Part, same: &mut Same) -> rusqlite::Result<Option<Difference>> {
         let (mut kept, mut anew) = (self.kept.prepare(&part.sql)?, self.anew.prepare(&part.sql)?);
-        let names: Vec<String> = kept.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = kept.column_names().map(str::to_owned).collect();
         let (mut kept, mut anew) = (kept.query([])?, anew.query([])?);
         let found = |row, kept, anew| Ok(Some(Difference { place: part.place.clone(), row, kept, anew }));
         loop {

@@ -11,14 +11,19 @@
 //! `layout` grows whenever the change log cannot tell what changed: a migration ran, or other columns are mirrored. A
 //! read database made under another `layout` is to be made anew from the store's rows.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use nearside_protocol::{
     limits,
     release::DatabaseId,
     watermark::{BackedUp, Point, Watermark},
 };
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, backup::Backup, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, backup::Backup, params,
+};
 
 pub const FILE_NAME: &str = "store.db";
 
@@ -139,7 +144,7 @@ pub(crate) fn copy_of(source: &Connection, to: &Path) -> Result<(), StoreError> 
 
 /// A copy lets others have the disk after so many pages.
 const COPIED_AT_ONCE_PAGES: i32 = 2_048;
-const COPY_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+const COPY_PAUSE: Duration = Duration::from_millis(2);
 
 /// Makes the reserved tables in a database that may have them already; `check` uses it on one in memory.
 pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
@@ -202,14 +207,32 @@ pub fn watermark(connection: &Connection) -> Result<Watermark, StoreError> {
 
 /// Notes that a verified backup has everything up to a commit. Another process may write meanwhile.
 pub fn note_backup(path: &Path, backup: &BackedUp) -> Result<(), StoreError> {
-    let connection = open(path)?;
-    let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
+    let fault = |error| StoreError::Open { file: path.display().to_string(), error };
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0")?;
+    let transaction = begin_among_writers(&connection)?;
     let newest: Option<BackedUp> = json(&transaction, BACKED_UP)?;
     if newest.is_none_or(|newest| (newest.epoch, newest.commit) <= (backup.epoch, backup.commit)) {
         set_json(&transaction, BACKED_UP, backup)?;
     }
     Ok(transaction.commit()?)
 }
+
+/// A busy writer leaves the lock for moments only, which SQLite's own way of waiting, longer and longer, would miss.
+fn begin_among_writers(connection: &Connection) -> Result<Transaction<'_>, StoreError> {
+    let ends_at = Instant::now() + LOCK_WAIT;
+    loop {
+        match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < ends_at => {
+                std::thread::sleep(LOCK_RETRY);
+            }
+            begun => return Ok(begun?),
+        }
+    }
+}
+
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+const LOCK_RETRY: Duration = Duration::from_micros(100);
 
 const BACKED_UP: &str = "backed_up";
 const ENDED: &str = "ended";
