@@ -33,6 +33,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
+    Audit(AuditArgs),
+    Backup(BackupArgs),
     Build(AppArgs),
     Cache(CacheArgs),
     Check(CheckArgs),
@@ -45,6 +47,7 @@ pub enum Command {
     Outbox(OutboxArgs),
     Push(PushArgs),
     Releases(ReleasesArgs),
+    Restore(RestoreArgs),
     Resume(ResumeArgs),
     Rollback(RollbackArgs),
     Snapshot(SnapshotArgs),
@@ -62,6 +65,57 @@ impl Command {
             _ => DEFAULT_LOG,
         }
     }
+}
+
+/// Compares an app's read database with one made anew
+///
+/// The origin does the same once a day, and logs an error and says so in `nearside status` when they differ; this does it
+/// now. It works on copies, at the lowest priority, and holds up neither writes nor releases. Exits with 1 when they differ.
+#[derive(Args)]
+#[command(after_help = "Example:\n  nearside audit --app packages --token-file origin-data/token")]
+pub struct AuditArgs {
+    /// The app
+    #[arg(long)]
+    pub app: String,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
+
+/// Makes a verified backup of an origin
+///
+/// Runs on the origin's machine, whether or not the origin does, and holds up no write. Every app's store is copied as it is
+/// at one moment, looked through, and named in a manifest with all digests; the folder has its name only when all of it is on
+/// the disk. Releases are not in it: they are made of the stores. The stores remember how far the backup reaches.
+///
+/// WARNING: with --with-keys whoever reads the backup can sign releases and read the apps' secrets. Without it, keep
+/// signing.key elsewhere: nodes trust no other.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside backup /backups/2026-11-21 --data /var/lib/nearside-origin --with-keys
+  scripts/backup /backups/$(date +%F) --config /etc/nearside/origin.toml")]
+pub struct BackupArgs {
+    /// Must not be there yet
+    #[arg(value_name = "DEST")]
+    pub dest: PathBuf,
+    /// Also signing.key, token, and the apps' secrets
+    #[arg(long)]
+    pub with_keys: bool,
+    /// Leave out what visitors sent
+    #[arg(long)]
+    pub without_blobs: bool,
+    #[command(flatten)]
+    pub origin: OriginFolder,
+}
+
+#[derive(Args)]
+pub struct OriginFolder {
+    /// The origin's TOML file, for where its data and its objects are
+    #[arg(long, env = "NEARSIDE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The origin's own disk [default: nearside-origin, or what the file says]
+    #[arg(long, env = "NEARSIDE_DATA", value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
 }
 
 /// Builds an app's components
@@ -174,11 +228,17 @@ pub struct CacheNode {
 /// Each finding names file, line, what is wrong, the rule, and what to do; docs/check.md explains the rules. `push`
 /// checks the same: it refuses an app with errors, and reports warnings. Exits with 1 when there are errors, or, with
 /// --strict, warnings.
+///
+/// With --recipe it also runs the app: random histories of its own commands, with payloads made from their schemas and from
+/// what stands in the store, on a store of their own. After each, everything a query can see of the read database that
+/// followed row by row is compared with one made anew. The first difference is told with the shortest history that leads
+/// there.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   nearside check modules/packages
   nearside check --plans modules/packages
+  nearside check --recipe --histories 2000 modules/packages
   nearside check --strict --json . | jq -r '.[] | \"\\(.file):\\(.line): \\(.what)\"'")]
 pub struct CheckArgs {
     /// The app's folder, with its nearside.toml
@@ -193,6 +253,28 @@ pub struct CheckArgs {
     /// Print first what SQLite will do for each named query
     #[arg(long, conflicts_with = "json")]
     pub plans: bool,
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Whether snapshot.sql keeps what it would make anew")]
+pub struct RecipeArgs {
+    /// Play random histories of the app's own commands, and compare the read database with a full rebuild
+    #[arg(long, conflicts_with = "json")]
+    pub recipe: bool,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 40, requires = "recipe", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub histories: u64,
+    /// How many commands in each
+    #[arg(long, value_name = "M", default_value_t = 40, requires = "recipe", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub commands: u64,
+    /// The same seed gives the same histories
+    #[arg(long, value_name = "S", default_value_t = 1, requires = "recipe")]
+    pub seed: u64,
+    /// SQLite file with rows for the tables of [data] to begin with [default: the rows of tests/seed.sql, if there is one]
+    #[arg(long, value_name = "FILE.db", requires = "recipe")]
+    pub data: Option<PathBuf>,
 }
 
 /// Serves an app while you write it
@@ -489,6 +571,34 @@ pub struct ReleasesArgs {
     pub json: bool,
     #[command(flatten)]
     pub origin: OriginAccess,
+}
+
+/// Puts a backup of an origin back, into an empty folder
+///
+/// Every file is held against the manifest's digests first. What was committed after the backup is lost, and the restored
+/// stores begin a new epoch, above the backup's, above the newest release in the object store that --config names, and above
+/// what each --node serves: receipts of the lost time are told from new ones, and nodes take the new releases. Where none of
+/// these can be reached and others may have been restored from this backup before, name their epoch with --epoch-above.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  nearside restore /backups/2026-11-21 /var/lib/nearside-origin --node http://10.0.0.2:8081")]
+pub struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "FROM")]
+    pub from: PathBuf,
+    /// Empty, or not there yet
+    #[arg(value_name = "INTO")]
+    pub into: PathBuf,
+    /// The origin's TOML file, if its objects are not in the data folder
+    #[arg(long, env = "NEARSIDE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A node's admin address, to be asked which epoch it serves; may be given several times
+    #[arg(long = "node", value_name = "URL")]
+    pub nodes: Vec<String>,
+    /// Begin an epoch above this one
+    #[arg(long, value_name = "EPOCH", default_value_t = 0)]
+    pub epoch_above: u64,
 }
 
 /// Publishes what came since a rollback, and goes on publishing

@@ -28,6 +28,8 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("nearside-io").build()?;
     let code = runtime.block_on(async {
         match command {
+            cli::Command::Audit(args) => commands::audit::run(args).await,
+            cli::Command::Backup(args) => commands::backup::run(args).await,
             cli::Command::Build(args) => commands::build::run(&args),
             cli::Command::Cache(args) => commands::cache::run(args).await,
             cli::Command::Check(args) => commands::check::run(&args),
@@ -40,6 +42,7 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
             cli::Command::Outbox(args) => commands::outbox::run(args).await,
             cli::Command::Push(args) => commands::push::run(args).await,
             cli::Command::Releases(args) => commands::releases::run(args).await,
+            cli::Command::Restore(args) => commands::restore::run(args).await,
             cli::Command::Resume(args) => commands::rollback::resume(args).await,
             cli::Command::Rollback(args) => commands::rollback::run(args).await,
             cli::Command::Snapshot(args) => commands::snapshot::run(args).await,

@@ -57,6 +57,9 @@ enum Asked {
     Deferred(String),
     Task(String, String),
     Render(String),
+    Audit(String),
+    Watermark(String),
+    Metrics,
 }
 
 pub(crate) async fn answer(origin: &Arc<Origin>, request: Request<Incoming>) -> Response<Body> {
@@ -78,6 +81,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Key => Ok(answered(TEXT, origin.key().to_string())),
         Asked::Heads => heads(origin, body).await,
         Asked::Status => Ok(json(&origin.status().await)),
+        Asked::Metrics => Ok(answered(TEXT, crate::metrics::text(&origin.status().await))),
         Asked::Logs => logs(origin, head.uri.query()),
         Asked::Releases(app) => Ok(json(&releases::list(&*site(origin, &app)?))),
         Asked::Release(app, id) => releases::manifest(&*site(origin, &app)?, id).await,
@@ -110,6 +114,19 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
         Asked::Deferred(app) => deferred(origin, &app, body).await,
         Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
+        Asked::Audit(app) => {
+            let site = site(origin, &app)?;
+            // It goes on, and is noted, though whoever asked goes away.
+            let audit = tokio::spawn(async move { site.audit().await }).await;
+            audit.ok().flatten().map(|audited| json(&audited)).ok_or_else(|| not_running(&app))
+        }
+        Asked::Watermark(app) => {
+            let mark = site(origin, &app)?
+                .watermark()
+                .await
+                .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+            mark.map(|mark| json(&mark)).ok_or_else(|| not_running(&app))
+        }
         Asked::Render(app) => {
             let target = target_in(head.uri.query().unwrap_or_default())
                 .ok_or_else(|| ApiError::bad_request("render needs ?target=/path, percent-encoded"))?;
@@ -173,6 +190,9 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
             only(Method::GET, "GET", Asked::Diff(name(app)?, id(from)?, id(to)?))
         }
         ["apps", app, "rollback"] => only(Method::POST, "POST", Asked::Rollback(name(app)?)),
+        ["metrics"] => only(Method::GET, "GET", Asked::Metrics),
+        ["apps", app, "audit"] => only(Method::POST, "POST", Asked::Audit(name(app)?)),
+        ["apps", app, "watermark"] => only(Method::GET, "GET", Asked::Watermark(name(app)?)),
         ["apps", app, "resume"] => only(Method::POST, "POST", Asked::Resume(name(app)?)),
         ["apps", app, "blobs", digest] => {
             let digest = digest_in(digest)?;
@@ -202,9 +222,11 @@ fn site(origin: &Origin, app: &str) -> Result<Arc<Site>, ApiError> {
 }
 
 fn running(origin: &Origin, app: &str) -> Result<Arc<Running>, ApiError> {
-    site(origin, app)?.running().ok_or_else(|| {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("`{app}` is not running: see the origin's status"))
-    })
+    site(origin, app)?.running().ok_or_else(|| not_running(app))
+}
+
+fn not_running(app: &str) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("`{app}` is not running: see the origin's status"))
 }
 
 /// Answers as soon as the origin's releases are not those the node has; or after a while, or at the origin's end.

@@ -6,6 +6,8 @@
 //! | `secrets` | the operator's token, the signing key |
 //! | [`origin`] | [`Origin`]: all apps, and how they start and stop |
 //! | [`site`] | one app: its parts, and what a push does |
+//! | `metrics` | what monitoring watches |
+//! | [`backup`], [`restore`] | the data folder's copy, and its return in a new epoch |
 //! | `api`, `api_error`, [`body`], `render` | the HTTP interface |
 //! | [`check`], [`rehearsal`] | what is wrong with an app, found before it is installed |
 //! | **writing** | |
@@ -22,6 +24,7 @@
 //! | `read_database`, `carry` | mirrored rows and what `snapshot.sql` derives from them |
 //! | `wal`, `moved` | which of its pages moved, told from its write-ahead log |
 //! | `projector` | the thread that follows every commit |
+//! | [`compare`], [`recipe`], [`audit`] | whether that ends where making it anew does: two databases, random histories, every night |
 //! | [`publisher`], `pace`, [`hold`] | the thread that makes releases, when, and when not |
 //! | [`press`], [`encode`] | how one is made: pages, objects, record, manifest |
 //! | [`pushed_file`], `snapshot` | a database that is simply the file that was pushed |
@@ -32,6 +35,8 @@ mod api;
 mod api_error;
 mod app_secrets;
 pub mod app_version;
+pub mod audit;
+pub mod backup;
 pub mod blobs;
 pub mod body;
 pub mod bucket;
@@ -39,6 +44,7 @@ mod carry;
 pub mod change_log;
 pub mod check;
 pub mod command;
+pub mod compare;
 pub mod config;
 mod dedupe;
 mod deferred;
@@ -51,6 +57,7 @@ mod job;
 pub mod keyed;
 mod made;
 pub mod merge;
+mod metrics;
 pub mod migrate;
 pub mod moved;
 pub mod objects;
@@ -61,8 +68,10 @@ pub mod projector;
 pub mod publisher;
 pub mod pushed_file;
 pub mod read_database;
+pub mod recipe;
 pub mod rehearsal;
 mod render;
+pub mod restore;
 pub mod script;
 pub mod secrets;
 pub mod seed;

@@ -140,8 +140,20 @@ impl Origin {
             shutdown.await;
             self.end_waits();
         };
+        let audits = tokio::spawn(self.clone().audits());
         serve::accept(listener, answer, shutdown).await;
+        audits.abort();
         self.stop().await;
+    }
+
+    /// Audits each app once a day, one after the other.
+    async fn audits(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(limits::AUDIT_LOOK).await;
+            for site in self.sites().into_values() {
+                site.audit_if_due().await;
+            }
+        }
     }
 
     /// Answers one request of a node or an operator.

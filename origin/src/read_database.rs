@@ -13,6 +13,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use nearside_host::archive::{self, Archive, ArchiveError};
@@ -139,15 +140,24 @@ impl ReadDatabase {
     pub fn build(file: &Path, store: &Path, shape: &Shape) -> Result<ReadDatabase, ReadError> {
         let temporary = file.with_extension("tmp");
         let _ = std::fs::remove_file(&temporary);
-        let connection = connect(&temporary, "MEMORY", "OFF")?;
-        let mut database = ReadDatabase::create(connection, shape)?;
-        attach(&database.connection, store)?;
-        database.update()?;
-        drop(database);
+        drop(ReadDatabase::scratch(&temporary, store, shape)?);
         let io = |error| ReadError::Io { file: file.to_owned(), error };
         File::open(&temporary).and_then(|made| made.sync_all()).map_err(io)?;
         nearside_host::disk::Disk::real().rename(&temporary, file).map_err(io)?;
         ReadDatabase::open_as(file, store, shape)
+    }
+
+    /// The same in memory, to be held against one that was kept.
+    pub(crate) fn in_memory(store: &Path, shape: &Shape) -> Result<ReadDatabase, ReadError> {
+        ReadDatabase::scratch(Path::new(":memory:"), store, shape)
+    }
+
+    /// The same in a file that nobody needs after a crash, and that must not be there.
+    pub(crate) fn scratch(file: &Path, store: &Path, shape: &Shape) -> Result<ReadDatabase, ReadError> {
+        let mut database = ReadDatabase::create(connect(file, "MEMORY", "OFF")?, shape)?;
+        attach(&database.connection, store)?;
+        database.update()?;
+        Ok(database)
     }
 
     /// Opens a file that [`ReadDatabase::build`] made; none when it was made for another shape, or is not readable.
@@ -196,6 +206,11 @@ impl ReadDatabase {
         &self.connection
     }
 
+    /// From then on every statement fails.
+    pub(crate) fn stop_at(&mut self, ends_at: Instant) -> Result<(), ReadError> {
+        Ok(self.connection.progress_handler(10_000, Some(move || Instant::now() > ends_at))?)
+    }
+
     pub fn into_connection(self) -> Connection {
         self.connection
     }
@@ -204,6 +219,11 @@ impl ReadDatabase {
     #[cfg(test)]
     pub(crate) fn position(&self) -> Result<Option<Position>, ReadError> {
         position(&self.connection).map_err(ReadError::Sqlite)
+    }
+
+    /// What it would take to bring the rows up to the store as it is now.
+    pub(crate) fn scope(&self) -> Result<Scope, ReadError> {
+        Ok(scope(position(&self.connection)?.as_ref(), &store_position(&self.connection)?))
     }
 
     /// Brings the rows up to the store as it is now.

@@ -17,13 +17,16 @@ use nearside_protocol::{
     key::SecretKey,
     limits,
     release::{Manifest, ReleaseId},
-    status::{Held, OriginApp},
+    status::{Audited, Held, OriginApp},
+    watermark::Watermark,
     wire::{Heads, Pushed},
 };
+use rusqlite::{Connection, OpenFlags};
 use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
     app_version::{AppVersion, VersionError},
+    audit,
     blobs::{BlobError, Blobs},
     bucket::{Bucket, BucketError},
     check::{self, Finding},
@@ -44,7 +47,7 @@ use crate::{
     store::{self, StoreError},
     task_runner::{Reach, TaskRunner},
     vouchers::Vouchers,
-    writer::Writer,
+    writer::{Writer, now_ms},
 };
 
 /// Files that come in are kept under this name until they have been taken; a start removes what a crash left.
@@ -410,8 +413,11 @@ impl Site {
             page_count: head.as_ref().map_or(0, |head| head.page_count),
             tasks: Default::default(),
             held: None,
+            audit: audit::last(&self.folder),
+            backed_up: None,
             last_error: self.fault.lock().expect("BUG: nothing panics while holding the fault").clone(),
         };
+        status.backed_up = self.watermark().await.ok().flatten().and_then(|mark| mark.backed_up);
         if let Some(running) = running {
             status.commit = *running.writer.commits().borrow();
             status.tasks = running.writer.task_counts().await.unwrap_or_default();
@@ -422,6 +428,33 @@ impl Site {
                 .map(|hold| Held { rolled_back_to: hold.rolled_back_to, since_ms: hold.since_ms });
         }
         status
+    }
+
+    /// How far the store and its backups have come; none when there is no store yet.
+    pub async fn watermark(&self) -> Result<Option<Watermark>, SiteError> {
+        let path = self.folder.join(store::FILE_NAME);
+        let read = move || {
+            if !path.exists() {
+                return Ok(None);
+            }
+            let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+                .map_err(|error| StoreError::Open { file: path.display().to_string(), error })?;
+            Ok::<_, SiteError>(Some(store::watermark(&connection)?))
+        };
+        blocking(read).await
+    }
+
+    /// Whether the read database is what it would be if it were made anew. None when nothing runs.
+    pub async fn audit(&self) -> Option<Audited> {
+        let projected = self.running()?.projected().borrow().clone();
+        Some(audit::run(&self.name, &self.folder, projected, self.objects.disk()).await)
+    }
+
+    /// The same, when the last one was long ago.
+    pub(crate) async fn audit_if_due(&self) {
+        if audit::is_due(audit::last(&self.folder).as_ref(), now_ms()) {
+            self.audit().await;
+        }
     }
 
     /// Lets tasks that run finish, and ends the app's threads. What is not published yet is, after the next start.

@@ -2,7 +2,7 @@
 //!
 //! | table | what it holds |
 //! |---|---|
-//! | `_nearside_meta` | `database` (id, made once), `secret`, `epoch`, `commit` (last committed number), `layout`, `task` (last id) |
+//! | `_nearside_meta` | `database` (id, made once), `secret`, `epoch`, `commit` (last committed number), `layout`, `task` (last id); after a backup or a restore `backed_up`, `ended` |
 //! | `_nearside_change` | which mirrored rows each commit touched: see [`crate::change_log`] |
 //! | `_nearside_dedupe` | what each idempotency key was answered |
 //! | `_nearside_outbox` | how far each node's deferred commands have come: see [`crate::deferred`] |
@@ -12,10 +12,19 @@
 //! `layout` grows whenever the change log cannot tell what changed: a migration ran, or other columns are mirrored. A
 //! read database made under another `layout` is to be made anew from the store's rows.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use nearside_protocol::release::DatabaseId;
-use rusqlite::{Connection, OptionalExtension, params};
+use nearside_protocol::{
+    limits,
+    release::DatabaseId,
+    watermark::{BackedUp, Point, Watermark},
+};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, backup::Backup, params,
+};
 
 pub const FILE_NAME: &str = "store.db";
 
@@ -111,6 +120,38 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     opened.map_err(|error| StoreError::Open { file: path.display().to_string(), error })
 }
 
+/// The same for a store that nobody needs after a crash: it never waits for the disk.
+pub(crate) fn open_scratch(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open(path)?;
+    connection.execute_batch("PRAGMA synchronous = OFF")?;
+    Ok(connection)
+}
+
+/// Copies a store as it is at one moment, whoever writes meanwhile. The copy is one file, with nothing beside it, and not
+/// synced.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let fault = |error| StoreError::Open { file: from.display().to_string(), error };
+    let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
+    // Held in a transaction, so that writes in between do not make it begin again.
+    source.execute_batch("BEGIN")?;
+    copy_of(&source, to)
+}
+
+/// The same from a connection whose transaction says which moment.
+pub(crate) fn copy_of(source: &Connection, to: &Path) -> Result<(), StoreError> {
+    let fault = |error| StoreError::Open { file: to.display().to_string(), error };
+    let mut copy = Connection::open(to).map_err(fault)?;
+    copy.execute_batch("PRAGMA synchronous = OFF")?;
+    Backup::new(source, &mut copy)?.run_to_completion(COPIED_AT_ONCE_PAGES, COPY_PAUSE, None)?;
+    // Without a write-ahead log, so that the file is all there is.
+    copy.pragma_update(None, "journal_mode", "DELETE")?;
+    Ok(())
+}
+
+/// A copy lets others have the disk after so many pages.
+const COPIED_AT_ONCE_PAGES: i32 = 2_048;
+const COPY_PAUSE: Duration = Duration::from_millis(2);
+
 /// Makes the reserved tables in a database that may have them already; `check` uses it on one in memory.
 pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
@@ -145,6 +186,73 @@ pub(crate) fn secret(connection: &Connection) -> Result<[u8; 32], StoreError> {
 pub fn claim_epoch(connection: &Connection, epoch: u64) -> Result<(), StoreError> {
     connection.execute("UPDATE _nearside_meta SET value = ?1 WHERE key = 'epoch' AND value < ?1", [epoch])?;
     Ok(())
+}
+
+/// The same for a store that comes out of a backup made at `at_ms`: it remembers how far the epoch had come that ends
+/// here, and that the backup has everything up to there. Gives the mark it leaves with.
+pub fn begin_epoch(connection: &Connection, epoch: u64, at_ms: u64) -> Result<Watermark, StoreError> {
+    let before = watermark(connection)?;
+    let mut ended = before.ended;
+    ended.push(Point { epoch: before.epoch, commit: before.commit });
+    ended.drain(..ended.len().saturating_sub(limits::EPOCHS_REMEMBERED));
+    let transaction = connection.unchecked_transaction()?;
+    set_json(&transaction, ENDED, &ended)?;
+    set_json(&transaction, BACKED_UP, &BackedUp { epoch: before.epoch, commit: before.commit, at_ms })?;
+    claim_epoch(&transaction, epoch)?;
+    transaction.commit()?;
+    watermark(connection)
+}
+
+/// How far the store has come, and how far backups have.
+pub fn watermark(connection: &Connection) -> Result<Watermark, StoreError> {
+    let Meta { database, epoch, commit, .. } = meta(connection)?;
+    let backed_up = json(connection, BACKED_UP)?;
+    let ended = json(connection, ENDED)?.unwrap_or_default();
+    Ok(Watermark { database, epoch, commit, backed_up, ended })
+}
+
+/// Notes that a verified backup has everything up to a commit. Another process may write meanwhile.
+pub fn note_backup(path: &Path, backup: &BackedUp) -> Result<(), StoreError> {
+    let fault = |error| StoreError::Open { file: path.display().to_string(), error };
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0")?;
+    let transaction = begin_among_writers(&connection)?;
+    let newest: Option<BackedUp> = json(&transaction, BACKED_UP)?;
+    if newest.is_none_or(|newest| (newest.epoch, newest.commit) <= (backup.epoch, backup.commit)) {
+        set_json(&transaction, BACKED_UP, backup)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// A busy writer leaves the lock for moments only, which SQLite's own way of waiting, longer and longer, would miss.
+fn begin_among_writers(connection: &Connection) -> Result<Transaction<'_>, StoreError> {
+    let ends_at = Instant::now() + LOCK_WAIT;
+    loop {
+        match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < ends_at => {
+                std::thread::sleep(LOCK_RETRY);
+            }
+            begun => return Ok(begun?),
+        }
+    }
+}
+
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+const LOCK_RETRY: Duration = Duration::from_micros(100);
+
+const BACKED_UP: &str = "backed_up";
+const ENDED: &str = "ended";
+
+/// A value that is JSON; none when it is not there.
+fn json<T: serde::de::DeserializeOwned>(connection: &Connection, key: &'static str) -> Result<Option<T>, StoreError> {
+    let sql = "SELECT value FROM _nearside_meta WHERE key = ?1";
+    let text: Option<String> = connection.query_row(sql, [key], |row| row.get(0)).optional()?;
+    text.map(|text| serde_json::from_str(&text).map_err(|_| StoreError::Damaged(key))).transpose()
+}
+
+fn set_json(connection: &Connection, key: &'static str, value: &impl serde::Serialize) -> rusqlite::Result<()> {
+    let text = serde_json::to_string(value).expect("BUG: a few numbers are plain data");
+    connection.execute("REPLACE INTO _nearside_meta (key, value) VALUES (?1, ?2)", (key, text)).map(drop)
 }
 
 /// Inside a write transaction: counts it as a commit and gives its number.
@@ -191,6 +299,31 @@ mod tests {
         claim_epoch(&connection, 3).unwrap();
         claim_epoch(&connection, 2).unwrap();
         assert_eq!(meta(&connection).unwrap(), Meta { epoch: 3, commit: 1, ..first });
+    }
+
+    #[test]
+    fn a_store_knows_how_far_backups_have_come_and_which_epochs_ended_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let connection = open(&path).unwrap();
+        for number in 1..=5 {
+            assert_eq!(count_commit(&connection).unwrap(), number);
+        }
+        assert_eq!(watermark(&connection).unwrap().backed_up, None);
+        let backup = |commit| BackedUp { epoch: 1, commit, at_ms: 9 };
+        note_backup(&path, &backup(4)).unwrap();
+        note_backup(&path, &backup(3)).unwrap();
+        assert_eq!(watermark(&connection).unwrap().backed_up, Some(backup(4)));
+
+        let copy = folder.path().join("copy.db");
+        super::copy(&path, &copy).unwrap();
+        let copy = open(&copy).unwrap();
+        let mark = begin_epoch(&copy, 4, 10).unwrap();
+        assert_eq!((mark.epoch, mark.commit, mark.ended.as_slice()), (4, 5, &[Point { epoch: 1, commit: 5 }][..]));
+        assert_eq!(mark.backed_up, Some(BackedUp { epoch: 1, commit: 5, at_ms: 10 }));
+        count_commit(&copy).unwrap();
+        let mark = begin_epoch(&copy, 6, 11).unwrap();
+        assert_eq!(mark.ended, [Point { epoch: 1, commit: 5 }, Point { epoch: 4, commit: 6 }]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use nearside_protocol::{
     release::DatabaseId,
     write::{Deferred, Delivery, IdempotencyKey, Outcome, Taken},
 };
+use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::{
@@ -74,7 +75,11 @@ impl Writer {
     ///
     /// Until [`Writer::install`] has been called with the app's current archive, commands are answered `Retry`.
     pub fn start(path: &Path, engine: Engine) -> Result<Writer, StoreError> {
-        let connection = store::open(path)?;
+        Writer::over(path, store::open(path)?, engine)
+    }
+
+    /// The same on a store that is open already.
+    pub(crate) fn over(path: &Path, connection: Connection, engine: Engine) -> Result<Writer, StoreError> {
         let meta = store::meta(&connection)?;
         let (jobs, queue) = mpsc::channel(limits::WRITER_QUEUE);
         let (commits_out, commits) = watch::channel(meta.commit);
@@ -110,7 +115,18 @@ impl Writer {
 
     /// Applies a command exactly once for its key; answers when it is durable.
     pub async fn submit(&self, name: &str, payload: &str, key: &IdempotencyKey) -> Outcome {
-        let command = self.command(name, payload, key, now_ms());
+        self.submit_at(name, payload, key, now_ms()).await
+    }
+
+    /// The same, with the moment the command takes for now.
+    pub(crate) async fn submit_at(
+        &self,
+        name: &str,
+        payload: &str,
+        key: &IdempotencyKey,
+        accepted_at_ms: u64,
+    ) -> Outcome {
+        let command = self.command(name, payload, key, accepted_at_ms);
         let (answer, reply) = oneshot::channel();
         match self.jobs.try_send(Job::Command { command, answer }) {
             Err(mpsc::error::TrySendError::Full(_)) => Outcome::Retry { message: Busy::full().0 },
@@ -187,8 +203,12 @@ impl Writer {
         let engine = self.engine.clone();
         let load = move || Version::load(&engine, &archive, variables);
         let version = tokio::task::spawn_blocking(load).await.map_err(|_| InstallError::stopped())??;
+        self.install_version(Arc::new(version)).await
+    }
+
+    pub(crate) async fn install_version(&self, version: Arc<Version>) -> Result<Vec<String>, InstallError> {
         let (answer, reply) = oneshot::channel();
-        let job = Job::Install { version: Arc::new(version), answer };
+        let job = Job::Install { version, answer };
         self.jobs.send(job).await.map_err(|_| InstallError::stopped())?;
         reply.await.map_err(|_| InstallError::stopped())?
     }

@@ -16,6 +16,7 @@
 //! | [`secrets`] | what only the operator and the app's components know |
 //! | [`write`] | commands, receipts, outcomes |
 //! | [`wire`] | the origin's HTTP interface: paths, headers, bodies |
+//! | [`watermark`] | which commits a store has, and which a backup |
 //! | [`status`] | what nodes and origin report about themselves |
 //! | [`cache_report`] | what a node reports about its stored responses |
 //! | [`problem`] | RFC 9457 problem details |
@@ -39,5 +40,6 @@ pub mod secrets;
 pub mod status;
 pub mod trust;
 pub mod voucher;
+pub mod watermark;
 pub mod wire;
 pub mod write;

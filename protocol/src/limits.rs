@@ -309,6 +309,15 @@ pub const ORIGIN_QUEUE: usize = 64;
 /// A release that could not be made is tried again after this.
 pub const RELEASE_RETRY: Duration = Duration::from_secs(5);
 
+/// An audit's work, what it copies and compares, and the time between two of an app.
+pub const AUDIT_WORK: Duration = Duration::from_secs(3600);
+pub const AUDIT_BYTES: u64 = 16 << 30;
+pub const AUDIT_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// How often it is looked whether one is due; the first time so long after a start.
+pub const AUDIT_LOOK: Duration = Duration::from_secs(600);
+/// Epochs that restores have ended, remembered by a store.
+pub const EPOCHS_REMEMBERED: usize = 256;
+
 // --- The origin's HTTP interface ------------------------------------------------------------------------------------
 
 /// Pushes whose bodies are taken at once, of all apps.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::{digest::Digest, release::ReleaseId};
+use crate::{digest::Digest, release::ReleaseId, watermark::BackedUp};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -147,5 +147,34 @@ pub struct OriginApp {
     /// Nothing is published by itself since a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// What the last audit found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audited>,
+    /// The newest commit in a verified backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backed_up: Option<BackedUp>,
     pub last_error: Option<String>,
+}
+
+/// Whether the read database was what it would be if it were made anew.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Audited {
+    /// When it ended: Unix time, milliseconds.
+    pub at_ms: u64,
+    pub took_ms: u64,
+    /// Which commit both were at.
+    pub commit: u64,
+    /// What was held against each other, when all of it was the same.
+    pub tables: u64,
+    pub rows: u64,
+    /// The first thing that differs.
+    pub difference: Option<String>,
+    /// Why it could not be done.
+    pub failure: Option<String>,
+}
+
+impl Audited {
+    pub fn is_same(&self) -> bool {
+        self.difference.is_none() && self.failure.is_none()
+    }
 }

@@ -25,7 +25,10 @@
 //! | `POST /v1/apps/{app}/deferred` | [`crate::write::Delivery`] | [`crate::write::Delivered`] |
 //! | `POST /v1/apps/{app}/tasks/{task}` | JSON payload, `Idempotency-Key` | [`crate::write::Enqueued`] |
 //! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt` | the page itself, from the newest read database |
+//! | `POST /v1/apps/{app}/audit` | | [`crate::status::Audited`], once it is done |
+//! | `GET /v1/apps/{app}/watermark` | | [`crate::watermark::Watermark`] |
 //! | `GET /v1/status` | | [`crate::status::OriginStatus`] |
+//! | `GET /v1/metrics` | | the same in numbers, as Prometheus reads them |
 //! | `GET /v1/logs?app=…` | | the origin's logbook, a JSON object a line; nodes have the same at `/logs` of their admin address |
 
 use serde::{Deserialize, Serialize};

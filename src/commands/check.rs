@@ -1,4 +1,4 @@
-//! `nearside check`: what `push` would say, without pushing; and what only the app's folder tells.
+//! `nearside check`: what `push` would say, without pushing; and what only the app's folder, or many histories, tell.
 
 use std::{path::Path, process::ExitCode};
 
@@ -6,16 +6,30 @@ use nearside_host::{archive::Archive, engine::Engine};
 use nearside_origin::check::{self, Finding, Severity};
 use nearside_protocol::queries;
 
+use super::check_recipe;
 use crate::cli::CheckArgs;
 
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let compiled = tempdir()?;
-    let findings = check::check_folder(&args.folder, &Engine::start(&compiled)?);
+    let engine = Engine::start(&compiled)?;
+    let findings = check::check_folder(&args.folder, &engine);
+    let code = told(args, &findings)?;
+    // An app that cannot be pushed has no histories.
+    let goes_on = args.recipe.recipe && !findings.iter().any(Finding::is_error);
+    let recipe = goes_on.then(|| check_recipe::run(args, &engine, &compiled));
     std::fs::remove_dir_all(&compiled)?;
+    match recipe {
+        Some(Ok(found)) if found == ExitCode::FAILURE => Ok(found),
+        Some(Err(error)) => Err(error),
+        _ => Ok(code),
+    }
+}
+
+fn told(args: &CheckArgs, findings: &[Finding]) -> anyhow::Result<ExitCode> {
     if args.plans {
         print_plans(&args.folder);
     }
-    let count = Count::of(&findings);
+    let count = Count::of(findings);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {

@@ -1,8 +1,11 @@
 //! One file a subcommand.
 
+pub mod audit;
+pub mod backup;
 pub mod build;
 pub mod cache;
 pub mod check;
+mod check_recipe;
 pub mod dev;
 pub mod host;
 pub mod key;
@@ -12,6 +15,7 @@ pub mod origin;
 pub mod outbox;
 pub mod push;
 pub mod releases;
+pub mod restore;
 pub mod rollback;
 pub mod snapshot;
 pub mod status;

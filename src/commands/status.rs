@@ -43,6 +43,12 @@ fn show_origin(url: &str, origin: &Result<OriginStatus, ClientError>) {
         if let Some(held) = app.held {
             println!("    held since the rollback to {}: `nearside resume --app {name}` goes on", held.rolled_back_to);
         }
+        if let Some(backup) = &app.backed_up {
+            println!("    backed up to commit {} of epoch {}", backup.commit, backup.epoch);
+        }
+        if let Some(audit) = &app.audit {
+            println!("    {}", super::audit::told(audit));
+        }
         if let Some(error) = &app.last_error {
             println!("    last error: {error}");
         }

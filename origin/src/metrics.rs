@@ -1,0 +1,46 @@
+//! `GET /v1/metrics`: what an operator's monitoring asks for and watches, in Prometheus' text format.
+
+use std::fmt::Write;
+
+use nearside_protocol::status::OriginStatus;
+
+pub(crate) fn text(status: &OriginStatus) -> String {
+    let mut text = String::new();
+    let mut family = |name: &str, help: &str, values: Vec<(&str, u64)>| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (app, value) in values {
+            // An app's name is letters, digits and `-`.
+            let _ = writeln!(text, "{name}{{app=\"{app}\"}} {value}");
+        }
+    };
+    let apps = || status.apps.iter().map(|(name, app)| (name.as_str(), app));
+    let audits = || apps().filter_map(|(name, app)| Some((name, app.audit.as_ref()?)));
+    let backups = || apps().filter_map(|(name, app)| Some((name, app.backed_up?)));
+    family("nearside_commit", "The last commit.", apps().map(|(name, app)| (name, app.commit)).collect());
+    family(
+        "nearside_applied_commit",
+        "The last commit in the newest release.",
+        apps().map(|(name, app)| (name, app.applied_commit)).collect(),
+    );
+    family(
+        "nearside_audit_same",
+        "1 when the last audit found the read database to be what it would be if made anew; 0 when not, or not known.",
+        audits().map(|(name, audit)| (name, u64::from(audit.is_same()))).collect(),
+    );
+    family(
+        "nearside_audit_time_seconds",
+        "When the last audit ended, Unix time.",
+        audits().map(|(name, audit)| (name, audit.at_ms / 1_000)).collect(),
+    );
+    family(
+        "nearside_backed_up_commit",
+        "The newest commit in a verified backup.",
+        backups().map(|(name, backup)| (name, backup.commit)).collect(),
+    );
+    family(
+        "nearside_backup_time_seconds",
+        "When that backup was made, Unix time.",
+        backups().map(|(name, backup)| (name, backup.at_ms / 1_000)).collect(),
+    );
+    text
+}
