@@ -8,13 +8,12 @@ use std::{
     sync::Mutex,
 };
 
-use bytes::Bytes;
 use nearside_host::pages::{PageStore, PagesError};
-use nearside_protocol::{digest::Digest, limits};
+use nearside_protocol::{digest::Digest, limits, page_object::Written};
 
 use crate::{
     bucket::{Bucket, BucketError, Name},
-    encode,
+    encode::{self, Haste},
     objects::{ObjectError, scratch},
 };
 
@@ -36,7 +35,7 @@ pub struct Made {
     pages: PageStore,
     /// Old to new, with their bytes.
     there: Mutex<VecDeque<(Name, u64)>>,
-    /// One at a time: making one takes a core, and a base much memory.
+    /// One at a time: making one takes cores and memory.
     making: tokio::sync::Mutex<()>,
 }
 
@@ -61,18 +60,8 @@ impl Made {
         let pages = self.pages.clone();
         let folder = self.folder.clone();
         let made = tokio::task::spawn_blocking(move || encode(&pages, name, &folder)).await;
-        let bytes = match made.map_err(|_| NotMade::Stopping)?? {
-            None => return Ok(false),
-            Some(Fresh::Bytes(bytes)) => {
-                let length = bytes.len() as u64;
-                self.bucket.put(name, bytes).await?;
-                length
-            }
-            Some(Fresh::File(file, length)) => {
-                self.bucket.put_file(name, file).await?;
-                length
-            }
-        };
+        let Some(Written { out, bytes, .. }) = made.map_err(|_| NotMade::Stopping)?? else { return Ok(false) };
+        self.bucket.put_file(name, out).await?;
         for old in self.note(name, bytes) {
             self.bucket.delete(old).await?;
         }
@@ -97,23 +86,17 @@ impl Made {
 }
 
 /// An object that is in no bucket yet.
-enum Fresh {
-    Bytes(Bytes),
-    File(File, u64),
-}
-
-fn encode(pages: &PageStore, name: Name, folder: &Path) -> Result<Option<Fresh>, NotMade> {
+fn encode(pages: &PageStore, name: Name, folder: &Path) -> Result<Option<Written<File>>, NotMade> {
     let table = |root: &Digest| pages.find(root).map(|kept| kept.table);
     match name {
         Name::Delta { from, to } => match (table(&from), table(&to)) {
-            (Some(from), Some(to)) => Ok(Some(Fresh::Bytes(encode::delta(&from, &to)?.bytes))),
+            (Some(from), Some(to)) => Ok(Some(encode::delta(&from, &to, scratch(folder)?)?)),
             _ => Ok(None),
         },
-        Name::Base(root) => {
-            let Some(of) = table(&root) else { return Ok(None) };
-            let made = encode::base(&of, scratch(folder)?)?;
-            Ok(Some(Fresh::File(made.out, made.bytes)))
-        }
+        Name::Base(root) => match table(&root) {
+            Some(of) => Ok(Some(encode::base(&of, scratch(folder)?, Haste::Awaited)?)),
+            None => Ok(None),
+        },
         Name::Release(_) | Name::Head | Name::Archive(_) => Ok(None),
     }
 }

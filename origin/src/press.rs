@@ -12,6 +12,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs::File,
     sync::{Arc, Mutex},
     thread::JoinHandle,
     time::Instant,
@@ -29,7 +30,7 @@ use nearside_protocol::{
 use crate::{
     app_version::AppVersion,
     bucket::Name,
-    encode::{self, Chosen, Encoded},
+    encode::{self, Chosen, Haste},
     objects::{ObjectError, Objects},
     read_database::Position,
     vouchers::Vouchers,
@@ -247,28 +248,23 @@ impl Press {
     ) -> Result<(Offers, Cost), PressError> {
         let mut offers = Offers::default();
         let Some((parent, head)) = newest else {
-            let base = put_base(&self.objects, table, release, u64::MAX)?.expect("BUG: every base is small enough");
+            let base = put_base(&self.objects, table, release, Haste::Awaited)?;
             let cost = cost_of(Chosen::Base, table.pages(), base.bytes, table, begun);
             offers.base = Some(base);
             return Ok((offers, cost));
         };
-        let (mut chosen, encoded) = encode::smallest(&parent.table, table)?;
-        let mut cost = cost_of(chosen, encoded.pages, encoded.bytes.len() as u64, table, begun);
-        if encode::may_be_a_base(&encoded, table.pages())
-            && let Some(base) = put_base(&self.objects, table, release, cost.bytes)?
-        {
-            chosen = Chosen::Base;
-            cost = cost_of(chosen, table.pages(), base.bytes, table, begun);
-            offers.base = Some(base);
-        }
-        if matches!(chosen, Chosen::Delta | Chosen::Moved) {
-            offers.deltas.push(self.put_delta(parent, table, encoded)?);
+        let (chosen, encoded) = encode::smallest(&parent.table, table, self.objects.scratch()?)?;
+        let cost = cost_of(chosen, encoded.pages, encoded.bytes, table, begun);
+        match chosen {
+            Chosen::Nothing => {}
+            Chosen::Delta | Chosen::Moved => offers.deltas.push(self.put_delta(parent, table, encoded)?),
+            Chosen::Base => offers.base = Some(put_made_base(&self.objects, table, release, encoded)?),
         }
         if chosen != Chosen::Base {
             for back in limits::SKIP_DELTAS.into_iter().filter(|back| release.seq.is_multiple_of(*back)) {
                 let from = self.pages.kept().into_iter().find(|kept| kept.release.seq + back == release.seq);
                 if let Some(from) = from.filter(|from| from.table.root() != table.root()) {
-                    let encoded = encode::delta(&from.table, table)?;
+                    let encoded = encode::delta(&from.table, table, self.objects.scratch()?)?;
                     offers.deltas.push(self.put_delta(&from, table, encoded)?);
                 }
             }
@@ -280,22 +276,22 @@ impl Press {
         {
             let offered = offers.deltas.iter().any(|offer| offer.from == from.table.root());
             if !offered && from.table.root() != table.root() {
-                let encoded = encode::delta(&from.table, table)?;
+                let encoded = encode::delta(&from.table, table, self.objects.scratch()?)?;
                 offers.deltas.push(self.put_delta(&from, table, encoded)?);
             }
         }
         Ok((offers, cost))
     }
 
-    fn put_delta(&self, from: &Kept, to: &Table, encoded: Encoded) -> Result<DeltaOffer, PressError> {
+    fn put_delta(&self, from: &Kept, to: &Table, encoded: Written<File>) -> Result<DeltaOffer, PressError> {
         let offer = DeltaOffer {
             from_release: from.release,
             from: from.table.root(),
             pages: encoded.pages,
-            bytes: encoded.bytes.len() as u64,
+            bytes: encoded.bytes,
         };
         let name = Name::Delta { from: from.table.root(), to: to.root() };
-        self.objects.bucket.wait(self.objects.bucket.put(name, encoded.bytes))?;
+        self.objects.bucket.wait(self.objects.bucket.put_file(name, encoded.out))?;
         Ok(offer)
     }
 
@@ -337,15 +333,15 @@ impl Press {
             if self.length(name)?.is_none()
                 && let Some(from) = self.pages.find(&offer.from)
             {
-                let encoded = encode::delta(&from.table, &kept.table)?;
-                self.objects.bucket.wait(self.objects.bucket.put(name, encoded.bytes))?;
+                let encoded = encode::delta(&from.table, &kept.table, self.objects.scratch()?)?;
+                self.objects.bucket.wait(self.objects.bucket.put_file(name, encoded.out))?;
             }
         }
         if let Some(offer) = &manifest.base
             && self.length(Name::Base(offer.root))?.is_none()
             && let Some(of) = self.pages.find(&offer.root)
         {
-            put_base(&self.objects, &of.table, offer.release, u64::MAX)?;
+            put_base(&self.objects, &of.table, offer.release, Haste::Awaited)?;
         }
         Ok(())
     }
@@ -410,14 +406,19 @@ fn cost_of(chosen: Chosen, pages: u32, bytes: u64, table: &Table, begun: Instant
     Cost { chosen, pages, bytes, page_count: table.pages(), ms: begun.elapsed().as_millis() as u64 }
 }
 
-/// Makes and puts a base, unless it is not below so many bytes.
-fn put_base(objects: &Objects, of: &Table, release: ReleaseId, below: u64) -> Result<Option<BaseOffer>, PressError> {
-    let Written { out, bytes, .. } = encode::base(of, objects.scratch()?)?;
-    if bytes >= below {
-        return Ok(None);
-    }
-    objects.bucket.wait(objects.bucket.put_file(Name::Base(of.root()), out))?;
-    Ok(Some(BaseOffer { release, root: of.root(), page_count: u64::from(of.pages()), bytes }))
+/// Makes and puts a base.
+fn put_base(objects: &Objects, of: &Table, release: ReleaseId, haste: Haste) -> Result<BaseOffer, PressError> {
+    put_made_base(objects, of, release, encode::base(of, objects.scratch()?, haste)?)
+}
+
+fn put_made_base(
+    objects: &Objects,
+    of: &Table,
+    release: ReleaseId,
+    made: Written<File>,
+) -> Result<BaseOffer, PressError> {
+    objects.bucket.wait(objects.bucket.put_file(Name::Base(of.root()), made.out))?;
+    Ok(BaseOffer { release, root: of.root(), page_count: u64::from(of.pages()), bytes: made.bytes })
 }
 
 /// The manifest of a kept release: signed here, and verified when it was kept.
@@ -487,9 +488,8 @@ impl Bases {
         let (app, objects, made) = (app.to_owned(), objects.clone(), self.made.clone());
         let work = move || {
             let begun = Instant::now();
-            match put_base(&objects, &of.table, of.release, u64::MAX) {
-                Ok(None) => {}
-                Ok(Some(offer)) => {
+            match put_base(&objects, &of.table, of.release, Haste::Beside) {
+                Ok(offer) => {
                     let ms = begun.elapsed().as_millis() as u64;
                     tracing::info!(app, release = %of.release, bytes = offer.bytes, ms, "made a base");
                     *made.lock().expect("BUG: nothing panics while holding the base") = Some((offer, of));

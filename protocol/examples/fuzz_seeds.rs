@@ -5,7 +5,7 @@ use std::{fs, io, path::Path};
 use nearside_protocol::{
     digest::Digest,
     key::SecretKey,
-    page_object::{HEAD_BYTES, Page, RebuiltWriter, Similar, Snapshot, Writer, Written},
+    page_object::{HEAD_BYTES, Page, RecordMaker, Records, Similar, Snapshot, Told, Which, Writer, Written},
     release::{BaseOffer, DatabaseId, DeltaOffer, FORMAT, Manifest, ReleaseId, SignedManifest},
     voucher::AppVoucher,
 };
@@ -71,9 +71,20 @@ fn rebuilt(from: Snapshot, to: Snapshot) -> io::Result<Written<Vec<u8>>> {
         Ok::<_, io::Error>(())
     };
     let similar = Similar::of(from.pages, read)?;
-    let mut writer = RebuiltWriter::new(Vec::new(), from, to, &similar, read)?;
-    (0..to.pages).try_for_each(|number| writer.add(number, &new(number)))?;
-    writer.finish()
+    let which = Which::All(to.pages);
+    let mut maker = RecordMaker::new(which, Told::FromSimilar(&similar), from.pages);
+    let mut records = Records::begin(Vec::new(), Some(from), to)?;
+    for record in 0..which.records() {
+        let made =
+            maker.make(record, |number, page| write(page, new(number)), |number, page| write(page, old(number)))?;
+        records.add(&made)?;
+    }
+    records.end()
+}
+
+fn write(page: &mut Page, content: Page) -> io::Result<()> {
+    *page = content;
+    Ok(())
 }
 
 fn manifest() -> Manifest {

@@ -231,6 +231,18 @@ pub const RELEASES_ORIGIN_BYTES: u64 = 96 << 30;
 /// How far back the deltas besides the one from the release before reach: from the 8th, whenever the number is a multiple
 /// of 8, and from the 64th.
 pub const SKIP_DELTAS: [u64; 2] = [8, 64];
+/// Windows of each old page by which pages that moved are found again: the most, unless the index over them takes more than
+/// this; and the least, which is 32 bytes a page.
+pub const SIMILAR_WINDOWS_MOST: usize = 32;
+pub const SIMILAR_INDEX_BYTES: usize = 64 << 20;
+pub const SIMILAR_WINDOWS_LEAST: usize = 4;
+/// Records made each way there is, to choose one for all; a small object has one of eight, or all of so few.
+pub const ENCODE_SAMPLE_RECORDS: usize = 64;
+pub const ENCODE_SAMPLE_RECORDS_LEAST: usize = 8;
+/// Threads that make the records of one object; each takes some 64 MiB.
+pub const ENCODE_THREADS: usize = 4;
+/// Records each of them is ahead of the one that is written, of 1 MiB at most.
+pub const ENCODE_RECORDS_AHEAD: usize = 4;
 /// Objects that were made because somebody asked, and are kept for who asks next, of each app.
 pub const MADE_OBJECTS_BYTES: u64 = 4 << 30;
 /// Pages in one answer to a repair.

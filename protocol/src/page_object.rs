@@ -5,16 +5,16 @@ mod head;
 mod pages;
 mod plain;
 mod read;
-mod rebuilt;
 mod record;
+mod record_maker;
 mod similar;
 mod write;
 
-pub use group::Written;
+pub use group::{MadeRecord, Records, Written};
 pub use head::{HEAD_BYTES, Head};
 pub use plain::{Part, PlainBase};
 pub use read::{Broken, Reader};
-pub use rebuilt::RebuiltWriter;
+pub use record_maker::{RecordMaker, Told, Which};
 pub use similar::Similar;
 pub use write::Writer;
 
@@ -35,7 +35,8 @@ pub struct Snapshot {
     pub pages: u32,
 }
 
-/// Whether so much changed that the pages probably moved, and a [`RebuiltWriter`] is worth reading all old pages for.
+/// Whether so much changed that the pages probably moved, and an index of all old
+/// pages is worth reading them for.
 pub fn is_rebuilt(changed: u32, old_pages: u32) -> bool {
     changed >= 64 && changed > old_pages / 4
 }

@@ -59,8 +59,12 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// Opens the newest book and reads its records; none when there is no book with a whole first record.
-    pub(super) fn open(folder: &Path, disk: &Disk) -> Result<Option<(Book, Vec<Record>)>, PagesError> {
+    /// Opens the newest book and gives its records, in order; none when there is no book with a whole first record.
+    pub(super) fn open(
+        folder: &Path,
+        disk: &Disk,
+        each: &mut impl FnMut(Seen<'_>),
+    ) -> Result<Option<Book>, PagesError> {
         let fault = |error| PagesError::Io(folder.to_owned(), error);
         let mut numbers = Vec::new();
         for entry in fs::read_dir(folder).map_err(fault)? {
@@ -82,8 +86,8 @@ impl Book {
         let path = path_of(folder, number);
         let fault = |error| PagesError::Io(path.clone(), error);
         let bytes = fs::read(&path).map_err(fault)?;
-        let (records, first, end) = read(&path, &bytes)?;
-        if records.is_empty() {
+        let (first, end) = read(&path, &bytes, each)?;
+        if first == 0 {
             tracing::error!(book = %path.display(), "its first record is damaged: everything is pulled anew");
             let _ = disk.remove(&path);
             return Ok(None);
@@ -94,8 +98,7 @@ impl Book {
         let file = disk.open(&path).map_err(fault)?;
         // What stands there is not to be taken for a part of the next record.
         file.set_length(end).and_then(|()| file.sync()).map_err(fault)?;
-        let book = Book { file, number, end, first, failed: false };
-        Ok(Some((book, records)))
+        Ok(Some(Book { file, number, end, first, failed: false }))
     }
 
     /// Makes a new book of these records, durably, and takes the one before away.
@@ -185,25 +188,43 @@ fn encode(record: &Record) -> Vec<u8> {
     bytes
 }
 
-/// The whole records from the start, the length of the first, and where the last one ends.
-fn read(path: &Path, bytes: &[u8]) -> Result<(Vec<Record>, u64, u64), PagesError> {
-    let (mut records, mut first, mut at) = (Vec::new(), 0, 0);
+/// A record as it stands in the book: a whole table has megabytes of entries, which are gone through once.
+pub(super) enum Seen<'a> {
+    Release { oldest: ReleaseId, release: ReleaseId, pages: u32, entries: Entries<'a>, manifest: &'a [u8] },
+    Repair(Entries<'a>),
+}
+
+#[derive(Clone)]
+pub(super) struct Entries<'a>(std::slice::Iter<'a, [u8; ENTRY_BYTES]>);
+
+impl Iterator for Entries<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        let mut fields = Fields(self.0.next()?);
+        Some((fields.u32()?, fields.u32()?, Digest::from_bytes(*fields.take(32)?.first_chunk()?)))
+    }
+}
+
+/// Gives the whole records from the start; then the length of the first, and where the last one ends.
+fn read(path: &Path, bytes: &[u8], each: &mut impl FnMut(Seen<'_>)) -> Result<(u64, u64), PagesError> {
+    let (mut first, mut at) = (0, 0);
     while let Some((format, record, length)) = read_one(&bytes[at..]) {
         if format > FORMAT {
             return Err(PagesError::Future(path.to_owned(), format, FORMAT));
         }
         let Some(record) = record else { break };
-        records.push(record);
+        each(record);
         at += length;
         if first == 0 {
             first = at as u64;
         }
     }
-    Ok((records, first, at as u64))
+    Ok((first, at as u64))
 }
 
 /// The record at the start of these bytes, with its format and length; nothing when it is not whole.
-fn read_one(bytes: &[u8]) -> Option<(u16, Option<Record>, usize)> {
+fn read_one(bytes: &[u8]) -> Option<(u16, Option<Seen<'_>>, usize)> {
     let head = bytes.first_chunk::<HEAD_BYTES>()?;
     if head[..4] != MAGIC {
         return None;
@@ -219,19 +240,19 @@ fn read_one(bytes: &[u8]) -> Option<(u16, Option<Record>, usize)> {
     Some((format, record, length + HASH_BYTES))
 }
 
-fn decode(kind: u16, body: &mut Fields<'_>) -> Option<Record> {
+fn decode<'a>(kind: u16, body: &mut Fields<'a>) -> Option<Seen<'a>> {
     match kind {
         RELEASE => {
             let oldest = ReleaseId { epoch: body.u64()?, seq: body.u64()? };
             let release = ReleaseId { epoch: body.u64()?, seq: body.u64()? };
             let (pages, count, manifest) = (body.u32()?, body.u32()?, body.u32()?);
             let entries = body.entries(count)?;
-            let manifest = body.take(manifest as usize)?.to_vec();
-            Some(Record::Release { oldest, release, pages, entries, manifest })
+            let manifest = body.take(manifest as usize)?;
+            Some(Seen::Release { oldest, release, pages, entries, manifest })
         }
         REPAIR => {
             let count = body.u32()?;
-            body.entries(count).map(Record::Repair)
+            body.entries(count).map(Seen::Repair)
         }
         _ => None,
     }
@@ -254,13 +275,9 @@ impl<'a> Fields<'a> {
         Some(u64::from_le_bytes(*self.take(8)?.first_chunk()?))
     }
 
-    fn entries(&mut self, count: u32) -> Option<Vec<Entry>> {
+    fn entries(&mut self, count: u32) -> Option<Entries<'a>> {
         let bytes = self.take((count as usize).checked_mul(ENTRY_BYTES)?)?;
-        let entry = |bytes: &[u8]| {
-            let mut fields = Fields(bytes);
-            Some((fields.u32()?, fields.u32()?, Digest::from_bytes(*fields.take(32)?.first_chunk()?)))
-        };
-        bytes.chunks(ENTRY_BYTES).map(entry).collect()
+        Some(Entries(bytes.as_chunks().0.iter()))
     }
 }
 
@@ -274,6 +291,21 @@ mod tests {
         Record::Release { oldest: id(1), release: id(seq), pages: 3, entries, manifest: b"{}".to_vec() }
     }
 
+    fn owned(seen: Seen<'_>) -> Record {
+        match seen {
+            Seen::Repair(entries) => Record::Repair(entries.collect()),
+            Seen::Release { oldest, release, pages, entries, manifest } => {
+                Record::Release { oldest, release, pages, entries: entries.collect(), manifest: manifest.to_vec() }
+            }
+        }
+    }
+
+    fn records_in(bytes: &[u8]) -> Vec<Record> {
+        let mut records = Vec::new();
+        read(Path::new("book"), bytes, &mut |seen| records.push(owned(seen))).unwrap();
+        records
+    }
+
     #[test]
     fn what_was_written_is_read_and_a_torn_end_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
@@ -282,12 +314,13 @@ mod tests {
         book.append(&release(2)).unwrap();
         book.append(&Record::Repair(vec![(1, 9, Digest::of(b"x"))])).unwrap();
         let all = vec![release(1), release(2), Record::Repair(vec![(1, 9, Digest::of(b"x"))])];
-        let (book, records) = Book::open(folder.path(), &disk).unwrap().unwrap();
+        let mut records = Vec::new();
+        let book = Book::open(folder.path(), &disk, &mut |seen| records.push(owned(seen))).unwrap().unwrap();
         assert_eq!(records, all);
         let bytes = fs::read(book.file.path()).unwrap();
         let second = encode(&release(1)).len();
         for cut in 0..bytes.len() {
-            let (records, ..) = read(book.file.path(), &bytes[..cut]).unwrap();
+            let records = records_in(&bytes[..cut]);
             assert_eq!(records, all[..records.len()], "cut at {cut}");
             assert!(records.len() < 3 && (cut < second) == records.is_empty());
         }
@@ -300,8 +333,7 @@ mod tests {
         for at in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 0x40;
-            let (records, ..) = read(Path::new("book"), &flipped).unwrap();
-            assert_eq!(records.len(), usize::from(at >= first), "byte {at}");
+            assert_eq!(records_in(&flipped).len(), usize::from(at >= first), "byte {at}");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The store: opening it, committing releases, letting old ones go, repairing pages.
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
@@ -16,7 +15,7 @@ use serde::Deserialize;
 
 use super::{
     PagesError,
-    book::{Book, Entry, Record},
+    book::{Book, Entries, Entry, Record, Seen},
     draft::{Draft, Limbo},
     slots::{NO_SLOT, Slots},
     table::{self, DamageBell, OnDamage, Table},
@@ -69,20 +68,16 @@ impl PageStore {
         lock.try_lock().map_err(|_| fault(std::io::Error::other("another process has it open")))?;
         let slots = Arc::new(Slots::open(&folder.join("slots"), &disk)?);
         let on_damage = Arc::<DamageBell>::default();
-        let (book, kept) = match Book::open(folder, &disk)? {
-            None => (None, Vec::new()),
-            Some((book, records)) => {
-                let tables = Tables { slots: slots.clone(), on_damage: on_damage.clone(), kept: Vec::new() };
-                (Some(book), tables.read(records))
-            }
-        };
+        let mut tables = Tables::new(slots.clone(), on_damage.clone());
+        let book = Book::open(folder, &disk, &mut |record| tables.take(record))?;
+        let kept = if book.is_some() { tables.kept() } else { Vec::new() };
         // A book without a release that can be used is begun again.
         let book = book.filter(|_| !kept.is_empty());
         let mut used = Vec::new();
         for (at, Kept { table, .. }) in kept.iter().enumerate() {
-            let before = at.checked_sub(1).map(|before| &kept[before].table);
-            table.entries_since(before.map(|before| &**before)).iter().for_each(|(_, slot, _)| {
-                let slot = *slot as usize;
+            let before = at.checked_sub(1).map(|before| &*kept[before].table);
+            table.each_slot_since(before, |slot| {
+                let slot = slot as usize;
                 used.resize(used.len().max(slot + 1), false);
                 used[slot] = true;
             });
@@ -295,29 +290,44 @@ struct Tables {
     slots: Arc<Slots>,
     on_damage: Arc<DamageBell>,
     kept: Vec<Kept>,
+    /// The oldest that is kept.
+    floor: Option<ReleaseId>,
+    /// A record was not that of its manifest: nothing after it is believed.
+    ended: bool,
 }
 
 impl Tables {
-    fn read(mut self, records: Vec<Record>) -> Vec<Kept> {
-        let mut floor = None;
-        for record in records {
-            match record {
-                Record::Repair(entries) => entries.into_iter().for_each(|entry| self.repair(entry)),
-                Record::Release { oldest, release, pages, entries, manifest } => {
-                    let Some(kept) = self.release(release, pages, entries, &manifest) else {
+    fn new(slots: Arc<Slots>, on_damage: Arc<DamageBell>) -> Tables {
+        Tables { slots, on_damage, kept: Vec::new(), floor: None, ended: false }
+    }
+
+    fn take(&mut self, record: Seen<'_>) {
+        if self.ended {
+            return;
+        }
+        match record {
+            Seen::Repair(entries) => entries.for_each(|entry| self.repair(entry)),
+            Seen::Release { oldest, release, pages, entries, manifest } => {
+                match self.release(release, pages, entries, manifest) {
+                    Some(kept) => {
+                        self.floor = Some(oldest);
+                        self.kept.push(kept);
+                    }
+                    None => {
                         tracing::error!(%release, "its record is not that of its manifest: it and later ones are pulled anew");
-                        break;
-                    };
-                    floor = Some(oldest);
-                    self.kept.push(kept);
+                        self.ended = true;
+                    }
                 }
             }
         }
-        self.kept.retain(|kept| floor.is_none_or(|floor| kept.release >= floor));
+    }
+
+    fn kept(mut self) -> Vec<Kept> {
+        self.kept.retain(|kept| self.floor.is_none_or(|floor| kept.release >= floor));
         self.kept
     }
 
-    fn release(&self, release: ReleaseId, pages: u32, entries: Vec<Entry>, manifest: &[u8]) -> Option<Kept> {
+    fn release(&self, release: ReleaseId, pages: u32, entries: Entries<'_>, manifest: &[u8]) -> Option<Kept> {
         #[derive(Deserialize)]
         struct Named {
             release: ReleaseId,
@@ -328,17 +338,25 @@ impl Tables {
         let before = self.kept.last().map(|before| &before.table);
         let mut groups = before.map_or(Vec::new(), |before| before.groups.clone());
         let resized = table::resize(&mut groups, before.map_or(0, |before| before.pages()), pages);
-        let mut touched = BTreeSet::from_iter(resized);
-        for (number, slot, hash) in entries {
-            let (index, within) = (number as usize / PAGES_PER_GROUP, number as usize % PAGES_PER_GROUP);
-            if number >= pages {
-                return None;
+        let mut touched = vec![false; groups.len()];
+        resized.into_iter().for_each(|index| touched[index] = true);
+        // Entries come in order, so a group's are together: each group is made this table's own once.
+        let mut entries = entries.peekable();
+        while let Some((number, ..)) = entries.peek() {
+            let index = *number as usize / PAGES_PER_GROUP;
+            let group = Arc::make_mut(groups.get_mut(index)?);
+            touched[index] = true;
+            while let Some((number, slot, hash)) = entries.next_if(|entry| entry.0 as usize / PAGES_PER_GROUP == index)
+            {
+                let within = number as usize % PAGES_PER_GROUP;
+                (*group.slots.get_mut(within)?, *group.hashes.get_mut(within)?) = (slot, hash);
             }
-            let group = Arc::make_mut(&mut groups[index]);
-            (group.slots[within], group.hashes[within]) = (slot, hash);
-            touched.insert(index);
         }
-        touched.into_iter().for_each(|index| Arc::make_mut(&mut groups[index]).seal());
+        for (group, touched) in groups.iter_mut().zip(touched) {
+            if touched {
+                Arc::make_mut(group).seal();
+            }
+        }
         let table = Table::new(self.slots.clone(), groups, pages, self.on_damage.clone());
         let fits = named.release == release && named.root == table.root();
         fits.then(|| Kept { release, signed: Arc::new(signed), table: Arc::new(table) })

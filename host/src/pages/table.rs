@@ -149,6 +149,17 @@ impl Table {
         entries
     }
 
+    /// The slots of all groups that are not those of `older`.
+    pub(super) fn each_slot_since(&self, older: Option<&Table>, mut each: impl FnMut(u32)) {
+        for (index, group) in self.groups.iter().enumerate() {
+            let before = older.and_then(|older| older.groups.get(index));
+            if before.is_some_and(|before| Arc::ptr_eq(before, group)) {
+                continue;
+            }
+            group.slots.iter().filter(|slot| **slot != NO_SLOT).for_each(|slot| each(*slot));
+        }
+    }
+
     /// The slots that none of the others has.
     pub(super) fn slots_not_in(&self, others: &[Arc<Table>]) -> Vec<u32> {
         let mut slots = Vec::new();

@@ -143,7 +143,8 @@ pub(super) async fn difference(site: &Site, from: ReleaseId, to: ReleaseId) -> R
     let (other, to_manifest) = found(to).ok_or_else(|| missing(to))?;
     let (one, other) = (one.table, other.table);
     let (of_one, of_other) = (one.clone(), other.clone());
-    let delta = tokio::task::spawn_blocking(move || encode::delta(&of_one, &of_other)).await.map_err(|_| stopping())?;
+    let delta = tokio::task::spawn_blocking(move || encode::delta(&of_one, &of_other, std::io::sink()));
+    let delta = delta.await.map_err(|_| stopping())?;
     let delta = delta.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(json(&Difference {
         from,
@@ -153,7 +154,7 @@ pub(super) async fn difference(site: &Site, from: ReleaseId, to: ReleaseId) -> R
         from_pages: u64::from(one.pages()),
         to_pages: u64::from(other.pages()),
         changed_pages: u64::from(delta.pages),
-        delta_bytes: delta.bytes.len() as u64,
+        delta_bytes: delta.bytes,
         same_app: from_manifest.app_digest == to_manifest.app_digest,
     }))
 }

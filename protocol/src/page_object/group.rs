@@ -1,52 +1,47 @@
-//! The pages of one record while it is made: compressed in each way there is, the smallest kept.
+//! One record, coded, and the object that records make one after the other.
 
 use std::io::{self, Write};
 
 use zstd::zstd_safe::{CCtx, compress_bound};
 
 use super::{
-    HEAD_BYTES, Head, Page, RECORD_PAGES, pages,
+    HEAD_BYTES, Head, RECORD_PAGES, Snapshot, pages,
     record::{Coding, DICTIONARY_MAGIC, RecordHead},
 };
 use crate::limits::PAGE_BYTES;
 
 /// Writes records one after the other, then the end.
-pub(super) struct Records<W> {
+pub struct Records<W> {
     out: W,
     written_bytes: u64,
     records: u32,
     pages: u32,
-    /// The page after the last one written.
-    next: u32,
+}
+
+/// A record as it stands in an object.
+pub struct MadeRecord {
+    bytes: Vec<u8>,
+    pages: u32,
+}
+
+impl MadeRecord {
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn pages(&self) -> u32 {
+        self.pages
+    }
+}
+
+/// Makes records, in memory it keeps for the next.
+pub(super) struct Coder {
     compressor: CCtx<'static>,
     compressed: Vec<u8>,
     level: i32,
 }
 
-/// Pages on their way into one record.
-#[derive(Default)]
-pub(super) struct Group {
-    pub(super) numbers: Vec<u32>,
-    pub(super) data: Vec<u8>,
-}
-
-impl Group {
-    pub(super) fn add(&mut self, number: u32, page: &Page) {
-        self.numbers.push(number);
-        self.data.extend_from_slice(page);
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.numbers.len() == RECORD_PAGES
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.numbers.clear();
-        self.data.clear();
-    }
-}
-
-/// What a group may be compressed with.
+/// What pages may be compressed with.
 pub(super) enum Old<'a> {
     Nothing,
     /// The old pages of the same numbers.
@@ -54,26 +49,17 @@ pub(super) enum Old<'a> {
     Listed(&'a [u32], &'a [u8]),
 }
 
-impl<W: Write> Records<W> {
-    pub(super) fn begin(mut out: W, head: &Head, level: i32) -> io::Result<Records<W>> {
-        out.write_all(&head.to_bytes())?;
-        Ok(Records {
-            out,
-            written_bytes: HEAD_BYTES as u64,
-            records: 0,
-            pages: 0,
-            next: 0,
-            compressor: CCtx::create(),
-            compressed: vec![0; compress_bound(RECORD_PAGES * PAGE_BYTES)],
-            level,
-        })
+impl Coder {
+    pub(super) fn new(level: i32) -> Coder {
+        let compressed = vec![0; compress_bound(RECORD_PAGES * PAGE_BYTES)];
+        Coder { compressor: CCtx::create(), compressed, level }
     }
 
-    /// Writes the group, if there is anything in it, and empties it.
-    pub(super) fn write(&mut self, group: &mut Group, old: Old<'_>) -> io::Result<()> {
-        let Some(last) = group.numbers.last() else { return Ok(()) };
+    /// The record of these pages, at least one; `next` is the page after the last one of the record before.
+    pub(super) fn code(&mut self, next: u32, numbers: &[u32], data: &[u8], old: Old<'_>) -> MadeRecord {
         let mut list = Vec::new();
-        pages::write(self.next, &group.numbers, &mut list);
+        pages::write(next, numbers, &mut list);
+        let own_list_bytes = list.len();
         let (coding, dictionary) = match old {
             Old::Same(dictionary) if is_usable(dictionary) => (Coding::ZstdOnSame, dictionary),
             Old::Listed(numbers, dictionary) if is_usable(dictionary) => {
@@ -82,30 +68,37 @@ impl<W: Write> Records<W> {
             }
             _ => (Coding::Zstd, &[][..]),
         };
-        let compressed =
-            self.compressor.compress_using_dict(&mut self.compressed[..], &group.data, dictionary, self.level);
-        let (coding, data) = match compressed {
-            Ok(length) if length < group.data.len() => (coding, &self.compressed[..length]),
+        let compressed = self.compressor.compress_using_dict(&mut self.compressed[..], data, dictionary, self.level);
+        let (coding, coded) = match compressed {
+            Ok(length) if length < data.len() => (coding, &self.compressed[..length]),
             _ => {
-                list.clear();
-                pages::write(self.next, &group.numbers, &mut list);
-                (Coding::Plain, &group.data[..])
+                list.truncate(own_list_bytes);
+                (Coding::Plain, data)
             }
         };
-        let pages = group.numbers.len();
-        let head = RecordHead::Pages { data_bytes: data.len(), list_bytes: list.len(), pages, coding };
-        self.out.write_all(&head.to_bytes())?;
-        self.out.write_all(&list)?;
-        self.out.write_all(data)?;
-        self.written_bytes += (head.to_bytes().len() + head.body_bytes()) as u64;
-        self.next = last + 1;
+        let pages = numbers.len();
+        let head = RecordHead::Pages { data_bytes: coded.len(), list_bytes: list.len(), pages, coding };
+        MadeRecord { bytes: [&head.to_bytes()[..], &list, coded].concat(), pages: pages as u32 }
+    }
+}
+
+impl<W: Write> Records<W> {
+    /// An object that makes the one snapshot out of the other, or out of nothing.
+    pub fn begin(mut out: W, from: Option<Snapshot>, to: Snapshot) -> io::Result<Records<W>> {
+        out.write_all(&Head { from, to }.to_bytes())?;
+        Ok(Records { out, written_bytes: HEAD_BYTES as u64, records: 0, pages: 0 })
+    }
+
+    /// Writes the next record.
+    pub fn add(&mut self, record: &MadeRecord) -> io::Result<()> {
+        self.out.write_all(&record.bytes)?;
+        self.written_bytes += record.bytes.len() as u64;
         self.records += 1;
-        self.pages += pages as u32;
-        group.clear();
+        self.pages += record.pages;
         Ok(())
     }
 
-    pub(super) fn end(mut self) -> io::Result<Written<W>> {
+    pub fn end(mut self) -> io::Result<Written<W>> {
         let end = RecordHead::End { records: self.records }.to_bytes();
         self.out.write_all(&end)?;
         Ok(Written { out: self.out, pages: self.pages, bytes: self.written_bytes + end.len() as u64 })

@@ -5,12 +5,8 @@
 //! chosen wherever they stand; a new page's windows are then looked for among them.
 
 use super::{Page, RECORD_OLD_PAGES};
+use crate::limits::{SIMILAR_INDEX_BYTES, SIMILAR_WINDOWS_LEAST, SIMILAR_WINDOWS_MOST};
 
-/// The windows of each page that are kept, unless memory says fewer.
-const ANCHORS_MOST: usize = 32;
-const ANCHORS_LEAST: usize = 4;
-/// What the index takes, unless the fewest windows of each page take more: 32 bytes a page.
-const INDEX_BYTES: usize = 64 << 20;
 /// A window of more pages than this says nothing of where a page comes from.
 const PAGES_PER_ANCHOR: usize = 8;
 
@@ -24,8 +20,8 @@ pub struct Similar {
 impl Similar {
     /// Reads every page of the old snapshot, once.
     pub fn of<E>(pages: u32, mut old: impl FnMut(u32, &mut Page) -> Result<(), E>) -> Result<Similar, E> {
-        let per_page = INDEX_BYTES / size_of::<(u32, u32)>() / pages.max(1) as usize;
-        let per_page = per_page.clamp(ANCHORS_LEAST, ANCHORS_MOST);
+        let per_page = SIMILAR_INDEX_BYTES / size_of::<(u32, u32)>() / pages.max(1) as usize;
+        let per_page = per_page.clamp(SIMILAR_WINDOWS_LEAST, SIMILAR_WINDOWS_MOST);
         let mut anchors = Vec::with_capacity(per_page * pages as usize);
         let mut page = [0; crate::limits::PAGE_BYTES];
         let mut found = Vec::new();

@@ -46,11 +46,26 @@ fn rebuilt(old: &Pages, new: &Pages) -> Vec<u8> {
         Ok::<_, io::Error>(())
     };
     let similar = Similar::of(old.len() as u32, read).unwrap();
-    let mut writer = RebuiltWriter::new(Vec::new(), snapshot(old), snapshot(new), &similar, read).unwrap();
-    for (number, page) in changed(old, new) {
-        writer.add(number, page).unwrap();
-    }
-    checked(writer.finish().unwrap())
+    let numbers: Vec<u32> = changed(old, new).map(|(number, _)| number).collect();
+    made(old, new, Which::These(&numbers), Told::FromSimilar(&similar))
+}
+
+/// An object whose records were made the last one first, by two makers.
+fn made(old: &Pages, new: &Pages, which: Which<'_>, told: Told<'_>) -> Vec<u8> {
+    let read = |pages: &Pages, number: u32, page: &mut Page| {
+        *page = pages[number as usize];
+        Ok::<_, io::Error>(())
+    };
+    let mut makers = [0, 1].map(|_| RecordMaker::new(which, told, old.len() as u32));
+    let make = |record: usize| {
+        let maker = &mut makers[record % 2];
+        maker.make(record, |number, page| read(new, number, page), |number, page| read(old, number, page)).unwrap()
+    };
+    let backwards: Vec<MadeRecord> = (0..which.records()).rev().map(make).collect();
+    let from = (!matches!(told, Told::Alone)).then(|| snapshot(old));
+    let mut records = Records::begin(Vec::new(), from, snapshot(new)).unwrap();
+    backwards.iter().rev().for_each(|record| records.add(record).unwrap());
+    checked(records.end().unwrap())
 }
 
 fn changed<'a>(old: &'a Pages, new: &'a Pages) -> impl Iterator<Item = (u32, &'a Page)> {
@@ -315,4 +330,14 @@ proptest! {
         // Whatever comes out is held against the root by whoever asked.
         let _ = apply((way != 0).then_some(&old), snapshot(&new), &object, piece);
     }
+}
+
+#[test]
+fn an_object_is_the_same_whoever_makes_its_records() {
+    let old = pages(700, 3);
+    let mut new = pages(900, 4);
+    new[100..400].copy_from_slice(&old[100..400]);
+    let numbers: Vec<u32> = changed(&old, &new).map(|(number, _)| number).collect();
+    assert!(made(&old, &new, Which::These(&numbers), Told::FromSame) == delta(&old, &new));
+    assert!(made(&old, &new, Which::All(900), Told::Alone) == base(&new));
 }
