@@ -76,13 +76,13 @@ fn rebuilt(from: Snapshot, to: Snapshot) -> io::Result<Written<Vec<u8>>> {
     let mut records = Records::begin(Vec::new(), Some(from), to)?;
     for record in 0..which.records() {
         let made =
-            maker.make(record, |number, page| write(page, new(number)), |number, page| write(page, old(number)))?;
+            maker.make(record, |number, page| fill(page, new(number)), |number, page| fill(page, old(number)))?;
         records.add(&made)?;
     }
     records.end()
 }
 
-fn write(page: &mut Page, content: Page) -> io::Result<()> {
+fn fill(page: &mut Page, content: Page) -> io::Result<()> {
     *page = content;
     Ok(())
 }
