@@ -44,16 +44,14 @@ fn what_is_kept_is_listed_explained_and_purged() {
     let unstorable = cache(&["explain", "/clock"]);
     assert!(unstorable.out.contains("could not be (reads-clock)"), "{unstorable:?}");
 
-    // A write changes rows of one of them; nobody has asked since.
+    // A write changes rows of one of them; nobody has asked since. It is hot, so it is rendered ahead if there is time.
     let bumped = probe::bump(node.address);
     let whole = || cache(&["explain", "/pair"]);
-    let now = support::eventually("the write is there", || {
-        let run = whole();
-        (!run.out.contains("(right)")).then_some(run)
+    support::eventually("the write is there", || {
+        let out = whole().out;
+        let rendered_ahead = out.contains("rendered-ahead") && out.contains("rows-changed");
+        (rendered_ahead || out.contains("`left` answers otherwise")).then_some(())
     });
-    let ahead_or_not =
-        now.out.contains("rendered-ahead: rows-changed of left") || now.out.contains("`left` answers otherwise");
-    assert!(ahead_or_not, "{}", now.out);
     assert_eq!(probe::own_pair(node.address, &bumped), bumped.n);
 
     let purged = cache(&["purge", "/pa"]);

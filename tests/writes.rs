@@ -115,7 +115,7 @@ fn a_write_is_saved_while_the_origin_is_away_and_applied_once_when_it_is_back() 
     assert!(applied["reply"]["review_id"].is_i64() && applied["receipt"].is_string(), "{applied}");
     assert_eq!(reviews(&site)["Ada"], ["first", "second"]);
     // Whoever asks what became of it sees it from then on.
-    let seen = http::request(a, packages::SITE, "GET", &second, &[], "").unwrap();
+    let seen = http::request(a, packages::SITE, "GET", &second, &[("Accept", "text/html")], "").unwrap();
     assert!(seen.text().contains("taken in") && !seen.header("nearside-receipt").is_empty(), "{seen:?}");
     let cookie = format!("nearside-receipt={}", seen.header("nearside-receipt"));
     let page = http::request(a, packages::SITE, "GET", "/package/saw", &[("Cookie", &cookie)], "").unwrap();
