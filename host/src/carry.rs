@@ -2,8 +2,8 @@
 //! meet a cold page because somebody wrote a row.
 //!
 //! Entries whose pages are untouched stand. Of the others, those that
-//! have answered lately are asked again, and rendered if an answer differs, the hottest and dearest first, until the time is
-//! over. The rest is made when somebody asks, one render each.
+//! have answered lately are asked again, and rendered if an answer differs, the hottest first, of these the dearest, until the
+//! time is over. The rest is made when somebody asks, one render each; or, after the switch, when there is nothing better to do.
 
 use std::{
     sync::{
@@ -23,11 +23,11 @@ use nearside_protocol::{
 
 use crate::{
     again::ask_again,
-    cache::{Because, Entry},
+    cache::{Because, Entry, Joined},
     cache_status::Cause,
     code::Found,
     handler::keep,
-    host::Host,
+    host::{Host, Served},
     inputs::{Key, Seen},
     past::Verdict,
     release::Release,
@@ -44,17 +44,20 @@ pub struct Carried {
     /// Some were, and the answers are the same.
     same_rows: AtomicU64,
     rendered_ahead: AtomicU64,
-    /// Left for who asks.
+    /// Left for who asks,
     on_demand: AtomicU64,
+    /// and of those, made before anybody did.
+    afterwards: AtomicU64,
 }
 
 impl Carried {
-    pub fn counts(&self) -> [(&'static str, u64); 4] {
+    pub fn counts(&self) -> [(&'static str, u64); 5] {
         [
             ("pages_untouched", &self.pages),
             ("same_rows", &self.same_rows),
             ("rendered_ahead", &self.rendered_ahead),
             ("on_demand", &self.on_demand),
+            ("afterwards", &self.afterwards),
         ]
         .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
     }
@@ -65,6 +68,7 @@ impl Carried {
             (&self.same_rows, &other.same_rows),
             (&self.rendered_ahead, &other.rendered_ahead),
             (&self.on_demand, &other.on_demand),
+            (&self.afterwards, &other.afterwards),
         ] {
             mine.fetch_add(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
         }
@@ -72,7 +76,7 @@ impl Carried {
 }
 
 /// An entry that may not be right for the coming release.
-struct Candidate {
+pub(crate) struct Candidate {
     key: Key,
     entry: Arc<Entry>,
     verdict: Verdict,
@@ -81,7 +85,8 @@ struct Candidate {
 }
 
 /// Makes entries right for `release`, which is not served yet, for so long at most. They are in its `ahead` then. Blocks.
-pub(crate) fn carry(host: &Arc<Host>, release: &Arc<Release>, time: Duration) -> Arc<Carried> {
+/// Gives what is left to be done.
+pub(crate) fn carry(host: &Arc<Host>, release: &Arc<Release>, time: Duration) -> (Arc<Carried>, Vec<Candidate>) {
     let started = Instant::now();
     let by = started + time;
     let carried = Arc::new(Carried::default());
@@ -99,13 +104,16 @@ pub(crate) fn carry(host: &Arc<Host>, release: &Arc<Release>, time: Duration) ->
     carried.pages.store(untouched.len() as u64, Ordering::Relaxed);
     release.ahead.stand(untouched);
     let touched = candidates.len();
-    candidates.retain(|candidate| candidate.hits > 0);
-    candidates.sort_by_cached_key(|candidate| std::cmp::Reverse(candidate.entry.took * candidate.hits));
+    // What is asked for a hundred times as often is not asked for later because it renders in a tenth of the time.
+    candidates.sort_by_cached_key(|candidate| std::cmp::Reverse((candidate.hits, candidate.entry.took)));
     candidates.truncate(limits::CARRY_ENTRIES);
-    if !candidates.is_empty() {
-        make_right(host, release, candidates, &carried, by);
-    }
-    let [(_, pages), (_, same_rows), (_, rendered_ahead), _] = carried.counts();
+    let cold = candidates.split_off(candidates.partition_point(|candidate| candidate.hits > 0));
+    let mut left = match candidates.is_empty() {
+        true => Vec::new(),
+        false => make_right(host, release, candidates, &carried, by),
+    };
+    left.extend(cold);
+    let [(_, pages), (_, same_rows), (_, rendered_ahead), ..] = carried.counts();
     let on_demand = (touched as u64).saturating_sub(same_rows + rendered_ahead);
     carried.on_demand.store(on_demand, Ordering::Relaxed);
     if pages + touched as u64 > 0 {
@@ -120,7 +128,30 @@ pub(crate) fn carry(host: &Arc<Host>, release: &Arc<Release>, time: Duration) ->
             "responses carried over"
         );
     }
-    carried
+    (carried, left)
+}
+
+/// After the switch: what is left, a little at a time, as long as the release is served and nobody else wants the room.
+pub(crate) async fn afterwards(host: Arc<Host>, served: Arc<Served>, release: Arc<Release>, left: Vec<Candidate>) {
+    let mut worked = Duration::ZERO;
+    for candidate in left {
+        if worked >= limits::CARRY_AFTERWARDS_WORK {
+            tokio::time::sleep(worked * limits::CARRY_AFTERWARDS_REST).await;
+            worked = Duration::ZERO;
+        }
+        if !served.current().is_some_and(|current| Arc::ptr_eq(&current, &release)) {
+            return;
+        }
+        // Whoever asks meanwhile waits for this one.
+        let Joined::Leads(lead) = host.cache.join(&candidate.key, &release) else { continue };
+        let started = Instant::now();
+        let carried = Carried::default();
+        one(&host, &release, &candidate, &carried, started + limits::CARRY_TIME).await;
+        drop(lead);
+        worked += started.elapsed();
+        let [_, (_, same_rows), (_, rendered), ..] = carried.counts();
+        host.carried().afterwards.fetch_add(same_rows + rendered, Ordering::Relaxed);
+    }
 }
 
 /// How often it has answered lately: each push halves what was.
@@ -130,14 +161,14 @@ fn aged(entry: &Entry) -> u32 {
     hits
 }
 
-/// A few at once, until all are done or the time is over. What is under way then is given up.
+/// A few at once, until all are done or the time is over. What is under way then is given up. Gives those it did not come to.
 fn make_right(
     host: &Arc<Host>,
     release: &Arc<Release>,
     candidates: Vec<Candidate>,
     carried: &Arc<Carried>,
     by: Instant,
-) {
+) -> Vec<Candidate> {
     let at_once = limits::CARRY_AT_ONCE.min(host.cores().div_ceil(2)).min(candidates.len());
     let candidates = Arc::new(Mutex::new(candidates.into_iter()));
     let (tell_done, done) = mpsc::channel::<()>();
@@ -158,6 +189,8 @@ fn make_right(
     // Nobody tells anything: the last of them hangs up.
     let _ = done.recv_timeout(by.saturating_duration_since(Instant::now()));
     workers.iter().for_each(|worker| worker.abort());
+    let mut left = candidates.lock().expect("BUG: nothing panics while taking the next one");
+    std::iter::from_fn(|| left.next()).collect()
 }
 
 async fn one(host: &Arc<Host>, release: &Arc<Release>, candidate: &Candidate, carried: &Carried, by: Instant) {

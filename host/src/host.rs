@@ -29,7 +29,7 @@ use crate::{
     blobs::{Blobs, BlobsError},
     cache::Cache,
     cache_status::CacheStatus,
-    carry::{Carried, carry},
+    carry::{Carried, afterwards, carry},
     engine::Engine,
     forms::FormMaker,
     outbox::Outbox,
@@ -201,6 +201,10 @@ impl Host {
         self.places.clone().try_acquire_owned().ok()
     }
 
+    pub(crate) fn carried(&self) -> &Carried {
+        &self.carried
+    }
+
     pub(crate) fn cores(&self) -> usize {
         self.cores
     }
@@ -249,6 +253,7 @@ impl Host {
         let served = self.by_name(&name).unwrap_or_else(|| Served::new(&name));
         let mut switched = served.switching.lock().expect("BUG: nothing panics while switching");
         self.accepts(&release.manifest)?;
+        let mut left = Vec::new();
         let release = match served.current() {
             None => Arc::new(Release { generation: 1, ..release }),
             Some(before) => {
@@ -257,19 +262,26 @@ impl Host {
                 release.ahead = Ahead::open();
                 let release = Arc::new(release);
                 let since = switched.map_or(limits::CARRY_TIME, |switched| switched.elapsed() / limits::CARRY_SHARE);
-                self.carried.add(&carry(self, &release, since.min(limits::CARRY_TIME)));
+                let carried;
+                (carried, left) = carry(self, &release, since.min(limits::CARRY_TIME));
+                self.carried.add(&carried);
                 release
             }
         };
         *switched = Some(Instant::now());
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
+        // From here on visitors run on it, who may write.
+        release.ahead.comes();
         served.current.store(Some(release.clone()));
         release.ahead.close(&self.cache, release.generation);
         served.verified().switched(id);
         self.list(&served, &hosts);
         *served.refused.lock().expect("BUG: nothing panics while holding it") = None;
         served.switched.send_replace(Some(id));
+        if !left.is_empty() {
+            self.spawn(afterwards(self.clone(), served.clone(), release, left));
+        }
         Ok(())
     }
 

@@ -146,9 +146,9 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         writes: Writes {
             code: release.code.clone(),
             // What nobody has asked for yet must not write.
-            upstream: if release.ahead.is_open() { Arc::new(NoOrigin) } else { host.upstream() },
+            upstream: if release.ahead.is_coming() { Arc::new(NoOrigin) } else { host.upstream() },
             request_key: ask.request_key,
-            outbox: host.outbox().filter(|_| !release.ahead.is_open()).cloned(),
+            outbox: host.outbox().filter(|_| !release.ahead.is_coming()).cloned(),
             respond_async: prefers_async(ask.request.headers()),
             taint: taint.clone(),
             deferred: deferred.clone(),

@@ -91,10 +91,13 @@ pub const ROUTE_STALE_MS_MOST: u64 = 60_000;
 pub const STEPS_BACK: usize = 64;
 /// What is made for a release before it is served: for so long, and for no longer than one part in so many of the time since
 /// the switch before; so many at once; and so many of an app's entries.
-pub const CARRY_TIME: Duration = Duration::from_millis(150);
+pub const CARRY_TIME: Duration = Duration::from_millis(400);
 pub const CARRY_SHARE: u32 = 4;
 pub const CARRY_AT_ONCE: usize = 4;
-pub const CARRY_ENTRIES: usize = 4_096;
+pub const CARRY_ENTRIES: usize = 16_384;
+/// What is left is made after the switch: after so much work, so many times as long a rest.
+pub const CARRY_AFTERWARDS_WORK: Duration = Duration::from_millis(2);
+pub const CARRY_AFTERWARDS_REST: u32 = 3;
 /// Renders at once of visitors beyond which nothing is made ahead.
 pub const CARRY_BESIDE_RENDERS: usize = RENDERS_AT_ONCE / 2;
 /// What `nearside cache` lists, and what unless it is told; entries explained at once, and pages named of each; its answer.
