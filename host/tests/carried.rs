@@ -3,7 +3,10 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use nearside_host::{archive::Archive, replica::Replica, switch::load};
 use nearside_protocol::{digest::Digest, key::SecretKey, release::Manifest};
