@@ -1,5 +1,6 @@
 //! `nearside`: one binary for the node, the origin, and the people who use them.
 
+mod age;
 mod cli;
 mod commands;
 mod log_line;

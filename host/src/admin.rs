@@ -5,11 +5,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use http_body_util::{Either, Full};
 use nearside_protocol::{
-    limits,
     problem::{self, Problem},
     status::NodeStatus,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -18,19 +17,10 @@ use crate::{
     logs::{self, Logs},
     metrics,
     origin_client::OriginClient,
-    outbox::Written,
     peer::Peer,
     replica::Replica,
     serve::accept,
 };
-
-/// Some of what an outbox holds.
-#[derive(Serialize, Deserialize)]
-pub struct OutboxPage {
-    pub writes: Vec<Written>,
-    /// Where to go on, for `?after=`; nothing at the end.
-    pub next: Option<String>,
-}
 
 /// What the operator is answered from.
 pub struct Admin {
@@ -120,26 +110,12 @@ impl Admin {
     /// A part of the outbox, old to new; `?after=APP:N` goes on after that one.
     async fn outbox(&self, query: Option<&str>) -> Response<logs::Body> {
         let Some(outbox) = self.host.outbox().cloned() else { return refused(StatusCode::NOT_FOUND, &NO_OUTBOX) };
-        let after = match query.map(after).transpose() {
+        let after = match query.map(str::parse).transpose() {
             Ok(after) => after,
-            Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
+            Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
         };
-        let read = move || outbox.list(after.as_ref().map(|(app, n)| (app.as_str(), *n)), limits::OUTBOX_LISTED);
-        match tokio::task::spawn_blocking(read).await {
-            Ok(Ok(mut writes)) => {
-                let is_cut = writes.len() == limits::OUTBOX_LISTED;
-                let mut bytes = 0;
-                let fits = writes.iter().take_while(|write| {
-                    bytes += write.payload.len();
-                    bytes <= limits::OUTBOX_PAGE_BYTES / 8
-                });
-                let fits = fits.count().max(1).min(writes.len());
-                let next = (is_cut || fits < writes.len()).then(|| {
-                    let last = &writes[fits - 1];
-                    format!("{}:{}", last.app, last.n)
-                });
-                writes.truncate(fits);
-                let page = OutboxPage { writes, next };
+        match tokio::task::spawn_blocking(move || outbox.page(after.as_ref())).await {
+            Ok(Ok(page)) => {
                 let text = serde_json::to_string(&page).expect("BUG: writes are plain data");
                 with_type(StatusCode::OK, text, "application/json")
             }
@@ -177,15 +153,6 @@ impl Admin {
 }
 
 const NO_OUTBOX: &str = "this node takes no writes for later: it has no origin";
-
-/// `after=APP:N`
-fn after(query: &str) -> Result<(String, u64), &'static str> {
-    let parsed = query.strip_prefix("after=").and_then(|text| {
-        let (app, n) = text.rsplit_once(':')?;
-        Some((app.to_owned(), n.parse().ok()?))
-    });
-    parsed.ok_or("the query is ?after=APP:N, as `next` has it")
-}
 
 fn refused(status: StatusCode, why: &dyn std::fmt::Display) -> Response<logs::Body> {
     let title = status.canonical_reason().unwrap_or("Error");

@@ -17,8 +17,6 @@ use crate::{
 #[derive(Default)]
 pub struct Ahead {
     open: AtomicBool,
-    /// Nobody is answered on the release yet.
-    coming: AtomicBool,
     entries: Mutex<HashMap<Key, Arc<Entry>>>,
     /// Those of which nothing was touched.
     untouched: Mutex<Vec<Arc<Entry>>>,
@@ -27,17 +25,7 @@ pub struct Ahead {
 impl Ahead {
     /// Of a release that is to be served.
     pub(crate) fn open() -> Ahead {
-        Ahead { open: AtomicBool::new(true), coming: AtomicBool::new(true), ..Ahead::default() }
-    }
-
-    /// Whether what runs on the release runs for no visitor: it may not write.
-    pub(crate) fn is_coming(&self) -> bool {
-        self.coming.load(Ordering::Acquire)
-    }
-
-    /// The pointer moves to it.
-    pub(crate) fn comes(&self) {
-        self.coming.store(false, Ordering::Release);
+        Ahead { open: AtomicBool::new(true), ..Ahead::default() }
     }
 
     /// Whether the cache does not know of the release yet.

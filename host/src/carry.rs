@@ -31,7 +31,7 @@ use crate::{
     inputs::{Key, Seen},
     past::Verdict,
     release::Release,
-    render::{Ask, render},
+    render::{Ask, For, render},
     trace::trace_id,
     way::canonical_host,
 };
@@ -145,12 +145,11 @@ pub(crate) async fn afterwards(host: Arc<Host>, served: Arc<Served>, release: Ar
         // Whoever asks meanwhile waits for this one.
         let Joined::Leads(lead) = host.cache.join(&candidate.key, &release) else { continue };
         let started = Instant::now();
-        let carried = Carried::default();
-        one(&host, &release, &candidate, &carried, started + limits::CARRY_TIME).await;
+        if one(&host, &release, &candidate, started + limits::CARRY_TIME).await.is_some() {
+            host.carried().afterwards.fetch_add(1, Ordering::Relaxed);
+        }
         drop(lead);
         worked += started.elapsed();
-        let [_, (_, same_rows), (_, rendered), ..] = carried.counts();
-        host.carried().afterwards.fetch_add(same_rows + rendered, Ordering::Relaxed);
     }
 }
 
@@ -179,7 +178,11 @@ fn make_right(
             host.clone().spawn(async move {
                 let next = || candidates.lock().expect("BUG: nothing panics while taking the next one").next();
                 while let Some(candidate) = next().filter(|_| Instant::now() < by) {
-                    one(&host, &release, &candidate, &carried, by).await;
+                    match one(&host, &release, &candidate, by).await {
+                        Some(Made::SameRows) => carried.same_rows.fetch_add(1, Ordering::Relaxed),
+                        Some(Made::Rendered) => carried.rendered_ahead.fetch_add(1, Ordering::Relaxed),
+                        None => continue,
+                    };
                 }
                 drop(tell_done);
             })
@@ -193,25 +196,30 @@ fn make_right(
     std::iter::from_fn(|| left.next()).collect()
 }
 
-async fn one(host: &Arc<Host>, release: &Arc<Release>, candidate: &Candidate, carried: &Carried, by: Instant) {
+/// How one was made right.
+enum Made {
+    SameRows,
+    Rendered,
+}
+
+/// Makes one right, unless it takes too long, may not be kept, or a visitor needs the place.
+async fn one(host: &Arc<Host>, release: &Arc<Release>, candidate: &Candidate, by: Instant) -> Option<Made> {
     let Candidate { key, entry, verdict, hits } = candidate;
     let because = match verdict {
         Verdict::OtherApp => Because::of(Cause::OtherApp),
         Verdict::Touched | Verdict::AllTouched => match ask_again(release, entry) {
             Ok(confirmed) => {
                 host.store(release, key, &Arc::new(confirmed));
-                carried.same_rows.fetch_add(1, Ordering::Relaxed);
-                return;
+                return Some(Made::SameRows);
             }
             Err(because) => because,
         },
-        Verdict::Untouched => return,
+        Verdict::Untouched => return None,
     };
     let left = by.saturating_duration_since(Instant::now());
-    let Some((route, seen)) = asked(release, key).filter(|_| entry.took < left) else { return };
-    // Visitors come first.
-    let Some(place) = host.spare_place() else { return };
+    let (route, seen) = asked(release, key).filter(|_| entry.took < left)?;
     let ask = Ask {
+        whom: For::Nobody,
         release: release.clone(),
         route,
         request: seen.request(canonical_host(release), Full::default()),
@@ -219,15 +227,14 @@ async fn one(host: &Arc<Host>, release: &Arc<Release>, candidate: &Candidate, ca
         trace: trace_id(&HeaderMap::new()),
         depth: 0,
         streams: false,
-        place: Some(place),
+        place: Some(host.spare_place()?),
     };
-    let Ok(Ok(rendered)) = tokio::time::timeout(left, render(host, ask)).await else { return };
+    let rendered = tokio::time::timeout(left, render(host, ask)).await.ok()?.ok()?;
     let (made, kept) = keep(rendered, release.clone(), route, because);
-    if let (Some(entry), Ok(_)) = (&made.entry, kept) {
-        entry.hits.store(hits / 2, Ordering::Relaxed);
-        host.store(release, key, entry);
-        carried.rendered_ahead.fetch_add(1, Ordering::Relaxed);
-    }
+    let entry = made.entry.filter(|_| kept.is_ok())?;
+    entry.hits.store(hits / 2, Ordering::Relaxed);
+    host.store(release, key, &entry);
+    Some(Made::Rendered)
 }
 
 /// The request that a key stands for, if on this release it still is the key of just that request.

@@ -14,6 +14,7 @@ use crate::{
     host::Host,
     refusal::Refusal,
     release::Release,
+    render::For,
     reply::CACHE_STATUS,
     senses::Taint,
     static_files::STATIC,
@@ -110,7 +111,7 @@ async fn rendered(
 ) -> Result<(HeaderMap, Bytes), NoPage> {
     let entry = {
         let (taint, evidence, trace) = (Taint::default(), Gathering::default(), trace_id(&HeaderMap::new()));
-        let within = Within { taint: &taint, evidence: &evidence, trace: &trace };
+        let within = Within { whom: For::Visitor, taint: &taint, evidence: &evidence, trace: &trace };
         host.fragment_entry(release, path, 0, within, Place::ItsOwn).await
     };
     let entry = entry.map_err(|error| match error {

@@ -19,7 +19,7 @@ use crate::{
     inputs::{Key, Seen},
     refusal::Refusal,
     release::Release,
-    render::{Ask, render},
+    render::{Ask, For, render},
     senses::Taint,
     target::Target,
     trace::trace_id,
@@ -37,6 +37,7 @@ pub(crate) enum Place {
 /// The page that a fragment is for: what it looks at and is computed from becomes the page's own.
 #[derive(Clone, Copy)]
 pub struct Within<'a> {
+    pub whom: For,
     pub taint: &'a Taint,
     pub evidence: &'a Gathering,
     pub trace: &'a str,
@@ -154,6 +155,7 @@ impl Host {
             Place::ItsOwn => Some(self.place(patience).await.map_err(failed)?),
         };
         let ask = Ask {
+            whom: within.whom,
             release: release.clone(),
             route,
             request: seen.request(canonical_host(release), Full::default()),

@@ -35,7 +35,7 @@ use crate::{
     policy::{Lifetime, NotStored, storable},
     refusal::Refusal,
     release::Release,
-    render::{Ask, Rendered, RenderedBody, render},
+    render::{Ask, For, Rendered, RenderedBody, render},
     reply::{self, Reply},
     reply_body::ReplyBody,
     stale::{self, Before},
@@ -270,7 +270,8 @@ pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool) -> Res
     let patience = Duration::from_millis(asking.release.code.app.routes[asking.route].deadline_ms);
     let place = host.place(patience).await?;
     let Asking { release, route, request, request_key, trace } = asking;
-    render(host, Ask { release, route, request, request_key, trace, depth: 0, streams, place: Some(place) }).await
+    let (whom, depth, place) = (For::Visitor, 0, Some(place));
+    render(host, Ask { whom, release, route, request, request_key, trace, depth, streams, place }).await
 }
 
 /// Renders for this visitor and all who wait for the same; begins at once, and goes on when this visitor leaves.

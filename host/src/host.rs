@@ -271,8 +271,6 @@ impl Host {
         *switched = Some(Instant::now());
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
-        // From here on visitors run on it, who may write.
-        release.ahead.comes();
         served.current.store(Some(release.clone()));
         release.ahead.close(&self.cache, release.generation);
         served.verified().switched(id);

@@ -12,7 +12,7 @@
 //! | [`cache`], [`forms`], [`policy`], [`freshness`] | stored responses; compressed; what may be stored; whose own writes must show |
 //! | [`cache_status`] | what the cache did, and why |
 //! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
-//! | [`refusal`], `error_page` | refusing to, and how that looks |
+//! | [`refusal`], `error_page`, `plain_page` | refusing to, and how that looks |
 //! | [`outbox`] | writes taken while the origin is away |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
 //! | **a guest** | |
@@ -31,6 +31,7 @@
 //! | [`speaker`], `log`, `missed` | what is told of a guest, what it prints, which inputs it looked for in vain |
 //! | `inspect` | what is kept in the cache, why, and taking it away |
 //! | [`logbook`], [`logs`] | the last things logged, to be asked for and followed |
+//! | `metrics`, [`trace`] | counts as Prometheus reads them; which request an answer and its log lines belong to |
 
 pub mod accept;
 pub mod admin;
@@ -76,6 +77,7 @@ pub mod outbox;
 pub mod pages;
 pub mod past;
 pub mod peer;
+mod plain_page;
 pub mod plans;
 pub mod policy;
 pub mod pull;

@@ -10,6 +10,7 @@
 //! is not tried again: what the disk then holds nobody knows, so nothing more is taken until the node starts anew.
 
 mod delivery;
+mod listing;
 mod page;
 mod store;
 mod thread;
@@ -30,6 +31,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use self::{
     delivery::deliver,
+    listing::{After, NotAfter, OutboxPage},
     page::{WRITE, answer},
     store::{Settled, StoreError, Written},
 };
@@ -161,11 +163,6 @@ impl Outbox {
         self.reads().by_ticket(app, ticket)
     }
 
-    /// Old to new, after this number of this app.
-    pub fn list(&self, after: Option<(&str, u64)>, most: usize) -> Result<Vec<Written>, StoreError> {
-        self.reads().list(after, most)
-    }
-
     pub fn status(&self) -> OutboxStatus {
         let waiting = self.waiting();
         OutboxStatus {
@@ -185,12 +182,6 @@ impl Outbox {
 /// What a key stands for: the same key with another fingerprint is a conflict.
 fn fingerprint(take: &ToTake) -> Digest {
     PartsHasher::default().part(take.command.as_bytes()).part(take.payload.as_bytes()).finish()
-}
-
-/// Unix time in milliseconds.
-fn now_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    now.as_millis() as u64
 }
 
 /// 32 hexadecimal digits nobody can guess.

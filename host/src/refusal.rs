@@ -8,7 +8,7 @@ use nearside_protocol::{
     route::Method,
 };
 
-use crate::{accept::prefers_json, target::BadTarget};
+use crate::{accept::prefers_json, plain_page::PlainPage, target::BadTarget};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
@@ -97,7 +97,10 @@ impl Refusal {
             let problem = Problem::new(status.as_u16(), title).detail(self.detail());
             (problem::CONTENT_TYPE, problem.to_json())
         } else {
-            ("text/html; charset=utf-8", page(status, title, &self.detail()))
+            let text = self.detail();
+            let code = Some(status.as_u16());
+            let page = PlainPage { code, title, text: &text, said: None, again_after_s: None };
+            ("text/html; charset=utf-8", page.html())
         };
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = status;
@@ -135,15 +138,4 @@ pub fn names(methods: &[Method]) -> String {
     }
     names.push("OPTIONS");
     names.join(", ")
-}
-
-/// The texts are the host's own, without anything a visitor sent, so nothing needs escaping.
-fn page(status: StatusCode, title: &str, detail: &str) -> String {
-    let code = status.as_u16();
-    format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>{code} {title}</title><style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.6 system-ui,sans-serif;\
-         max-width:32rem;margin:15vh auto;padding:0 1.5rem}}h1{{font-size:1.4rem}}</style>\
-         <h1>{title}</h1><p>{detail}</p><p><a href=\"/\">To the start</a></p></html>\n"
-    )
 }

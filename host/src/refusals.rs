@@ -1,12 +1,8 @@
 //! What a node refused of what it was offered: how often for which reason, and the last of them.
 
-use std::{
-    collections::BTreeMap,
-    sync::Mutex,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
-use nearside_protocol::status::Refused;
+use nearside_protocol::{status::Refused, unix_time};
 
 #[derive(Default)]
 pub struct Refusals(Mutex<Noted>);
@@ -20,13 +16,8 @@ struct Noted {
 impl Refusals {
     /// `reason` is one of a fixed set of names, which programs may count on.
     pub fn note(&self, app: Option<&str>, reason: &'static str, message: String) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let refused = Refused {
-            app: app.map(str::to_owned),
-            reason: reason.to_owned(),
-            message,
-            at_ms: since.as_millis() as u64,
-        };
+        let refused =
+            Refused { app: app.map(str::to_owned), reason: reason.to_owned(), message, at_ms: unix_time::now_ms() };
         let mut noted = self.0.lock().expect("BUG: nothing panics while holding the refusals");
         *noted.counts.entry(reason).or_default() += 1;
         noted.last = Some(refused);

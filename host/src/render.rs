@@ -48,8 +48,17 @@ use crate::{
     writes::Writes,
 };
 
+/// For whom something is rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    Visitor,
+    /// Nobody has asked yet, so nothing may be written in anybody's name: there is no origin, and no outbox.
+    Nobody,
+}
+
 /// What is to be rendered.
 pub struct Ask {
+    pub whom: For,
     pub release: Arc<Release>,
     /// Index among the app's routes.
     pub route: usize,
@@ -145,10 +154,12 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         host: host.clone(),
         writes: Writes {
             code: release.code.clone(),
-            // What nobody has asked for yet must not write.
-            upstream: if release.ahead.is_coming() { Arc::new(NoOrigin) } else { host.upstream() },
+            upstream: match ask.whom {
+                For::Visitor => host.upstream(),
+                For::Nobody => Arc::new(NoOrigin),
+            },
             request_key: ask.request_key,
-            outbox: host.outbox().filter(|_| !release.ahead.is_coming()).cloned(),
+            outbox: host.outbox().filter(|_| ask.whom == For::Visitor).cloned(),
             respond_async: prefers_async(ask.request.headers()),
             taint: taint.clone(),
             deferred: deferred.clone(),
@@ -158,6 +169,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         evidence: evidence.clone(),
         cost: cost.clone(),
         speaker: speaker.clone(),
+        whom: ask.whom,
         deadline: deadline.first,
         route: ask.route,
         shown_whole: ask.request.method() != Method::GET,

@@ -11,10 +11,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use nearside_protocol::digest::Digest;
+use nearside_protocol::{digest::Digest, unix_time};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::{
     HostMonotonicClock, HostWallClock, WasiCtxBuilder,
@@ -136,7 +136,7 @@ impl HostWallClock for WallClock {
             WallClock::Fixed(now) => *now,
             WallClock::Watched(taint) => {
                 taint.read_clock();
-                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+                unix_time::now()
             }
         }
     }

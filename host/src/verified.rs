@@ -3,9 +3,9 @@
 //! An answer counts from the moment its question was sent, not from when it came: what it says may have changed while it was
 //! on its way, or held back. So the bound is right whoever sits between, and grows while the origin is gone.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use nearside_protocol::release::ReleaseId;
+use nearside_protocol::{release::ReleaseId, unix_time};
 
 /// What the origin said of one app.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,10 +38,7 @@ impl Verified {
     pub fn behind_at_most(&self, created_at_ms: u64, now: Instant) -> Duration {
         match self.current {
             Some((_, asked_at)) => now.saturating_duration_since(asked_at),
-            None => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                since.saturating_sub(Duration::from_millis(created_at_ms))
-            }
+            None => unix_time::now().saturating_sub(Duration::from_millis(created_at_ms)),
         }
     }
 }
@@ -73,7 +70,7 @@ mod tests {
 
     #[test]
     fn without_word_of_the_origin_it_is_the_age_of_the_manifest() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+        let now = unix_time::now_ms();
         let mut verified = Verified::default();
         let behind = verified.behind_at_most(now - 60_000, Instant::now());
         assert!((60..62).contains(&behind.as_secs()), "{behind:?}");

@@ -25,6 +25,7 @@ use crate::{
     missed,
     pages::{reads, vfs},
     release::Release,
+    render::For,
     senses::Taint,
     speaker::{Asked, Speaker},
     writes::Writes,
@@ -39,6 +40,7 @@ pub struct Visit {
     pub evidence: Gathering,
     pub cost: Arc<Cost>,
     pub speaker: Arc<Speaker>,
+    pub whom: For,
     /// Index among the app's routes.
     pub route: usize,
     /// The request was shown whole, whatever its route declares.
@@ -144,7 +146,8 @@ impl page::Host for Visit {
             return Ok(Err(IncludeError::Refused(why)));
         }
         let included = {
-            let within = Within { taint: &self.taint, evidence: &self.evidence, trace: &self.speaker.trace };
+            let (taint, evidence, trace) = (&self.taint, &self.evidence, &self.speaker.trace);
+            let within = Within { whom: self.whom, taint, evidence, trace };
             self.host.fragment(&self.release, &path, self.depth + 1, within).await
         };
         if matches!(included, Err(IncludeError::Status(500..))) {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use nearside_host::disk::Disk;
-use nearside_protocol::{limits, status::Audited};
+use nearside_protocol::{limits, status::Audited, unix_time::now_ms};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
@@ -20,7 +20,6 @@ use crate::{
     projector::Projected,
     read_database::{self, Position, ReadDatabase, ReadError, Scope, Shape},
     store::{self, StoreError},
-    writer::now_ms,
 };
 
 const FOLDER: &str = "audit";

@@ -25,6 +25,7 @@ use nearside_protocol::{
     digest::Digest,
     limits,
     release::{DatabaseId, ReleaseId},
+    unix_time::now_ms,
     watermark::BackedUp,
 };
 use rusqlite::{Connection, OpenFlags};
@@ -35,7 +36,6 @@ use crate::{
     compare::quoted,
     hold::RunningVersion,
     store::{self, StoreError},
-    writer::now_ms,
 };
 
 /// Grows when a backup is laid out in another way.

@@ -6,6 +6,7 @@ use nearside_host::{engine::Engine, sql::Guarded};
 use nearside_protocol::{
     digest::{Digest, PartsHasher},
     release::DatabaseId,
+    unix_time::now_ms,
     write::{Enqueued, Outcome, Receipt, Taken},
 };
 use rusqlite::Connection;
@@ -19,7 +20,7 @@ use crate::{
     install::Version,
     job::{Answer, Claims, Command, Enqueue, Job, Place},
     tasks,
-    writer::{EnqueueError, now_ms},
+    writer::EnqueueError,
 };
 
 /// What jobs are done with.

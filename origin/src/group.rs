@@ -14,7 +14,7 @@ use nearside_host::{
     engine::Engine,
     sql::{Grant, Guarded},
 };
-use nearside_protocol::{limits, write::Outcome};
+use nearside_protocol::{limits, unix_time::now_ms, write::Outcome};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -27,7 +27,7 @@ use crate::{
     seed::{self, SeedError},
     store::{self, StoreError},
     tasks,
-    writer::{Busy, now_ms},
+    writer::Busy,
 };
 
 /// Where the thread tells others what it has done.

@@ -1,16 +1,13 @@
 //! Migrations: the app's forward-only SQL files, run in order of name inside the transaction that installs a version.
 
-use nearside_protocol::{app::RESERVED_PREFIX, digest::Digest};
+use nearside_protocol::{app::RESERVED_PREFIX, digest::Digest, unix_time::now_ms};
 use rusqlite::{
     Connection, OptionalExtension,
     hooks::{AuthAction, AuthContext, Authorization},
     params,
 };
 
-use crate::{
-    script::{self, ScriptError},
-    writer::now_ms,
-};
+use crate::script::{self, ScriptError};
 
 /// Why migrations were not run. Nothing of them is kept.
 #[derive(Debug, thiserror::Error)]

@@ -25,6 +25,7 @@ use nearside_protocol::{
     limits,
     page_object::Written,
     release::{BaseOffer, DatabaseId, DeltaOffer, FORMAT, Manifest, ReleaseId, SignedManifest, fingerprint},
+    unix_time::now_ms,
 };
 
 use crate::{
@@ -34,7 +35,6 @@ use crate::{
     objects::{ObjectError, Objects},
     read_database::Position,
     vouchers::Vouchers,
-    writer::now_ms,
 };
 
 #[derive(Debug, thiserror::Error)]

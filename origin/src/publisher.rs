@@ -14,6 +14,7 @@ use nearside_protocol::{
     app::DatabaseSource,
     limits,
     release::{Manifest, ReleaseId},
+    unix_time::now_ms,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -25,7 +26,6 @@ use crate::{
     press::{Content, Made, Press, PressError, manifest_of},
     projector::{Capturer, NotCaptured, Projected},
     pushed_file::{FileId, PushedError, PushedFile},
-    writer::now_ms,
 };
 
 const PACE: Pace = Pace { quiet: limits::PUBLISH_DEBOUNCE, latest: limits::PUBLISH_LATEST };

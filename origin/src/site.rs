@@ -18,6 +18,7 @@ use nearside_protocol::{
     limits,
     release::{Manifest, ReleaseId},
     status::{Audited, Held, OriginApp},
+    unix_time::now_ms,
     watermark::Watermark,
     wire::{Heads, Pushed},
 };
@@ -47,7 +48,7 @@ use crate::{
     store::{self, StoreError},
     task_runner::{Reach, TaskRunner},
     vouchers::Vouchers,
-    writer::{Writer, now_ms},
+    writer::Writer,
 };
 
 /// Files that come in are kept under this name until they have been taken; a start removes what a crash left.

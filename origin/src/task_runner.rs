@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use nearside_host::engine::Engine;
-use nearside_protocol::limits;
+use nearside_protocol::{limits, unix_time::now_ms};
 use tokio::{
     sync::watch,
     task::{Id, JoinHandle, JoinSet},
@@ -13,7 +13,7 @@ use crate::{
     install::Version,
     task_guest,
     tasks::{Claimed, Ending},
-    writer::{Busy, Writer, now_ms},
+    writer::{Busy, Writer},
 };
 
 /// Pause before the writer is asked again after it could not commit.

@@ -7,6 +7,7 @@ use nearside_protocol::{
     digest::{Digest, PartsHasher},
     limits,
     release::DatabaseId,
+    unix_time::now_ms,
     write::{Deferred, Delivery, IdempotencyKey, Outcome, Taken},
 };
 use rusqlite::Connection;
@@ -271,12 +272,6 @@ fn refused(error: mpsc::error::TrySendError<Job>) -> EnqueueError {
 /// What a key stands for: the same key with another fingerprint is a conflict.
 fn fingerprint(kind: &str, name: &str, payload: &str) -> Digest {
     PartsHasher::default().part(kind.as_bytes()).part(name.as_bytes()).part(payload.as_bytes()).finish()
-}
-
-/// Unix time in milliseconds.
-pub(crate) fn now_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    now.as_millis() as u64
 }
 
 #[cfg(test)]

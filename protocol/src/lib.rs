@@ -21,6 +21,7 @@
 //! | [`cache_report`] | what a node reports about its stored responses |
 //! | [`problem`] | RFC 9457 problem details |
 //! | [`limits`] | every bound, with its unit |
+//! | [`unix_time`] | the time of day, as files and messages have it |
 
 pub mod app;
 pub mod cache_report;
@@ -39,6 +40,7 @@ pub mod route;
 pub mod secrets;
 pub mod status;
 pub mod trust;
+pub mod unix_time;
 pub mod voucher;
 pub mod watermark;
 pub mod wire;

@@ -147,7 +147,18 @@ pub const PURGE_EVERY: Duration = Duration::from_secs(60);
 pub const PURGE_ROWS: usize = 5_000;
 /// How long a node waits for the origin to answer a command.
 pub const SUBMIT_WAIT: Duration = Duration::from_millis(1_500);
-// Deferred writes.
+/// Commands of one node in flight at the origin.
+pub const SUBMITS_AT_ONCE: usize = 256;
+/// Pages a node has the origin render at once, for visitors whose own writes it does not hold yet.
+pub const ORIGIN_RENDERS_AT_ONCE: usize = 64;
+/// How long a read with a receipt waits for the release that holds it before asking the origin for the rendering.
+pub const RECEIPT_WAIT: Duration = Duration::from_millis(150);
+/// How long the origin waits for its read database to reach that receipt.
+pub const RECEIPT_PROJECTED_WAIT: Duration = Duration::from_millis(1_000);
+pub const RECEIPT_COOKIE_SECONDS: u64 = 3_600;
+
+// --- Deferred writes ------------------------------------------------------------------------------------------------
+
 /// Of one node's outbox: what waits, and of one app's part in it.
 pub const OUTBOX_BYTES: u64 = 256 << 20;
 pub const OUTBOX_WRITES: u64 = 100_000;
@@ -164,20 +175,12 @@ pub const DELIVERY_WAIT: Duration = Duration::from_secs(30);
 /// Between deliveries that fail.
 pub const DELIVERY_AGAIN_FIRST: Duration = Duration::from_millis(200);
 pub const DELIVERY_AGAIN_MOST: Duration = Duration::from_secs(5);
-/// What an operator is shown of an outbox at once.
+/// What an operator is shown of an outbox at once: so many, so many bytes of payload, and the whole answer.
 pub const OUTBOX_LISTED: usize = 1_000;
+pub const OUTBOX_LISTED_BYTES: usize = 2 << 20;
 pub const OUTBOX_PAGE_BYTES: usize = 16 << 20;
 /// When to ask again what became of a deferred write.
 pub const DEFERRED_RETRY_AFTER_S: u64 = 5;
-/// Commands of one node in flight at the origin.
-pub const SUBMITS_AT_ONCE: usize = 256;
-/// Pages a node has the origin render at once, for visitors whose own writes it does not hold yet.
-pub const ORIGIN_RENDERS_AT_ONCE: usize = 64;
-/// How long a read with a receipt waits for the release that holds it before asking the origin for the rendering.
-pub const RECEIPT_WAIT: Duration = Duration::from_millis(150);
-/// How long the origin waits for its read database to reach that receipt.
-pub const RECEIPT_PROJECTED_WAIT: Duration = Duration::from_millis(1_000);
-pub const RECEIPT_COOKIE_SECONDS: u64 = 3_600;
 
 // --- Blobs ----------------------------------------------------------------------------------------------------------
 

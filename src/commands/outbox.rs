@@ -4,13 +4,15 @@ use std::process::ExitCode;
 
 use http::Method;
 use nearside_host::{
-    admin::OutboxPage,
     origin_client::{OriginClient, bytes},
-    outbox::{Settled, Written},
+    outbox::{OutboxPage, Settled, Written},
 };
 use nearside_protocol::{limits, write::Outcome};
 
-use crate::cli::{OutboxArgs, OutboxCommand};
+use crate::{
+    age::age,
+    cli::{OutboxArgs, OutboxCommand},
+};
 
 pub async fn run(args: OutboxArgs) -> anyhow::Result<ExitCode> {
     let node = OriginClient::new(&args.node, None)?;
@@ -56,7 +58,7 @@ async fn each(node: &OriginClient, mut show: impl FnMut(&Written)) -> anyhow::Re
         let page: OutboxPage = serde_json::from_slice(&node.get(&path, limits::OUTBOX_PAGE_BYTES).await?)?;
         page.writes.iter().for_each(&mut show);
         match page.next {
-            Some(next) => path = format!("/outbox?after={next}"),
+            Some(next) => path = format!("/outbox?{next}"),
             None => return Ok(()),
         }
     }
@@ -72,15 +74,5 @@ fn state(written: &Written) -> String {
         Some(Settled::As(Outcome::Failed { message } | Outcome::Invalid { message } | Outcome::Retry { message })) => {
             format!("failed: {message}")
         }
-    }
-}
-
-fn age(at_ms: u64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let seconds = (now.as_millis() as u64).saturating_sub(at_ms) / 1_000;
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3_600),
     }
 }

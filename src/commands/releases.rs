@@ -1,10 +1,6 @@
 //! `nearside releases`: what the origin keeps of an app, and where each is served.
 
-use std::{
-    collections::BTreeMap,
-    process::ExitCode,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, process::ExitCode};
 
 use nearside_host::origin_client::{ClientError, OriginClient};
 use nearside_protocol::{
@@ -13,7 +9,7 @@ use nearside_protocol::{
     wire::{ReleaseInfo, Releases},
 };
 
-use crate::cli::ReleasesArgs;
+use crate::{age::age, cli::ReleasesArgs};
 
 const HEADINGS: [&str; 10] =
     ["release", "age", "content", "app", "pages", "database", "delta", "base", "signed by", "live"];
@@ -89,16 +85,6 @@ fn row(info: &ReleaseInfo, live: String) -> [String; 10] {
         info.key.to_string(),
         live,
     ]
-}
-
-fn age(since_ms: u64) -> String {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-    match now_ms.saturating_sub(since_ms) / 1_000 {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3_600 => format!("{} min", seconds / 60),
-        seconds @ 3_600..86_400 => format!("{} h", seconds / 3_600),
-        seconds => format!("{} d", seconds / 86_400),
-    }
 }
 
 fn size(bytes: u64) -> String {

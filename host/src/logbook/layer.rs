@@ -1,11 +1,8 @@
 //! From events to entries.
 
-use std::{
-    fmt::{self, Write},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fmt::{self, Write};
 
-use nearside_protocol::limits;
+use nearside_protocol::{limits, unix_time};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -40,10 +37,9 @@ impl Entry {
     /// An event as an entry, whose number its book gives it.
     pub fn of(event: &Event<'_>) -> Entry {
         let metadata = event.metadata();
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut entry = Entry {
             seq: 0,
-            at_ms: at.as_millis() as u64,
+            at_ms: unix_time::now_ms(),
             level: (*metadata.level()).into(),
             kind: Kind::of_target(metadata.target()),
             message: String::new(),

@@ -9,7 +9,7 @@ use nearside_protocol::{
 use serde_json::{Value, json};
 
 use super::{Settled, Written};
-use crate::accept::prefers_json;
+use crate::{accept::prefers_json, plain_page::PlainPage};
 
 /// What the address of every deferred write begins with.
 pub const WRITE: &str = "/_write/";
@@ -70,7 +70,16 @@ pub fn answer(written: &Written, request: &HeaderMap) -> (Response<Bytes>, Optio
             }
             ("application/json", fields.to_string())
         }
-        false => ("text/html; charset=utf-8", page(&told, is_waiting)),
+        false => {
+            let page = PlainPage {
+                code: None,
+                title: told.title,
+                text: told.text,
+                said: told.message.as_deref(),
+                again_after_s: is_waiting.then_some(limits::DEFERRED_RETRY_AFTER_S),
+            };
+            ("text/html; charset=utf-8", page.html())
+        }
     };
     let length = body.len();
     let mut response = Response::new(Bytes::from(body));
@@ -83,26 +92,6 @@ pub fn answer(written: &Written, request: &HeaderMap) -> (Response<Bytes>, Optio
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(limits::DEFERRED_RETRY_AFTER_S));
     }
     (response, told.receipt)
-}
-
-/// Asks again by itself while it waits: without a script.
-fn page(told: &Told, is_waiting: bool) -> String {
-    let Told { title, text, message, .. } = told;
-    let again = match is_waiting {
-        true => format!("<meta http-equiv=refresh content={}>", limits::DEFERRED_RETRY_AFTER_S),
-        false => String::new(),
-    };
-    let message = message.as_deref().map(|message| format!("<p>{}</p>", escaped(message))).unwrap_or_default();
-    format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">{again}\
-         <title>{title}</title><style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.6 system-ui,sans-serif;\
-         max-width:32rem;margin:15vh auto;padding:0 1.5rem}}h1{{font-size:1.4rem}}</style>\
-         <h1>{title}</h1><p role=status>{text}</p>{message}<p><a href=\"/\">To the start</a></p></html>\n"
-    )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use nearside_protocol::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Ticket, ToTake, Waiting, unguessable};
+use super::{After, Ticket, ToTake, Waiting, unguessable};
 
 #[derive(Debug, thiserror::Error)]
 #[error("the outbox {}: {error}", path.display())]
@@ -139,9 +139,9 @@ impl Store {
         self.told(self.connection.query_row(&sql, [&ticket.0, app], written).optional())
     }
 
-    pub(super) fn list(&self, after: Option<(&str, u64)>, most: usize) -> Result<Vec<Written>, StoreError> {
+    pub(super) fn list(&self, after: Option<&After>, most: usize) -> Result<Vec<Written>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM command WHERE (app, n) > (?1, ?2) ORDER BY app, n LIMIT ?3");
-        let (app, n) = after.unwrap_or_default();
+        let (app, n) = after.map_or(("", 0), |after| (after.app.as_str(), after.n));
         self.told(
             self.connection
                 .prepare(&sql)

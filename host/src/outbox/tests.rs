@@ -67,9 +67,11 @@ async fn what_is_taken_is_there_after_a_restart_and_once() {
     assert_eq!(outbox.written("b", &first).unwrap(), None);
     saved(&outbox, take("a", "k2", "{}")).await;
     let numbers: Vec<(String, u64)> =
-        outbox.list(None, 9).unwrap().into_iter().map(|written| (written.app, written.n)).collect();
+        outbox.page(None).unwrap().writes.into_iter().map(|written| (written.app, written.n)).collect();
     assert_eq!(numbers, [("a".into(), 1), ("a".into(), 2), ("b".into(), 1)]);
-    assert_eq!(outbox.list(Some(("a", 1)), 1).unwrap()[0].n, 2);
+    let after = After { app: "a".into(), n: 1 };
+    let rest = outbox.page(Some(&after)).unwrap();
+    assert_eq!((rest.writes[0].n, rest.writes.len(), rest.next), (2, 2, None));
 }
 
 #[tokio::test]

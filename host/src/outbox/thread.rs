@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nearside_protocol::limits;
+use nearside_protocol::{limits, unix_time::now_ms};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    NotTaken, Settled, Shared, StoreError, ToTake, Took, fingerprint, now_ms,
+    NotTaken, Settled, Shared, StoreError, ToTake, Took, fingerprint,
     store::{self, Known, Store},
 };
 
