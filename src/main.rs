@@ -4,6 +4,7 @@ mod age;
 mod cli;
 mod commands;
 mod log_line;
+mod places;
 mod settings;
 mod stderr_log;
 

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use nearside_protocol::limits;
 use serde::Deserialize;
 
-use crate::cli::HostArgs;
+use crate::commands::host::HostArgs;
 
 /// The file's settings; all of them may be left out.
 #[derive(Deserialize, Default)]

@@ -193,7 +193,7 @@ impl Host {
     }
 
     /// A place for what no visitor waits for; none while they need them.
-    pub(crate) fn spare_place(&self) -> Option<OwnedSemaphorePermit> {
+    pub fn spare_place(&self) -> Option<OwnedSemaphorePermit> {
         let busy = limits::RENDERS_AT_ONCE - self.places.available_permits();
         if busy >= limits::CARRY_BESIDE_RENDERS || self.waiting.load(Ordering::Relaxed) > 0 {
             return None;

@@ -2,11 +2,26 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use clap::Args;
 use http::Method;
 use nearside_host::origin_client::{bytes, whole};
 use nearside_protocol::{limits, status::Audited};
 
-use crate::cli::AuditArgs;
+use crate::places::OriginAccess;
+
+/// Compares an app's read database with one made anew
+///
+/// The origin does the same once a day, and logs an error and says so in `nearside status` when they differ; this does it
+/// now. It works on copies, at the lowest priority, and holds up neither writes nor releases. Exits with 1 when they differ.
+#[derive(Args)]
+#[command(after_help = "Example:\n  nearside audit --app packages --token-file origin-data/token")]
+pub struct AuditArgs {
+    /// The app
+    #[arg(long)]
+    pub app: String,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
 
 /// It waits for others that are under way.
 const PATIENCE: Duration = limits::AUDIT_WORK.saturating_mul(2);

@@ -1,15 +1,47 @@
 //! `nearside backup`: a copy of the origin's data that can be trusted.
 
-use std::{net::SocketAddr, path::Path, process::ExitCode};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
+use clap::Args;
 use nearside_origin::{
     backup::{self, Chosen},
     bucket::Bucket,
     config::Config,
 };
 
-use crate::cli::{BackupArgs, OriginFolder};
+use crate::places::OriginFolder;
+
+/// Makes a verified backup of an origin
+///
+/// Runs on the origin's machine, whether or not the origin does, and holds up no write. Every app's store is copied as it is
+/// at one moment, looked through, and named in a manifest with all digests; the folder has its name only when all of it is on
+/// the disk. Releases are not in it: they are made of the stores. The stores remember how far the backup reaches.
+///
+/// WARNING: with --with-keys whoever reads the backup can sign releases and read the apps' secrets. Without it, keep
+/// signing.key elsewhere: nodes trust no other.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside backup /backups/2026-11-21 --data /var/lib/nearside-origin --with-keys
+  scripts/backup /backups/$(date +%F) --config /etc/nearside/origin.toml")]
+pub struct BackupArgs {
+    /// Must not be there yet
+    #[arg(value_name = "DEST")]
+    pub dest: PathBuf,
+    /// Also signing.key, token, and the apps' secrets
+    #[arg(long)]
+    pub with_keys: bool,
+    /// Leave out what visitors sent
+    #[arg(long)]
+    pub without_blobs: bool,
+    #[command(flatten)]
+    pub origin: OriginFolder,
+}
 
 pub async fn run(args: BackupArgs) -> anyhow::Result<ExitCode> {
     let config = config(&args.origin)?;

@@ -1,12 +1,26 @@
 //! `nearside build`: runs the app's own build command, then looks for what it should have made.
 
-use std::process::{Command, ExitCode};
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use nearside_host::archive::Archive;
 use nearside_protocol::app::{self, App, Build};
 
-use crate::cli::AppArgs;
+/// Builds an app's components
+///
+/// Runs the command under [build] in the app's nearside.toml, in the app's folder, and makes sure that every component
+/// the manifest names is there afterwards.
+#[derive(Args)]
+#[command(after_help = "Example:\n  nearside build modules/packages")]
+pub struct AppArgs {
+    /// The app's folder, with its nearside.toml
+    #[arg(default_value = ".", value_name = "APP")]
+    pub folder: PathBuf,
+}
 
 pub fn run(args: &AppArgs) -> anyhow::Result<ExitCode> {
     let manifest = args.folder.join(app::FILE_NAME);

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::anyhow;
+use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use nearside_host::origin_client::{OriginClient, bytes, whole};
 use nearside_protocol::{
@@ -11,7 +12,94 @@ use nearside_protocol::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::cli::{CacheArgs, CacheCommand, CacheNode};
+/// Shows what a node keeps in its cache, and why
+///
+/// Asks the node's admin address. `list` shows the responses that answered most lately, or the largest, or those that took
+/// longest. `explain` tells of one address what is kept, what it was computed from, why it was rendered, and what would
+/// become of it now. `purge` takes away what is kept of paths that begin so; nobody needs to, because what a push makes
+/// wrong is not answered any more. docs/cache.md has the words.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside cache list --by took --limit 50
+  nearside cache explain http://packages.localhost:8080/package/nginx
+  nearside cache purge /search --app packages --node http://127.0.0.1:8091")]
+pub struct CacheArgs {
+    #[command(subcommand)]
+    pub command: CacheCommand,
+}
+
+#[derive(Subcommand)]
+pub enum CacheCommand {
+    /// Lists stored responses
+    List {
+        /// Of this app only
+        #[arg(long)]
+        app: Option<String>,
+        /// What to begin with most of
+        #[arg(long, value_enum, default_value_t = CacheOrder::Hits)]
+        by: CacheOrder,
+        /// How many, 1000 at most
+        #[arg(long, value_name = "N", default_value_t = nearside_protocol::limits::CACHE_LISTED_UNASKED)]
+        limit: usize,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        node: CacheNode,
+    },
+    /// Tells why an address was rendered, or is kept
+    Explain {
+        /// http://host/path?query, as a visitor asks for it; or /path?query
+        url: String,
+        /// The app, where the address does not tell
+        #[arg(long)]
+        app: Option<String>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        node: CacheNode,
+    },
+    /// Takes stored responses away, and says how many
+    Purge {
+        /// Where their paths begin; `/` is all of them
+        #[arg(value_name = "PATH-PREFIX")]
+        prefix: String,
+        /// Of this app only
+        #[arg(long)]
+        app: Option<String>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        node: CacheNode,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum CacheOrder {
+    Hits,
+    Bytes,
+    Took,
+}
+
+impl CacheOrder {
+    pub fn name(self) -> &'static str {
+        match self {
+            CacheOrder::Hits => "hits",
+            CacheOrder::Bytes => "bytes",
+            CacheOrder::Took => "took",
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct CacheNode {
+    /// The node's admin address
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
+    pub node: String,
+}
 
 pub async fn run(args: CacheArgs) -> anyhow::Result<ExitCode> {
     match args.command {

@@ -1,13 +1,55 @@
 //! `nearside check`: what `push` would say, without pushing; and what only the app's folder, or many histories, tell.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
+use clap::Args;
 use nearside_host::{archive::Archive, engine::Engine};
 use nearside_origin::check::{self, Finding, Severity};
 use nearside_protocol::queries;
 
 use super::check_recipe;
-use crate::cli::CheckArgs;
+use crate::commands::check_recipe::RecipeArgs;
+
+/// Checks an app without running it
+///
+/// Reads the manifest, links every component against what it will be given, runs the migrations on an empty store and
+/// snapshot.sql on an empty read database, prepares every named query on it and looks at its plan, and tells what is
+/// granted and not used, and what `nearside dev` saw handlers ask for in vain.
+///
+/// Each finding names file, line, what is wrong, the rule, and what to do; docs/check.md explains the rules. `push`
+/// checks the same: it refuses an app with errors, and reports warnings. Exits with 1 when there are errors, or, with
+/// --strict, warnings.
+///
+/// With --recipe it also runs the app: random histories of its own commands, with payloads made from their schemas and from
+/// what stands in the store, on a store of their own. After each, everything a query can see of the read database that
+/// followed row by row is compared with one made anew. The first difference is told with the shortest history that leads
+/// there.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside check modules/packages
+  nearside check --plans modules/packages
+  nearside check --recipe --histories 2000 modules/packages
+  nearside check --strict --json . | jq -r '.[] | \"\\(.file):\\(.line): \\(.what)\"'")]
+pub struct CheckArgs {
+    /// The app's folder, with its nearside.toml
+    #[arg(default_value = ".", value_name = "APP")]
+    pub folder: PathBuf,
+    /// Print the findings as a JSON array of {rule, severity, file, line, what, fix}
+    #[arg(long)]
+    pub json: bool,
+    /// Let warnings fail as errors do
+    #[arg(long)]
+    pub strict: bool,
+    /// Print first what SQLite will do for each named query
+    #[arg(long, conflicts_with = "json")]
+    pub plans: bool,
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+}
 
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let compiled = tempdir()?;

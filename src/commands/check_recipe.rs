@@ -1,13 +1,38 @@
 //! `nearside check --recipe`: random histories, each ending in the question whether the read database is what it would be
 //! if it were made anew.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use nearside_host::{archive::Archive, engine::Engine};
 use nearside_origin::recipe::{self, Fault, Plan, Report, Rows};
 
-use crate::cli::{CheckArgs, RecipeArgs};
+use crate::commands::check::CheckArgs;
+
+#[derive(Args)]
+#[command(next_help_heading = "Whether snapshot.sql keeps what it would make anew")]
+pub struct RecipeArgs {
+    /// Play random histories of the app's own commands, and compare the read database with a full rebuild
+    #[arg(long, conflicts_with = "json")]
+    pub recipe: bool,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 40, requires = "recipe", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub histories: u64,
+    /// How many commands in each
+    #[arg(long, value_name = "M", default_value_t = 40, requires = "recipe", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub commands: u64,
+    /// The same seed gives the same histories
+    #[arg(long, value_name = "S", default_value_t = 1, requires = "recipe")]
+    pub seed: u64,
+    /// SQLite file with rows for the tables of [data] to begin with [default: the rows of tests/seed.sql, if there is one]
+    #[arg(long, value_name = "FILE.db", requires = "recipe")]
+    pub data: Option<PathBuf>,
+}
 
 /// Rows to begin with, where an app's tests have some.
 const SEED: &str = "tests/seed.sql";

@@ -1,8 +1,9 @@
 //! `nearside host`: a node, from its settings to its last connection.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
+use clap::Args;
 use nearside_host::{
     admin::{self, Admin},
     engine::Engine,
@@ -20,7 +21,65 @@ use nearside_host::{
 };
 use tokio::net::TcpListener;
 
-use crate::{cli::HostArgs, settings::NodeSettings};
+use crate::settings::NodeSettings;
+
+/// Runs a node: answers visitors
+///
+/// Serves what is on its disk at once, whether or not the origin answers, and follows the origin's releases from then
+/// on. Stops on SIGINT or SIGTERM: no new connections, those under way finish within ten seconds.
+///
+/// Settings come from flags, else from the environment (NEARSIDE_LISTEN and so on), else from the file, else defaults.
+/// The admin address answers /livez, /readyz, /status (JSON), /metrics (Prometheus), /logs (see `nearside help logs`),
+/// /cache (`nearside help cache`) and /outbox (`nearside help outbox`).
+/// To whoever shows the origin's token it also gives releases: a node named as another's --sibling. What comes from a
+/// sibling is verified as if it came from a stranger.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  nearside host --listen 0.0.0.0:8080 --origin http://origin:7600 --token-file token --data /var/lib/nearside
+
+The same as a file, for --config:
+  name = \"zurich-1\"
+  listen = \"0.0.0.0:8080\"
+  admin = \"127.0.0.1:8081\"
+  origin = \"http://origin:7600\"
+  token_file = \"token\"
+  data = \"/var/lib/nearside\"
+  cache_mib = 256
+  siblings = [\"http://10.0.0.2:8081\"]
+  max_staleness_s = 60")]
+pub struct HostArgs {
+    /// TOML file with any of these settings
+    #[arg(long, env = "NEARSIDE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// This node's name, for status and logs [default: node]
+    #[arg(long, env = "NEARSIDE_NAME")]
+    pub name: Option<String>,
+    /// Where visitors are answered [default: 127.0.0.1:8080]
+    #[arg(long, env = "NEARSIDE_LISTEN", value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Where the operator is answered [default: 127.0.0.1:8081]
+    #[arg(long, env = "NEARSIDE_ADMIN", value_name = "ADDR:PORT")]
+    pub admin: Option<SocketAddr>,
+    /// The origin; without one the node serves what is on its disk
+    #[arg(long, env = "NEARSIDE_ORIGIN", value_name = "URL")]
+    pub origin: Option<String>,
+    /// File with the origin's token
+    #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// This node's own disk: releases, compiled code, trusted keys [default: nearside-node]
+    #[arg(long, env = "NEARSIDE_DATA", value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Memory for stored responses, in MiB; 0 stores none [default: 256]
+    #[arg(long, env = "NEARSIDE_CACHE_MIB", value_name = "MIB")]
+    pub cache_mib: Option<u64>,
+    /// Another node's admin address, to be asked for what is large before the origin is; may be given several times
+    #[arg(long = "sibling", env = "NEARSIDE_SIBLINGS", value_name = "URL", value_delimiter = ',')]
+    pub siblings: Vec<String>,
+    /// Answer 503 at /readyz when a release may be further behind the origin's than this [default: never]
+    #[arg(long, env = "NEARSIDE_MAX_STALENESS_S", value_name = "SECONDS")]
+    pub max_staleness_s: Option<u64>,
+}
 
 /// Below the node's folder.
 const OUTBOX: &str = "outbox.db";

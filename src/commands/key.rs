@@ -4,18 +4,84 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
 use nearside_host::{disk::Disk, trusted::Trusted};
 use nearside_protocol::{
     key::{PublicKey, SecretKey},
     trust::{Role, Roles, TrustedKey},
 };
 
-use crate::cli::{KeyArgs, KeyCommand, NodeData};
+use crate::places::NodeData;
+
+/// Makes keys, and says whom a node trusts
+///
+/// A release is signed by the origin's key, and its app's code is vouched for by the same key or by another one, which
+/// need not be on the origin's machine. Each node has a list of keys it trusts, trusted.keys in its data folder, with
+/// roles: `data` for releases, `app` for code. A node without the file trusts the first origin it hears, for both. A
+/// running node follows the file as it changes.
+///
+/// docs/releases.md tells how keys are exchanged for new ones.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside key new build.key                                   # a key that vouches for code
+  nearside push my-app --key build.key --token-file token
+  nearside key show origin-data/signing.key                    # the origin's public half
+  nearside key add --data node-data 6c1f…e0 --role data
+  nearside key list --data node-data
+  nearside key remove --data node-data 3b0c44298fc1c149")]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Makes a secret key in a file that only its user can read, and prints its public half
+    ///
+    /// A file that is there already is left alone.
+    New {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Prints the public half and the id of a secret key
+    Show {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Lists the keys a node trusts: id, roles, public key
+    List {
+        #[command(flatten)]
+        node: NodeData,
+    },
+    /// Lets a node trust a key, for the roles given besides those it has already
+    Add {
+        #[command(flatten)]
+        node: NodeData,
+        /// The public key, 64 hexadecimal digits
+        #[arg(value_name = "KEY")]
+        key: PublicKey,
+        /// What for: app, data; may be given twice [default: both]
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+    },
+    /// Lets a node trust a key no more
+    Remove {
+        #[command(flatten)]
+        node: NodeData,
+        /// The key's id, or the key itself
+        #[arg(value_name = "ID")]
+        key: String,
+        /// Even if no other key is trusted for data: no release is taken from then on
+        #[arg(long)]
+        force: bool,
+    },
+}
 
 pub fn run(args: KeyArgs) -> anyhow::Result<ExitCode> {
     match args.command {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{ErrorKind, IsTerminal, Write},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -9,18 +10,80 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use bytes::BytesMut;
+use clap::Args;
 use http::Method;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use nearside_host::{
-    logbook::{Entry, Position},
+    logbook::{Entry, Kind, Level, Position},
     logs::Line,
     origin_client::{ClientError, OriginClient, bytes, whole},
 };
 use nearside_protocol::{limits, wire::LOGBOOK_HEADER};
 use tokio::sync::mpsc;
 
-use crate::{cli::LogsArgs, log_line::Style, settings::read_token};
+use crate::{log_line::Style, settings::read_token};
+
+/// Shows what nodes and the origin have logged, and follows it
+///
+/// Asks each node named by its admin address, and the origin if one is named; without any, the node at
+/// http://127.0.0.1:8081. Entries are merged by time, a line each: time, level, app, route or command or task, release,
+/// trace, message; a backtrace stands beneath. They come from memory: each process keeps its last few thousand.
+///
+/// Every error page names its trace, and so does the Server-Timing of every page that was rendered; its first eight
+/// digits are enough for --trace.
+///
+/// With --follow it goes on until Ctrl-C, connects again when a node was away, and says when entries were lost.
+#[derive(Args)]
+#[command(after_help = "\
+Kinds:
+  guest             what a handler, command or task printed
+  panic             it trapped or panicked; with a backtrace
+  sql               a query failed; with its name and line
+  limit             a deadline or another budget was overrun; with the setting that raises it
+  undeclared-input  a handler looked for an input its route does not declare
+  host              the node or the origin itself
+
+Examples:
+  nearside logs --follow
+  nearside logs --trace 4bf92f35 --node http://127.0.0.1:8081 --node http://127.0.0.1:8091
+  nearside logs -f --app packages --kind panic --kind limit --origin http://127.0.0.1:7600 --token-file origin-data/token
+  nearside logs --json --last 1000 | jq -r .message")]
+pub struct LogsArgs {
+    /// A node's admin address; may be given several times
+    #[arg(long = "node", value_name = "URL")]
+    pub nodes: Vec<String>,
+    /// The origin
+    #[arg(long, value_name = "URL")]
+    pub origin: Option<String>,
+    /// File with the origin's token
+    #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Of this app only
+    #[arg(long)]
+    pub app: Option<String>,
+    /// Of this route, as the manifest has its path; or of this command or task
+    #[arg(long, value_name = "ROUTE")]
+    pub route: Option<String>,
+    /// Of this request, write or task attempt
+    #[arg(long)]
+    pub trace: Option<String>,
+    /// Of this level and above: trace, debug, info, warn, error
+    #[arg(long)]
+    pub level: Option<Level>,
+    /// Of this kind; may be given several times
+    #[arg(long = "kind", value_name = "KIND")]
+    pub kinds: Vec<Kind>,
+    /// How many recent entries to begin with
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub last: usize,
+    /// Go on with what is logged from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print each entry as a JSON object on a line
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Lines that were received and not printed yet.
 const UNPRINTED: usize = 1_024;

@@ -26,7 +26,7 @@ use std::future::Future;
 use nearside_host::origin_client::OriginClient;
 use nearside_protocol::wire::Pushed;
 
-use crate::{cli::OriginAccess, settings::read_token};
+use crate::{places::OriginAccess, settings::read_token};
 
 /// What a push, or what is like one, came to.
 fn print_pushed(pushed: &Pushed) {

@@ -9,11 +9,32 @@ mod wit;
 use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use nearside_protocol::app;
 
-use crate::cli::NewArgs;
+use template::{Kind, Language};
 
-pub use template::{Kind, Language};
+/// Makes a new app to begin with
+///
+/// Creates the folder NAME with an app that builds, passes its checks and can be pushed as it is: manifest, sources,
+/// styles, tests, a README, and the SDK it is built with, which is not in a registry. Everything in it is there to be
+/// changed. In JavaScript and Python there is the page template.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside new hello
+  nearside new shop --template search
+  nearside new greetings --language python")]
+pub struct NewArgs {
+    /// The app's name, and its folder's: a-z, 0-9 and `-`, beginning with a letter
+    pub name: String,
+    /// What to begin with
+    #[arg(long, value_enum, default_value_t = Kind::Page)]
+    pub template: Kind,
+    /// What to write it in
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    pub language: Language,
+}
 
 /// Files by their path below the app's folder.
 type Files = BTreeMap<String, String>;

@@ -1,12 +1,49 @@
 //! `nearside origin`: the origin, from its settings to its last connection.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
+use clap::Args;
 use nearside_host::{engine::Engine, logbook::Logbook};
 use nearside_origin::{config::Config, origin::Origin};
 
 use super::host::bind;
-use crate::cli::OriginArgs;
+
+/// Runs the origin: owns the data, applies writes, runs tasks, publishes releases
+///
+/// At its first start it makes a signing key and an operator's token in its data folder (signing.key, token). Whoever
+/// has the token may push, write and pull; keep the listener on a private network.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  nearside origin --listen 127.0.0.1:7600 --data /var/lib/nearside-origin
+
+As a file, for --config, with what single apps are given:
+  listen = \"127.0.0.1:7600\"
+  data = \"/var/lib/nearside-origin\"
+
+  [objects]                             # where releases are put; a folder in `data` without this
+  url = \"s3://bucket/prefix\"          # or file:///folder; AWS_ACCESS_KEY_ID and so on are read
+  endpoint = \"https://s3.example.org\"
+  region = \"eu-central-1\"
+
+  [apps.packages]
+  variables = { WEBHOOK_URL = \"http://127.0.0.1:9000/hook\" }
+  secrets = { SESSION_KEY = \"…\" }    # made at random, and kept, when nobody sets it
+  allow_private = [\"127.0.0.1:9000\"]")]
+pub struct OriginArgs {
+    /// TOML file with any of these settings
+    #[arg(long, env = "NEARSIDE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where nodes and operators are answered [default: 127.0.0.1:7600]
+    #[arg(long, env = "NEARSIDE_LISTEN", value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The origin's own disk [default: nearside-origin]
+    #[arg(long, env = "NEARSIDE_DATA", value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// File with the token to ask for [default: token in the data folder, made at the first start]
+    #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
 
 pub async fn run(args: OriginArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let mut config = match &args.config {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::{Args, Subcommand};
 use http::Method;
 use nearside_host::{
     origin_client::{OriginClient, bytes},
@@ -9,10 +10,39 @@ use nearside_host::{
 };
 use nearside_protocol::{limits, write::Outcome};
 
-use crate::{
-    age::age,
-    cli::{OutboxArgs, OutboxCommand},
-};
+use crate::age::age;
+
+/// Shows the writes a node has taken while its origin was away
+///
+/// A node takes commands that are declared `deferrable` on its own disk when the origin does not answer, and delivers
+/// them in their order, each once. Nothing here has to be done by hand: this shows what waits and what became of the rest.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  nearside outbox list
+  nearside outbox list --all --node http://127.0.0.1:8091
+  nearside outbox export > writes.ndjson
+  nearside outbox retry")]
+pub struct OutboxArgs {
+    /// The node's admin address
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081", global = true)]
+    pub node: String,
+    #[command(subcommand)]
+    pub command: OutboxCommand,
+}
+
+#[derive(Subcommand)]
+pub enum OutboxCommand {
+    /// What waits, old to new
+    List {
+        /// What was settled, too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Everything with its payload, a JSON object a line
+    Export,
+    /// Tries to deliver at once
+    Retry,
+}
 
 pub async fn run(args: OutboxArgs) -> anyhow::Result<ExitCode> {
     let node = OriginClient::new(&args.node, None)?;

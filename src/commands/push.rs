@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use clap::Args;
 use http::Method;
 use http_body_util::{BodyExt, channel::Channel};
 use nearside_host::{
@@ -28,7 +29,45 @@ use nearside_protocol::{
     wire::{Pushed, VOUCHER_HEADER},
 };
 
-use crate::cli::PushArgs;
+use crate::places::OriginAccess;
+
+/// Pushes an app, or a SQLite file as an app's data
+///
+/// A folder with a nearside.toml is packed, checked at the origin, and becomes the app's next release: its migrations
+/// run in one transaction, and anything wrong leaves the release before serving. A SQLite file needs --app: the rows of
+/// its tables replace those of the app's [data] tables, row by row, so that only what differs is published. For an app
+/// whose manifest says `database = "pushed"` the file is the database, as it is: any SQLite file, in use or not.
+///
+/// It is told how the release travels to the nodes, and what it costs. While releases are held after a rollback, a push
+/// needs --resume, and ends that.
+///
+/// Static files are compressed here, once, for all nodes; --quick leaves that out. With --key, the app's code is vouched
+/// for by that key, so that nodes that trust no other for code take it from nobody else, whoever has the origin.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside push modules/packages --token-file origin-data/token
+  nearside push modules/packages --token-file origin-data/token --key build.key
+  nearside push catalogue.db --app packages --token-file origin-data/token")]
+pub struct PushArgs {
+    /// An app's folder, or a SQLite file
+    #[arg(default_value = ".", value_name = "APP|FILE")]
+    pub path: PathBuf,
+    /// The app whose data a file is
+    #[arg(long)]
+    pub app: Option<String>,
+    /// Leave static files uncompressed, for a push while developing
+    #[arg(long)]
+    pub quick: bool,
+    /// Secret key that vouches for the app's code, instead of the origin's
+    #[arg(long, env = "NEARSIDE_APP_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Publish though releases are held after a rollback, and hold them no longer
+    #[arg(long)]
+    pub resume: bool,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
 
 /// A merge of a large file takes its time.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
+use clap::Args;
 use nearside_host::origin_client::{ClientError, OriginClient};
 use nearside_protocol::{
     release::ReleaseId,
@@ -9,7 +10,30 @@ use nearside_protocol::{
     wire::{ReleaseInfo, Releases},
 };
 
-use crate::{age::age, cli::ReleasesArgs};
+use crate::{age::age, places::OriginAccess};
+
+/// Lists the releases of an app that the origin keeps
+///
+/// New to old: number, age, what it holds when that is not new (rolled back to another, or the same as another), the app's
+/// digest, pages and size of the database, the delta from the release before, the base that was newest, the key that signed
+/// it, and the nodes that serve it now, as far as they are named.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  nearside releases --app packages --token-file origin-data/token --node http://127.0.0.1:8081")]
+pub struct ReleasesArgs {
+    /// The app
+    #[arg(long)]
+    pub app: String,
+    /// A node's admin address; may be given several times
+    #[arg(long = "node", value_name = "URL")]
+    pub nodes: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
 
 const HEADINGS: [&str; 10] =
     ["release", "age", "content", "app", "pages", "database", "delta", "base", "signed by", "live"];

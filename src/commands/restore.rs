@@ -1,8 +1,9 @@
 //! `nearside restore`: a backup put back, in a new epoch.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
+use clap::Args;
 use nearside_host::origin_client::OriginClient;
 use nearside_origin::{
     bucket::Bucket,
@@ -11,7 +12,33 @@ use nearside_origin::{
 };
 use nearside_protocol::status::NodeStatus;
 
-use crate::cli::RestoreArgs;
+/// Puts a backup of an origin back, into an empty folder
+///
+/// Every file is held against the manifest's digests first. What was committed after the backup is lost, and the restored
+/// stores begin a new epoch, above the backup's, above the newest release in the object store that --config names, and above
+/// what each --node serves: receipts of the lost time are told from new ones, and nodes take the new releases. Where none of
+/// these can be reached and others may have been restored from this backup before, name their epoch with --epoch-above.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  nearside restore /backups/2026-11-21 /var/lib/nearside-origin --node http://10.0.0.2:8081")]
+pub struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "FROM")]
+    pub from: PathBuf,
+    /// Empty, or not there yet
+    #[arg(value_name = "INTO")]
+    pub into: PathBuf,
+    /// The origin's TOML file, if its objects are not in the data folder
+    #[arg(long, env = "NEARSIDE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A node's admin address, to be asked which epoch it serves; may be given several times
+    #[arg(long = "node", value_name = "URL")]
+    pub nodes: Vec<String>,
+    /// Begin an epoch above this one
+    #[arg(long, value_name = "EPOCH", default_value_t = 0)]
+    pub epoch_above: u64,
+}
 
 pub async fn run(args: RestoreArgs) -> anyhow::Result<ExitCode> {
     let mut epoch = args.epoch_above;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
 use http::Method;
 use http_body_util::BodyExt;
 use nearside_host::origin_client::{OriginClient, bytes};
@@ -20,7 +21,59 @@ use nearside_protocol::{
 };
 use rusqlite::Connection;
 
-use crate::cli::{SnapshotArgs, SnapshotCommand, SnapshotOf};
+use crate::places::OriginAccess;
+
+/// Takes snapshots out of releases, and looks at them
+///
+/// A snapshot is the SQLite file a release serves. Releases the origin keeps are listed by `nearside releases`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside snapshot export 1.42 out.db --app packages --token-file origin-data/token
+  nearside snapshot verify out.db --release 1.42 --app packages --token-file origin-data/token
+  nearside snapshot diff 1.41 1.42 --app packages --token-file origin-data/token")]
+pub struct SnapshotArgs {
+    #[command(subcommand)]
+    pub command: SnapshotCommand,
+}
+
+#[derive(Subcommand)]
+pub enum SnapshotCommand {
+    /// Writes a release's snapshot to a file, verified against its manifest
+    Export {
+        release: ReleaseId,
+        /// Must not be there yet
+        #[arg(value_name = "OUT.db")]
+        out: PathBuf,
+        #[command(flatten)]
+        of: SnapshotOf,
+    },
+    /// Says whether a file is a release's snapshot, to the last byte; exits with 1 when it is not
+    Verify {
+        #[arg(value_name = "FILE.db")]
+        file: PathBuf,
+        #[arg(long)]
+        release: ReleaseId,
+        #[command(flatten)]
+        of: SnapshotOf,
+    },
+    /// Shows what changed from one release to another: rows of each table, pages, and the bytes a node pulled
+    Diff {
+        from: ReleaseId,
+        to: ReleaseId,
+        #[command(flatten)]
+        of: SnapshotOf,
+    },
+}
+
+#[derive(Args)]
+pub struct SnapshotOf {
+    /// The app; may be left out where the origin has only one
+    #[arg(long)]
+    pub app: Option<String>,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
 
 pub async fn run(args: SnapshotArgs) -> anyhow::Result<ExitCode> {
     match args.command {

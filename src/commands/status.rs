@@ -2,10 +2,31 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
 use nearside_host::origin_client::{ClientError, OriginClient};
 use nearside_protocol::status::{AppCache, NodeStatus, OriginStatus};
 
-use crate::cli::StatusArgs;
+use crate::places::OriginAccess;
+
+/// Shows what the origin and nodes are doing
+///
+/// Asks the origin, and each node named by its admin address, and prints releases, writes, tasks and cache; for nodes also by
+/// how much a release may be behind, what is being pulled, what was refused and why, and damaged pages. Exits with 1 when
+/// one of them does not answer.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  nearside status --token-file origin-data/token --node http://127.0.0.1:8081 --node http://127.0.0.1:8091")]
+pub struct StatusArgs {
+    /// A node's admin address; may be given several times
+    #[arg(long = "node", value_name = "URL")]
+    pub nodes: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub origin: OriginAccess,
+}
 
 pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let origin: Result<OriginStatus, ClientError> = super::origin_client(&args.origin)?.get_json("/v1/status").await;

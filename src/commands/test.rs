@@ -5,13 +5,43 @@ use std::{
     process::ExitCode,
 };
 
+use clap::Args;
 use nearside_host::logbook::Logbook;
 use nearside_local::{
     build::{self, BuildError, Purpose},
     suite::{self, Options, Outcome, Report},
 };
 
-use crate::cli::TestArgs;
+use crate::commands::build::AppArgs;
+
+/// Runs an app's tests
+///
+/// Builds the app as `nearside build` does, and runs each file tests/*.hurl on a site of its own: fresh data, the rows of
+/// tests/seed.sql if there is one, one visitor who keeps cookies, tasks that reach nobody. A file is requests and what is
+/// expected of their answers; docs/testing.md has the format, which is a part of hurl.dev's. A failure is told with its
+/// line, what was expected and what came, and what the app's components printed meanwhile. Exits with 1 when there is one.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  nearside test modules/packages
+  nearside test . search --no-build      # only files with `search` in their name
+  nearside test --update                 # writes the snapshots that answers are compared with")]
+pub struct TestArgs {
+    #[command(flatten)]
+    pub app: AppArgs,
+    /// Run only files whose path has this in it
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Write snapshots (`file,…;`) instead of comparing with them
+    #[arg(long)]
+    pub update: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Test the components as they are
+    #[arg(long)]
+    pub no_build: bool,
+}
 
 pub async fn run(args: TestArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let app = args.app.folder;
