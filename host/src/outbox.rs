@@ -12,20 +12,25 @@
 mod delivery;
 mod listing;
 mod page;
+mod settling;
 mod store;
 mod thread;
 
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use nearside_protocol::{
     digest::{Digest, PartsHasher},
     limits,
     status::OutboxStatus,
-    write::{IdempotencyKey, OutboxId},
+    write::{IdempotencyKey, OutboxId, Outcome},
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -36,6 +41,7 @@ pub use self::{
     store::{Settled, StoreError, Written},
 };
 use self::{
+    settling::Settling,
     store::Store,
     thread::{Job, Thread},
 };
@@ -104,6 +110,9 @@ pub struct Outbox {
 struct Shared {
     waiting: Mutex<BTreeMap<String, Waiting>>,
     closed: Mutex<Option<String>>,
+    /// The last delivery reached the origin, and it took what it got.
+    is_delivering: AtomicBool,
+    settling: Settling,
     /// Something was taken, or is to be tried again at once.
     due: Notify,
 }
@@ -153,6 +162,31 @@ impl Outbox {
         taken.await.unwrap_or_else(|_| Err(NotTaken::Closed("its thread has ended".into())))
     }
 
+    /// What became of one that was taken just now, if it does not take longer than this; at once nothing while the origin
+    /// is away. So whoever comes while others wait is answered as if nobody did, and no faster than the origin applies.
+    pub async fn outcome(self: &Arc<Outbox>, app: &str, ticket: &Ticket, wait: Duration) -> Option<Outcome> {
+        if !self.shared.is_delivering.load(Ordering::Relaxed) {
+            return None;
+        }
+        let settling = self.shared.settling.wait_for(ticket);
+        // It may be settled already.
+        let (outbox, of_app, known) = (self.clone(), app.to_owned(), ticket.clone());
+        let read = tokio::task::spawn_blocking(move || outbox.written(&of_app, &known)).await;
+        let settled = match read.ok()?.ok()??.settled {
+            Some(settled) => Some(settled),
+            None => tokio::time::timeout(wait, settling.settled()).await.ok()?,
+        };
+        match settled? {
+            Settled::As(outcome) => Some(outcome),
+            Settled::Forgotten => None,
+        }
+    }
+
+    /// The origin was asked for something else, and did not answer.
+    pub fn origin_is_away(&self) {
+        self.shared.is_delivering.store(false, Ordering::Relaxed);
+    }
+
     /// Tries to deliver at once, whatever failed before.
     pub fn retry(&self) {
         self.shared.due.notify_one();
@@ -191,5 +225,7 @@ pub(crate) fn unguessable() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+#[cfg(test)]
+mod power_tests;
 #[cfg(test)]
 mod tests;

@@ -63,7 +63,13 @@ impl Writes {
         // What was written before is delivered first.
         if let Some(outbox) = outbox.filter(|outbox| self.respond_async || outbox.has_waiting(&app.name)) {
             let take = ToTake { app: app.name.clone(), command, payload, key, was_sent: false };
-            return defer(outbox, take).await;
+            return match defer(outbox, take).await {
+                Went::Deferred(ticket) if !self.respond_async => {
+                    let outcome = outbox.outcome(&app.name, &ticket, limits::SUBMIT_WAIT).await;
+                    outcome.map_or(Went::Deferred(ticket), Went::Answered)
+                }
+                went => went,
+            };
         }
         let (why, was_sent) = match self.upstream.submit(&app.name, &command, payload.clone(), key.clone()).await {
             Ok(Outcome::Retry { message }) => (message, false),
@@ -72,7 +78,10 @@ impl Writes {
         };
         match outbox {
             None => Went::Not(why),
-            Some(outbox) => defer(outbox, ToTake { app: app.name.clone(), command, payload, key, was_sent }).await,
+            Some(outbox) => {
+                outbox.origin_is_away();
+                defer(outbox, ToTake { app: app.name.clone(), command, payload, key, was_sent }).await
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Delivering: each app's deferred commands to the origin, in their order, until none waits.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use nearside_protocol::{
     limits,
@@ -26,7 +29,9 @@ pub async fn deliver(outbox: Arc<Outbox>, upstream: Arc<dyn Upstream>, stop: imp
     let forever = async {
         let mut again = limits::DELIVERY_AGAIN_FIRST;
         loop {
-            again = match round(&outbox, &upstream).await {
+            let went = round(&outbox, &upstream).await;
+            outbox.shared.is_delivering.store(went != Went::Later, Ordering::Relaxed);
+            again = match went {
                 Went::On => limits::DELIVERY_AGAIN_FIRST,
                 Went::Nothing => {
                     outbox.shared.due.notified().await;

@@ -123,7 +123,7 @@ impl Store {
     }
 
     pub(super) fn waiting(&self) -> Result<BTreeMap<String, Waiting>, StoreError> {
-        let sql = "SELECT app, count(*), sum(length(payload) + length(name) + length(key)), min(accepted_at_ms)
+        let sql = "SELECT app, count(*), sum(octet_length(payload) + octet_length(name) + octet_length(key)), min(accepted_at_ms)
                    FROM command WHERE settled IS NULL GROUP BY app";
         self.told(self.connection.prepare(sql).and_then(|mut statement| {
             let of = |row: &Row<'_>| {
@@ -214,17 +214,25 @@ pub(super) fn insert(
     Ok(Ticket(ticket))
 }
 
-/// Inside a transaction: the origin has said what became of it.
+/// Inside a transaction: the origin has said what became of it. Gives its ticket and weight if it waited.
 pub(super) fn settle(
     connection: &Connection,
     app: &str,
     n: u64,
     settled: &Settled,
     now_ms: u64,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Option<(Ticket, u64)>> {
     let text = serde_json::to_string(settled).expect("BUG: outcomes are plain data");
-    let sql = "UPDATE command SET settled = ?3, settled_at_ms = ?4 WHERE app = ?1 AND n = ?2 AND settled IS NULL";
-    Ok(connection.execute(sql, params![app, n, text, now_ms])? > 0)
+    let sql = "UPDATE command SET settled = ?3, settled_at_ms = ?4 WHERE app = ?1 AND n = ?2 AND settled IS NULL
+               RETURNING ticket, octet_length(payload) + octet_length(name) + octet_length(key)";
+    let waited = |row: &Row<'_>| Ok((Ticket(row.get(0)?), row.get(1)?));
+    connection.prepare_cached(sql)?.query_row(params![app, n, text, now_ms], waited).optional()
+}
+
+/// When the first of those that wait was taken.
+pub(super) fn oldest_at_ms(connection: &Connection, app: &str) -> rusqlite::Result<Option<u64>> {
+    let sql = "SELECT accepted_at_ms FROM command WHERE app = ?1 AND settled IS NULL ORDER BY n LIMIT 1";
+    connection.query_row(sql, [app], |row| row.get(0)).optional()
 }
 
 /// Inside a transaction: those from this number on wait again. The origin, restored from an old copy, lacks them.

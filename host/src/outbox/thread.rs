@@ -10,7 +10,8 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    NotTaken, Settled, Shared, StoreError, ToTake, Took, fingerprint,
+    NotTaken, Settled, Shared, StoreError, Ticket, ToTake, Took, fingerprint,
+    settling::Settling,
     store::{self, Known, Store},
 };
 
@@ -40,6 +41,7 @@ pub(super) enum Job {
 enum Done {
     Took(oneshot::Sender<Result<Took, NotTaken>>, Result<Took, NotTaken>),
     Recorded(oneshot::Sender<bool>),
+    Settled(Vec<(Ticket, Settled)>, oneshot::Sender<bool>),
 }
 
 pub(super) struct Thread {
@@ -93,7 +95,7 @@ impl Thread {
         };
         match committed {
             Ok(()) => {
-                done.into_iter().for_each(Done::tell);
+                done.into_iter().for_each(|done| done.tell(&self.shared.settling));
                 self.shared.due.notify_one();
             }
             Err((error, at_commit)) => {
@@ -113,24 +115,19 @@ impl Thread {
     }
 
     fn run(&mut self, job: Job) -> Result<Done, (Done, rusqlite::Error)> {
-        let connection = &self.store.connection;
         match job {
             Job::Take { take, answer } => match self.take(&take) {
                 Ok(took) => Ok(Done::Took(answer, took)),
                 Err(error) => Err((Done::Took(answer, Err(NotTaken::Disk(error.to_string()))), error)),
             },
-            Job::Settle { app, settled, answer } => {
-                let all = settled
-                    .iter()
-                    .try_for_each(|(n, settled)| store::settle(connection, &app, *n, settled, now_ms()).map(drop));
-                self.counted_anew(all, answer)
-            }
-            Job::Unsettle { app, from, answer } => {
-                let all = store::unsettle(connection, &app, from).map(|count| {
-                    tracing::warn!(%app, count, from, "the origin lacks deferred writes it had: they are delivered again");
-                });
-                self.counted_anew(all, answer)
-            }
+            Job::Settle { app, settled, answer } => match self.settle(&app, settled) {
+                Ok(settled) => Ok(Done::Settled(settled, answer)),
+                Err(error) => Err((Done::Recorded(answer), error)),
+            },
+            Job::Unsettle { app, from, answer } => match self.unsettle(&app, from) {
+                Ok(()) => Ok(Done::Recorded(answer)),
+                Err(error) => Err((Done::Recorded(answer), error)),
+            },
         }
     }
 
@@ -155,6 +152,36 @@ impl Thread {
         Ok(Ok(Took::Saved(ticket)))
     }
 
+    fn settle(&self, app: &str, settled: Vec<(u64, Settled)>) -> rusqlite::Result<Vec<(Ticket, Settled)>> {
+        let connection = &self.store.connection;
+        let (now_ms, mut bytes, mut told) = (now_ms(), 0, Vec::with_capacity(settled.len()));
+        for (n, settled) in settled {
+            if let Some((ticket, weight)) = store::settle(connection, app, n, &settled, now_ms)? {
+                bytes += weight;
+                told.push((ticket, settled));
+            }
+        }
+        let oldest_at_ms = store::oldest_at_ms(connection, app)?;
+        let mut waiting = self.shared.waiting();
+        if let Some(of_app) = waiting.get_mut(app) {
+            of_app.writes = of_app.writes.saturating_sub(told.len() as u64);
+            of_app.bytes = of_app.bytes.saturating_sub(bytes);
+            of_app.oldest_at_ms = oldest_at_ms;
+        }
+        // That nothing waits is for the file to say, not for a sum.
+        if oldest_at_ms.is_none() {
+            waiting.remove(app);
+        }
+        Ok(told)
+    }
+
+    fn unsettle(&self, app: &str, from: u64) -> rusqlite::Result<()> {
+        let count = store::unsettle(&self.store.connection, app, from)?;
+        tracing::warn!(%app, count, from, "the origin lacks deferred writes it had: they are delivered again");
+        *self.shared.waiting() = self.store.waiting().map_err(StoreError::into_sqlite)?;
+        Ok(())
+    }
+
     /// One app cannot take all the room.
     fn full(&self, take: &ToTake) -> Option<&'static str> {
         let waiting = self.shared.waiting();
@@ -167,20 +194,6 @@ impl Thread {
             () if writes >= limits::OUTBOX_WRITES => Some("as many writes as it may"),
             () if bytes + bytes_more > limits::OUTBOX_BYTES => Some("as many bytes as it may"),
             () => None,
-        }
-    }
-
-    fn counted_anew(
-        &self,
-        changed: rusqlite::Result<()>,
-        answer: oneshot::Sender<bool>,
-    ) -> Result<Done, (Done, rusqlite::Error)> {
-        match changed.and_then(|()| self.store.waiting().map_err(StoreError::into_sqlite)) {
-            Ok(waiting) => {
-                *self.shared.waiting() = waiting;
-                Ok(Done::Recorded(answer))
-            }
-            Err(error) => Err((Done::Recorded(answer), error)),
         }
     }
 
@@ -210,8 +223,12 @@ fn refuse(job: Job, why: NotTaken) {
 }
 
 impl Done {
-    fn tell(self) {
+    fn tell(self, settling: &Settling) {
         match self {
+            Done::Settled(settled, answer) => {
+                settled.iter().for_each(|(ticket, settled)| settling.tell(ticket, settled));
+                let _ = answer.send(true);
+            }
             Done::Took(answer, took) => drop(answer.send(took)),
             Done::Recorded(answer) => drop(answer.send(true)),
         }
@@ -220,7 +237,7 @@ impl Done {
     fn refuse(self, error: &rusqlite::Error) {
         match self {
             Done::Took(answer, _) => drop(answer.send(Err(NotTaken::Disk(error.to_string())))),
-            Done::Recorded(answer) => drop(answer.send(false)),
+            Done::Recorded(answer) | Done::Settled(_, answer) => drop(answer.send(false)),
         }
     }
 }
