@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    dedupe::{self, Known},
     task_runner::{Reach, TaskRunner},
     tasks::Ending,
 };
@@ -37,6 +38,8 @@ END;
 CREATE TRIGGER orphan AFTER UPDATE ON \"right\" WHEN new.n - old.n = 900 BEGIN INSERT INTO child VALUES (77); END;
 ";
 
+mod power;
+
 struct Fixture {
     folder: TempDir,
     engine: Engine,
@@ -46,12 +49,15 @@ struct Fixture {
 impl Fixture {
     /// An app of the probe's components; nothing if they are not built.
     async fn start() -> Option<Fixture> {
+        Fixture::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start_in(folder: TempDir) -> Option<Fixture> {
         static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
             let compiled = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/test-components");
             fs::create_dir_all(&compiled).unwrap();
             Engine::start(&compiled).unwrap()
         });
-        let folder = tempfile::tempdir().unwrap();
         let engine = ENGINE.clone();
         let writer = Writer::start(&folder.path().join("store.db"), engine.clone()).unwrap();
         let fixture = Fixture { folder, engine, writer };
