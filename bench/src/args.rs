@@ -61,6 +61,8 @@ pub enum Serve {
     ServePackage(Native),
     /// Raw hyper that takes a while for each answer
     ServeWait(ServeWait),
+    /// Native hyper and rusqlite, one commit a write
+    ServeWrite(ServeWrite),
     /// Writes a database of invented documents, as `snapshots` and `pushes` push it
     MakeDocuments(MakeDocuments),
 }
@@ -109,6 +111,15 @@ pub struct ServeWait {
     /// How long each answer takes
     #[arg(long)]
     pub ms: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ServeWrite {
+    #[command(flatten)]
+    pub listen: Listen,
+    /// The store's file, which is made
+    #[arg(long, value_name = "FILE")]
+    pub db: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

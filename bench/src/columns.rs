@@ -22,6 +22,8 @@ pub enum Kind {
     Carried,
     /// The same addresses while others are asked for once.
     Flood,
+    /// Clients that write, each waiting for its answer.
+    Written,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +128,14 @@ const FLOOD: &[Column] = &[
     needed(Metric::Failed, "failed"),
 ];
 
+const WRITTEN: &[Column] = &[
+    needed(Metric::Throughput, "writes/s"),
+    needed(Metric::LatencyP50, "p50 us"),
+    needed(Metric::LatencyP99, "p99 us"),
+    needed(Metric::LatencyMax, "max us"),
+    where_measured(Metric::CpuClosed, "CPU us a write"),
+];
+
 const LOAD_PANELS: &[Panel] = &[
     linear(Metric::Throughput, "requests a second, more is better"),
     linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
@@ -170,6 +180,11 @@ const FLOOD_PANELS: &[Panel] = &[
     linear(Metric::HitsAfter, "hits after it, %, more is better"),
 ];
 
+const WRITTEN_PANELS: &[Panel] = &[
+    linear(Metric::Throughput, "writes a second, more is better"),
+    Panel { metric: Metric::LatencyP99, title: "p99, us, logarithmic, less is better", logarithmic_from: Some(100.0) },
+];
+
 impl Kind {
     pub fn columns(self) -> &'static [Column] {
         match self {
@@ -180,6 +195,7 @@ impl Kind {
             Kind::Crowd => CROWD,
             Kind::Carried => CARRIED,
             Kind::Flood => FLOOD,
+            Kind::Written => WRITTEN,
         }
     }
 
@@ -192,6 +208,7 @@ impl Kind {
             Kind::Crowd => CROWD_PANELS,
             Kind::Carried => CARRIED_PANELS,
             Kind::Flood => FLOOD_PANELS,
+            Kind::Written => WRITTEN_PANELS,
         }
     }
 }

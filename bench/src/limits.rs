@@ -92,6 +92,12 @@ pub const FLOOD_ADDRESSES_MOST: usize = 5_000;
 pub const FLOOD_CONNECTIONS: usize = 8;
 /// Searches that are looked at to know how large they are.
 pub const FLOOD_SAMPLED: usize = 200;
+/// How many clients write at once, and how long those may take that are under way when the time is over.
+pub const WRITE_CLIENTS: [usize; 4] = [1, 8, 64, 256];
+pub const WRITE_PHASE_GRACE: Duration = Duration::from_secs(30);
+/// What is appended before each bare sync: a page.
+pub const WRITE_BYTES: usize = 4_096;
+pub const WRITE_BODY_BYTES: usize = 64 << 10;
 /// The invented catalogue, when none is given.
 pub const CATALOGUE_PACKAGES: u32 = 20_000;
 pub const CATALOGUE_SEED: u32 = 1;

@@ -22,6 +22,7 @@ fn dispatch(cli: &Cli) -> Result<()> {
     match &cli.serve {
         Some(Serve::ServeRaw(args)) => serve::raw::run(args),
         Some(Serve::ServeWait(args)) => serve::wait::run(args),
+        Some(Serve::ServeWrite(args)) => serve::write::run(args),
         Some(Serve::ServeSearch(args)) => serve::search::run(args),
         Some(Serve::ServePackage(args)) => serve::package::run(args),
         Some(Serve::MakeDocuments(args)) => documents::make(args),

@@ -22,12 +22,7 @@ pub struct Origin {
 impl Origin {
     /// Applies a command; its reply. `key` is one no other write of this run has.
     pub async fn command(&self, name: &str, payload: &Value, key: &str) -> Result<Value> {
-        let authorization = self.authorization();
-        let headers =
-            [("Authorization", authorization.as_str()), ("Idempotency-Key", key), ("Content-Type", "application/json")];
-        let target = self.target(&format!("commands/{name}"));
-        let host = self.address.to_string();
-        let request = Request::with_body("POST", &host, &target, &headers, payload.to_string().as_bytes());
+        let request = self.submission(name, payload, key);
         let response = fetch(self.address, &request).await?;
         request.verify(&response)?;
         let outcome: Value = serde_json::from_slice(response.body()).context("reading a command's outcome")?;
@@ -35,6 +30,15 @@ impl Origin {
             Some(reply) => serde_json::from_str(reply).context("reading a command's reply"),
             None => bail!("the command {name} was not applied: {outcome}"),
         }
+    }
+
+    /// What a node sends for a command.
+    pub fn submission(&self, name: &str, payload: &Value, key: &str) -> Request {
+        let authorization = self.authorization();
+        let headers =
+            [("Authorization", authorization.as_str()), ("Idempotency-Key", key), ("Content-Type", "application/json")];
+        let target = self.target(&format!("commands/{name}"));
+        Request::with_body("POST", &self.address.to_string(), &target, &headers, payload.to_string().as_bytes())
     }
 
     /// Pushes a SQLite file of data; it is in a release when this returns.

@@ -27,6 +27,7 @@ const CARRIED: &str = "carried";
 const CROWD: &str = "crowd";
 const SNAPSHOTS: &str = "snapshots";
 const PUSHES: &str = "pushes";
+const WRITES: &str = "writes";
 
 /// Other ways to bring the same change, of which the smallest is compared with.
 const BESIDE: &[&str] = &["copy", "zstd --patch-from", "sqlite3_rsync"];
@@ -51,6 +52,10 @@ const fn wire(name: &'static str, case: &'static str) -> Target {
 const fn written(name: &'static str, case: &'static str) -> Target {
     let (written, changed) = (of(case, "nearside", Metric::WrittenPages), of(case, "nearside", Metric::PagesChanged));
     at_most(SNAPSHOTS, name, Formula::Ratio(written, changed), 2.0)
+}
+
+const fn writes_ratio(case: &'static str, metric: Metric, under: &'static str) -> Formula<'static> {
+    Formula::Ratio(of(case, "nearside", metric), of(case, under, metric))
 }
 
 const fn pushed(name: &'static str, formula: Formula<'static>, most: f64) -> Target {
@@ -177,6 +182,18 @@ pub const TARGETS: &[Target] = &[
     at_most(CARRIED, "600: failed", Formula::Most(of("600", "carried", Metric::Failed)), 0.0),
     at_most("flood", "points of hits lost", Formula::Median(of("one-off searches", "nearside", Metric::HitsLost)), 2.0),
     at_most("flood", "failed", Formula::Most(of("one-off searches", "nearside", Metric::Failed)), 0.0),
+    Target {
+        bench: WRITES,
+        name: "256 clients: writes/s over those at one commit a write",
+        formula: writes_ratio("256", Metric::Throughput, "one commit a write"),
+        bound: Bound::AtLeast(20.0),
+    },
+    at_most(
+        WRITES,
+        "64 clients: p99 over that of a bare fdatasync",
+        writes_ratio("64", Metric::LatencyP99, "fdatasync"),
+        4.0,
+    ),
     wire("1 row revised: bytes on the wire over the fewest", "1 row revised"),
     wire("200 rows revised: bytes on the wire over the fewest", "200 rows revised"),
     wire("200 rows added: bytes on the wire over the fewest", "200 rows added"),

@@ -11,6 +11,7 @@ mod search;
 mod snapshots;
 mod stage;
 mod static_files;
+mod writes;
 
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,8 @@ pub enum Bench {
     Snapshots,
     /// A node under load, while a release is pushed every 200 ms and while none is
     Pushes,
+    /// Commands from 1 to 256 clients, beside one commit a write and a bare fdatasync
+    Writes,
     /// Raw hyper beside itself: differences this small mean nothing
     Noise,
 }
@@ -61,6 +64,7 @@ impl Bench {
             Bench::Static => "static",
             Bench::Snapshots => "snapshots",
             Bench::Pushes => "pushes",
+            Bench::Writes => "writes",
             Bench::Noise => "noise",
         }
     }
@@ -91,6 +95,7 @@ impl Bench {
             Bench::Crowd => Ok((crowd::ABOUT, crowd::measure(args, settings).await?)),
             Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
+            Bench::Writes => Ok((writes::ABOUT, writes::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
         }
     }
@@ -117,7 +122,7 @@ pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
         "no bench named: give one or more of hit, crowd, carried, flood, render, search, static, snapshots, pushes, \
-         noise"
+         writes, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;

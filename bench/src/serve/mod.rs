@@ -5,6 +5,7 @@ pub mod package;
 pub mod raw;
 pub mod search;
 pub mod wait;
+pub mod write;
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
