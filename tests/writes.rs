@@ -1,6 +1,7 @@
 //! Writes while processes die: what was acknowledged - applied, or saved for later - is there once, in its order.
 //!
-//! `NEARSIDE_KILLS` says how often each is killed; a few times when it is not set.
+//! `NEARSIDE_KILLS` says how often each is killed; a few times when it is not set. Their clocks jump, too, by up to sixty days
+//! either way, where `NEARSIDE_FAKETIME` names libfaketime's library.
 
 mod support;
 
@@ -184,10 +185,15 @@ fn no_acknowledged_write_is_lost_or_done_twice_whoever_dies() {
         seed ^= seed << 17;
         std::thread::sleep(Duration::from_millis(seed % most_ms));
     };
-    for _ in 0..kills() {
+    let mut jumps = 0;
+    for turn in 0..kills() {
+        // Some while they work, some while they are down.
+        let hours = [1_440, -1_440, 0, 73, -5][turn % 5];
+        jumps += usize::from(site.origin.process.set_clock(hours));
         moment(300);
         site.origin.process.kill();
         moment(300);
+        jumps += usize::from(site.nodes[0].process.set_clock(-hours));
         site.nodes[0].process.kill();
         site.nodes[0].start_again(Some(&site.origin));
         *address.lock().unwrap() = site.nodes[0].address;
@@ -212,7 +218,7 @@ fn no_acknowledged_write_is_lost_or_done_twice_whoever_dies() {
     let [applied, saved] = [&counts[0], &counts[1]].map(|count| count.load(Ordering::Relaxed));
     assert!(applied > 0 && saved > 0, "{applied} applied, {saved} saved: the kills met too little");
     println!(
-        "{} kills of the origin, {} of the node: {applied} writes acknowledged as applied and {saved} as saved, each there once and in order",
+        "{} kills of the origin, {} of the node, {jumps} jumps of their clocks: {applied} writes acknowledged as applied and {saved} as saved, each there once and in order",
         kills(),
         2 * kills()
     );

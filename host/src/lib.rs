@@ -13,7 +13,7 @@
 //! | [`cache_status`] | what the cache did, and why |
 //! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
 //! | [`refusal`], `error_page`, `plain_page` | refusing to, and how that looks |
-//! | [`outbox`] | writes taken while the origin is away |
+//! | [`outbox`], [`working_clock`] | writes taken while the origin is away; how long that is remembered |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
 //! | **a guest** | |
 //! | [`engine`], [`guest`], [`senses`], [`budget`] | WebAssembly, one instance's bounds, what time looks like to it |
@@ -106,4 +106,5 @@ pub mod upstream;
 pub mod verified;
 pub mod visit;
 mod way;
+pub mod working_clock;
 pub mod writes;

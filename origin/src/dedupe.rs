@@ -1,5 +1,6 @@
 //! What each idempotency key was answered, kept in the same commit as what it did.
 
+use nearside_host::working_clock::WorkingClock;
 use nearside_protocol::{digest::Digest, limits, write::IdempotencyKey};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Serialize, de::DeserializeOwned};
@@ -32,30 +33,29 @@ pub(crate) fn look_up<T: DeserializeOwned>(
     }
 }
 
-/// Inside a write transaction: from now on the key is answered this.
+/// Inside a write transaction: from now on the key is answered this. `worked_ms` is of the store's [`WorkingClock`].
 pub(crate) fn record(
     connection: &Connection,
     key: &IdempotencyKey,
     fingerprint: &Digest,
     outcome: &impl Serialize,
     commit: u64,
-    now_ms: u64,
+    worked_ms: u64,
 ) -> rusqlite::Result<()> {
     let outcome = serde_json::to_string(outcome).expect("BUG: outcomes are plain data");
     let sql = "INSERT INTO _nearside_dedupe (key, fingerprint, outcome, commit_no, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)";
-    connection.execute(sql, params![key.to_string(), fingerprint.as_bytes(), outcome, commit, now_ms])?;
+    connection.execute(sql, params![key.to_string(), fingerprint.as_bytes(), outcome, commit, worked_ms])?;
     Ok(())
 }
 
-/// Whether a key of this age may have been forgotten; an hour for clocks that differ.
-pub(crate) fn may_be_forgotten(at_ms: u64, now_ms: u64) -> bool {
+/// Whether a key that a node used at this time of day may have been forgotten; an hour for clocks that differ.
+pub(crate) fn may_be_forgotten(at_ms: u64, clock: &WorkingClock) -> bool {
     const SLACK_MS: u64 = 3_600_000;
-    now_ms.saturating_sub(at_ms) + SLACK_MS > limits::DEDUPE_KEPT.as_millis() as u64
+    clock.day_ms().saturating_sub(at_ms) + SLACK_MS > limits::DEDUPE_KEPT.as_millis() as u64
 }
 
-/// Forgets keys older than they are promised to be kept, some at a time.
-pub(crate) fn purge(connection: &Connection, now_ms: u64) -> rusqlite::Result<usize> {
-    let before = now_ms.saturating_sub(limits::DEDUPE_KEPT.as_millis() as u64);
+/// Forgets keys older than they are promised to be kept, some at a time: those of before this hour of work.
+pub(crate) fn purge(connection: &Connection, before: u64) -> rusqlite::Result<usize> {
     let sql = "DELETE FROM _nearside_dedupe WHERE key IN (SELECT key FROM _nearside_dedupe WHERE at_ms < ?1 LIMIT ?2)";
     connection.execute(sql, params![before, limits::PURGE_ROWS])
 }
@@ -75,10 +75,9 @@ mod tests {
         assert!(matches!(look(&one), Known::Nothing));
         record(&connection, &key, &one, &7_u64, 1, 1_000).unwrap();
         assert!(matches!(look(&one), Known::Answered(7)) && matches!(look(&other), Known::Conflict));
-        let kept_ms = limits::DEDUPE_KEPT.as_millis() as u64;
-        purge(&connection, 1_000 + kept_ms).unwrap();
+        purge(&connection, 1_000).unwrap();
         assert!(matches!(look(&one), Known::Answered(7)));
-        purge(&connection, 1_001 + kept_ms).unwrap();
+        purge(&connection, 1_001).unwrap();
         assert!(matches!(look(&one), Known::Nothing));
     }
 }

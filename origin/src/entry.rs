@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nearside_host::{engine::Engine, sql::Guarded};
+use nearside_host::{engine::Engine, sql::Guarded, working_clock::WorkingClock};
 use nearside_protocol::{
     digest::{Digest, PartsHasher},
     release::DatabaseId,
@@ -32,6 +32,7 @@ pub(crate) struct Entries {
     pub(crate) database: DatabaseId,
     pub(crate) epoch: u64,
     pub(crate) secret: [u8; 32],
+    pub(crate) clock: WorkingClock,
     pub(crate) version: Option<Arc<Version>>,
 }
 
@@ -166,8 +167,9 @@ impl Entries {
         let counts = matches!(outcome, Outcome::Applied { .. });
         let wrote = !matches!(outcome, Outcome::Retry { .. });
         if wrote {
+            let worked_ms = self.clock.now_ms();
             self.trusted(|connection| {
-                dedupe::record(connection, &job.key, &job.fingerprint, &outcome, number, job.accepted_at_ms)
+                dedupe::record(connection, &job.key, &job.fingerprint, &outcome, number, worked_ms)
             })?;
         }
         Ok(Step::Done(Done { answer: Answer::Command(outcome), wrote, counts, queued_task: counts && queued_task }))
@@ -194,7 +196,7 @@ impl Entries {
                 });
             }
         }
-        let too_old = place.was_sent && dedupe::may_be_forgotten(job.accepted_at_ms, now_ms());
+        let too_old = place.was_sent && dedupe::may_be_forgotten(job.accepted_at_ms, &self.clock);
         let message = "it waited so long that nobody knows any more whether it was applied when it was first sent";
         let verdict = if too_old { Some(&Outcome::Failed { message: message.to_owned() }) } else { verdict };
         let step = self.command(job, number, verdict)?;
@@ -219,12 +221,13 @@ impl Entries {
             Ok(attempts) => attempts,
             Err(error) => return Ok(Done::read(Answer::Enqueue(Err(error)))),
         };
+        let worked_ms = self.clock.now_ms();
         self.trusted(|connection| {
             if tasks::room(connection)? == 0 {
                 return Ok(Done::read(Answer::Enqueue(Err(EnqueueError::Full))));
             }
             let task = tasks::add(connection, &job.name, &job.payload, attempts, now_ms())?;
-            dedupe::record(connection, &job.key, &job.fingerprint, &Enqueued { task }, number, now_ms())?;
+            dedupe::record(connection, &job.key, &job.fingerprint, &Enqueued { task }, number, worked_ms)?;
             let answer = Answer::Enqueue(Ok(task));
             Ok(Step::Done(Done { answer, wrote: true, counts: false, queued_task: true }))
         })

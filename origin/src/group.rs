@@ -13,6 +13,7 @@ use std::{
 use nearside_host::{
     engine::Engine,
     sql::{Grant, Guarded},
+    working_clock::WorkingClock,
 };
 use nearside_protocol::{limits, unix_time::now_ms, write::Outcome};
 use rusqlite::{Connection, ErrorCode};
@@ -49,6 +50,7 @@ pub(crate) fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
     let meta = store::meta(&connection)?;
     let secret = store::secret(&connection)?;
+    let clock = WorkingClock::start(store::worked_ms(&connection)?);
     let entries = Entries {
         guarded: Some(Guarded::new(connection, Grant::Write)?),
         engine,
@@ -56,6 +58,7 @@ pub(crate) fn start(
         database: meta.database,
         epoch: meta.epoch,
         secret,
+        clock,
         version: None,
     };
     let thread = Thread { path: path.to_owned(), entries, commit: meta.commit, seats, purged_at: None };
@@ -183,12 +186,14 @@ impl Thread {
         if !group.done.iter().any(|done| done.wrote) {
             return Ok(self.entries.trusted(|connection| connection.execute_batch("ROLLBACK"))?);
         }
+        let clock = self.entries.clock;
         self.entries.trusted(|connection| {
             if counts {
                 store::count_commit(connection)?;
             }
             if purge {
-                dedupe::purge(connection, now_ms())?;
+                store::note_worked_ms(connection, clock.now_ms())?;
+                dedupe::purge(connection, clock.ago_ms(limits::DEDUPE_KEPT))?;
                 tasks::purge(connection, now_ms())?;
             }
             connection.execute_batch("COMMIT")

@@ -2,7 +2,7 @@
 //!
 //! | table | what it holds |
 //! |---|---|
-//! | `_nearside_meta` | `database` (id, made once), `secret`, `epoch`, `commit` (last committed number), `layout`, `task` (last id); after a backup or a restore `backed_up`, `ended` |
+//! | `_nearside_meta` | `database` (id, made once), `secret`, `epoch`, `commit` (last committed number), `layout`, `task` (last id), `worked_ms` (see [`nearside_host::working_clock`]); after a backup or a restore `backed_up`, `ended` |
 //! | `_nearside_change` | which mirrored rows each commit touched: see [`crate::change_log`] |
 //! | `_nearside_dedupe` | what each idempotency key was answered |
 //! | `_nearside_outbox` | how far each node's deferred commands have come: see [`crate::deferred`] |
@@ -174,6 +174,18 @@ pub fn meta(connection: &Connection) -> Result<Meta, StoreError> {
         commit: value(connection, "commit")?,
         layout: value(connection, "layout")?,
     })
+}
+
+/// How long the store has been worked on, if that was noted already.
+pub(crate) fn worked_ms(connection: &Connection) -> Result<Option<u64>, StoreError> {
+    let sql = "SELECT value FROM _nearside_meta WHERE key = 'worked_ms'";
+    Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?)
+}
+
+pub(crate) fn note_worked_ms(connection: &Connection, worked_ms: u64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO _nearside_meta (key, value) VALUES ('worked_ms', ?1)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    connection.execute(sql, [worked_ms]).map(drop)
 }
 
 /// Keys the randomness commands see, so that who chooses an idempotency key cannot foresee it.

@@ -15,6 +15,13 @@ use super::{PATIENCE, node::Release};
 /// How much of its log a process shows when a test fails.
 const SHOWN_BYTES: usize = 6_000;
 
+/// Where libfaketime is, if clocks are to jump.
+const FAKETIME: &str = "NEARSIDE_FAKETIME";
+
+fn clock_file(log: &Path) -> PathBuf {
+    log.with_extension("clock")
+}
+
 pub struct Process {
     child: Child,
     lines: Mutex<mpsc::Receiver<String>>,
@@ -26,6 +33,14 @@ impl Process {
     pub fn start(log: &Path, arguments: &[&str]) -> Process {
         let file = OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut command = nearside(arguments);
+        if let Some(library) = std::env::var_os(FAKETIME) {
+            let clock = clock_file(log);
+            if !clock.exists() {
+                std::fs::write(&clock, "+0\n").unwrap();
+            }
+            command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", clock);
+            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (tell, lines) = mpsc::channel();
@@ -55,6 +70,15 @@ impl Process {
 
     pub fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sets its time of day so many hours off, where that can be done; what measures time is not touched.
+    pub fn set_clock(&self, hours: i64) -> bool {
+        let is_possible = std::env::var_os(FAKETIME).is_some();
+        if is_possible {
+            std::fs::write(clock_file(&self.log), format!("{hours:+}h\n")).unwrap();
+        }
+        is_possible
     }
 
     /// SIGKILL: no chance to do anything.

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{After, Ticket, ToTake, Waiting, unguessable};
+use crate::working_clock::WorkingClock;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the outbox {}: {error}", path.display())]
@@ -122,6 +123,13 @@ impl Store {
         self.told(OutboxId::try_from(text).map_err(|bad| rusqlite::Error::ToSqlConversionFailure(Box::new(bad))))
     }
 
+    /// Goes on from where it was noted.
+    pub(super) fn clock(&self) -> Result<WorkingClock, StoreError> {
+        let sql = "SELECT value FROM meta WHERE key = 'worked_ms'";
+        let noted = self.told(self.connection.query_row(sql, [], |row| row.get(0)).optional())?;
+        Ok(WorkingClock::start(noted))
+    }
+
     pub(super) fn waiting(&self) -> Result<BTreeMap<String, Waiting>, StoreError> {
         let sql = "SELECT app, count(*), sum(octet_length(payload) + octet_length(name) + octet_length(key)), min(accepted_at_ms)
                    FROM command WHERE settled IS NULL GROUP BY app";
@@ -220,13 +228,13 @@ pub(super) fn settle(
     app: &str,
     n: u64,
     settled: &Settled,
-    now_ms: u64,
+    worked_ms: u64,
 ) -> rusqlite::Result<Option<(Ticket, u64)>> {
     let text = serde_json::to_string(settled).expect("BUG: outcomes are plain data");
     let sql = "UPDATE command SET settled = ?3, settled_at_ms = ?4 WHERE app = ?1 AND n = ?2 AND settled IS NULL
                RETURNING ticket, octet_length(payload) + octet_length(name) + octet_length(key)";
     let waited = |row: &Row<'_>| Ok((Ticket(row.get(0)?), row.get(1)?));
-    connection.prepare_cached(sql)?.query_row(params![app, n, text, now_ms], waited).optional()
+    connection.prepare_cached(sql)?.query_row(params![app, n, text, worked_ms], waited).optional()
 }
 
 /// When the first of those that wait was taken.
@@ -242,9 +250,12 @@ pub(super) fn unsettle(connection: &Connection, app: &str, from: u64) -> rusqlit
     connection.execute(sql, params![app, from])
 }
 
-/// Inside a transaction: lets go of what was settled long ago.
-pub(super) fn purge(connection: &Connection, now_ms: u64) -> rusqlite::Result<usize> {
-    let before = now_ms.saturating_sub(limits::OUTBOX_SETTLED_KEPT.as_millis() as u64);
+/// Inside a transaction: lets go of what was settled long ago, and notes how late it is.
+pub(super) fn purge(connection: &Connection, clock: &WorkingClock) -> rusqlite::Result<usize> {
+    let note =
+        "INSERT INTO meta (key, value) VALUES ('worked_ms', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    connection.execute(note, [clock.now_ms()])?;
+    let before = clock.ago_ms(limits::OUTBOX_SETTLED_KEPT);
     connection.execute("DELETE FROM command WHERE settled IS NOT NULL AND settled_at_ms < ?1", [before])
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use nearside_protocol::{limits, unix_time::now_ms};
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     settling::Settling,
     store::{self, Known, Store},
 };
+use crate::working_clock::WorkingClock;
 
 const GROUP: usize = 128;
 const PURGE_EVERY: Duration = Duration::from_secs(60);
@@ -47,12 +48,14 @@ enum Done {
 pub(super) struct Thread {
     store: Store,
     shared: Arc<Shared>,
+    clock: WorkingClock,
     purged: Option<Instant>,
 }
 
 impl Thread {
     pub(super) fn start(store: Store, shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Result<(), StoreError> {
-        let mut thread = Thread { store, shared, purged: None };
+        let clock = store.clock()?;
+        let mut thread = Thread { store, shared, clock, purged: None };
         std::thread::Builder::new()
             .name("nearside-outbox".into())
             .spawn(move || {
@@ -154,9 +157,9 @@ impl Thread {
 
     fn settle(&self, app: &str, settled: Vec<(u64, Settled)>) -> rusqlite::Result<Vec<(Ticket, Settled)>> {
         let connection = &self.store.connection;
-        let (now_ms, mut bytes, mut told) = (now_ms(), 0, Vec::with_capacity(settled.len()));
+        let (worked_ms, mut bytes, mut told) = (self.clock.now_ms(), 0, Vec::with_capacity(settled.len()));
         for (n, settled) in settled {
-            if let Some((ticket, weight)) = store::settle(connection, app, n, &settled, now_ms)? {
+            if let Some((ticket, weight)) = store::settle(connection, app, n, &settled, worked_ms)? {
                 bytes += weight;
                 told.push((ticket, settled));
             }
@@ -199,15 +202,11 @@ impl Thread {
 
     fn commit(&mut self) -> rusqlite::Result<()> {
         if self.purged.is_none_or(|at| at.elapsed() > PURGE_EVERY) {
-            purge(&self.store.connection)?;
+            store::purge(&self.store.connection, &self.clock)?;
             self.purged = Some(Instant::now());
         }
         self.store.connection.execute_batch("COMMIT")
     }
-}
-
-fn purge(connection: &Connection) -> rusqlite::Result<()> {
-    store::purge(connection, now_ms()).map(drop)
 }
 
 /// As the file counts them.
