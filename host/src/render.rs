@@ -38,7 +38,7 @@ use crate::{
     host::Host,
     origin_client::NoOrigin,
     outbound::Outbound,
-    outbox::Ticket,
+    outbox::Deferral,
     policy::is_event_stream,
     refusal::Refusal,
     release::Release,
@@ -83,7 +83,7 @@ pub struct Rendered {
     pub cost: Arc<Cost>,
     pub took: Duration,
     pub receipt: Option<Receipt>,
-    pub deferred: Option<Ticket>,
+    pub deferred: Option<Deferral>,
 }
 
 pub enum RenderedBody {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use nearside_host::{engine::Engine, sql::Guarded};
 use nearside_protocol::{
     digest::{Digest, PartsHasher},
+    limits,
     release::DatabaseId,
     unix_time::now_ms,
     write::{Enqueued, Outcome, Receipt, Taken},
@@ -77,6 +78,7 @@ impl Entries {
         match job {
             Job::Command { command, .. } => self.command(command, number, verdict),
             Job::Deferred { place, command, .. } => self.deferred(place, command, number, verdict),
+            Job::Unsure { sent_at_ms, command, .. } => self.unsure(*sent_at_ms, command, number, verdict),
             Job::Enqueue(enqueue) => self.enqueue(enqueue, number),
             Job::Claim { most, .. } => self.trusted(|connection| {
                 let tasks = tasks::claim(connection, *most, now_ms())?;
@@ -207,6 +209,41 @@ impl Entries {
         self.trusted(|connection| deferred::settle(connection, &place.outbox, place.n))?;
         let answer = Answer::Deferred(Taken::Settled { outcome });
         Ok(Step::Done(Done { answer, wrote: true, counts, queued_task }))
+    }
+
+    /// A command that was sent and not answered. What is not known of its key is applied now: that is once, because the key
+    /// is recorded in the same commit, and a late copy of the first request finds it. After a while nobody counts on it any
+    /// more, and the key is closed instead, for that copy as well.
+    fn unsure(
+        &mut self,
+        sent_at_ms: u64,
+        job: &Command,
+        number: u64,
+        verdict: Option<&Outcome>,
+    ) -> rusqlite::Result<Step> {
+        let taken = |taken| Ok(Done::read(Answer::Deferred(taken)));
+        let now_ms = now_ms();
+        let known = self.trusted(|connection| dedupe::look_up::<Outcome>(connection, &job.key, &job.fingerprint))?;
+        if matches!(known, Known::Nothing) && dedupe::may_be_forgotten(sent_at_ms, now_ms) {
+            return taken(Taken::Forgotten);
+        }
+        let is_late = now_ms.saturating_sub(sent_at_ms) > limits::UNSURE_APPLIED.as_millis() as u64;
+        let verdict = if is_late { Some(&Outcome::Closed) } else { verdict };
+        let step = self.command(job, number, verdict)?;
+        let Step::Done(Done { answer: Answer::Command(outcome), mut wrote, counts, queued_task }) = step else {
+            return Ok(step);
+        };
+        match &outcome {
+            Outcome::Retry { message } => return taken(Taken::Retry { message: message.clone() }),
+            // For that copy too, whichever version of the app it meets.
+            Outcome::Invalid { .. } if matches!(known, Known::Nothing) => {
+                self.conclude(job, outcome.clone(), number, false)?;
+                wrote = true;
+            }
+            _ => {}
+        }
+        let answer = Answer::Deferred(Taken::Settled { outcome });
+        Ok(Step::Done(Done { answer, wrote, counts, queued_task }))
     }
 
     fn enqueue(&mut self, job: &Enqueue, number: u64) -> rusqlite::Result<Step> {

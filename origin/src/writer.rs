@@ -8,7 +8,7 @@ use nearside_protocol::{
     limits,
     release::DatabaseId,
     unix_time::now_ms,
-    write::{Deferred, Delivery, IdempotencyKey, Outcome, Taken},
+    write::{Deferred, Delivery, IdempotencyKey, Outcome, Taken, Unsure},
 };
 use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -162,6 +162,18 @@ impl Writer {
             taken.push(Taken::Retry { message: Busy::full().0 });
         }
         taken
+    }
+
+    /// What became of a command that a node sent and had no answer for.
+    pub async fn find_out(&self, unsure: Unsure) -> Taken {
+        let Unsure { command, payload, key, sent_at_ms } = unsure;
+        let command = self.command(&command, &payload, &key, now_ms());
+        let (answer, reply) = oneshot::channel();
+        match self.jobs.try_send(Job::Unsure { sent_at_ms, command, answer }) {
+            Err(mpsc::error::TrySendError::Full(_)) => Taken::Retry { message: Busy::full().0 },
+            Err(mpsc::error::TrySendError::Closed(_)) => Taken::Retry { message: Busy::stopped().0 },
+            Ok(()) => reply.await.unwrap_or_else(|_| Taken::Retry { message: Busy::stopped().0 }),
+        }
     }
 
     fn command(&self, name: &str, payload: &str, key: &IdempotencyKey, accepted_at_ms: u64) -> Command {

@@ -13,7 +13,7 @@ use nearside_protocol::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{After, Ticket, ToTake, Waiting, unguessable};
+use super::{After, Ticket, ToTake, Waiting, fingerprint, unguessable, unsure};
 
 #[derive(Debug, thiserror::Error)]
 #[error("the outbox {}: {error}", path.display())]
@@ -52,6 +52,9 @@ pub struct Written {
     /// Unix time, milliseconds.
     pub accepted_at_ms: u64,
     pub was_sent: bool,
+    /// It was sent and not answered, and is not deferrable: it is found out whether it was applied.
+    #[serde(default)]
+    pub is_unsure: bool,
     /// Nothing while it waits.
     pub settled: Option<Settled>,
 }
@@ -106,6 +109,7 @@ impl Store {
             connection.execute_batch(SETTINGS)?;
             let transaction = connection.unchecked_transaction()?;
             transaction.execute_batch(TABLES)?;
+            transaction.execute_batch(unsure::TABLES)?;
             transaction.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('id', ?1)", [unguessable()])?;
             transaction.commit()?;
             Ok(connection)
@@ -134,19 +138,31 @@ impl Store {
         }))
     }
 
+    pub(super) fn unsure(&self) -> Result<BTreeMap<String, Waiting>, StoreError> {
+        self.told(unsure::waiting(&self.connection))
+    }
+
     pub(super) fn by_ticket(&self, app: &str, ticket: &Ticket) -> Result<Option<Written>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM command WHERE ticket = ?1 AND app = ?2");
-        self.told(self.connection.query_row(&sql, [&ticket.0, app], written).optional())
+        let found = self.connection.query_row(&sql, [&ticket.0, app], written).optional();
+        self.told(found.and_then(|found| match found {
+            None => unsure::by_ticket(&self.connection, app, ticket),
+            found => Ok(found),
+        }))
     }
 
     pub(super) fn list(&self, after: Option<&After>, most: usize) -> Result<Vec<Written>, StoreError> {
+        if let Some(After { n, is_unsure: true, .. }) = after {
+            return self.told(unsure::list(&self.connection, *n, most));
+        }
         let sql = format!("SELECT {COLUMNS} FROM command WHERE (app, n) > (?1, ?2) ORDER BY app, n LIMIT ?3");
         let (app, n) = after.map_or(("", 0), |after| (after.app.as_str(), after.n));
-        self.told(
-            self.connection
-                .prepare(&sql)
-                .and_then(|mut statement| statement.query_map(params![app, n, most], written)?.collect()),
-        )
+        self.told(self.connection.prepare(&sql).and_then(|mut statement| {
+            let mut all: Vec<Written> =
+                statement.query_map(params![app, n, most], written)?.collect::<Result<_, _>>()?;
+            all.extend(unsure::list(&self.connection, 0, most - all.len())?);
+            Ok(all)
+        }))
     }
 
     /// The oldest that wait, as many as go in one delivery; and the oldest number that is kept at all.
@@ -182,14 +198,18 @@ pub(super) enum Known {
     Other,
 }
 
-pub(super) fn look_up(connection: &Connection, take: &ToTake, fingerprint: &Digest) -> rusqlite::Result<Known> {
-    let sql = "SELECT fingerprint, ticket FROM command WHERE app = ?1 AND key = ?2";
+pub(super) fn look_up(connection: &Connection, take: &ToTake) -> rusqlite::Result<Known> {
+    fingerprinted(connection, "SELECT fingerprint, ticket FROM command WHERE app = ?1 AND key = ?2", take)
+}
+
+/// `sql` gives the fingerprint and the ticket kept under an app's key.
+pub(super) fn fingerprinted(connection: &Connection, sql: &str, take: &ToTake) -> rusqlite::Result<Known> {
     let found: Option<([u8; 32], String)> = connection
         .query_row(sql, params![take.app, take.key.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match found {
         None => Known::Nothing,
-        Some((known, ticket)) if known == *fingerprint.as_bytes() => Known::Same(Ticket(ticket)),
+        Some((known, ticket)) if known == *fingerprint(take).as_bytes() => Known::Same(Ticket(ticket)),
         Some(_) => Known::Other,
     })
 }
@@ -240,7 +260,7 @@ pub(super) fn purge(connection: &Connection, now_ms: u64) -> rusqlite::Result<us
     connection.execute("DELETE FROM command WHERE settled IS NOT NULL AND settled_at_ms < ?1", [before])
 }
 
-fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
+pub(super) fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
     let unreadable = |at: usize, error: Box<dyn std::error::Error + Send + Sync>| {
         rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, error)
     };
@@ -254,6 +274,7 @@ fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
         ticket: Ticket(row.get(5)?),
         accepted_at_ms: row.get(6)?,
         was_sent: row.get(7)?,
+        is_unsure: false,
         settled: settled
             .map(|text| serde_json::from_str(&text))
             .transpose()
