@@ -1,6 +1,9 @@
 //! Reading one's own writes: a visitor with a receipt is not shown less than what it stands for.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderMap, HeaderName, Method};
 use nearside_protocol::{
@@ -24,6 +27,8 @@ const RECEIPT: HeaderName = HeaderName::from_static(RECEIPT_HEADER);
 pub enum Fresh {
     /// On this release: it has all the visitor has written, or the visitor has written nothing.
     Release(Arc<Release>),
+    /// The same, and it was waited for so long.
+    Waited(Arc<Release>, Duration),
     /// On this release, though it lacks the visitor's last write; the answer says so, with this word.
     Behind(Arc<Release>, &'static str),
     /// By the origin, already.
@@ -52,6 +57,7 @@ pub async fn settle(
         Standing::Lost => return Fresh::Behind(release, "lost-receipt"),
         Standing::Behind => {}
     }
+    let began = Instant::now();
     let mut switched = served.switched();
     let arrives = async {
         loop {
@@ -65,7 +71,7 @@ pub async fn settle(
         }
     };
     if let Ok(current) = tokio::time::timeout(limits::RECEIPT_WAIT, arrives).await {
-        return Fresh::Release(current);
+        return Fresh::Waited(current, began.elapsed());
     }
     match host.upstream().render(&served.name, &target.path_and_query(), visitor, receipt).await {
         Ok(response) => Fresh::Origin(Box::new(reply::from_origin(response, method))),

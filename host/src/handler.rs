@@ -118,7 +118,7 @@ async fn respond(
     }
 
     let shared = |route: usize, release: &Release| matches!(release.code.app.routes[route].inputs, Inputs::Declared(_));
-    let mut behind = None;
+    let (mut behind, mut waited) = (None, None);
     if let Some(receipt) = freshness::receipt_of(&parts.headers)
         && shared(route, &release)
     {
@@ -126,6 +126,7 @@ async fn respond(
         let settled = freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor);
         match Box::pin(settled).await {
             Fresh::Release(fresh) => release = fresh,
+            Fresh::Waited(fresh, took) => (release, waited) = (fresh, Some(took)),
             Fresh::Behind(there_is, why) => (release, behind) = (there_is, Some(why)),
             Fresh::Origin(reply) => {
                 host.counters.count(CacheStatus::FromOrigin);
@@ -138,6 +139,9 @@ async fn respond(
     let mut reply = read(host, served, release, route, target, parts, client).await?;
     if let Some(why) = behind {
         reply::mark_behind(&mut reply, why);
+    }
+    if let Some(took) = waited {
+        reply::mark_waited(&mut reply, took);
     }
     Ok(reply)
 }
@@ -453,6 +457,8 @@ async fn write(
             Some(IdempotencyKey::try_from(text).map_err(|_| Refusal::BadIdempotencyKey)?)
         }
     };
+    let begin = |key: &IdempotencyKey| host.running_keys.begin(&release.code.app.name, key).ok_or(Refusal::KeyRunning);
+    let _running = request_key.as_ref().map(begin).transpose()?;
     let (room, body) = whole_body(host, declared.body_bytes, parts, body).await?;
     let request = everything(canonical_host(&release), &target, &parts.method, &headers, client, body);
     let asking = Asking { release: release.clone(), route, request, request_key, trace: trace_id(&parts.headers) };
@@ -482,8 +488,8 @@ async fn write(
     if let Some(receipt) = &rendered.receipt {
         reply::add_receipt(&mut reply, receipt);
     }
-    if let Some(ticket) = &rendered.deferred {
-        reply::add_ticket(&mut reply, ticket);
+    if let Some(deferral) = &rendered.deferred {
+        reply::add_ticket(&mut reply, deferral, &parts.headers);
     }
     Ok(reply)
 }

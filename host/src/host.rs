@@ -38,6 +38,7 @@ use crate::{
     refusal::Refusal,
     refusals::Refusals,
     release::Release,
+    running_keys::RunningKeys,
     upstream::Upstream,
     verified::Verified,
 };
@@ -60,6 +61,7 @@ pub struct Host {
     blobs: OnceLock<Arc<Blobs>>,
     /// Writes taken while the origin was away, where this host has a disk for them.
     outbox: OnceLock<Arc<Outbox>>,
+    pub running_keys: RunningKeys,
     directory: ArcSwap<Directory>,
     pub counters: Counters,
     /// What became of entries at switches.
@@ -136,6 +138,7 @@ impl Host {
             upstream,
             blobs: OnceLock::new(),
             outbox: OnceLock::new(),
+            running_keys: RunningKeys::default(),
             directory: ArcSwap::default(),
             counters: Counters::default(),
             carried: Carried::default(),

@@ -13,7 +13,8 @@
 //! | [`cache_status`] | what the cache did, and why |
 //! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
 //! | [`refusal`], `error_page`, `plain_page` | refusing to, and how that looks |
-//! | [`outbox`], [`working_clock`] | writes taken while the origin is away; how long that is remembered |
+//! | [`outbox`], [`running_keys`] | writes taken while the origin is away, or did not answer; keys being worked on |
+//! | [`working_clock`] | how long that is remembered |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
 //! | **a guest** | |
 //! | [`engine`], [`guest`], [`senses`], [`budget`] | WebAssembly, one instance's bounds, what time looks like to it |
@@ -89,6 +90,7 @@ pub mod repair;
 pub mod replica;
 pub mod reply;
 mod reply_body;
+pub mod running_keys;
 pub mod schemas;
 pub mod scrub;
 pub mod senses;

@@ -97,6 +97,8 @@ pub(crate) fn text(status: &NodeStatus) -> String {
         let waiting = "Deferred writes that the origin has not got yet.";
         metrics.one("nearside_outbox_waiting_writes", "gauge", waiting, outbox.waiting_writes);
         metrics.one("nearside_outbox_waiting_bytes", "gauge", "Their bytes.", outbox.waiting_bytes);
+        let unsure = "Writes that were sent and not answered, until it is known what became of them.";
+        metrics.one("nearside_outbox_unsure_writes", "gauge", unsure, outbox.unsure_writes);
         let closed = "Whether the outbox takes nothing more until the node is started again.";
         metrics.one("nearside_outbox_closed", "gauge", closed, u8::from(outbox.closed.is_some()));
         if let Some(oldest) = outbox.oldest_at_ms {
@@ -152,6 +154,7 @@ mod tests {
                 waiting_writes: 8,
                 waiting_bytes: 9,
                 oldest_at_ms: Some(1_500),
+                unsure_writes: 10,
                 closed: None,
             }),
         };

@@ -1,7 +1,10 @@
 //! The origin, spoken to over HTTP.
 
 use std::{
-    sync::Mutex,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,7 +22,7 @@ use nearside_protocol::{
     problem::Problem,
     status::OriginLink,
     wire::{IDEMPOTENCY_KEY_HEADER, RECEIPT_HEADER, VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
-    write::{Delivered, Delivery, Enqueued, IdempotencyKey, Outcome, Receipt},
+    write::{Delivered, Delivery, Enqueued, IdempotencyKey, Outcome, Receipt, Taken, Unsure},
 };
 use tokio::sync::Semaphore;
 
@@ -55,6 +58,17 @@ pub type ClientBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
 pub fn bytes(bytes: impl Into<Bytes>) -> ClientBody {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// The same, and whether a connection has taken it: before that, nothing of the request can be acted on.
+fn noted(content: impl Into<Bytes>) -> (ClientBody, Arc<AtomicBool>) {
+    let was_taken = Arc::new(AtomicBool::new(false));
+    let note = was_taken.clone();
+    let body = Full::new(content.into()).map_frame(move |frame| {
+        note.store(true, Ordering::Release);
+        frame
+    });
+    (body.map_err(|never| match never {}).boxed_unsync(), was_taken)
 }
 
 /// A pooled client for one origin.
@@ -221,6 +235,18 @@ impl Upstream for OriginClient {
         serde_json::from_slice(&body).map_err(|error| Unreachable::unanswered(error.to_string()))
     }
 
+    async fn find_out(&self, app: &str, unsure: Unsure) -> Result<Taken, Unreachable> {
+        let body = serde_json::to_vec(&unsure).expect("BUG: a question is plain data");
+        let request = self
+            .request(Method::POST, &format!("/v1/apps/{app}/unsure"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(bytes(body))
+            .map_err(|error| Unreachable::unsent(error.to_string()))?;
+        let response = self.send(request, limits::UNSURE_WAIT).await?;
+        let body = whole(response, limits::COMMAND_REPLY_BYTES * 2).await?;
+        serde_json::from_slice(&body).map_err(|error| Unreachable::unanswered(error.to_string()))
+    }
+
     async fn render(
         &self,
         app: &str,
@@ -299,13 +325,19 @@ impl OriginClient {
             let why = format!("{} writes are on their way already", limits::SUBMITS_AT_ONCE);
             return Err(Unreachable::unsent(why));
         };
+        let (body, was_taken) = noted(payload);
         let request = self
             .request(Method::POST, path)
             .header(IDEMPOTENCY_KEY_HEADER, key.to_string())
             .header(header::CONTENT_TYPE, "application/json")
-            .body(bytes(payload))
+            .body(body)
             .map_err(|error| Unreachable::unsent(error.to_string()))?;
-        let response = self.send(request, limits::SUBMIT_WAIT).await?;
+        let sent = self.send(request, limits::SUBMIT_WAIT).await.map_err(Unreachable::from);
+        // Who was never connected, or waited for a connection until there was no time left, has sent nothing.
+        let response = sent.map_err(|error| match was_taken.load(Ordering::Acquire) {
+            true => error,
+            false => Unreachable::unsent(error.why),
+        })?;
         debug_assert_eq!(response.status(), StatusCode::OK);
         let body = whole(response, limits::COMMAND_REPLY_BYTES * 2).await?;
         serde_json::from_slice(&body).map_err(|error| Unreachable::unanswered(error.to_string()))
@@ -326,6 +358,10 @@ impl Upstream for NoOrigin {
     }
 
     async fn deliver(&self, _: &str, _: Delivery) -> Result<Delivered, Unreachable> {
+        Err(Unreachable::unsent("this node has none"))
+    }
+
+    async fn find_out(&self, _: &str, _: Unsure) -> Result<Taken, Unreachable> {
         Err(Unreachable::unsent("this node has none"))
     }
 

@@ -15,6 +15,7 @@ mod page;
 mod settling;
 mod store;
 mod thread;
+mod unsure;
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +38,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use self::{
     delivery::deliver,
     listing::{After, NotAfter, OutboxPage},
-    page::{WRITE, answer},
+    page::{WRITE, answer, unsure as unsure_page},
     store::{Settled, StoreError, Written},
 };
 use self::{
@@ -53,8 +54,8 @@ pub struct ToTake {
     pub command: String,
     pub payload: String,
     pub key: IdempotencyKey,
-    /// It was sent already, and may arrive yet.
-    pub was_sent: bool,
+    /// It was sent already, and may arrive yet: after this commit of the origin's.
+    pub sent_after: Option<u64>,
 }
 
 /// Where what was taken can be asked for: unguessable, so that only who wrote it can.
@@ -65,6 +66,22 @@ impl Ticket {
     pub fn path(&self) -> String {
         format!("{WRITE}{}", self.0)
     }
+}
+
+/// How it stands with what the origin did not answer for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Class {
+    /// Durable here, and will be applied.
+    Saved,
+    /// It was sent, and is not deferrable: it is being found out whether it was applied.
+    Unsure,
+}
+
+/// A write whose outcome is told elsewhere, and later.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deferral {
+    pub ticket: Ticket,
+    pub class: Class,
 }
 
 /// What came of taking one.
@@ -109,17 +126,25 @@ pub struct Outbox {
 #[derive(Default)]
 struct Shared {
     waiting: Mutex<BTreeMap<String, Waiting>>,
+    /// Sent and not answered.
+    unsure: Mutex<BTreeMap<String, Waiting>>,
     closed: Mutex<Option<String>>,
     /// The last delivery reached the origin, and it took what it got.
     is_delivering: AtomicBool,
     settling: Settling,
     /// Something was taken, or is to be tried again at once.
     due: Notify,
+    /// Something is unsure, and somebody wants to know.
+    asked: Notify,
 }
 
 impl Shared {
     fn waiting(&self) -> MutexGuard<'_, BTreeMap<String, Waiting>> {
         self.waiting.lock().expect("BUG: nothing panics while holding what waits")
+    }
+
+    fn unsure(&self) -> MutexGuard<'_, BTreeMap<String, Waiting>> {
+        self.unsure.lock().expect("BUG: nothing panics while holding what is unsure")
     }
 
     fn closed(&self) -> MutexGuard<'_, Option<String>> {
@@ -133,6 +158,7 @@ impl Outbox {
         let store = Store::open(path)?;
         let shared = Arc::new(Shared::default());
         *shared.waiting() = store.waiting()?;
+        *shared.unsure() = store.unsure()?;
         let (jobs, queue) = mpsc::channel(limits::OUTBOX_QUEUE);
         let (id, reads) = (store.id()?, Mutex::new(Store::open(path)?));
         Thread::start(store, shared.clone(), queue)?;
@@ -154,11 +180,23 @@ impl Outbox {
 
     /// Makes a command durable; answers when it is.
     pub async fn take(&self, take: ToTake) -> Result<Took, NotTaken> {
+        self.make_durable(|answer| Job::Take { take, answer }).await
+    }
+
+    /// The same for one that is not deferrable, was sent, and was not answered: what became of it is found out.
+    pub async fn take_unsure(&self, take: ToTake) -> Result<Took, NotTaken> {
+        self.make_durable(|answer| Job::TakeUnsure { take, answer }).await
+    }
+
+    async fn make_durable(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<Took, NotTaken>>) -> Job,
+    ) -> Result<Took, NotTaken> {
         if let Some(why) = self.shared.closed().clone() {
             return Err(NotTaken::Closed(why));
         }
         let (answer, taken) = oneshot::channel();
-        self.jobs.try_send(Job::Take { take, answer }).map_err(|_| NotTaken::Busy)?;
+        self.jobs.try_send(job(answer)).map_err(|_| NotTaken::Busy)?;
         taken.await.unwrap_or_else(|_| Err(NotTaken::Closed("its thread has ended".into())))
     }
 
@@ -190,11 +228,16 @@ impl Outbox {
     /// Tries to deliver at once, whatever failed before.
     pub fn retry(&self) {
         self.shared.due.notify_one();
+        self.shared.asked.notify_one();
     }
 
     /// What became of one.
     pub fn written(&self, app: &str, ticket: &Ticket) -> Result<Option<Written>, StoreError> {
-        self.reads().by_ticket(app, ticket)
+        let written = self.reads().by_ticket(app, ticket)?;
+        if written.as_ref().is_some_and(|written| written.is_unsure && written.settled.is_none()) {
+            self.shared.asked.notify_one();
+        }
+        Ok(written)
     }
 
     pub fn status(&self) -> OutboxStatus {
@@ -204,6 +247,7 @@ impl Outbox {
             waiting_writes: waiting.values().map(|waiting| waiting.writes).sum(),
             waiting_bytes: waiting.values().map(|waiting| waiting.bytes).sum(),
             oldest_at_ms: waiting.values().filter_map(|waiting| waiting.oldest_at_ms).min(),
+            unsure_writes: self.shared.unsure().values().map(|unsure| unsure.writes).sum(),
             closed: self.shared.closed().clone(),
         }
     }

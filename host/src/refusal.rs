@@ -32,6 +32,8 @@ pub enum Refusal {
     },
     BodyBroken,
     BadIdempotencyKey,
+    /// A request with this key is being worked on.
+    KeyRunning,
     /// Too many renders wait already.
     Busy,
     /// A blob that is not here, and the origin does not answer.
@@ -54,6 +56,7 @@ impl Refusal {
             Refusal::BadTarget(_) | Refusal::BodyBroken | Refusal::BadIdempotencyKey => StatusCode::BAD_REQUEST,
             Refusal::TargetTooLong => StatusCode::URI_TOO_LONG,
             Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::KeyRunning => StatusCode::CONFLICT,
             Refusal::CrossSite => StatusCode::FORBIDDEN,
             Refusal::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -82,6 +85,9 @@ impl Refusal {
             Refusal::BadIdempotencyKey => {
                 format!("Idempotency-Key takes 1 to {} visible ASCII characters.", limits::IDEMPOTENCY_KEY_BYTES)
             }
+            Refusal::KeyRunning => {
+                "A request with this Idempotency-Key is being worked on. Please ask again in a moment.".into()
+            }
             Refusal::Busy => "Too many pages are being made right now. Please try again in a moment.".into(),
             Refusal::BlobAway => "This file cannot be had right now. Please try again in a moment.".into(),
             Refusal::Deadline { trace } => format!("This page took too long to make. Trace {trace}."),
@@ -99,7 +105,7 @@ impl Refusal {
         } else {
             let text = self.detail();
             let code = Some(status.as_u16());
-            let page = PlainPage { code, title, text: &text, said: None, again_after_s: None };
+            let page = PlainPage { code, title, text: &text, said: None, again: None };
             ("text/html; charset=utf-8", page.html())
         };
         let mut response = Response::new(Bytes::from(body));
@@ -108,7 +114,7 @@ impl Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
-            Refusal::Busy | Refusal::NothingToServe | Refusal::BlobAway => {
+            Refusal::Busy | Refusal::NothingToServe | Refusal::BlobAway | Refusal::KeyRunning => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Refusal::Method(methods) => {

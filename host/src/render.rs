@@ -38,7 +38,7 @@ use crate::{
     host::Host,
     origin_client::NoOrigin,
     outbound::Outbound,
-    outbox::Ticket,
+    outbox::Deferral,
     policy::is_event_stream,
     refusal::Refusal,
     release::Release,
@@ -83,7 +83,7 @@ pub struct Rendered {
     pub cost: Arc<Cost>,
     pub took: Duration,
     pub receipt: Option<Receipt>,
-    pub deferred: Option<Ticket>,
+    pub deferred: Option<Deferral>,
 }
 
 pub enum RenderedBody {
@@ -160,6 +160,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
             },
             request_key: ask.request_key,
             outbox: host.outbox().filter(|_| ask.whom == For::Visitor).cloned(),
+            seen_commit: release.manifest.applied_commit,
             respond_async: prefers_async(ask.request.headers()),
             taint: taint.clone(),
             deferred: deferred.clone(),

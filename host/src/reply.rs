@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use crate::{
     forms::{self, Forms},
     inputs::is_hop_by_hop,
     media_type::Inert,
-    outbox::Ticket,
+    outbox::{self, Class, Deferral},
     policy::{Lifetime, NotStored},
     refusal::Refusal,
     release::Release,
@@ -364,17 +364,31 @@ pub fn add_receipt(reply: &mut Reply, receipt: &Receipt) {
     reply.headers_mut().append(header::SET_COOKIE, value(&cookie));
 }
 
-/// Leads to what becomes of a deferred write. Whether the answer is a 202 or leads elsewhere is the handler's to say.
-pub fn add_ticket(reply: &mut Reply, ticket: &Ticket) {
+/// Leads to what becomes of a deferred write. Whether the answer is a 202 or leads elsewhere is the handler's to say; but the
+/// page of a 202 is the host's where a handler would say of a write that it is saved, and nobody knows.
+pub fn add_ticket(reply: &mut Reply, deferral: &Deferral, request: &HeaderMap) {
     let value = |text: String| HeaderValue::from_str(&text).expect("BUG: a ticket is hexadecimal digits");
-    let path = ticket.path();
+    let path = deferral.ticket.path();
     let is_accepted = reply.status() == StatusCode::ACCEPTED;
+    if is_accepted && deferral.class == Class::Unsure {
+        let (content_type, page) = outbox::unsure_page(&path, request);
+        reply.headers_mut().remove(header::CONTENT_ENCODING);
+        reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        reply.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(page.len()));
+        *reply.body_mut() = ReplyBody::from(page);
+    }
     let headers = reply.headers_mut();
     headers.append(header::LINK, value(format!("<{path}>; rel=\"monitor\"")));
     if is_accepted {
         headers.entry(header::LOCATION).or_insert_with(|| value(path));
         headers.entry(header::RETRY_AFTER).or_insert(HeaderValue::from(limits::DEFERRED_RETRY_AFTER_S));
     }
+}
+
+/// Says for how long it was waited for the release that holds the visitor's own last write.
+pub fn mark_waited(reply: &mut Reply, took: Duration) {
+    let timing = format!("receipt;dur={:.1}", took.as_secs_f64() * 1_000.0);
+    reply.headers_mut().append(SERVER_TIMING, HeaderValue::from_str(&timing).expect("BUG: a word and a number"));
 }
 
 /// Says that the visitor's own last write is not in this page.

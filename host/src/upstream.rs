@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use nearside_protocol::{
     digest::Digest,
-    write::{Delivered, Delivery, IdempotencyKey, Outcome, Receipt},
+    write::{Delivered, Delivery, IdempotencyKey, Outcome, Receipt, Taken, Unsure},
 };
 
 /// The origin did not answer, or not in time.
@@ -53,6 +53,9 @@ pub trait Upstream: Send + Sync {
 
     /// Commands out of this node's outbox, in their order.
     async fn deliver(&self, app: &str, delivery: Delivery) -> Result<Delivered, Unreachable>;
+
+    /// What became of a command that was sent and not answered: applied then, or now, or never.
+    async fn find_out(&self, app: &str, unsure: Unsure) -> Result<Taken, Unreachable>;
 
     /// The page at `target` as this visitor sees it, from the newest read database, which contains `receipt`'s commit.
     async fn render(

@@ -10,7 +10,7 @@ use nearside_protocol::{
 use crate::{
     bindings::edge::{blob, origin},
     code::Code,
-    outbox::{self, Outbox, Ticket, ToTake, Took},
+    outbox::{self, Class, Deferral, NotTaken, Outbox, ToTake, Took},
     schemas::BadPayload,
     senses::Taint,
     upstream::{NotPut, Upstream},
@@ -22,13 +22,15 @@ pub struct Writes {
     pub upstream: Arc<dyn Upstream>,
     /// The key the visitor sent along: stands for the first command submitted without one of its own.
     pub request_key: Option<IdempotencyKey>,
-    /// Where deferrable commands wait while the origin is away.
+    /// The last commit of the origin's that is known here.
+    pub seen_commit: u64,
+    /// Where deferrable commands wait while the origin is away, and the others whose answer did not come.
     pub outbox: Option<Arc<Outbox>>,
     /// The visitor would rather not wait: `Prefer: respond-async`, RFC 7240.
     pub respond_async: bool,
     pub taint: Taint,
     /// Of the last command of this guest that was deferred.
-    pub deferred: Arc<Mutex<Option<Ticket>>>,
+    pub deferred: Arc<Mutex<Option<Deferral>>>,
     /// The newest receipt this guest got; read by the one who answers the visitor.
     pub receipt: Arc<Mutex<Option<Receipt>>>,
 }
@@ -47,48 +49,61 @@ fn mint() -> IdempotencyKey {
     IdempotencyKey::try_from(outbox::unguessable()).expect("BUG: hexadecimal digits make a key")
 }
 
+const CLOSED: &str = "this key was given up before: what was sent under it had not arrived, and never will be applied";
+
 /// How a command went.
 enum Went {
     Answered(Outcome),
-    Deferred(Ticket),
+    Deferred(Deferral),
     Not(String),
 }
 
 impl Writes {
     /// To the origin; or to the outbox, where the app allows it and the origin does not answer, or must not be asked yet.
+    /// What may not wait goes there only if it was sent: nobody knows whether it was applied, and the outbox finds out.
     async fn send(&self, command: String, payload: String, key: IdempotencyKey) -> Went {
         let app = &self.code.app;
-        let deferrable = app.commands.get(&command).is_some_and(|declared| declared.deferrable);
-        let outbox = self.outbox.as_ref().filter(|_| deferrable);
+        let is_deferrable = app.commands.get(&command).is_some_and(|declared| declared.deferrable);
+        let take = |was_sent: bool| {
+            let sent_after = was_sent.then_some(self.seen_commit);
+            ToTake { app: app.name.clone(), command, payload, key, sent_after }
+        };
         // What was written before is delivered first.
-        if let Some(outbox) = outbox.filter(|outbox| self.respond_async || outbox.has_waiting(&app.name)) {
-            let take = ToTake { app: app.name.clone(), command, payload, key, was_sent: false };
-            return match defer(outbox, take).await {
-                Went::Deferred(ticket) if !self.respond_async => {
-                    let outcome = outbox.outcome(&app.name, &ticket, limits::SUBMIT_WAIT).await;
-                    outcome.map_or(Went::Deferred(ticket), Went::Answered)
+        if let Some(outbox) = self.outbox.as_ref().filter(|_| is_deferrable)
+            && (self.respond_async || outbox.has_waiting(&app.name))
+        {
+            return match taken(outbox.take(take(false)).await, Class::Saved) {
+                Went::Deferred(deferral) if !self.respond_async => {
+                    let outcome = outbox.outcome(&app.name, &deferral.ticket, limits::SUBMIT_WAIT).await;
+                    outcome.map_or(Went::Deferred(deferral), Went::Answered)
                 }
                 went => went,
             };
         }
-        let (why, was_sent) = match self.upstream.submit(&app.name, &command, payload.clone(), key.clone()).await {
+        let take = take(true);
+        let sent = self.upstream.submit(&app.name, &take.command, take.payload.clone(), take.key.clone()).await;
+        let (why, was_sent) = match sent {
             Ok(Outcome::Retry { message }) => (message, false),
             Ok(outcome) => return Went::Answered(outcome),
             Err(unreachable) => (unreachable.to_string(), unreachable.may_have_arrived),
         };
-        match outbox {
-            None => Went::Not(why),
-            Some(outbox) => {
+        match &self.outbox {
+            Some(outbox) if is_deferrable => {
                 outbox.origin_is_away();
-                defer(outbox, ToTake { app: app.name.clone(), command, payload, key, was_sent }).await
+                taken(
+                    outbox.take(ToTake { sent_after: take.sent_after.filter(|_| was_sent), ..take }).await,
+                    Class::Saved,
+                )
             }
+            Some(outbox) if was_sent => taken(outbox.take_unsure(take).await, Class::Unsure),
+            _ => Went::Not(why),
         }
     }
 }
 
-async fn defer(outbox: &Outbox, take: ToTake) -> Went {
-    match outbox.take(take).await {
-        Ok(Took::Saved(ticket)) => Went::Deferred(ticket),
+fn taken(taken: Result<Took, NotTaken>, class: Class) -> Went {
+    match taken {
+        Ok(Took::Saved(ticket)) => Went::Deferred(Deferral { ticket, class }),
         Ok(Took::KeyConflict) => Went::Answered(Outcome::KeyConflict),
         Err(not_taken) => Went::Not(not_taken.to_string()),
     }
@@ -116,9 +131,9 @@ impl origin::Host for Writes {
         };
         Ok(match self.send(command, payload, key).await {
             Went::Not(why) => Err(SubmitError::Unavailable(why)),
-            Went::Deferred(ticket) => {
-                let path = ticket.path();
-                *self.deferred.lock().expect("BUG: nothing panics while holding a ticket") = Some(ticket);
+            Went::Deferred(deferral) => {
+                let path = deferral.ticket.path();
+                *self.deferred.lock().expect("BUG: nothing panics while holding a ticket") = Some(deferral);
                 Ok(origin::Outcome::Deferred(path))
             }
             Went::Answered(Outcome::Applied { receipt, reply }) => {
@@ -131,6 +146,7 @@ impl origin::Host for Writes {
             Went::Answered(Outcome::Retry { message }) => Err(SubmitError::Unavailable(message)),
             Went::Answered(Outcome::Failed { message }) => Err(SubmitError::Failed(message)),
             Went::Answered(Outcome::Invalid { message }) => Err(SubmitError::InvalidPayload(message)),
+            Went::Answered(Outcome::Closed) => Err(SubmitError::Failed(CLOSED.into())),
         })
     }
 

@@ -16,7 +16,7 @@ use nearside_host::upstream::{NotPut, Unreachable, Upstream, Visitor};
 use nearside_protocol::{
     digest::Digest,
     limits,
-    write::{Delivered, Delivery, IdempotencyKey, Outcome, Receipt},
+    write::{Delivered, Delivery, IdempotencyKey, Outcome, Receipt, Taken, Unsure},
 };
 use support::{Node, PAIR, Shelf, app, probe};
 
@@ -37,6 +37,10 @@ impl Store {
 
 #[async_trait::async_trait]
 impl Upstream for Store {
+    async fn find_out(&self, _: &str, _: Unsure) -> Result<Taken, Unreachable> {
+        Err(Unreachable::unsent("it has blobs only"))
+    }
+
     async fn submit(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<Outcome, Unreachable> {
         Err(Unreachable::unsent("it has blobs only"))
     }

@@ -16,7 +16,7 @@ use nearside_protocol::{
     release::ReleaseId,
     voucher::AppVoucher,
     wire::{IDEMPOTENCY_KEY_HEADER, Rollback, VOUCHER_HEADER},
-    write::{Delivered, Delivery, Enqueued, IdempotencyKey, Outcome},
+    write::{Delivered, Delivery, Enqueued, IdempotencyKey, Outcome, Unsure},
 };
 
 use crate::{
@@ -55,6 +55,7 @@ enum Asked {
     PushData(String),
     Command(String, String),
     Deferred(String),
+    Unsure(String),
     Task(String, String),
     Render(String),
     Audit(String),
@@ -113,6 +114,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::PushData(app) => push_data(origin, &app, is_resumed(&head.uri), body).await,
         Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
         Asked::Deferred(app) => deferred(origin, &app, body).await,
+        Asked::Unsure(app) => unsure(origin, &app, body).await,
         Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
         Asked::Audit(app) => {
             let site = site(origin, &app)?;
@@ -207,6 +209,7 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
         ["apps", app, "data"] => only(Method::PUT, "PUT", Asked::PushData(name(app)?)),
         ["apps", app, "commands", command] => only(Method::POST, "POST", Asked::Command(name(app)?, name(command)?)),
         ["apps", app, "deferred"] => only(Method::POST, "POST", Asked::Deferred(name(app)?)),
+        ["apps", app, "unsure"] => only(Method::POST, "POST", Asked::Unsure(name(app)?)),
         ["apps", app, "tasks", task] => only(Method::POST, "POST", Asked::Task(name(app)?, name(task)?)),
         ["apps", app, "render"] => only(Method::GET, "GET", Asked::Render(name(app)?)),
         _ => Err(nothing()),
@@ -313,6 +316,14 @@ async fn deferred(origin: &Origin, app: &str, body: Incoming) -> Result<Response
         return Err(ApiError::bad_request(format!("{came} commands in one delivery; at most {most} are taken")));
     }
     Ok(json(&Delivered { taken: running.writer.deliver(delivery).await }))
+}
+
+async fn unsure(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {
+    let running = running(origin, app)?;
+    let body = body::whole(body, limits::COMMAND_PAYLOAD_BYTES * 2 + limits::HEADS_BYTES).await?;
+    let unsure: Unsure = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::bad_request(format!("the body is a command that was not answered; {error}")))?;
+    Ok(json(&running.writer.find_out(unsure).await))
 }
 
 async fn task(

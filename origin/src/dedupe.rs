@@ -1,6 +1,5 @@
 //! What each idempotency key was answered, kept in the same commit as what it did.
 
-use nearside_host::working_clock::WorkingClock;
 use nearside_protocol::{digest::Digest, limits, write::IdempotencyKey};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,7 +32,8 @@ pub(crate) fn look_up<T: DeserializeOwned>(
     }
 }
 
-/// Inside a write transaction: from now on the key is answered this. `worked_ms` is of the store's [`WorkingClock`].
+/// Inside a write transaction: from now on the key is answered this. `worked_ms` is of the store's
+/// [`nearside_host::working_clock`].
 pub(crate) fn record(
     connection: &Connection,
     key: &IdempotencyKey,
@@ -48,16 +48,24 @@ pub(crate) fn record(
     Ok(())
 }
 
-/// Whether a key that a node used at this time of day may have been forgotten; an hour for clocks that differ.
-pub(crate) fn may_be_forgotten(at_ms: u64, clock: &WorkingClock) -> bool {
-    const SLACK_MS: u64 = 3_600_000;
-    clock.day_ms().saturating_sub(at_ms) + SLACK_MS > limits::DEDUPE_KEPT.as_millis() as u64
+/// The last commit of which a key was forgotten; those of later ones are all there. By it a node's copy is told from a new
+/// command, and not by anybody's clock.
+pub(crate) fn forgotten(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT value FROM _nearside_meta WHERE key = 'forgotten'";
+    Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 /// Forgets keys older than they are promised to be kept, some at a time: those of before this hour of work.
-pub(crate) fn purge(connection: &Connection, before: u64) -> rusqlite::Result<usize> {
-    let sql = "DELETE FROM _nearside_dedupe WHERE key IN (SELECT key FROM _nearside_dedupe WHERE at_ms < ?1 LIMIT ?2)";
-    connection.execute(sql, params![before, limits::PURGE_ROWS])
+pub(crate) fn purge(connection: &Connection, before: u64) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM _nearside_dedupe WHERE key IN (SELECT key FROM _nearside_dedupe WHERE at_ms < ?1 LIMIT ?2)
+        RETURNING commit_no";
+    let mut statement = connection.prepare(sql)?;
+    let gone = statement.query_map(params![before, limits::PURGE_ROWS], |row| row.get(0))?;
+    let last: Option<u64> = gone.collect::<Result<Vec<u64>, _>>()?.into_iter().max();
+    let Some(last) = last else { return Ok(()) };
+    let note = "INSERT INTO _nearside_meta (key, value) VALUES ('forgotten', ?1)
+        ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)";
+    connection.execute(note, [last]).map(drop)
 }
 
 #[cfg(test)]
@@ -77,7 +85,9 @@ mod tests {
         assert!(matches!(look(&one), Known::Answered(7)) && matches!(look(&other), Known::Conflict));
         purge(&connection, 1_000).unwrap();
         assert!(matches!(look(&one), Known::Answered(7)));
+        assert_eq!(forgotten(&connection).unwrap(), 0);
         purge(&connection, 1_001).unwrap();
+        assert_eq!(forgotten(&connection).unwrap(), 1);
         assert!(matches!(look(&one), Known::Nothing));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use nearside_host::{engine::Engine, sql::Guarded, working_clock::WorkingClock};
 use nearside_protocol::{
     digest::{Digest, PartsHasher},
+    limits,
     release::DatabaseId,
     unix_time::now_ms,
     write::{Enqueued, Outcome, Receipt, Taken},
@@ -78,6 +79,9 @@ impl Entries {
         match job {
             Job::Command { command, .. } => self.command(command, number, verdict),
             Job::Deferred { place, command, .. } => self.deferred(place, command, number, verdict),
+            Job::Unsure { sent_at_ms, sent_after, command, .. } => {
+                self.unsure(*sent_at_ms, *sent_after, command, number, verdict)
+            }
             Job::Enqueue(enqueue) => self.enqueue(enqueue, number),
             Job::Claim { most, .. } => self.trusted(|connection| {
                 let tasks = tasks::claim(connection, *most, now_ms())?;
@@ -196,7 +200,8 @@ impl Entries {
                 });
             }
         }
-        let too_old = place.was_sent && dedupe::may_be_forgotten(job.accepted_at_ms, &self.clock);
+        let forgotten = self.trusted(|connection| dedupe::forgotten(connection))?;
+        let too_old = place.sent_after.is_some_and(|commit| commit < forgotten);
         let message = "it waited so long that nobody knows any more whether it was applied when it was first sent";
         let verdict = if too_old { Some(&Outcome::Failed { message: message.to_owned() }) } else { verdict };
         let step = self.command(job, number, verdict)?;
@@ -209,6 +214,42 @@ impl Entries {
         self.trusted(|connection| deferred::settle(connection, &place.outbox, place.n))?;
         let answer = Answer::Deferred(Taken::Settled { outcome });
         Ok(Step::Done(Done { answer, wrote: true, counts, queued_task }))
+    }
+
+    /// A command that was sent and not answered. What is not known of its key is applied now: that is once, because the key
+    /// is recorded in the same commit, and a late copy of the first request finds it. After a while nobody counts on it any
+    /// more, and the key is closed instead, for that copy as well.
+    fn unsure(
+        &mut self,
+        sent_at_ms: u64,
+        sent_after: u64,
+        job: &Command,
+        number: u64,
+        verdict: Option<&Outcome>,
+    ) -> rusqlite::Result<Step> {
+        let taken = |taken| Ok(Done::read(Answer::Deferred(taken)));
+        let known = self.trusted(|connection| dedupe::look_up::<Outcome>(connection, &job.key, &job.fingerprint))?;
+        let forgotten = self.trusted(|connection| dedupe::forgotten(connection))?;
+        if matches!(known, Known::Nothing) && sent_after < forgotten {
+            return taken(Taken::Forgotten);
+        }
+        let is_late = self.clock.day_ms().saturating_sub(sent_at_ms) > limits::UNSURE_APPLIED.as_millis() as u64;
+        let verdict = if is_late { Some(&Outcome::Closed) } else { verdict };
+        let step = self.command(job, number, verdict)?;
+        let Step::Done(Done { answer: Answer::Command(outcome), mut wrote, counts, queued_task }) = step else {
+            return Ok(step);
+        };
+        match &outcome {
+            Outcome::Retry { message } => return taken(Taken::Retry { message: message.clone() }),
+            // For that copy too, whichever version of the app it meets.
+            Outcome::Invalid { .. } if matches!(known, Known::Nothing) => {
+                self.conclude(job, outcome.clone(), number, false)?;
+                wrote = true;
+            }
+            _ => {}
+        }
+        let answer = Answer::Deferred(Taken::Settled { outcome });
+        Ok(Step::Done(Done { answer, wrote, counts, queued_task }))
     }
 
     fn enqueue(&mut self, job: &Enqueue, number: u64) -> rusqlite::Result<Step> {

@@ -27,6 +27,13 @@ pub(crate) enum Job {
         command: Command,
         answer: Sender<Taken>,
     },
+    /// A command that a node sent at this time (Unix, milliseconds) and after this commit, and had no answer for.
+    Unsure {
+        sent_at_ms: u64,
+        sent_after: u64,
+        command: Command,
+        answer: Sender<Taken>,
+    },
     Enqueue(Enqueue),
     /// Takes due tasks, at most so many.
     Claim {
@@ -79,8 +86,8 @@ pub(crate) struct Place {
     pub(crate) n: u64,
     /// The oldest that the outbox still has.
     pub(crate) oldest: u64,
-    /// It was sent before it was deferred, and may have been applied then.
-    pub(crate) was_sent: bool,
+    /// It was sent before it was deferred, and may have been applied then: after this commit.
+    pub(crate) sent_after: Option<u64>,
 }
 
 pub(crate) struct Enqueue {
@@ -115,7 +122,9 @@ impl Job {
     pub(crate) fn answer(self, answer: Answer) {
         match (self, answer) {
             (Job::Command { answer, .. }, Answer::Command(outcome)) => drop(answer.send(outcome)),
-            (Job::Deferred { answer, .. }, Answer::Deferred(taken)) => drop(answer.send(taken)),
+            (Job::Deferred { answer, .. } | Job::Unsure { answer, .. }, Answer::Deferred(taken)) => {
+                drop(answer.send(taken))
+            }
             (Job::Enqueue(enqueue), Answer::Enqueue(result)) => drop(enqueue.answer.send(result)),
             (Job::Claim { answer, .. }, Answer::Claim(claims)) => drop(answer.send(Ok(claims))),
             (Job::Finish { answer, .. }, Answer::Finish(ended)) => drop(answer.send(Ok(ended))),
@@ -129,7 +138,9 @@ impl Job {
     pub(crate) fn refuse(self, busy: Busy) {
         match self {
             Job::Command { answer, .. } => drop(answer.send(Outcome::Retry { message: busy.0 })),
-            Job::Deferred { answer, .. } => drop(answer.send(Taken::Retry { message: busy.0 })),
+            Job::Deferred { answer, .. } | Job::Unsure { answer, .. } => {
+                drop(answer.send(Taken::Retry { message: busy.0 }))
+            }
             Job::Enqueue(enqueue) => drop(enqueue.answer.send(Err(busy.into()))),
             Job::Claim { answer, .. } => drop(answer.send(Err(busy))),
             Job::Finish { answer, .. } => drop(answer.send(Err(busy))),

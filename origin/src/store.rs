@@ -2,7 +2,7 @@
 //!
 //! | table | what it holds |
 //! |---|---|
-//! | `_nearside_meta` | `database` (id, made once), `secret`, `epoch`, `commit` (last committed number), `layout`, `task` (last id), `worked_ms` (see [`nearside_host::working_clock`]); after a backup or a restore `backed_up`, `ended` |
+//! | `_nearside_meta` | `database` (id, made once), `secret`, `epoch`, `commit` (last committed number), `layout`, `task` (last id), `worked_ms` (see [`nearside_host::working_clock`]), `forgotten` (see [`crate::dedupe`]); after a backup or a restore `backed_up`, `ended` |
 //! | `_nearside_change` | which mirrored rows each commit touched: see [`crate::change_log`] |
 //! | `_nearside_dedupe` | what each idempotency key was answered |
 //! | `_nearside_outbox` | how far each node's deferred commands have come: see [`crate::deferred`] |

@@ -160,6 +160,7 @@ impl origin::Host for Attempt {
             Outcome::Retry { message } => Err(SubmitError::Unavailable(message)),
             Outcome::Failed { message } => Err(SubmitError::Failed(message)),
             Outcome::Invalid { message } => Err(SubmitError::InvalidPayload(message)),
+            Outcome::Closed => Err(SubmitError::Failed("its key was given up before".into())),
         })
     }
 

@@ -8,7 +8,7 @@ use nearside_protocol::{
     limits,
     release::DatabaseId,
     unix_time::now_ms,
-    write::{Deferred, Delivery, IdempotencyKey, Outcome, Taken},
+    write::{Deferred, Delivery, IdempotencyKey, Outcome, Taken, Unsure},
 };
 use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -139,10 +139,10 @@ impl Writer {
     /// Applies what a node has deferred, in its order, up to the first that is not settled.
     pub async fn deliver(&self, delivery: Delivery) -> Vec<Taken> {
         let mut replies = Vec::with_capacity(delivery.writes.len());
-        for Deferred { n, command, payload, key, accepted_at_ms, was_sent } in delivery.writes {
+        for Deferred { n, command, payload, key, accepted_at_ms, sent_after } in delivery.writes {
             // A node's clock may be ahead.
             let command = self.command(&command, &payload, &key, accepted_at_ms.min(now_ms()));
-            let place = Place { outbox: delivery.outbox.clone(), n, oldest: delivery.oldest, was_sent };
+            let place = Place { outbox: delivery.outbox.clone(), n, oldest: delivery.oldest, sent_after };
             let (answer, reply) = oneshot::channel();
             // A node that is behind can wait; those who wait for an answer go first.
             let Ok(room) = self.jobs.try_reserve() else { break };
@@ -162,6 +162,18 @@ impl Writer {
             taken.push(Taken::Retry { message: Busy::full().0 });
         }
         taken
+    }
+
+    /// What became of a command that a node sent and had no answer for.
+    pub async fn find_out(&self, unsure: Unsure) -> Taken {
+        let Unsure { command, payload, key, sent_at_ms, sent_after } = unsure;
+        let command = self.command(&command, &payload, &key, now_ms());
+        let (answer, reply) = oneshot::channel();
+        match self.jobs.try_send(Job::Unsure { sent_at_ms, sent_after, command, answer }) {
+            Err(mpsc::error::TrySendError::Full(_)) => Taken::Retry { message: Busy::full().0 },
+            Err(mpsc::error::TrySendError::Closed(_)) => Taken::Retry { message: Busy::stopped().0 },
+            Ok(()) => reply.await.unwrap_or_else(|_| Taken::Retry { message: Busy::stopped().0 }),
+        }
     }
 
     fn command(&self, name: &str, payload: &str, key: &IdempotencyKey, accepted_at_ms: u64) -> Command {

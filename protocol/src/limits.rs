@@ -179,6 +179,17 @@ pub const DELIVERY_AGAIN_MOST: Duration = Duration::from_secs(5);
 pub const OUTBOX_LISTED: usize = 1_000;
 pub const OUTBOX_LISTED_BYTES: usize = 2 << 20;
 pub const OUTBOX_PAGE_BYTES: usize = 16 << 20;
+/// Of one node: writes that were sent and not answered, and one app's part in them.
+pub const UNSURE_WRITES: u64 = 10_000;
+pub const UNSURE_APP_WRITES: u64 = UNSURE_WRITES / 2;
+pub const UNSURE_BYTES: u64 = 64 << 20;
+pub const UNSURE_APP_BYTES: u64 = UNSURE_BYTES / 2;
+/// A write that the origin never got is applied this long after it was sent, when it is asked what became of it.
+/// Later it is closed: nobody counts on it any more.
+pub const UNSURE_APPLIED: Duration = Duration::from_secs(10 * 60);
+/// Of them, asked for at once.
+pub const UNSURE_AT_ONCE: usize = 16;
+pub const UNSURE_WAIT: Duration = Duration::from_secs(5);
 /// When to ask again what became of a deferred write.
 pub const DEFERRED_RETRY_AFTER_S: u64 = 5;
 

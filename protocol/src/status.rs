@@ -48,6 +48,9 @@ pub struct OutboxStatus {
     pub waiting_bytes: u64,
     /// When the oldest that waits was taken: Unix time, milliseconds.
     pub oldest_at_ms: Option<u64>,
+    /// Sent and not answered: it is being found out what became of them.
+    #[serde(default)]
+    pub unsure_writes: u64,
     /// Why nothing is taken any more, until the node is started again.
     pub closed: Option<String>,
 }

@@ -23,6 +23,7 @@
 //! | `PUT /v1/apps/{app}/data` | a SQLite file | [`Pushed`]; with `?resume` it ends a hold |
 //! | `POST /v1/apps/{app}/commands/{command}` | JSON payload, `Idempotency-Key` | [`crate::write::Outcome`] |
 //! | `POST /v1/apps/{app}/deferred` | [`crate::write::Delivery`] | [`crate::write::Delivered`] |
+//! | `POST /v1/apps/{app}/unsure` | [`crate::write::Unsure`] | [`crate::write::Taken`] |
 //! | `POST /v1/apps/{app}/tasks/{task}` | JSON payload, `Idempotency-Key` | [`crate::write::Enqueued`] |
 //! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt` | the page itself, from the newest read database |
 //! | `POST /v1/apps/{app}/audit` | | [`crate::status::Audited`], once it is done |

@@ -112,6 +112,8 @@ pub enum Outcome {
     Failed { message: String },
     /// The payload does not fit the command's JSON Schema, or there is no such command.
     Invalid { message: String },
+    /// It had not arrived when its node gave it up: it was not applied, and under this key never will be. Recorded.
+    Closed,
 }
 
 /// A node's outbox, named once and for all when it was made.
@@ -155,8 +157,8 @@ pub struct Deferred {
     pub key: IdempotencyKey,
     /// Unix time, milliseconds, by the node's clock.
     pub accepted_at_ms: u64,
-    /// It was sent before it was deferred, and may have been applied then.
-    pub was_sent: bool,
+    /// It was sent before it was deferred, and may have been applied then: after this commit, the last its node knew of.
+    pub sent_after: Option<u64>,
 }
 
 /// `POST /v1/apps/{app}/deferred` carries some, by their numbers; the answer is [`Delivered`].
@@ -172,6 +174,20 @@ pub struct Delivery {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Delivered {
     pub taken: Vec<Taken>,
+}
+
+/// `POST /v1/apps/{app}/unsure` carries one that was sent and not answered; the answer is [`Taken`]. The origin says what
+/// became of it under its key; if it never came, it is applied now, or, after [`limits::UNSURE_APPLIED`], closed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Unsure {
+    pub command: String,
+    /// JSON text.
+    pub payload: String,
+    pub key: IdempotencyKey,
+    /// Unix time, milliseconds, by the node's clock.
+    pub sent_at_ms: u64,
+    /// The last commit its node knew of then.
+    pub sent_after: u64,
 }
 
 /// What became of one deferred command.

@@ -96,7 +96,10 @@ async fn each(node: &OriginClient, mut show: impl FnMut(&Written)) -> anyhow::Re
 
 fn state(written: &Written) -> String {
     match &written.settled {
+        None if written.is_unsure => "unsure: sent and not answered; the node is finding out".into(),
         None => "waiting".into(),
+        Some(Settled::Forgotten) if written.is_unsure => "unknown: nobody knows any more whether it was applied".into(),
+        Some(Settled::As(Outcome::Closed)) => "not taken: it had not arrived, and was closed".into(),
         Some(Settled::Forgotten) => "settled".into(),
         Some(Settled::As(Outcome::Applied { receipt, .. })) => format!("applied {receipt}"),
         Some(Settled::As(Outcome::Rejected { message })) => format!("rejected: {message}"),

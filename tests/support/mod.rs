@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod app;
+pub mod desk;
 pub mod http;
 pub mod mirror;
 pub mod node;

@@ -11,7 +11,7 @@ use nearside_protocol::{
 };
 use tokio::{sync::oneshot, task::JoinSet};
 
-use super::{Outbox, Settled, thread::Job};
+use super::{Outbox, Settled, thread::Job, unsure};
 use crate::upstream::Upstream;
 
 /// What one delivery came to.
@@ -24,7 +24,7 @@ enum Went {
     Later,
 }
 
-/// Delivers what is taken, as long as the node runs.
+/// Delivers what is taken, and finds out what became of what was not answered, as long as the node runs.
 pub async fn deliver(outbox: Arc<Outbox>, upstream: Arc<dyn Upstream>, stop: impl Future<Output = ()>) {
     let forever = async {
         let mut again = limits::DELIVERY_AGAIN_FIRST;
@@ -46,6 +46,7 @@ pub async fn deliver(outbox: Arc<Outbox>, upstream: Arc<dyn Upstream>, stop: imp
     };
     tokio::select! {
         () = forever => {}
+        () = unsure::find_out(&outbox, &upstream) => {}
         () = stop => {}
     }
 }
@@ -118,13 +119,13 @@ async fn one(outbox: Arc<Outbox>, upstream: Arc<dyn Upstream>, app: String) -> W
 }
 
 /// Has the outbox's thread record something; false when it could not.
-async fn tell(outbox: &Outbox, job: impl FnOnce(oneshot::Sender<bool>) -> Job) -> bool {
+pub(super) async fn tell(outbox: &Outbox, job: impl FnOnce(oneshot::Sender<bool>) -> Job) -> bool {
     let (answer, recorded) = oneshot::channel();
     outbox.jobs.send(job(answer)).await.is_ok() && recorded.await.unwrap_or(false)
 }
 
 /// Between half and all of it, so that nodes do not come back all at once.
-async fn wait(most: Duration) {
+pub(super) async fn wait(most: Duration) {
     let mut byte = [0_u8; 1];
     getrandom::fill(&mut byte).expect("BUG: an operating system without randomness cannot serve");
     tokio::time::sleep(most / 2 + most / 2 * u32::from(byte[0]) / 255).await;

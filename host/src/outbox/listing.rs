@@ -15,11 +15,12 @@ pub struct OutboxPage {
     pub next: Option<String>,
 }
 
-/// Up to where it has been looked through: `after=APP:N`.
+/// Up to where it has been looked through: `after=APP:N`; then come those of unknown fate, `unsure=APP:N`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct After {
     pub app: String,
     pub n: u64,
+    pub is_unsure: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +31,14 @@ impl FromStr for After {
     type Err = NotAfter;
 
     fn from_str(text: &str) -> Result<After, NotAfter> {
-        let after = text.strip_prefix("after=").and_then(|text| {
+        let after = text.split_once('=').and_then(|(what, text)| {
+            let is_unsure = match what {
+                "after" => false,
+                "unsure" => true,
+                _ => return None,
+            };
             let (app, n) = text.rsplit_once(':')?;
-            Some(After { app: app.to_owned(), n: n.parse().ok()? })
+            Some(After { app: app.to_owned(), n: n.parse().ok()?, is_unsure })
         });
         after.ok_or_else(|| NotAfter(text.to_owned()))
     }
@@ -40,7 +46,7 @@ impl FromStr for After {
 
 impl fmt::Display for After {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "after={}:{}", self.app, self.n)
+        write!(f, "{}={}:{}", if self.is_unsure { "unsure" } else { "after" }, self.app, self.n)
     }
 }
 
@@ -57,7 +63,7 @@ impl Outbox {
         let has_more = writes.len() == limits::OUTBOX_LISTED || fits < writes.len();
         writes.truncate(fits);
         let last = writes.last().filter(|_| has_more);
-        let next = last.map(|last| After { app: last.app.clone(), n: last.n }.to_string());
+        let next = last.map(|last| After { app: last.app.clone(), n: last.n, is_unsure: last.is_unsure }.to_string());
         Ok(OutboxPage { writes, next })
     }
 }
@@ -68,8 +74,10 @@ mod tests {
 
     #[test]
     fn where_to_go_on_survives_its_text_and_nonsense_is_named() {
-        let after = After { app: "a-b".into(), n: 7 };
-        assert_eq!(after.to_string().parse::<After>().unwrap(), after);
+        for is_unsure in [false, true] {
+            let after = After { app: "a-b".into(), n: 7, is_unsure };
+            assert_eq!(after.to_string().parse::<After>().unwrap(), after);
+        }
         for nonsense in ["", "after=", "after=a", "after=a:", "after=a:x", "before=a:1"] {
             let told = nonsense.parse::<After>().unwrap_err().to_string();
             assert!(told.contains(nonsense) && told.contains("after=APP:N"), "{told}");

@@ -9,7 +9,10 @@ use nearside_protocol::{
 use serde_json::{Value, json};
 
 use super::{Settled, Written};
-use crate::{accept::prefers_json, plain_page::PlainPage};
+use crate::{
+    accept::prefers_json,
+    plain_page::{Again, PlainPage},
+};
 
 /// What the address of every deferred write begins with.
 pub const WRITE: &str = "/_write/";
@@ -25,14 +28,50 @@ struct Told {
     receipt: Option<Receipt>,
 }
 
+/// What is told of a write while nobody knows what became of it.
+struct Unknown {
+    state: &'static str,
+    title: &'static str,
+    text: &'static str,
+}
+
+const UNSURE: Unknown = Unknown {
+    state: "unsure",
+    title: "Not known yet",
+    text: "We do not know yet whether what you sent was taken in. This page finds out by itself. There is no need to send \
+           it again.",
+};
+
+/// The content type and the body of the first answer to who wrote it: it leads there.
+pub fn unsure(path: &str, request: &HeaderMap) -> (&'static str, Bytes) {
+    match prefers_json(request) {
+        true => ("application/json", json!({ "state": UNSURE.state, "status": path }).to_string().into()),
+        false => {
+            let again = Again { after_s: limits::DEFERRED_RETRY_AFTER_S, at: Some(path) };
+            let Unknown { title, text, .. } = UNSURE;
+            let page = PlainPage { code: None, title, text, said: None, again: Some(again) };
+            ("text/html; charset=utf-8", page.html().into())
+        }
+    }
+}
+
 fn told(written: &Written) -> Told {
     let of = |state, title, text| Told { state, title, text, message: None, reply: None, receipt: None };
     let outcome = match &written.settled {
+        None if written.is_unsure => return of(UNSURE.state, UNSURE.title, UNSURE.text),
         None => {
             return of(
                 "waiting",
                 "Saved",
                 "What you sent is saved here and will appear soon. There is no need to send it again.",
+            );
+        }
+        Some(Settled::Forgotten) if written.is_unsure => {
+            return of(
+                "forgotten",
+                "Not known",
+                "It took so long to find out that nobody knows any more whether what you sent was taken in. \
+                 Please look whether it is there before you send it again.",
             );
         }
         Some(Settled::Forgotten) => return of("forgotten", "Done", "This was settled some time ago."),
@@ -49,6 +88,9 @@ fn told(written: &Written) -> Told {
             ..of("rejected", "Not taken", "What you sent was looked at and not taken in.")
         },
         Outcome::KeyConflict => of("conflict", "Not taken", "Its key was used before, for something else."),
+        Outcome::Closed => {
+            of("not-taken", "Not taken", "What you sent did not arrive and was not taken in. Please send it again.")
+        }
         // Their messages are for the operator, who finds them in the log and in the outbox.
         Outcome::Failed { .. } | Outcome::Invalid { .. } | Outcome::Retry { .. } => {
             of("failed", "Not taken", "What you sent could not be taken in. Please send it again.")
@@ -76,7 +118,7 @@ pub fn answer(written: &Written, request: &HeaderMap) -> (Response<Bytes>, Optio
                 title: told.title,
                 text: told.text,
                 said: told.message.as_deref(),
-                again_after_s: is_waiting.then_some(limits::DEFERRED_RETRY_AFTER_S),
+                again: is_waiting.then_some(Again { after_s: limits::DEFERRED_RETRY_AFTER_S, at: None }),
             };
             ("text/html; charset=utf-8", page.html())
         }
@@ -110,7 +152,8 @@ mod tests {
             key: IdempotencyKey::try_from("k".to_owned()).unwrap(),
             ticket: Ticket("t".into()),
             accepted_at_ms: 0,
-            was_sent: false,
+            sent_after: None,
+            is_unsure: false,
             settled,
         };
         let mut headers = HeaderMap::new();

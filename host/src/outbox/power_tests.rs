@@ -33,7 +33,7 @@ fn to_take(number: u64) -> ToTake {
         command: "c".into(),
         payload: payload(number),
         key: IdempotencyKey::try_from(format!("k{number}")).unwrap(),
-        was_sent: number.is_multiple_of(2),
+        sent_after: number.is_multiple_of(2).then_some(number),
     }
 }
 

@@ -13,7 +13,7 @@ use nearside_protocol::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{After, Ticket, ToTake, Waiting, unguessable};
+use super::{After, Ticket, ToTake, Waiting, fingerprint, unguessable, unsure};
 use crate::working_clock::WorkingClock;
 
 #[derive(Debug, thiserror::Error)]
@@ -52,15 +52,19 @@ pub struct Written {
     pub ticket: Ticket,
     /// Unix time, milliseconds.
     pub accepted_at_ms: u64,
-    pub was_sent: bool,
+    /// After which of the origin's commits it was sent before it was taken.
+    pub sent_after: Option<u64>,
+    /// It was sent and not answered, and is not deferrable: it is found out whether it was applied.
+    #[serde(default)]
+    pub is_unsure: bool,
     /// Nothing while it waits.
     pub settled: Option<Settled>,
 }
 
 impl Written {
     pub(super) fn deferred(self) -> Deferred {
-        let Written { n, command, payload, key, accepted_at_ms, was_sent, .. } = self;
-        Deferred { n, command, payload, key, accepted_at_ms, was_sent }
+        let Written { n, command, payload, key, accepted_at_ms, sent_after, .. } = self;
+        Deferred { n, command, payload, key, accepted_at_ms, sent_after }
     }
 }
 
@@ -84,7 +88,7 @@ CREATE TABLE IF NOT EXISTS command (
   fingerprint BLOB NOT NULL,
   ticket TEXT NOT NULL UNIQUE,
   accepted_at_ms INTEGER NOT NULL,
-  was_sent INTEGER NOT NULL,
+  sent_after INTEGER,
   settled TEXT,
   settled_at_ms INTEGER,
   PRIMARY KEY (app, n),
@@ -94,7 +98,7 @@ CREATE INDEX IF NOT EXISTS command_waiting ON command (app, n) WHERE settled IS 
 CREATE INDEX IF NOT EXISTS command_settled ON command (settled_at_ms) WHERE settled IS NOT NULL;
 ";
 
-const COLUMNS: &str = "app, n, name, payload, key, ticket, accepted_at_ms, was_sent, settled";
+const COLUMNS: &str = "app, n, name, payload, key, ticket, accepted_at_ms, sent_after, settled";
 
 pub(super) struct Store {
     path: PathBuf,
@@ -107,6 +111,8 @@ impl Store {
             connection.execute_batch(SETTINGS)?;
             let transaction = connection.unchecked_transaction()?;
             transaction.execute_batch(TABLES)?;
+            bring_up(&transaction)?;
+            transaction.execute_batch(unsure::TABLES)?;
             transaction.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('id', ?1)", [unguessable()])?;
             transaction.commit()?;
             Ok(connection)
@@ -142,19 +148,31 @@ impl Store {
         }))
     }
 
+    pub(super) fn unsure(&self) -> Result<BTreeMap<String, Waiting>, StoreError> {
+        self.told(unsure::waiting(&self.connection))
+    }
+
     pub(super) fn by_ticket(&self, app: &str, ticket: &Ticket) -> Result<Option<Written>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM command WHERE ticket = ?1 AND app = ?2");
-        self.told(self.connection.query_row(&sql, [&ticket.0, app], written).optional())
+        let found = self.connection.query_row(&sql, [&ticket.0, app], written).optional();
+        self.told(found.and_then(|found| match found {
+            None => unsure::by_ticket(&self.connection, app, ticket),
+            found => Ok(found),
+        }))
     }
 
     pub(super) fn list(&self, after: Option<&After>, most: usize) -> Result<Vec<Written>, StoreError> {
+        if let Some(After { n, is_unsure: true, .. }) = after {
+            return self.told(unsure::list(&self.connection, *n, most));
+        }
         let sql = format!("SELECT {COLUMNS} FROM command WHERE (app, n) > (?1, ?2) ORDER BY app, n LIMIT ?3");
         let (app, n) = after.map_or(("", 0), |after| (after.app.as_str(), after.n));
-        self.told(
-            self.connection
-                .prepare(&sql)
-                .and_then(|mut statement| statement.query_map(params![app, n, most], written)?.collect()),
-        )
+        self.told(self.connection.prepare(&sql).and_then(|mut statement| {
+            let mut all: Vec<Written> =
+                statement.query_map(params![app, n, most], written)?.collect::<Result<_, _>>()?;
+            all.extend(unsure::list(&self.connection, 0, most - all.len())?);
+            Ok(all)
+        }))
     }
 
     /// The oldest that wait, as many as go in one delivery; and the oldest number that is kept at all.
@@ -183,6 +201,19 @@ impl Store {
     }
 }
 
+/// A file of an earlier layout, which did not say after which commit: after none that is known.
+fn bring_up(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('command') WHERE name = 'was_sent')";
+    match connection.query_row(sql, [], |row| row.get(0))? {
+        false => Ok(()),
+        true => connection.execute_batch(
+            "ALTER TABLE command ADD COLUMN sent_after INTEGER;
+             UPDATE command SET sent_after = 0 WHERE was_sent;
+             ALTER TABLE command DROP COLUMN was_sent;",
+        ),
+    }
+}
+
 /// What is known of a key.
 pub(super) enum Known {
     Nothing,
@@ -190,14 +221,18 @@ pub(super) enum Known {
     Other,
 }
 
-pub(super) fn look_up(connection: &Connection, take: &ToTake, fingerprint: &Digest) -> rusqlite::Result<Known> {
-    let sql = "SELECT fingerprint, ticket FROM command WHERE app = ?1 AND key = ?2";
+pub(super) fn look_up(connection: &Connection, take: &ToTake) -> rusqlite::Result<Known> {
+    fingerprinted(connection, "SELECT fingerprint, ticket FROM command WHERE app = ?1 AND key = ?2", take)
+}
+
+/// `sql` gives the fingerprint and the ticket kept under an app's key.
+pub(super) fn fingerprinted(connection: &Connection, sql: &str, take: &ToTake) -> rusqlite::Result<Known> {
     let found: Option<([u8; 32], String)> = connection
         .query_row(sql, params![take.app, take.key.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match found {
         None => Known::Nothing,
-        Some((known, ticket)) if known == *fingerprint.as_bytes() => Known::Same(Ticket(ticket)),
+        Some((known, ticket)) if known == *fingerprint(take).as_bytes() => Known::Same(Ticket(ticket)),
         Some(_) => Known::Other,
     })
 }
@@ -213,11 +248,11 @@ pub(super) fn insert(
                 ON CONFLICT (name) DO UPDATE SET last_n = last_n + 1 RETURNING last_n";
     let n: u64 = connection.query_row(grow, [&take.app], |row| row.get(0))?;
     let ticket = unguessable();
-    let sql = "INSERT INTO command (app, n, name, payload, key, fingerprint, ticket, accepted_at_ms, was_sent)
+    let sql = "INSERT INTO command (app, n, name, payload, key, fingerprint, ticket, accepted_at_ms, sent_after)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let key = take.key.to_string();
     let values =
-        params![take.app, n, take.command, take.payload, key, fingerprint.as_bytes(), ticket, now_ms, take.was_sent];
+        params![take.app, n, take.command, take.payload, key, fingerprint.as_bytes(), ticket, now_ms, take.sent_after];
     connection.execute(sql, values)?;
     Ok(Ticket(ticket))
 }
@@ -259,7 +294,7 @@ pub(super) fn purge(connection: &Connection, clock: &WorkingClock) -> rusqlite::
     connection.execute("DELETE FROM command WHERE settled IS NOT NULL AND settled_at_ms < ?1", [before])
 }
 
-fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
+pub(super) fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
     let unreadable = |at: usize, error: Box<dyn std::error::Error + Send + Sync>| {
         rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, error)
     };
@@ -272,7 +307,8 @@ fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
         key: IdempotencyKey::try_from(row.get::<_, String>(4)?).map_err(|error| unreadable(4, Box::new(error)))?,
         ticket: Ticket(row.get(5)?),
         accepted_at_ms: row.get(6)?,
-        was_sent: row.get(7)?,
+        sent_after: row.get(7)?,
+        is_unsure: false,
         settled: settled
             .map(|text| serde_json::from_str(&text))
             .transpose()

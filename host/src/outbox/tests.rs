@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use nearside_protocol::{
     digest::Digest,
-    write::{Delivered, Delivery, Outcome, Receipt, Taken},
+    write::{Delivered, Delivery, Outcome, Receipt, Taken, Unsure},
 };
 
 use super::*;
@@ -33,7 +33,7 @@ impl Place {
 
 fn take(app: &str, key: &str, payload: &str) -> ToTake {
     let key = IdempotencyKey::try_from(key.to_owned()).unwrap();
-    ToTake { app: app.into(), command: "c".into(), payload: payload.into(), key, was_sent: false }
+    ToTake { app: app.into(), command: "c".into(), payload: payload.into(), key, sent_after: None }
 }
 
 async fn saved(outbox: &Outbox, take: ToTake) -> Ticket {
@@ -69,7 +69,7 @@ async fn what_is_taken_is_there_after_a_restart_and_once() {
     let numbers: Vec<(String, u64)> =
         outbox.page(None).unwrap().writes.into_iter().map(|written| (written.app, written.n)).collect();
     assert_eq!(numbers, [("a".into(), 1), ("a".into(), 2), ("b".into(), 1)]);
-    let after = After { app: "a".into(), n: 1 };
+    let after = After { app: "a".into(), n: 1, is_unsure: false };
     let rest = outbox.page(Some(&after)).unwrap();
     assert_eq!((rest.writes[0].n, rest.writes.len(), rest.next), (2, 2, None));
 }
@@ -153,6 +153,23 @@ impl Upstream for Origin {
         if fails { Err(Unreachable::unanswered("cut off")) } else { Ok(Delivered { taken }) }
     }
 
+    async fn find_out(&self, app: &str, unsure: Unsure) -> Result<Taken, Unreachable> {
+        match unsure.key.to_string().as_str() {
+            // One that is never answered, one that cannot be now, and the others, of which the first answer is lost.
+            "mute" => Err(Unreachable::unanswered("cut off")),
+            "busy" => Ok(Taken::Retry { message: "busy".into() }),
+            key => {
+                let mut applied = self.applied.lock().unwrap();
+                let known = applied.contains(&(app.to_owned(), key.to_owned()));
+                if !known {
+                    applied.push((app.to_owned(), key.to_owned()));
+                    return Err(Unreachable::unanswered("cut off"));
+                }
+                Ok(Taken::Settled { outcome: Outcome::Rejected { message: key.to_owned() } })
+            }
+        }
+    }
+
     async fn submit(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<Outcome, Unreachable> {
         Err(Unreachable::unsent("deliveries only"))
     }
@@ -230,4 +247,65 @@ async fn an_origin_from_an_old_copy_gets_again_what_it_lost() {
     running.abort();
     let keys: Vec<String> = origin.applied.lock().unwrap().iter().map(|(_, key)| key.clone()).collect();
     assert_eq!(keys, (0..=10).map(|at| format!("k{at}")).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unsure_is_found_out_and_holds_up_nothing() {
+    let place = Place::new();
+    let outbox = place.open();
+    let unsure = async |outbox: &Outbox, key: &str| match outbox.take_unsure(take("a", key, "{}")).await {
+        Ok(Took::Saved(ticket)) => ticket,
+        other => panic!("{other:?}"),
+    };
+    // Two that stay open stand before all others.
+    let open = [unsure(&outbox, "mute").await, unsure(&outbox, "busy").await];
+    let mut tickets = Vec::new();
+    for at in 0..3 * limits::UNSURE_AT_ONCE {
+        tickets.push(unsure(&outbox, &format!("u{at}")).await);
+    }
+    assert_eq!(unsure(&outbox, "u0").await, tickets[0], "sent again: the same one");
+    let conflict = outbox.take_unsure(take("a", "u0", "{\"x\":1}")).await;
+    assert_eq!(conflict, Ok(Took::KeyConflict));
+    let deferred = saved(&outbox, take("a", "d0", "{}")).await;
+    assert_eq!((outbox.waiting()["a"].writes, outbox.status().unsure_writes), (1, tickets.len() as u64 + 2));
+    drop(outbox);
+
+    let outbox = place.open();
+    assert_eq!(outbox.status().unsure_writes, tickets.len() as u64 + 2);
+    let origin = Arc::new(Origin::default());
+    let running = tokio::spawn(deliver(outbox.clone(), origin.clone(), std::future::pending()));
+    until_nothing_waits(&outbox).await;
+    for _ in 0..2_000 {
+        if outbox.status().unsure_writes == 2 {
+            break;
+        }
+        outbox.retry();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    running.abort();
+    let written = |ticket| outbox.written("a", ticket).unwrap().unwrap();
+    for (at, ticket) in tickets.iter().enumerate() {
+        let message = format!("u{at}");
+        assert_eq!(written(ticket).settled, Some(Settled::As(Outcome::Rejected { message })));
+    }
+    assert!(open.iter().all(|ticket| written(ticket).settled.is_none() && written(ticket).is_unsure));
+    assert!(written(&deferred).settled.is_some() && !written(&deferred).is_unsure);
+    assert_eq!(outbox.written("b", &open[0]).unwrap(), None, "a ticket is good for its own app alone");
+
+    // The operator sees them after all others.
+    let page = outbox.page(None).unwrap();
+    assert_eq!((page.writes.len(), page.writes[0].is_unsure, page.next), (tickets.len() + 3, false, None));
+    let after = After { app: "a".into(), n: page.writes[1].n, is_unsure: true };
+    assert_eq!(outbox.page(Some(&after)).unwrap().writes.len(), tickets.len() + 1);
+}
+
+#[tokio::test]
+async fn what_may_be_unsure_has_bounds_of_its_own() {
+    let place = Place::new();
+    let outbox = place.open();
+    let full = Waiting { writes: limits::UNSURE_APP_WRITES, bytes: 0, oldest_at_ms: None };
+    outbox.shared.unsure().insert("a".into(), full);
+    assert!(matches!(outbox.take_unsure(take("a", "k", "{}")).await, Err(NotTaken::Full { .. })));
+    assert!(matches!(outbox.take_unsure(take("b", "k", "{}")).await, Ok(Took::Saved(_))));
+    saved(&outbox, take("a", "k", "{}")).await;
 }

@@ -1,6 +1,7 @@
 //! The outbox's thread: all that came while the last commit waited for the disk goes into the next one.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,9 +11,10 @@ use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    NotTaken, Settled, Shared, StoreError, Ticket, ToTake, Took, fingerprint,
+    NotTaken, Settled, Shared, StoreError, Ticket, ToTake, Took, Waiting, fingerprint,
     settling::Settling,
     store::{self, Known, Store},
+    unsure,
 };
 use crate::working_clock::WorkingClock;
 
@@ -27,6 +29,16 @@ pub(super) enum Job {
     /// What the origin said; answered when it is recorded.
     Settle {
         app: String,
+        settled: Vec<(u64, Settled)>,
+        answer: oneshot::Sender<bool>,
+    },
+    /// It was sent and not answered, and is not to be deferred.
+    TakeUnsure {
+        take: ToTake,
+        answer: oneshot::Sender<Result<Took, NotTaken>>,
+    },
+    /// What became of such.
+    SettleUnsure {
         settled: Vec<(u64, Settled)>,
         answer: oneshot::Sender<bool>,
     },
@@ -72,7 +84,7 @@ impl Thread {
         if let Some(why) = self.shared.closed().clone() {
             return refuse(first, NotTaken::Closed(why));
         }
-        let before = self.shared.waiting().clone();
+        let before = (self.shared.waiting().clone(), self.shared.unsure().clone());
         let mut done = Vec::new();
         let mut fault = self.store.connection.execute_batch("BEGIN IMMEDIATE").err();
         let mut next = Some(first);
@@ -100,10 +112,11 @@ impl Thread {
             Ok(()) => {
                 done.into_iter().for_each(|done| done.tell(&self.shared.settling));
                 self.shared.due.notify_one();
+                self.shared.asked.notify_one();
             }
             Err((error, at_commit)) => {
                 tracing::error!(cause = %error, "the outbox has saved nothing of a group, and acknowledged none of it");
-                *self.shared.waiting() = before;
+                (*self.shared.waiting(), *self.shared.unsure()) = before;
                 // Where the disk failed, nobody knows what it holds; where it is only full, all is as it was.
                 let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
                 if !self.store.connection.is_autocommit() && self.store.connection.execute_batch("ROLLBACK").is_err()
@@ -123,6 +136,14 @@ impl Thread {
                 Ok(took) => Ok(Done::Took(answer, took)),
                 Err(error) => Err((Done::Took(answer, Err(NotTaken::Disk(error.to_string()))), error)),
             },
+            Job::TakeUnsure { take, answer } => match self.take_unsure(&take) {
+                Ok(took) => Ok(Done::Took(answer, took)),
+                Err(error) => Err((Done::Took(answer, Err(NotTaken::Disk(error.to_string()))), error)),
+            },
+            Job::SettleUnsure { settled, answer } => match self.settle_unsure(&settled) {
+                Ok(()) => Ok(Done::Recorded(answer)),
+                Err(error) => Err((Done::Recorded(answer), error)),
+            },
             Job::Settle { app, settled, answer } => match self.settle(&app, settled) {
                 Ok(settled) => Ok(Done::Settled(settled, answer)),
                 Err(error) => Err((Done::Recorded(answer), error)),
@@ -137,21 +158,17 @@ impl Thread {
     fn take(&self, take: &ToTake) -> rusqlite::Result<Result<Took, NotTaken>> {
         let connection = &self.store.connection;
         let print = fingerprint(take);
-        match store::look_up(connection, take, &print)? {
+        match store::look_up(connection, take)? {
             Known::Same(ticket) => return Ok(Ok(Took::Saved(ticket))),
             Known::Other => return Ok(Ok(Took::KeyConflict)),
             Known::Nothing => {}
         }
-        if let Some(what) = self.full(take) {
+        if let Some(what) = full(&self.shared.waiting(), take, ROOM) {
             return Ok(Err(NotTaken::Full { what }));
         }
         let now_ms = now_ms();
         let ticket = store::insert(connection, take, &print, now_ms)?;
-        let mut waiting = self.shared.waiting();
-        let of_app = waiting.entry(take.app.clone()).or_default();
-        of_app.writes += 1;
-        of_app.bytes += weight(take);
-        of_app.oldest_at_ms.get_or_insert(now_ms);
+        count(&mut self.shared.waiting(), take, now_ms);
         Ok(Ok(Took::Saved(ticket)))
     }
 
@@ -185,28 +202,81 @@ impl Thread {
         Ok(())
     }
 
-    /// One app cannot take all the room.
-    fn full(&self, take: &ToTake) -> Option<&'static str> {
-        let waiting = self.shared.waiting();
-        let of_app = waiting.get(&take.app).copied().unwrap_or_default();
-        let (writes, bytes) = waiting.values().fold((0, 0), |all, one| (all.0 + one.writes, all.1 + one.bytes));
-        let bytes_more = weight(take);
-        match () {
-            () if of_app.writes >= limits::OUTBOX_APP_WRITES => Some("as many writes of this app as it may"),
-            () if of_app.bytes + bytes_more > limits::OUTBOX_APP_BYTES => Some("as many bytes of this app as it may"),
-            () if writes >= limits::OUTBOX_WRITES => Some("as many writes as it may"),
-            () if bytes + bytes_more > limits::OUTBOX_BYTES => Some("as many bytes as it may"),
-            () => None,
+    fn settle_unsure(&self, settled: &[(u64, Settled)]) -> rusqlite::Result<()> {
+        let connection = &self.store.connection;
+        let worked_ms = self.clock.now_ms();
+        settled.iter().try_for_each(|(n, settled)| unsure::settle(connection, *n, settled, worked_ms))?;
+        *self.shared.unsure() = unsure::waiting(connection)?;
+        Ok(())
+    }
+
+    fn take_unsure(&self, take: &ToTake) -> rusqlite::Result<Result<Took, NotTaken>> {
+        let connection = &self.store.connection;
+        match unsure::look_up(connection, take)? {
+            Known::Same(ticket) => return Ok(Ok(Took::Saved(ticket))),
+            Known::Other => return Ok(Ok(Took::KeyConflict)),
+            Known::Nothing => {}
         }
+        if let Some(what) = full(&self.shared.unsure(), take, UNSURE_ROOM) {
+            return Ok(Err(NotTaken::Full { what }));
+        }
+        let now_ms = now_ms();
+        let ticket = unsure::insert(connection, take, now_ms)?;
+        count(&mut self.shared.unsure(), take, now_ms);
+        Ok(Ok(Took::Saved(ticket)))
     }
 
     fn commit(&mut self) -> rusqlite::Result<()> {
         if self.purged.is_none_or(|at| at.elapsed() > PURGE_EVERY) {
             store::purge(&self.store.connection, &self.clock)?;
+            unsure::purge(&self.store.connection, self.clock.ago_ms(limits::OUTBOX_SETTLED_KEPT))?;
             self.purged = Some(Instant::now());
         }
         self.store.connection.execute_batch("COMMIT")
     }
+}
+
+/// What waits at most: of all apps, and of one.
+struct Room {
+    writes: u64,
+    bytes: u64,
+    app_writes: u64,
+    app_bytes: u64,
+}
+
+const ROOM: Room = Room {
+    writes: limits::OUTBOX_WRITES,
+    bytes: limits::OUTBOX_BYTES,
+    app_writes: limits::OUTBOX_APP_WRITES,
+    app_bytes: limits::OUTBOX_APP_BYTES,
+};
+
+const UNSURE_ROOM: Room = Room {
+    writes: limits::UNSURE_WRITES,
+    bytes: limits::UNSURE_BYTES,
+    app_writes: limits::UNSURE_APP_WRITES,
+    app_bytes: limits::UNSURE_APP_BYTES,
+};
+
+/// One app cannot take all the room.
+fn full(waiting: &BTreeMap<String, Waiting>, take: &ToTake, room: Room) -> Option<&'static str> {
+    let of_app = waiting.get(&take.app).copied().unwrap_or_default();
+    let (writes, bytes) = waiting.values().fold((0, 0), |all, one| (all.0 + one.writes, all.1 + one.bytes));
+    let bytes_more = weight(take);
+    match () {
+        () if of_app.writes >= room.app_writes => Some("as many writes of this app as it may"),
+        () if of_app.bytes + bytes_more > room.app_bytes => Some("as many bytes of this app as it may"),
+        () if writes >= room.writes => Some("as many writes as it may"),
+        () if bytes + bytes_more > room.bytes => Some("as many bytes as it may"),
+        () => None,
+    }
+}
+
+fn count(waiting: &mut BTreeMap<String, Waiting>, take: &ToTake, now_ms: u64) {
+    let of_app = waiting.entry(take.app.clone()).or_default();
+    of_app.writes += 1;
+    of_app.bytes += weight(take);
+    of_app.oldest_at_ms.get_or_insert(now_ms);
 }
 
 /// As the file counts them.
@@ -216,8 +286,10 @@ fn weight(take: &ToTake) -> u64 {
 
 fn refuse(job: Job, why: NotTaken) {
     match job {
-        Job::Take { answer, .. } => drop(answer.send(Err(why))),
-        Job::Settle { answer, .. } | Job::Unsettle { answer, .. } => drop(answer.send(false)),
+        Job::Take { answer, .. } | Job::TakeUnsure { answer, .. } => drop(answer.send(Err(why))),
+        Job::Settle { answer, .. } | Job::SettleUnsure { answer, .. } | Job::Unsettle { answer, .. } => {
+            let _ = answer.send(false);
+        }
     }
 }
 

@@ -24,8 +24,8 @@ pub enum Outcome {
     },
     /// The app itself said no, with this message for the person who asked.
     Rejected(String),
-    /// The origin is away; the command is saved at this node and will be applied. Only for commands that are declared
-    /// `deferrable`.
+    /// The origin is away; the command is saved at this node and will be applied, if it is declared `deferrable`. Or the
+    /// origin did not answer for another one in time, and the node finds out whether it was applied.
     Deferred(Deferred),
 }
 
@@ -40,7 +40,8 @@ impl Deferred {
         &self.0
     }
 
-    /// 202, which leads there: a page for people, JSON for programs that ask for it.
+    /// 202, which leads there: a page for people, JSON for programs that ask for it. Where nobody knows whether the command was
+    /// applied, the node puts words of its own in its place.
     #[must_use]
     pub fn response(&self, request: &Request) -> Response {
         let path = self.path();

@@ -136,7 +136,7 @@ impl Play<'_> {
                 Ok(match outcome {
                     Outcome::Applied { .. } => Taken::Applied,
                     Outcome::Rejected { .. } => Taken::Rejected,
-                    Outcome::KeyConflict => Taken::Failed("its key was used before".into()),
+                    Outcome::KeyConflict | Outcome::Closed => Taken::Failed("its key was used before".into()),
                     Outcome::Retry { message } | Outcome::Failed { message } | Outcome::Invalid { message } => {
                         Taken::Failed(message)
                     }

@@ -151,6 +151,47 @@ async fn a_key_stands_for_one_write() {
 }
 
 #[tokio::test]
+async fn what_became_of_a_write_that_was_not_answered_is_told_once_and_for_all() {
+    let Some(app) = Fixture::start().await else { return };
+    const MINUTE_MS: u64 = 60_000;
+    let ask = |command: &str, payload: &str, text: &str, minutes_ago: u64| {
+        let (command, payload, key) = (command.to_owned(), payload.to_owned(), key(text));
+        app.writer.find_out(Unsure {
+            command,
+            payload,
+            key,
+            sent_at_ms: now_ms() - minutes_ago * MINUTE_MS,
+            sent_after: 0,
+        })
+    };
+    let settled = |outcome: &Outcome| Taken::Settled { outcome: outcome.clone() };
+
+    // It came, and only the answer was lost: however long ago.
+    let first = app.submit("bump", "{}", "came").await;
+    for minutes_ago in [0, 11, 72 * 60 + 1] {
+        assert_eq!(ask("bump", "{}", "came", minutes_ago).await, settled(&first));
+    }
+    assert_eq!(ask("bump", "{\"by\":2}", "came", 0).await, settled(&Outcome::KeyConflict));
+    // It never came: it is applied now, and a late copy finds it.
+    let Taken::Settled { outcome } = ask("bump", "{}", "lost", 9).await else { panic!("it is settled") };
+    assert_eq!((commit_of(&outcome), app.both()), (3, (2, 2)));
+    assert_eq!(app.submit("bump", "{}", "lost").await, outcome);
+    // Nobody counts on it any more.
+    assert_eq!(ask("bump", "{}", "late", 11).await, settled(&Outcome::Closed));
+    assert_eq!(app.submit("bump", "{}", "late").await, Outcome::Closed);
+    // Nobody can know: it was sent before what was forgotten.
+    app.store().execute("INSERT INTO _nearside_meta (key, value) VALUES ('forgotten', 1)", []).unwrap();
+    assert_eq!(ask("bump", "{}", "too-late", 0).await, Taken::Forgotten);
+    app.store().execute("DELETE FROM _nearside_meta WHERE key = 'forgotten'", []).unwrap();
+    // What fits no schema now is not taken by the next version either; what may pass stays open.
+    let Taken::Settled { outcome } = ask("bump", "[]", "unfit", 0).await else { panic!("it is settled") };
+    assert!(matches!(outcome, Outcome::Invalid { .. }) && app.submit("bump", "[]", "unfit").await == outcome);
+    assert_eq!(app.number("SELECT count(*) FROM _nearside_dedupe WHERE key = 'unfit'"), 1);
+    assert!(matches!(ask("bad-sql", "{}", "passing", 0).await, Taken::Retry { .. }));
+    assert_eq!(app.both(), (2, 2));
+}
+
+#[tokio::test]
 async fn what_an_app_refuses_or_cannot_do_is_recorded_and_leaves_nothing() {
     let Some(app) = Fixture::start().await else { return };
     let rejected = Outcome::Rejected { message: "asked to reject".into() };
