@@ -107,7 +107,9 @@ impl Thread {
             Ok(()) => {
                 done.into_iter().for_each(Done::tell);
                 self.shared.due.notify_one();
-                self.shared.asked.notify_one();
+                if *self.shared.unsure() != before.1 {
+                    self.shared.asked.notify_one();
+                }
             }
             Err((error, at_commit)) => {
                 tracing::error!(cause = %error, "the outbox has saved nothing of a group, and acknowledged none of it");
@@ -193,6 +195,7 @@ impl Thread {
         count(&mut self.shared.unsure(), take, now_ms);
         Ok(Ok(Took::Saved(ticket)))
     }
+
     fn counted_anew(
         &self,
         changed: rusqlite::Result<()>,
@@ -272,9 +275,8 @@ fn weight(take: &ToTake) -> u64 {
 fn refuse(job: Job, why: NotTaken) {
     match job {
         Job::Take { answer, .. } | Job::TakeUnsure { answer, .. } => drop(answer.send(Err(why))),
-        Job::Settle { answer, .. } | Job::SettleUnsure { answer, .. } | Job::Unsettle { answer, .. } => {
-            drop(answer.send(false))
-        }
+        Job::Settle { answer, .. } | Job::Unsettle { answer, .. } => drop(answer.send(false)),
+        Job::SettleUnsure { answer, .. } => drop(answer.send(false)),
     }
 }
 
