@@ -137,7 +137,17 @@ fn a_key_that_is_being_worked_on_is_not_worked_on_twice() {
 fn a_payload_that_fits_at_the_node_only_is_refused_by_the_origin() {
     let desk = Desk::start();
     // The origin has the next version; the node does not hear of it.
-    desk.mirror.chooses(|path| if path == "/v1/heads" { Fate::IsLost } else { Fate::Passes });
+    let lost = Arc::new(AtomicBool::new(false));
+    let noted = lost.clone();
+    desk.mirror.chooses(move |path| match path {
+        "/v1/heads" => {
+            noted.store(true, Ordering::Release);
+            Fate::IsLost
+        }
+        _ => Fate::Passes,
+    });
+    eventually("its question after news is lost", || lost.load(Ordering::Acquire).then_some(()));
+    let served = desk.node.release("desk");
     desk.app.replace("schemas/bump.json", "\"maximum\": 1000", "\"maximum\": 10");
     desk.origin.push(desk.app.path()).went_well();
     let answer = desk.write("bump", r#"{"by":11}"#, "other-version");
@@ -145,6 +155,7 @@ fn a_payload_that_fits_at_the_node_only_is_refused_by_the_origin() {
     assert_eq!(desk::numbers(&desk.origin), (0, 0));
     assert_eq!(desk::recorded(&desk.origin, "other-version"), Vec::<String>::new());
     assert_eq!(desk.write("bump", r#"{"by":10}"#, "fits").text(), r#"{"n":10}"#);
+    assert_eq!(desk.node.release("desk"), served);
 }
 
 /// A command has no network: who imports it is told when the app is checked, and each request is refused.

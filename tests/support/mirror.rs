@@ -25,7 +25,7 @@ pub enum Fate {
     IsLost,
     /// It is done, and whoever sent it waits in vain.
     AnswerIsLost,
-    /// It arrives when this is set, and whoever sent it has long ceased to wait.
+    /// It arrives when this is set, and whoever sent it has long ceased to wait; when it is done, this is unset.
     IsLate(Arc<AtomicBool>),
 }
 
@@ -108,6 +108,9 @@ fn pass(stream: TcpStream, origin: SocketAddr, lie: &Mutex<Option<Lie>>, choice:
         Fate::Passes | Fate::AnswerIsLost => {}
     }
     let answer = http::raw(origin, &request).ok()?;
+    if let Fate::IsLate(now) = &fate {
+        now.store(false, Ordering::Release);
+    }
     if matches!(fate, Fate::AnswerIsLost | Fate::IsLate(_)) {
         return in_vain(reader);
     }

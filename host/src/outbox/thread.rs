@@ -112,7 +112,9 @@ impl Thread {
             Ok(()) => {
                 done.into_iter().for_each(|done| done.tell(&self.shared.settling));
                 self.shared.due.notify_one();
-                self.shared.asked.notify_one();
+                if *self.shared.unsure() != before.1 {
+                    self.shared.asked.notify_one();
+                }
             }
             Err((error, at_commit)) => {
                 tracing::error!(cause = %error, "the outbox has saved nothing of a group, and acknowledged none of it");
