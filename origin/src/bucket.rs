@@ -17,6 +17,8 @@ mod http;
 use std::{fmt, fs::File, future::Future, ops::Range, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
+#[cfg(test)]
+use nearside_host::disk::Step;
 use nearside_protocol::{digest::Digest, limits, release::ReleaseId};
 use object_store::{
     Error, GetOptions, GetRange, GetResult, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
@@ -93,6 +95,9 @@ pub struct Bucket {
     /// Changes that still succeed, in tests of what a crash leaves.
     #[cfg(test)]
     fuse: Option<Arc<std::sync::atomic::AtomicI64>>,
+    /// The folder it is, and who is told of what is done to it, in tests of what a loss of power leaves.
+    #[cfg(test)]
+    watched: Option<(PathBuf, Arc<dyn nearside_host::disk::Watcher>)>,
 }
 
 impl Bucket {
@@ -133,6 +138,8 @@ impl Bucket {
             runtime: Handle::try_current().ok(),
             #[cfg(test)]
             fuse: None,
+            #[cfg(test)]
+            watched: None,
         })
     }
 
@@ -149,6 +156,8 @@ impl Bucket {
             runtime: Handle::try_current().ok(),
             #[cfg(test)]
             fuse: None,
+            #[cfg(test)]
+            watched: None,
         })
     }
 
@@ -172,6 +181,8 @@ impl Bucket {
     /// Puts what may be put again: its name says what it is, or it is only a hint.
     pub async fn put(&self, name: Name, bytes: impl Into<Bytes>) -> Result<(), BucketError> {
         let (key, bytes) = (self.key(name), bytes.into());
+        #[cfg(test)]
+        self.saw_put(name, &bytes);
         let put = async {
             self.burn()?;
             if bytes.len() <= WHOLE_BYTES {
@@ -195,6 +206,8 @@ impl Bucket {
         let put = async {
             self.burn()?;
             let length = file.metadata().map_err(unread)?.len();
+            #[cfg(test)]
+            self.saw_put_file(name, &file, length).map_err(unread)?;
             if length <= WHOLE_BYTES as u64 {
                 let (_, bytes) = part_of(file, 0, length as usize).await?;
                 return self.store.put(&key, bytes.into()).await.map(drop);
@@ -214,8 +227,13 @@ impl Bucket {
     /// Puts what is put once; only one of two who try at the same time succeeds.
     pub async fn create(&self, name: Name, bytes: impl Into<Bytes>) -> Result<Created, BucketError> {
         self.burn().map_err(self.failed("creating", name))?;
+        let bytes = bytes.into();
+        #[cfg(test)]
+        if self.length(name).await?.is_none() {
+            self.saw_put(name, &bytes);
+        }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(&self.key(name), PutPayload::from(bytes.into()), options).await {
+        match self.store.put_opts(&self.key(name), PutPayload::from(bytes), options).await {
             Ok(_) => Ok(Created::New),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Created::Taken),
             Err(error) => Err(self.failed("creating", name)(error)),
@@ -263,6 +281,10 @@ impl Bucket {
     /// Deletes it, if it is there.
     pub async fn delete(&self, name: Name) -> Result<(), BucketError> {
         self.burn().map_err(self.failed("deleting", name))?;
+        #[cfg(test)]
+        if self.length(name).await?.is_some() {
+            self.saw(|path| vec![Step::Remove(path)], name);
+        }
         match self.store.delete(&self.key(name)).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("deleting", name)(error)),
@@ -287,6 +309,44 @@ impl Bucket {
     #[cfg(test)]
     pub(crate) fn fused(self, changes: i64) -> Bucket {
         Bucket { fuse: Some(Arc::new(changes.into())), ..self }
+    }
+
+    /// Tells `watcher` of what is done to this bucket, which is in `folder`, as the steps that the folder's store takes for it.
+    #[cfg(test)]
+    pub(crate) fn watched(self, folder: PathBuf, watcher: Arc<dyn nearside_host::disk::Watcher>) -> Bucket {
+        Bucket { watched: Some((folder, watcher)), ..self }
+    }
+
+    #[cfg(test)]
+    fn saw_put_file(&self, name: Name, file: &File, length: u64) -> std::io::Result<()> {
+        let mut bytes = vec![0; length as usize];
+        file.read_exact_at(&mut bytes, 0)?;
+        self.saw_put(name, &bytes);
+        Ok(())
+    }
+
+    /// It writes a file beside, syncs it, gives it its name and syncs the folder.
+    #[cfg(test)]
+    fn saw_put(&self, name: Name, bytes: &[u8]) {
+        let steps = |path: PathBuf| {
+            let beside = PathBuf::from(format!("{}#1", path.display()));
+            let folder = path.parent().map(PathBuf::from).unwrap_or_default();
+            vec![
+                Step::Create(beside.clone()),
+                Step::Write { path: beside.clone(), at: 0, bytes: bytes.to_vec() },
+                Step::SyncFile(beside.clone()),
+                Step::Rename(beside, path),
+                Step::SyncFolder(folder),
+            ]
+        };
+        self.saw(steps, name);
+    }
+
+    #[cfg(test)]
+    fn saw(&self, steps: impl FnOnce(PathBuf) -> Vec<Step>, name: Name) {
+        if let Some((folder, watcher)) = &self.watched {
+            steps(folder.join(self.key(name).as_ref())).into_iter().for_each(|step| watcher.saw(step));
+        }
     }
 
     fn burn(&self) -> Result<(), Error> {
