@@ -227,7 +227,7 @@ impl Bucket {
     /// Puts what is put once; only one of two who try at the same time succeeds.
     pub async fn create(&self, name: Name, bytes: impl Into<Bytes>) -> Result<Created, BucketError> {
         self.burn().map_err(self.failed("creating", name))?;
-        let bytes = bytes.into();
+        let bytes: Bytes = bytes.into();
         #[cfg(test)]
         if self.length(name).await?.is_none() {
             self.saw_put(name, &bytes);
@@ -345,7 +345,7 @@ impl Bucket {
     #[cfg(test)]
     fn saw(&self, steps: impl FnOnce(PathBuf) -> Vec<Step>, name: Name) {
         if let Some((folder, watcher)) = &self.watched {
-            steps(folder.join(self.key(name).as_ref())).into_iter().for_each(|step| watcher.saw(step));
+            steps(folder.join(self.key(name).to_string())).into_iter().for_each(|step| watcher.saw(step));
         }
     }
 
