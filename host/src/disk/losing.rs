@@ -9,10 +9,62 @@ use std::{
 
 use super::Step;
 
+/// What of that which was not synced outlives a loss of power: the first way nothing, the second all of it, every other way
+/// each step by chance.
+pub struct Luck {
+    way: u32,
+    random: u64,
+}
+
+impl Luck {
+    pub fn new(way: u32, seed: u64) -> Luck {
+        // Never zero, and neighbours have nothing in common.
+        Luck { way, random: (seed ^ u64::from(way) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+    }
+
+    fn keeps(&mut self) -> bool {
+        match self.way {
+            0 => false,
+            1 => true,
+            _ => {
+                self.random ^= self.random << 13;
+                self.random ^= self.random >> 7;
+                self.random ^= self.random << 17;
+                self.random >> 63 == 1
+            }
+        }
+    }
+}
+
+/// What is in a file: these bytes, and zeros up to its length.
+#[derive(Clone, Default)]
+struct Content {
+    bytes: Vec<u8>,
+    length: u64,
+}
+
+impl Content {
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Write { at, bytes, .. } => {
+                let (at, end) = (*at as usize, *at as usize + bytes.len());
+                self.bytes.resize(self.bytes.len().max(end), 0);
+                self.bytes[at..end].copy_from_slice(bytes);
+                self.length = self.length.max(end as u64);
+            }
+            Step::SetLength(_, length) => {
+                self.bytes.truncate(*length as usize);
+                self.length = *length;
+            }
+            _ => {}
+        }
+    }
+}
+
 /// A file as the disk has it for sure, and the steps since, of which it may have any.
 #[derive(Clone, Default)]
 struct Inode {
-    durable: Vec<u8>,
+    durable: Content,
     since: Vec<Step>,
 }
 
@@ -68,7 +120,7 @@ impl LosingDisk {
             Step::SyncFile(path) => {
                 let inode = &mut self.inodes[self.names[path]];
                 let since = std::mem::take(&mut inode.since);
-                return since.iter().for_each(|step| apply(&mut inode.durable, step));
+                return since.iter().for_each(|step| inode.durable.apply(step));
             }
             Step::SyncFolder(folder) => {
                 let synced: Vec<Naming> = self.since.extract_if(.., |naming| naming.is_in(folder)).collect();
@@ -81,31 +133,19 @@ impl LosingDisk {
         self.since.push(naming);
     }
 
-    /// Makes, in the folder `to`, what the disk may be found to have below `root`; `choice` says of each step that was not
-    /// synced whether it outlived the loss.
-    pub fn found(&self, root: &Path, to: &Path, choice: &mut impl FnMut() -> bool) -> io::Result<()> {
+    /// Makes, in the folder `to`, what the disk may be found to have below `root`.
+    pub fn found(&self, root: &Path, to: &Path, mut luck: Luck) -> io::Result<()> {
         let mut names = self.durable_names.clone();
-        self.since.iter().filter(|_| choice()).for_each(|naming| naming.apply(&mut names));
+        self.since.iter().filter(|_| luck.keeps()).for_each(|naming| naming.apply(&mut names));
         for (path, inode) in names {
             let inode = &self.inodes[inode];
-            let mut bytes = inode.durable.clone();
-            inode.since.iter().filter(|_| choice()).for_each(|step| apply(&mut bytes, step));
+            let mut content = inode.durable.clone();
+            inode.since.iter().filter(|_| luck.keeps()).for_each(|step| content.apply(step));
             let path = to.join(path.strip_prefix(root).map_err(io::Error::other)?);
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
-            fs::write(path, bytes)?;
+            fs::write(&path, content.bytes)?;
+            fs::OpenOptions::new().write(true).open(&path)?.set_len(content.length)?;
         }
         Ok(())
-    }
-}
-
-fn apply(bytes: &mut Vec<u8>, step: &Step) {
-    match step {
-        Step::Write { at, bytes: written, .. } => {
-            let end = *at as usize + written.len();
-            bytes.resize(bytes.len().max(end), 0);
-            bytes[*at as usize..end].copy_from_slice(written);
-        }
-        Step::SetLength(_, length) => bytes.resize(*length as usize, 0),
-        _ => {}
     }
 }

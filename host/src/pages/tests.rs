@@ -23,7 +23,10 @@ use rusqlite::Connection;
 use super::{Keep, PageStore, PagesError, Table};
 use crate::{
     database::Database,
-    disk::{Disk, Step, Watcher, losing::LosingDisk},
+    disk::{
+        Disk, Step, Watcher,
+        losing::{LosingDisk, Luck},
+    },
 };
 
 const KEEP: Keep = Keep { releases: 3, bytes: u64::MAX };
@@ -315,24 +318,13 @@ fn a_disk_that_loses_what_was_not_synced_loses_no_release() {
 
     let steps = steps.0.lock().unwrap();
     let mut disk = LosingDisk::default();
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut states = 0;
     for (done, step) in steps.iter().enumerate() {
         disk.take(step);
         let least = acknowledged.iter().filter(|steps| **steps <= done + 1).count() as u64 - 1;
         for way in 0..6 {
-            let mut choice = || match way {
-                0 => false,
-                1 => true,
-                _ => {
-                    random ^= random << 13;
-                    random ^= random >> 7;
-                    random ^= random << 17;
-                    random & 1 == 1
-                }
-            };
             let scratch = tempfile::tempdir().unwrap();
-            disk.found(folder.path(), scratch.path(), &mut choice).unwrap();
+            disk.found(folder.path(), scratch.path(), Luck::new(way, done as u64)).unwrap();
             let found = PageStore::open(scratch.path(), Disk::real()).unwrap();
             states += 1;
             let newest = found.newest().map_or(0, |kept| kept.release.seq);
