@@ -9,12 +9,24 @@
 //! | `<app>/deltas/<from>.<to>` | a page object that makes one root out of another |
 //! | `<app>/bases/<root>` | a page object that makes a root out of nothing |
 //! | `<app>/archives/<digest>` | an app's archive |
+//! | `create-once` | what a service that speaks S3 was tried out with |
 //!
 //! Nothing is ever listed: whoever looks for the newest release begins at `head` and asks for the numbers after it.
 
 mod http;
 
-use std::{fmt, fs::File, future::Future, ops::Range, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    fs::File,
+    future::Future,
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 #[cfg(test)]
@@ -36,6 +48,11 @@ pub enum BucketError {
     Failed { url: Arc<str>, what: &'static str, key: String, error: Box<Error> },
     #[error("the object store {url}: {key} is longer than the {most} bytes it may have")]
     TooLong { url: Arc<str>, key: String, most: u64 },
+    #[error(
+        "the object store {url} overwrites what it is told to create (`If-None-Match: *`), so a release there could be \
+        replaced by another: use one that honours it"
+    )]
+    Overwrites { url: Arc<str> },
     #[error("no runtime for the object store: {0}")]
     Runtime(std::io::Error),
 }
@@ -45,9 +62,14 @@ pub enum BucketError {
 pub enum Name {
     Release(ReleaseId),
     Head,
-    Delta { from: Digest, to: Digest },
+    Delta {
+        from: Digest,
+        to: Digest,
+    },
     Base(Digest),
     Archive(Digest),
+    /// Means nothing: whether a store creates things once is tried out with it.
+    CreateOnce,
 }
 
 impl fmt::Display for Name {
@@ -58,6 +80,7 @@ impl fmt::Display for Name {
             Name::Delta { from, to } => write!(f, "deltas/{from}.{to}"),
             Name::Base(root) => write!(f, "bases/{root}"),
             Name::Archive(digest) => write!(f, "archives/{digest}"),
+            Name::CreateOnce => f.write_str("create-once"),
         }
     }
 }
@@ -92,6 +115,8 @@ pub struct Bucket {
     url: Arc<str>,
     prefix: Path,
     runtime: Option<Handle>,
+    /// It is known not to overwrite what it is told to create.
+    creates_once: Arc<AtomicBool>,
     /// Changes that still succeed, in tests of what a crash leaves.
     #[cfg(test)]
     fuse: Option<Arc<std::sync::atomic::AtomicI64>>,
@@ -136,6 +161,7 @@ impl Bucket {
             url: config.url.clone().into(),
             prefix,
             runtime: Handle::try_current().ok(),
+            creates_once: Arc::default(),
             #[cfg(test)]
             fuse: None,
             #[cfg(test)]
@@ -154,6 +180,8 @@ impl Bucket {
             url: url.into(),
             prefix: Path::default(),
             runtime: Handle::try_current().ok(),
+            // By a link to a file that is whole, which fails where there is one.
+            creates_once: Arc::new(true.into()),
             #[cfg(test)]
             fuse: None,
             #[cfg(test)]
@@ -224,14 +252,33 @@ impl Bucket {
         put.await.map_err(self.failed("writing", name))
     }
 
-    /// Puts what is put once; only one of two who try at the same time succeeds.
+    /// Puts what is put once; only one of two who try at the same time succeeds. Nothing is put where that is not so.
     pub async fn create(&self, name: Name, bytes: impl Into<Bytes>) -> Result<Created, BucketError> {
         self.burn().map_err(self.failed("creating", name))?;
+        self.prove_creates_once().await?;
         let bytes: Bytes = bytes.into();
         #[cfg(test)]
         if self.length(name).await?.is_none() {
             self.saw_put(name, &bytes);
         }
+        self.put_new(name, bytes).await
+    }
+
+    /// Fails when the store overwrites what it is told to create. Asks once, and never again when that went well.
+    pub async fn prove_creates_once(&self) -> Result<(), BucketError> {
+        if self.creates_once.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let bytes = Bytes::from_static(b"Put here by Nearside, to find out whether it can be put here again.\n");
+        let is_new = self.put_new(Name::CreateOnce, bytes.clone()).await? == Created::New;
+        if is_new && self.put_new(Name::CreateOnce, bytes).await? == Created::New {
+            return Err(BucketError::Overwrites { url: self.url.clone() });
+        }
+        self.creates_once.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn put_new(&self, name: Name, bytes: Bytes) -> Result<Created, BucketError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(&self.key(name), PutPayload::from(bytes), options).await {
             Ok(_) => Ok(Created::New),
@@ -352,7 +399,7 @@ impl Bucket {
     fn burn(&self) -> Result<(), Error> {
         #[cfg(test)]
         if let Some(fuse) = &self.fuse
-            && fuse.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) <= 0
+            && fuse.fetch_sub(1, Ordering::Relaxed) <= 0
         {
             return Err(Error::Generic { store: "test", source: "gone".into() });
         }

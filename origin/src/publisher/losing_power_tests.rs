@@ -219,7 +219,9 @@ impl Recorded {
         let found = tempfile::tempdir().unwrap();
         disk.found(self.folder.path(), found.path(), Luck::new(way, done as u64)).map_err(told)?;
         let in_store = newest_in_store(found.path())?;
-        ensure(in_store == least || in_store == least + 1, || format!("{in_store} in the store, {least} acknowledged"))?;
+        ensure(in_store == least || in_store == least + 1, || {
+            format!("{in_store} in the store, {least} acknowledged")
+        })?;
         let mut press = press(found.path(), Disk::real(), bucket(found.path()))?;
         let kept = press.newest().map_or(0, |(kept, _)| kept.release.seq);
         ensure(kept >= in_store && kept <= least + 1, || format!("{kept} kept, {in_store} in the store"))?;
