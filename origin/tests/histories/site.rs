@@ -12,10 +12,10 @@ use nearside_host::{
     engine::Engine,
     host::Host,
     logbook::Logbook,
-    origin_client::{NoOrigin, OriginClient, bytes, whole},
+    origin_client::{ClientError, NoOrigin, OriginClient, bytes, whole},
     pages::Kept,
     peer::Peer,
-    pull::{Puller, sources::Sources},
+    pull::{Puller, Verdict, sources::Sources},
     replica::Replica,
     serve,
 };
@@ -29,6 +29,7 @@ use tokio::net::TcpListener;
 
 const WAIT: Duration = Duration::from_secs(60);
 const MOST_BYTES: usize = 256 << 20;
+const TRIES: u32 = 3;
 
 /// Paths of what was asked of somebody.
 type Asked = Arc<Mutex<Vec<String>>>;
@@ -63,10 +64,17 @@ impl Site {
         serde_json::from_slice(&self.send(Method::PUT, &format!("/v1/apps/shop/{what}"), body).await).unwrap()
     }
 
+    /// Asks again where a connection ended under the question: whoever waits long with the next one is hung up on.
     async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Vec<u8> {
-        let request = self.client.request(method, path).body(bytes(body)).unwrap();
-        let response = self.client.send(request, WAIT).await.unwrap_or_else(|error| panic!("{path}: {error}"));
-        whole(response, MOST_BYTES).await.unwrap().to_vec()
+        let mut again = 0..TRIES;
+        loop {
+            let request = self.client.request(method.clone(), path).body(bytes(body.clone())).unwrap();
+            match self.client.send(request, WAIT).await {
+                Ok(response) => return whole(response, MOST_BYTES).await.unwrap().to_vec(),
+                Err(ClientError::Unreachable { .. }) if again.next().is_some() => {}
+                Err(error) => panic!("{path}: {error}"),
+            }
+        }
     }
 
     pub async fn manifest(&self, release: ReleaseId) -> Manifest {
@@ -158,8 +166,11 @@ impl Node {
         let before = self.kept();
         site.asked.lock().unwrap().clear();
         self.sibling.iter().for_each(|asked| asked.lock().unwrap().clear());
-        let pulled = self.puller.pull("shop", manifest.release).await;
-        pulled.unwrap_or_else(|error| panic!("{name} pulls {} on {before:?}: {error}", manifest.release));
+        let mut again = 0..TRIES;
+        while let Err(error) = self.puller.pull("shop", manifest.release).await {
+            let passes = error.verdict() == Verdict::Passing && again.next().is_some();
+            assert!(passes, "{name} pulls {} on {before:?}: {error}", manifest.release);
+        }
         let kept = self.kept().unwrap();
         assert_eq!((kept.release, kept.table.root()), (manifest.release, manifest.root), "{name}");
         let mut pages = Vec::new();
