@@ -249,7 +249,8 @@ fn every_sync_of_a_publish_is_needed() {
     let recorded = record();
     let file = |step: &Step, part: &str| matches!(step, Step::SyncFile(path) if path.to_string_lossy().contains(part));
     let folder = |step: &Step, end: &str| matches!(step, Step::SyncFolder(path) if path.ends_with(end));
-    let forgotten: [(&str, &dyn Fn(&Step) -> bool); 9] = [
+    type LeftOut<'a> = &'a dyn Fn(&Step) -> bool;
+    let forgotten: [(&str, LeftOut<'_>); 9] = [
         ("the slots", &|step| file(step, "/pages/slots")),
         ("the book", &|step| matches!(step, Step::SyncFile(path) if path.ends_with("pages/book-1"))),
         ("a new book", &|step| matches!(step, Step::SyncFile(path) if path.ends_with("pages/book-1.tmp"))),
