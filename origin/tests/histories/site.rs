@@ -188,7 +188,7 @@ impl Node {
             let asked = asked.lock().unwrap();
             asked.iter().filter(|path| path.contains("/deltas/") || path.contains("/bases/")).cloned().collect()
         };
-        let from_sibling = self.sibling.as_ref().map_or(Vec::new(), |asked| objects(asked));
+        let from_sibling = self.sibling.as_ref().map_or(Vec::new(), objects);
         let all = [objects(&site.asked), from_sibling.clone()].concat();
         let mut ways: BTreeSet<Way> = all
             .iter()
