@@ -14,6 +14,8 @@ use nearside_protocol::{
     release::{ReleaseId, SignedManifest},
 };
 
+const TIMES: usize = 20;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let pages: u32 = std::env::args().nth(1).map_or(Ok(280_000), |pages| pages.parse())?;
     let folder = tempfile::tempdir()?;
@@ -33,13 +35,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         store.commit(draft, release, signed, Keep { releases: 1, bytes: u64::MAX })?;
     }
     let mut times: Vec<f64> = Vec::new();
-    for _ in 0..15 {
+    for _ in 0..TIMES {
         let begun = Instant::now();
         let store = PageStore::open(folder.path(), Disk::real())?;
         times.push(begun.elapsed().as_secs_f64() * 1e3);
         assert_eq!(store.newest().map(|kept| kept.table.pages()), Some(pages));
     }
     times.sort_by(f64::total_cmp);
-    println!("{pages} pages: median {:.1} ms, {:.1} to {:.1}", times[7], times[0], times[14]);
+    println!("{pages} pages: median {:.1} ms, {:.1} to {:.1}", times[TIMES / 2], times[0], times[TIMES - 1]);
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! A disk can be watched: each step that changes it is told to a [`Watcher`], from which tests make every state that a loss
 //! of power could have left.
 
+pub mod losing;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},

@@ -330,9 +330,15 @@ impl Puller {
     }
 }
 
+/// The releases a manifest leads back to, with the roots they should have.
 fn from_releases(manifest: &Manifest) -> BTreeMap<ReleaseId, Digest> {
     let earlier = manifest.deltas.iter().filter(|delta| delta.from_release < manifest.release);
-    earlier.map(|delta| (delta.from_release, delta.from)).collect()
+    let mut from: BTreeMap<ReleaseId, Digest> = earlier.map(|delta| (delta.from_release, delta.from)).collect();
+    // A release that changed no page offers no delta from the one before, which has the same pages.
+    if let Some(parent) = manifest.parent.filter(|parent| *parent < manifest.release) {
+        from.entry(parent).or_insert(manifest.root);
+    }
+    from
 }
 
 /// What a manifest offers.

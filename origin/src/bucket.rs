@@ -9,14 +9,28 @@
 //! | `<app>/deltas/<from>.<to>` | a page object that makes one root out of another |
 //! | `<app>/bases/<root>` | a page object that makes a root out of nothing |
 //! | `<app>/archives/<digest>` | an app's archive |
+//! | `create-once` | what a service that speaks S3 was tried out with |
 //!
 //! Nothing is ever listed: whoever looks for the newest release begins at `head` and asks for the numbers after it.
 
 mod http;
 
-use std::{fmt, fs::File, future::Future, ops::Range, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    fs::File,
+    future::Future,
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
+#[cfg(test)]
+use nearside_host::disk::Step;
 use nearside_protocol::{digest::Digest, limits, release::ReleaseId};
 use object_store::{
     Error, GetOptions, GetRange, GetResult, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
@@ -34,6 +48,11 @@ pub enum BucketError {
     Failed { url: Arc<str>, what: &'static str, key: String, error: Box<Error> },
     #[error("the object store {url}: {key} is longer than the {most} bytes it may have")]
     TooLong { url: Arc<str>, key: String, most: u64 },
+    #[error(
+        "the object store {url} overwrites what it is told to create (`If-None-Match: *`), so a release there could be \
+        replaced by another: use one that honours it"
+    )]
+    Overwrites { url: Arc<str> },
     #[error("no runtime for the object store: {0}")]
     Runtime(std::io::Error),
 }
@@ -43,9 +62,14 @@ pub enum BucketError {
 pub enum Name {
     Release(ReleaseId),
     Head,
-    Delta { from: Digest, to: Digest },
+    Delta {
+        from: Digest,
+        to: Digest,
+    },
     Base(Digest),
     Archive(Digest),
+    /// Means nothing: whether a store creates things once is tried out with it.
+    CreateOnce,
 }
 
 impl fmt::Display for Name {
@@ -56,6 +80,7 @@ impl fmt::Display for Name {
             Name::Delta { from, to } => write!(f, "deltas/{from}.{to}"),
             Name::Base(root) => write!(f, "bases/{root}"),
             Name::Archive(digest) => write!(f, "archives/{digest}"),
+            Name::CreateOnce => f.write_str("create-once"),
         }
     }
 }
@@ -90,9 +115,14 @@ pub struct Bucket {
     url: Arc<str>,
     prefix: Path,
     runtime: Option<Handle>,
+    /// It is known not to overwrite what it is told to create.
+    creates_once: Arc<AtomicBool>,
     /// Changes that still succeed, in tests of what a crash leaves.
     #[cfg(test)]
     fuse: Option<Arc<std::sync::atomic::AtomicI64>>,
+    /// The folder it is, and who is told of what is done to it, in tests of what a loss of power leaves.
+    #[cfg(test)]
+    watched: Option<(PathBuf, Arc<dyn nearside_host::disk::Watcher>)>,
 }
 
 impl Bucket {
@@ -131,8 +161,11 @@ impl Bucket {
             url: config.url.clone().into(),
             prefix,
             runtime: Handle::try_current().ok(),
+            creates_once: Arc::default(),
             #[cfg(test)]
             fuse: None,
+            #[cfg(test)]
+            watched: None,
         })
     }
 
@@ -147,8 +180,12 @@ impl Bucket {
             url: url.into(),
             prefix: Path::default(),
             runtime: Handle::try_current().ok(),
+            // By a link to a file that is whole, which fails where there is one.
+            creates_once: Arc::new(true.into()),
             #[cfg(test)]
             fuse: None,
+            #[cfg(test)]
+            watched: None,
         })
     }
 
@@ -172,6 +209,8 @@ impl Bucket {
     /// Puts what may be put again: its name says what it is, or it is only a hint.
     pub async fn put(&self, name: Name, bytes: impl Into<Bytes>) -> Result<(), BucketError> {
         let (key, bytes) = (self.key(name), bytes.into());
+        #[cfg(test)]
+        self.saw_put(name, &bytes);
         let put = async {
             self.burn()?;
             if bytes.len() <= WHOLE_BYTES {
@@ -195,6 +234,8 @@ impl Bucket {
         let put = async {
             self.burn()?;
             let length = file.metadata().map_err(unread)?.len();
+            #[cfg(test)]
+            self.saw_put_file(name, &file, length).map_err(unread)?;
             if length <= WHOLE_BYTES as u64 {
                 let (_, bytes) = part_of(file, 0, length as usize).await?;
                 return self.store.put(&key, bytes.into()).await.map(drop);
@@ -211,11 +252,35 @@ impl Bucket {
         put.await.map_err(self.failed("writing", name))
     }
 
-    /// Puts what is put once; only one of two who try at the same time succeeds.
+    /// Puts what is put once; only one of two who try at the same time succeeds. Nothing is put where that is not so.
     pub async fn create(&self, name: Name, bytes: impl Into<Bytes>) -> Result<Created, BucketError> {
         self.burn().map_err(self.failed("creating", name))?;
+        self.prove_creates_once().await?;
+        let bytes: Bytes = bytes.into();
+        #[cfg(test)]
+        if self.length(name).await?.is_none() {
+            self.saw_put(name, &bytes);
+        }
+        self.put_new(name, bytes).await
+    }
+
+    /// Fails when the store overwrites what it is told to create. Asks once, and never again when that went well.
+    pub async fn prove_creates_once(&self) -> Result<(), BucketError> {
+        if self.creates_once.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let bytes = Bytes::from_static(b"Put here by Nearside, to find out whether it can be put here again.\n");
+        let is_new = self.put_new(Name::CreateOnce, bytes.clone()).await? == Created::New;
+        if is_new && self.put_new(Name::CreateOnce, bytes).await? == Created::New {
+            return Err(BucketError::Overwrites { url: self.url.clone() });
+        }
+        self.creates_once.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn put_new(&self, name: Name, bytes: Bytes) -> Result<Created, BucketError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(&self.key(name), PutPayload::from(bytes.into()), options).await {
+        match self.store.put_opts(&self.key(name), PutPayload::from(bytes), options).await {
             Ok(_) => Ok(Created::New),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Created::Taken),
             Err(error) => Err(self.failed("creating", name)(error)),
@@ -263,6 +328,10 @@ impl Bucket {
     /// Deletes it, if it is there.
     pub async fn delete(&self, name: Name) -> Result<(), BucketError> {
         self.burn().map_err(self.failed("deleting", name))?;
+        #[cfg(test)]
+        if self.length(name).await?.is_some() {
+            self.saw(|path| vec![Step::Remove(path)], name);
+        }
         match self.store.delete(&self.key(name)).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("deleting", name)(error)),
@@ -289,10 +358,48 @@ impl Bucket {
         Bucket { fuse: Some(Arc::new(changes.into())), ..self }
     }
 
+    /// Tells `watcher` of what is done to this bucket, which is in `folder`, as the steps that the folder's store takes for it.
+    #[cfg(test)]
+    pub(crate) fn watched(self, folder: PathBuf, watcher: Arc<dyn nearside_host::disk::Watcher>) -> Bucket {
+        Bucket { watched: Some((folder, watcher)), ..self }
+    }
+
+    #[cfg(test)]
+    fn saw_put_file(&self, name: Name, file: &File, length: u64) -> std::io::Result<()> {
+        let mut bytes = vec![0; length as usize];
+        file.read_exact_at(&mut bytes, 0)?;
+        self.saw_put(name, &bytes);
+        Ok(())
+    }
+
+    /// It writes a file beside, syncs it, gives it its name and syncs the folder.
+    #[cfg(test)]
+    fn saw_put(&self, name: Name, bytes: &[u8]) {
+        let steps = |path: PathBuf| {
+            let beside = PathBuf::from(format!("{}#1", path.display()));
+            let folder = path.parent().map(PathBuf::from).unwrap_or_default();
+            vec![
+                Step::Create(beside.clone()),
+                Step::Write { path: beside.clone(), at: 0, bytes: bytes.to_vec() },
+                Step::SyncFile(beside.clone()),
+                Step::Rename(beside, path),
+                Step::SyncFolder(folder),
+            ]
+        };
+        self.saw(steps, name);
+    }
+
+    #[cfg(test)]
+    fn saw(&self, steps: impl FnOnce(PathBuf) -> Vec<Step>, name: Name) {
+        if let Some((folder, watcher)) = &self.watched {
+            steps(folder.join(self.key(name).to_string())).into_iter().for_each(|step| watcher.saw(step));
+        }
+    }
+
     fn burn(&self) -> Result<(), Error> {
         #[cfg(test)]
         if let Some(fuse) = &self.fuse
-            && fuse.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) <= 0
+            && fuse.fetch_sub(1, Ordering::Relaxed) <= 0
         {
             return Err(Error::Generic { store: "test", source: "gone".into() });
         }

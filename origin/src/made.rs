@@ -97,6 +97,6 @@ fn encode(pages: &PageStore, name: Name, folder: &Path) -> Result<Option<Written
             Some(of) => Ok(Some(encode::base(&of, scratch(folder)?, Haste::Awaited)?)),
             None => Ok(None),
         },
-        Name::Release(_) | Name::Head | Name::Archive(_) => Ok(None),
+        Name::Release(_) | Name::Head | Name::Archive(_) | Name::CreateOnce => Ok(None),
     }
 }

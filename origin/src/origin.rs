@@ -104,6 +104,13 @@ impl Origin {
             Some(objects) => Bucket::open(objects)?,
             None => Bucket::folder(&config.data.join(OBJECTS))?,
         };
+        match tokio::time::timeout(limits::OBJECT_STORE_PROOF, bucket.prove_creates_once()).await {
+            Ok(Err(error @ BucketError::Overwrites { .. })) => return Err(error.into()),
+            Ok(Ok(())) => {}
+            // What is released already can be given out; and the first release there will ask again.
+            Ok(Err(error)) => tracing::warn!(cause = %error, "the object store does not answer as it should"),
+            Err(_) => tracing::warn!("the object store does not answer"),
+        }
         let common = Common { engine, host, key, bucket, heads: watch::channel(Heads::new()).0 };
         let names = names_in(&apps).map_err(io)?;
         let origin = Arc::new(Origin {

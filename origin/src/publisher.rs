@@ -430,4 +430,6 @@ fn is_same_content(one: &Manifest, other: &Manifest) -> bool {
 }
 
 #[cfg(test)]
+mod losing_power_tests;
+#[cfg(test)]
 mod tests;

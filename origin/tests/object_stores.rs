@@ -3,12 +3,19 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use nearside_host::{engine::Engine, logbook::Logbook};
 use nearside_origin::{
+    Origin,
     bucket::{Bucket, Created, Name},
-    config::ObjectsConfig,
+    config::{Config, ObjectsConfig},
 };
 use nearside_protocol::{digest::Digest, release::ReleaseId};
 use object_store::GetRange;
+use tokio::net::TcpListener;
 
 fn release(seq: u64) -> Name {
     Name::Release(ReleaseId { epoch: 1, seq })
@@ -101,6 +108,52 @@ async fn a_service_that_speaks_s3_conforms() {
         allow_http: true,
     };
     conforms(Bucket::open(&config).unwrap().of(&format!("shop-{}", std::process::id()))).await;
+}
+
+/// What S3 was before it took conditions, and some of what speaks it still is: whatever is put is there.
+async fn overwriting() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let answer = |request: Request<Incoming>, _| async move {
+        let _ = request.into_body().collect().await;
+        Response::builder().header("etag", "\"1\"").body(Full::new(Bytes::new())).unwrap()
+    };
+    tokio::spawn(nearside_host::serve::accept(listener, answer, std::future::pending()));
+    endpoint
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_overwrites_gets_no_release_and_no_origin() {
+    let given = std::env::var("NEARSIDE_TEST_S3_OVERWRITES").ok();
+    let endpoint = match &given {
+        Some(endpoint) => endpoint.clone(),
+        None => overwriting().await,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let config = ObjectsConfig {
+        url: "s3://nearside/some/prefix".into(),
+        endpoint: Some(endpoint),
+        region: Some("us-east-1".into()),
+        allow_http: true,
+    };
+    // Without keys in the environment it would look for those of a machine in a cloud.
+    if given.is_none() && std::env::var("AWS_ACCESS_KEY_ID").is_err() {
+        eprintln!("SKIPPED: no AWS_ACCESS_KEY_ID; scripts/object-stores runs this");
+        return;
+    }
+    let said = "overwrites what it is told to create (`If-None-Match: *`)";
+    let bucket = Bucket::open(&config).unwrap().of("shop");
+    let error = bucket.create(release(1), "first").await.unwrap_err().to_string();
+    assert!(error.contains("s3://nearside/some/prefix") && error.contains(said), "{error}");
+    if given.is_some() {
+        assert_eq!(bucket.get(release(1), 10).await.unwrap(), None, "nothing was put");
+    }
+
+    let engine = Engine::start(&folder.path().join("compiled")).unwrap();
+    let origin =
+        Config { objects: Some(config), ..Config::new(([127, 0, 0, 1], 0).into(), folder.path().join("data")) };
+    let Err(error) = Origin::open(origin, engine, Logbook::new()).await else { panic!("it starts") };
+    assert!(error.to_string().contains(said), "{error}");
 }
 
 #[tokio::test]

@@ -245,6 +245,8 @@ pub const READ_LOG_FRAMES: u32 = 16 << 10;
 pub const RELEASES_KEPT_ORIGIN: usize = 64;
 /// What their pages may take on the origin's disk, of each app; the newest release stays whatever it takes.
 pub const RELEASES_ORIGIN_BYTES: u64 = 96 << 30;
+/// How long an origin that starts waits for its object store to show that it creates things once.
+pub const OBJECT_STORE_PROOF: Duration = Duration::from_secs(5);
 /// How far back the deltas besides the one from the release before reach: from the 8th, whenever the number is a multiple
 /// of 8, and from the 64th.
 pub const SKIP_DELTAS: [u64; 2] = [8, 64];

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -23,7 +23,10 @@ use rusqlite::Connection;
 use super::{Keep, PageStore, PagesError, Table};
 use crate::{
     database::Database,
-    disk::{Disk, Step, Watcher},
+    disk::{
+        Disk, Step, Watcher,
+        losing::{LosingDisk, Luck},
+    },
 };
 
 const KEEP: Keep = Keep { releases: 3, bytes: u64::MAX };
@@ -291,86 +294,6 @@ impl Watcher for Steps {
     }
 }
 
-/// A file as the disk has it for sure, and the steps since, which it may have or not.
-#[derive(Clone, Default)]
-struct Inode {
-    durable: Vec<u8>,
-    since: Vec<Step>,
-}
-
-/// What a disk that loses whatever was not synced may hold: file contents and names, each with what came after its last
-/// sync.
-#[derive(Clone, Default)]
-struct LosingDisk {
-    inodes: Vec<Inode>,
-    /// As the process sees them.
-    names: BTreeMap<PathBuf, usize>,
-    durable_names: BTreeMap<PathBuf, usize>,
-    /// Steps on names since the last sync of their folder.
-    since: Vec<(Step, BTreeMap<PathBuf, usize>)>,
-}
-
-impl LosingDisk {
-    fn take(&mut self, step: &Step) {
-        match step {
-            Step::Create(path) => {
-                self.inodes.push(Inode::default());
-                self.names.insert(path.clone(), self.inodes.len() - 1);
-            }
-            Step::Write { path, .. } | Step::SetLength(path, _) => {
-                let inode = self.names[path];
-                self.inodes[inode].since.push(step.clone());
-            }
-            Step::SyncFile(path) => {
-                let inode = &mut self.inodes[self.names[path]];
-                let since = std::mem::take(&mut inode.since);
-                since.iter().for_each(|step| apply(&mut inode.durable, step));
-            }
-            Step::Rename(from, to) => {
-                let inode = self.names.remove(from).unwrap();
-                self.names.insert(to.clone(), inode);
-            }
-            Step::Remove(path) => drop(self.names.remove(path)),
-            Step::MakeFolder(_) => {}
-            Step::SyncFolder(_) => {
-                self.durable_names = self.names.clone();
-                self.since.clear();
-            }
-        }
-        if matches!(step, Step::Create(_) | Step::Rename(..) | Step::Remove(_)) {
-            self.since.push((step.clone(), self.names.clone()));
-        }
-    }
-
-    /// One of the states this disk may be found in; `choice` picks which un-synced steps made it.
-    fn found(&self, folder: &Path, choice: &mut impl FnMut() -> bool) {
-        let mut names = &self.durable_names;
-        for (_, after) in &self.since {
-            if choice() {
-                names = after;
-            }
-        }
-        for (path, inode) in names {
-            let inode = &self.inodes[*inode];
-            let mut bytes = inode.durable.clone();
-            inode.since.iter().filter(|_| choice()).for_each(|step| apply(&mut bytes, step));
-            fs::write(folder.join(path.file_name().unwrap()), bytes).unwrap();
-        }
-    }
-}
-
-fn apply(bytes: &mut Vec<u8>, step: &Step) {
-    match step {
-        Step::Write { at, bytes: written, .. } => {
-            let end = *at as usize + written.len();
-            bytes.resize(bytes.len().max(end), 0);
-            bytes[*at as usize..end].copy_from_slice(written);
-        }
-        Step::SetLength(_, length) => bytes.resize(*length as usize, 0),
-        _ => {}
-    }
-}
-
 /// After every step of some applies, each with several choices of what of the un-synced was lost: the store opens, the
 /// newest release is the last one acknowledged or the one under way, and each of its pages is right.
 #[test]
@@ -395,24 +318,13 @@ fn a_disk_that_loses_what_was_not_synced_loses_no_release() {
 
     let steps = steps.0.lock().unwrap();
     let mut disk = LosingDisk::default();
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut states = 0;
     for (done, step) in steps.iter().enumerate() {
         disk.take(step);
         let least = acknowledged.iter().filter(|steps| **steps <= done + 1).count() as u64 - 1;
         for way in 0..6 {
-            let mut choice = || match way {
-                0 => false,
-                1 => true,
-                _ => {
-                    random ^= random << 13;
-                    random ^= random >> 7;
-                    random ^= random << 17;
-                    random & 1 == 1
-                }
-            };
             let scratch = tempfile::tempdir().unwrap();
-            disk.found(scratch.path(), &mut choice);
+            disk.found(folder.path(), scratch.path(), Luck::new(way, done as u64)).unwrap();
             let found = PageStore::open(scratch.path(), Disk::real()).unwrap();
             states += 1;
             let newest = found.newest().map_or(0, |kept| kept.release.seq);

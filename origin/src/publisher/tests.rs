@@ -156,7 +156,7 @@ fn snapshot(table: &Table) -> Snapshot {
 }
 
 /// The root of what an object makes.
-fn applied(pages: &PageStore, from: Option<&Arc<Table>>, to: &Table, bytes: &[u8]) -> Digest {
+pub(super) fn applied(pages: &PageStore, from: Option<&Arc<Table>>, to: &Table, bytes: &[u8]) -> Digest {
     let mut draft = pages.draft(from);
     draft.resize(to.pages());
     let mut made: Vec<(u32, Page)> = Vec::new();
