@@ -22,6 +22,8 @@ pub enum Kind {
     Carried,
     /// The same addresses while others are asked for once.
     Flood,
+    /// Work that waits in a store.
+    Tasks,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +128,13 @@ const FLOOD: &[Column] = &[
     needed(Metric::Failed, "failed"),
 ];
 
+const TASKS: &[Column] = &[
+    needed(Metric::Tasks, "tasks"),
+    needed(Metric::TasksPerSecond, "tasks/s"),
+    needed(Metric::TasksPerCommit, "tasks a commit"),
+    needed(Metric::CpuTask, "CPU us a task"),
+];
+
 const LOAD_PANELS: &[Panel] = &[
     linear(Metric::Throughput, "requests a second, more is better"),
     linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
@@ -170,6 +179,15 @@ const FLOOD_PANELS: &[Panel] = &[
     linear(Metric::HitsAfter, "hits after it, %, more is better"),
 ];
 
+const TASKS_PANELS: &[Panel] = &[
+    Panel {
+        metric: Metric::TasksPerSecond,
+        title: "tasks a second, logarithmic, more is better",
+        logarithmic_from: Some(10.0),
+    },
+    linear(Metric::TasksPerCommit, "tasks a commit, more is better"),
+];
+
 impl Kind {
     pub fn columns(self) -> &'static [Column] {
         match self {
@@ -180,6 +198,7 @@ impl Kind {
             Kind::Crowd => CROWD,
             Kind::Carried => CARRIED,
             Kind::Flood => FLOOD,
+            Kind::Tasks => TASKS,
         }
     }
 
@@ -192,6 +211,7 @@ impl Kind {
             Kind::Crowd => CROWD_PANELS,
             Kind::Carried => CARRIED_PANELS,
             Kind::Flood => FLOOD_PANELS,
+            Kind::Tasks => TASKS_PANELS,
         }
     }
 }

@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -35,6 +38,8 @@ pub(crate) struct Seats {
     pub(crate) commits: watch::Sender<u64>,
     pub(crate) version: watch::Sender<Option<Arc<Version>>>,
     pub(crate) tasks_due: Arc<Notify>,
+    /// Waits for the disk since the start: one for each group that kept anything.
+    pub(crate) transactions: Arc<AtomicU64>,
 }
 
 /// Starts the thread. It ends when the queue's last sender is gone and the queue is empty.
@@ -57,6 +62,7 @@ pub(crate) fn start(
         epoch: meta.epoch,
         secret,
         version: None,
+        started: Instant::now(),
     };
     let thread = Thread { path: path.to_owned(), entries, commit: meta.commit, seats, purged_at: None };
     std::thread::Builder::new()
@@ -193,6 +199,7 @@ impl Thread {
             }
             connection.execute_batch("COMMIT")
         })?;
+        self.seats.transactions.fetch_add(1, Ordering::Relaxed);
         if purge {
             self.purged_at = Some(Instant::now());
         }

@@ -11,6 +11,7 @@ mod search;
 mod snapshots;
 mod stage;
 mod static_files;
+mod tasks;
 
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,8 @@ pub enum Bench {
     Snapshots,
     /// A node under load, while a release is pushed every 200 ms and while none is
     Pushes,
+    /// Tasks claimed and finished a second, beside a worker with one commit a task
+    Tasks,
     /// Raw hyper beside itself: differences this small mean nothing
     Noise,
 }
@@ -61,6 +64,7 @@ impl Bench {
             Bench::Static => "static",
             Bench::Snapshots => "snapshots",
             Bench::Pushes => "pushes",
+            Bench::Tasks => "tasks",
             Bench::Noise => "noise",
         }
     }
@@ -92,6 +96,7 @@ impl Bench {
             Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
+            Bench::Tasks => Ok((tasks::ABOUT, tasks::measure(args, settings).await?)),
         }
     }
 
@@ -117,7 +122,7 @@ pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
         "no bench named: give one or more of hit, crowd, carried, flood, render, search, static, snapshots, pushes, \
-         noise"
+         tasks, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
