@@ -189,18 +189,20 @@ impl Thread {
         if !group.done.iter().any(|done| done.wrote) {
             return Ok(self.entries.trusted(|connection| connection.execute_batch("ROLLBACK"))?);
         }
-        self.entries.trusted(|connection| {
+        let purged = self.entries.trusted(|connection| {
             if counts {
                 store::count_commit(connection)?;
             }
+            let mut purged = 0;
             if purge {
                 dedupe::purge(connection, now_ms())?;
-                tasks::purge(connection, now_ms())?;
+                purged = tasks::purge(connection, now_ms())?;
             }
-            connection.execute_batch("COMMIT")
+            connection.execute_batch("COMMIT").map(|()| purged)
         })?;
         self.seats.transactions.fetch_add(1, Ordering::Relaxed);
-        if purge {
+        // Where tasks end faster than a turn forgets them, the next group goes on.
+        if purge && purged < limits::PURGE_ROWS {
             self.purged_at = Some(Instant::now());
         }
         if counts {

@@ -20,6 +20,7 @@ struct Told {
     bytes: usize,
     dropped: usize,
     is_new: bool,
+    is_over: bool,
 }
 
 impl Diary {
@@ -41,6 +42,15 @@ impl Diary {
         let mut told = self.told();
         told.progress = Some(how_far[..how_far.floor_char_boundary(limits::TASK_PROGRESS_BYTES)].to_owned());
         told.is_new = true;
+    }
+
+    /// The attempt has ended, and is telling the writer how.
+    pub(crate) fn close(&self) {
+        self.told().is_over = true;
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.told().is_over
     }
 
     /// All of it.

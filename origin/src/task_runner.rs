@@ -174,13 +174,13 @@ impl Runner {
     }
 
     fn cut_off(&mut self, id: Id) {
-        let Some(running) = self.running.remove(&id) else { return };
         // One that has just ended has no lease any more, either: then there is nothing to cut off.
-        if !running.handle.is_finished() {
-            let Claimed { id: task, name, .. } = &running.claimed;
-            tracing::warn!(task, place = %name, "an attempt has lost its lease and is cut off");
-            running.handle.abort();
+        if self.running.get(&id).is_none_or(|running| running.diary.is_over()) {
+            return;
         }
+        let Some(Running { claimed, handle, .. }) = self.running.remove(&id) else { return };
+        tracing::warn!(task = claimed.id, place = %claimed.name, "an attempt has lost its lease and is cut off");
+        handle.abort();
     }
 
     async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
@@ -206,6 +206,7 @@ impl Attempt {
     async fn run(self) {
         let Attempt { engine, writer, version, claimed, reach, diary } = self;
         let ending = task_guest::run(&engine, &writer, &version, &claimed, &reach, &diary).await;
+        diary.close();
         let (app, place, trace) = (&version.app.name, &claimed.name, task_guest::trace(&claimed));
         match &ending {
             Ending::Done => {}

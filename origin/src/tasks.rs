@@ -256,22 +256,31 @@ pub(crate) fn counts(connection: &Connection) -> rusqlite::Result<BTreeMap<Strin
     Ok(counts)
 }
 
-/// Forgets tasks done long ago, some at a time, and of too many dead letters the oldest.
+/// Forgets tasks done long ago, and of those there are too many of the oldest; some at a time. Gives how many: when they
+/// are [`limits::PURGE_ROWS`], there may be more.
 pub(crate) fn purge(connection: &Connection, now_ms: u64) -> rusqlite::Result<usize> {
     let before = now_ms.saturating_sub(limits::TASK_DONE_KEPT.as_millis() as u64);
     let sql = "DELETE FROM _nearside_task WHERE id IN
         (SELECT id FROM _nearside_task WHERE state = 'done' AND ended_at_ms < ?1 LIMIT ?2)";
-    let done = connection.execute(sql, params![before, limits::PURGE_ROWS])?;
-    let dead: usize =
-        connection.query_row("SELECT count(*) FROM _nearside_task WHERE state = 'dead'", [], |row| row.get(0))?;
-    let too_many = dead.saturating_sub(limits::TASKS_DEAD_KEPT).min(limits::PURGE_ROWS);
-    if too_many > 0 {
-        tracing::warn!(tasks = too_many, kept = limits::TASKS_DEAD_KEPT, "the oldest dead letters are forgotten");
-        let sql = "DELETE FROM _nearside_task WHERE id IN
-            (SELECT id FROM _nearside_task WHERE state = 'dead' ORDER BY ended_at_ms LIMIT ?1)";
-        connection.execute(sql, [too_many])?;
+    let old = connection.execute(sql, params![before, limits::PURGE_ROWS])?;
+    let done = keep_newest(connection, "done", limits::TASKS_DONE_KEPT, limits::PURGE_ROWS - old)?;
+    let dead = keep_newest(connection, "dead", limits::TASKS_DEAD_KEPT, limits::PURGE_ROWS - old - done)?;
+    if dead > 0 {
+        tracing::warn!(tasks = dead, kept = limits::TASKS_DEAD_KEPT, "the oldest dead letters are forgotten");
     }
-    Ok(done + too_many)
+    Ok(old + done + dead)
+}
+
+/// Forgets the oldest of a state, at most so many.
+fn keep_newest(connection: &Connection, state: &str, kept: usize, most: usize) -> rusqlite::Result<usize> {
+    let there = "SELECT count(*) FROM _nearside_task WHERE state = ?1";
+    let there: usize = connection.query_row(there, [state], |row| row.get(0))?;
+    let sql = "DELETE FROM _nearside_task WHERE id IN
+        (SELECT id FROM _nearside_task WHERE state = ?1 ORDER BY ended_at_ms LIMIT ?2)";
+    match there.saturating_sub(kept).min(most) {
+        0 => Ok(0),
+        too_many => connection.execute(sql, params![state, too_many]),
+    }
 }
 
 /// The pause after an attempt: anything up to a bound that doubles ("full jitter"), so that what failed together does

@@ -234,8 +234,9 @@ pub const CRON_EVERY_MS_MOST: u64 = 366 * 24 * 3_600_000;
 pub const TASKS_PER_COMMAND: usize = 32;
 /// Tasks due or running, of one app.
 pub const TASKS_WAITING: usize = 100_000;
-/// How long a task that is done can be seen.
+/// How long a task that is done can be seen, and how many of them; the oldest go.
 pub const TASK_DONE_KEPT: Duration = Duration::from_secs(24 * 3600);
+pub const TASKS_DONE_KEPT: usize = 100_000;
 /// Dead letters of one app; the oldest go.
 pub const TASKS_DEAD_KEPT: usize = 100_000;
 /// The newest attempts of a task are remembered.

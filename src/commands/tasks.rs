@@ -126,8 +126,8 @@ pub async fn run(args: TasksArgs) -> anyhow::Result<ExitCode> {
         TasksCommand::List { state, kind, limit, after, of } => {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("limit", &limit.to_string()).append_pair("after", &after.to_string());
-            state.iter().for_each(|state| drop(query.append_pair("state", state.name())));
-            kind.iter().for_each(|kind| drop(query.append_pair("kind", kind)));
+            state.iter().for_each(|state| _ = query.append_pair("state", state.name()));
+            kind.iter().for_each(|kind| _ = query.append_pair("kind", kind));
             let tasks: Tasks = ask(&of, Method::GET, &format!("?{}", query.finish())).await?;
             print(of.json, &tasks, list)?;
         }

@@ -418,6 +418,25 @@ fn ids_are_not_given_twice_and_old_ones_go() {
 }
 
 #[test]
+fn of_too_many_the_oldest_go() {
+    let table = Table::new("[tasks.a]\nattempts = 1\n");
+    for (index, ending) in
+        [Ending::Done, Ending::Done, Ending::Dead("x".into()), Ending::Dead("y".into())].iter().enumerate()
+    {
+        table.add("a");
+        let task = table.claim().remove(0);
+        finish(&table.connection, task.id, task.lease, &ending.clone().into(), table.now_ms + index as u64, 0).unwrap();
+    }
+    assert_eq!(keep_newest(&table.connection, "done", 1, 9).unwrap(), 1);
+    assert_eq!(
+        (keep_newest(&table.connection, "dead", 0, 1).unwrap(), keep_newest(&table.connection, "dead", 2, 9).unwrap()),
+        (1, 0)
+    );
+    let left: Vec<u64> = (1..=4).filter(|id| report::show(&table.connection, *id).unwrap().is_some()).collect();
+    assert_eq!(left, [2, 4]);
+}
+
+#[test]
 fn pauses_double_up_to_their_bound() {
     let backoff = |attempt, chance| backoff_ms(attempt, 500, 900_000, chance);
     assert!(backoff(1, u64::MAX) <= 500);
