@@ -137,10 +137,10 @@ fn one_by_one(scratch: &Path, tasks: usize) -> Result<BTreeMap<Metric, f64>> {
     )?;
     let fill = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < ?1)
         INSERT INTO task (id, name, payload, state, due_at_ms) SELECT id, 'quick', '{}', 'due', 0 FROM n";
-    store.execute(fill, [tasks])?;
+    store.execute(fill, [i64::try_from(tasks)?])?;
     let cpu_us = crate::cpu::microseconds(std::process::id())?;
     let began = Instant::now();
-    let mut running: Option<(u64, u64)> = None;
+    let mut running: Option<(i64, i64)> = None;
     let mut commits = 0;
     loop {
         store.execute_batch("BEGIN IMMEDIATE")?;
