@@ -21,6 +21,7 @@ use crate::commands::{
     rollback::{ResumeArgs, RollbackArgs},
     snapshot::SnapshotArgs,
     status::StatusArgs,
+    tasks::TasksArgs,
     test::TestArgs,
 };
 
@@ -68,6 +69,7 @@ pub enum Command {
     Rollback(RollbackArgs),
     Snapshot(SnapshotArgs),
     Status(StatusArgs),
+    Tasks(TasksArgs),
     Test(TestArgs),
 }
 

@@ -48,6 +48,7 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
             cli::Command::Resume(args) => commands::rollback::resume(args).await,
             cli::Command::Rollback(args) => commands::rollback::run(args).await,
             cli::Command::Snapshot(args) => commands::snapshot::run(args).await,
+            cli::Command::Tasks(args) => commands::tasks::run(args).await,
             cli::Command::Test(args) => commands::test::run(args, logbook).await,
             cli::Command::Status(args) => commands::status::run(args).await,
         }

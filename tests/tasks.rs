@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use support::{Node, Origin, Site, eventually, http, module, probe};
+use support::{App, Node, Origin, Site, eventually, http, module, probe, process::Run};
 
 #[test]
 fn a_task_is_tried_until_it_works_or_its_attempts_are_spent() {
@@ -81,6 +81,126 @@ fn tasks_outlive_the_origin() {
     site.origin.process.kill();
     site.origin.start_again("");
     wait_for(&site.origin, &[("done", TASKS), ("due", 0), ("running", 0), ("dead", 0)]);
+}
+
+#[test]
+fn poison_dies_and_what_hangs_delays_no_one() {
+    let site = Site::probe(&["a"]);
+    let a = &site.nodes[0];
+    for _ in 0..5 {
+        enqueue(a, "poison", "{}");
+        enqueue(a, "hang", "{}");
+    }
+    for _ in 0..20 {
+        enqueue(a, "ok", "{}");
+    }
+    wait_for(&site.origin, &[("done", 20), ("dead", 5), ("running", 1), ("due", 4)]);
+    let shown = shown(&site.origin, first_of(&site.origin, "poison"));
+    let history = shown["history"].as_array().unwrap();
+    let how: Vec<&str> = history.iter().map(|attempt| attempt["how"].as_str().unwrap()).collect();
+    assert_eq!(how, ["retry", "retry", "dead"], "{shown}");
+    assert!(history.iter().all(|attempt| attempt["message"].as_str().unwrap().contains("trapped")), "{shown}");
+}
+
+#[test]
+fn an_operator_sees_and_steers_tasks() {
+    let site = Site::probe(&["a"]);
+    let (a, origin) = (&site.nodes[0], &site.origin);
+    steered(origin, &["pause", "ok"], "`ok` is paused");
+    steered(origin, &["pause", "ok"], "`ok` was paused already");
+    enqueue(a, "ok", "{\"n\":1}");
+    enqueue(a, "tell", "{}");
+    wait_for(origin, &[("due", 1), ("dead", 1), ("done", 0)]);
+    let listed = origin.operator(&["tasks", "list", "--app", "probe"]);
+    listed.went_well();
+    assert!(listed.out.contains("paused ") && listed.out.contains("told enough"), "{}", listed.out);
+
+    let told = first_of(origin, "tell");
+    let text = operator(origin, &["show", &told.to_string()]);
+    text.went_well();
+    for expected in ["tell`: dead, 2 of 2 attempts", "told enough", "progress: 2 of 2", "| attempt 1", "| attempt 2"] {
+        assert!(text.out.contains(expected), "no `{expected}` in {}", text.out);
+    }
+    let id = told.to_string();
+    steered(origin, &["retry", &id], "1 task tried again");
+    eventually("it is dead again", || (shown(origin, told)["history"].as_array()?.len() == 4).then_some(()));
+    wait_for(origin, &[("dead", 1), ("running", 0)]);
+    steered(origin, &["discard", "tell"], "1 task discarded");
+    operator(origin, &["show", &id]).failed_with(&["there is no task"]);
+    operator(origin, &["retry", "nonesuch"]).failed_with(&["the app declares no task `nonesuch`"]);
+    let waiting = first_of(origin, "ok");
+    operator(origin, &["retry", &waiting.to_string()]).failed_with(&["only a dead one can be tried again"]);
+
+    steered(origin, &["resume", "ok"], "`ok` is resumed");
+    wait_for(origin, &[("due", 0), ("done", 1), ("dead", 0)]);
+    let log = origin.process.log_text();
+    assert_eq!(log.matches("an operator has steered tasks").count(), 5, "{log}");
+    let stranger = http::request(origin.address, "origin", "POST", "/v1/apps/probe/tasks/ok/pause", &[], "").unwrap();
+    assert_eq!(stranger.status, 401);
+}
+
+#[test]
+fn crons_are_run_once_each_though_the_origin_dies_and_its_clock_jumps() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::copy("probe", &folder.path().join("app"));
+    app.append("nearside.toml", "\n[[crons]]\nname = \"tick\"\nevery = \"1s\"\ntask = \"ok\"\n");
+    let mut site = Site::start(&[app.path()], &[]);
+    let done = |site: &Site| counts(&site.origin, "done");
+    for kill in 1..=3 {
+        eventually("it ticks", || (done(&site) > kill).then_some(()));
+        site.origin.process.kill();
+        site.origin.start_again("");
+    }
+    site.origin.process.kill();
+    let store = rusqlite::Connection::open(site.origin.data().join("apps/probe/store.db")).unwrap();
+    // Each is queued in the very second in which it is due.
+    let seconds = "SELECT count(*), count(DISTINCT created_at_ms / 1000) FROM _nearside_task";
+    let (ticks, seconds): (u64, u64) = store.query_row(seconds, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert!(ticks >= 4 && ticks == seconds, "{ticks} ticks in {seconds} seconds");
+
+    // As if the clock had been an hour ahead, and is right again: what is done stays done.
+    let jump = |hours: i64| {
+        let sql = "UPDATE _nearside_cron SET done_at_ms = done_at_ms + ?1";
+        store.execute(sql, [hours * 3_600_000]).unwrap();
+    };
+    jump(1);
+    site.origin.start_again("");
+    eventually("it has looked", || (site.origin.status()["uptime_s"].as_u64()? >= 3).then_some(()));
+    wait_for(&site.origin, &[("done", ticks), ("due", 0), ("running", 0)]);
+    site.origin.process.kill();
+    // As if it had been away for a day: 86,400 times were missed, and are run once.
+    jump(-25);
+    let before: u64 = store.query_row("SELECT max(id) FROM _nearside_task", [], |row| row.get(0)).unwrap();
+    site.origin.start_again("");
+    eventually("it ticks again", || (done(&site) > ticks + 2).then_some(()));
+    site.origin.process.kill();
+    let sql = "SELECT count(*), count(DISTINCT created_at_ms / 1000) FROM _nearside_task WHERE id > ?1";
+    let (ticks, seconds): (u64, u64) = store.query_row(sql, [before], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert_eq!(ticks, seconds);
+}
+
+/// `nearside tasks …` of the probe.
+fn operator(origin: &Origin, arguments: &[&str]) -> Run {
+    origin.operator(&[&["tasks"], arguments, &["--app", "probe"]].concat())
+}
+
+fn steered(origin: &Origin, arguments: &[&str], expected: &str) {
+    let run = operator(origin, arguments);
+    run.went_well();
+    assert_eq!(run.out.trim(), expected);
+}
+
+fn shown(origin: &Origin, id: u64) -> serde_json::Value {
+    let run = operator(origin, &["show", &id.to_string(), "--json"]);
+    run.went_well();
+    serde_json::from_str(&run.out).unwrap()
+}
+
+/// The id of the oldest task of a kind.
+fn first_of(origin: &Origin, kind: &str) -> u64 {
+    let run = operator(origin, &["list", "--kind", kind, "--json"]);
+    run.went_well();
+    serde_json::from_str::<serde_json::Value>(&run.out).unwrap()["tasks"][0]["id"].as_u64().unwrap()
 }
 
 fn asked(node: &Node, task: &str, payload: &str) -> String {

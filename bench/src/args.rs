@@ -39,6 +39,9 @@ pub struct Run {
     /// Size of the invented documents of `snapshots` and `pushes` [default: 1100; of `pushes` 64]
     #[arg(long)]
     pub mib: Option<u64>,
+    /// Tasks a round of `tasks` [default: 20000]
+    #[arg(long, value_parser = positive)]
+    pub tasks: Option<usize>,
     /// Requests a second of `pushes` [default: a quarter of the peak], `carried` and `flood` [default: 1000]
     #[arg(long)]
     pub rate: Option<f64>,

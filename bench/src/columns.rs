@@ -24,6 +24,8 @@ pub enum Kind {
     Flood,
     /// Clients that write, each waiting for its answer.
     Written,
+    /// Work that waits in a store.
+    Tasks,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +138,13 @@ const WRITTEN: &[Column] = &[
     where_measured(Metric::CpuClosed, "CPU us a write"),
 ];
 
+const TASKS: &[Column] = &[
+    needed(Metric::Tasks, "tasks"),
+    needed(Metric::TasksPerSecond, "tasks/s"),
+    needed(Metric::TasksPerCommit, "tasks a commit"),
+    needed(Metric::CpuTask, "CPU us a task"),
+];
+
 const LOAD_PANELS: &[Panel] = &[
     linear(Metric::Throughput, "requests a second, more is better"),
     linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
@@ -185,6 +194,15 @@ const WRITTEN_PANELS: &[Panel] = &[
     Panel { metric: Metric::LatencyP99, title: "p99, us, logarithmic, less is better", logarithmic_from: Some(100.0) },
 ];
 
+const TASKS_PANELS: &[Panel] = &[
+    Panel {
+        metric: Metric::TasksPerSecond,
+        title: "tasks a second, logarithmic, more is better",
+        logarithmic_from: Some(10.0),
+    },
+    linear(Metric::TasksPerCommit, "tasks a commit, more is better"),
+];
+
 impl Kind {
     pub fn columns(self) -> &'static [Column] {
         match self {
@@ -196,6 +214,7 @@ impl Kind {
             Kind::Carried => CARRIED,
             Kind::Flood => FLOOD,
             Kind::Written => WRITTEN,
+            Kind::Tasks => TASKS,
         }
     }
 
@@ -209,6 +228,7 @@ impl Kind {
             Kind::Carried => CARRIED_PANELS,
             Kind::Flood => FLOOD_PANELS,
             Kind::Written => WRITTEN_PANELS,
+            Kind::Tasks => TASKS_PANELS,
         }
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! Some benches measure other things than contenders under load: how a change of a large database travels
 //! (`benches/snapshots`), what visitors notice of one that changes all the time (`benches/pushes.rs`), what a change
-//! leaves of the cache (`benches/carried.rs`), what a flood of other requests does (`benches/flood.rs`), and a crowd that
-//! asks for one page (`benches/crowd.rs`).
+//! leaves of the cache (`benches/carried.rs`), what a flood of other requests does (`benches/flood.rs`), a crowd that
+//! asks for one page (`benches/crowd.rs`), and tasks that wait in the store (`benches/tasks.rs`).
 
 pub mod args;
 pub mod benches;

@@ -61,6 +61,11 @@ pub const PUSH_EVERY: Duration = Duration::from_millis(200);
 pub const PUSHES_SECONDS: f64 = 12.0;
 /// The rate is this share of the peak without pushes: the origin and the pushes need room, too.
 pub const PUSHES_SHARE_OF_PEAK: f64 = 0.25;
+/// Tasks a round, and how many of as many a worker gets that does them one by one.
+pub const TASKS: usize = 20_000;
+pub const TASKS_ALONE_SHARE: f64 = 0.1;
+pub const TASKS_QUEUED_AT_ONCE: usize = 64;
+pub const TASKS_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long the page of `crowd` takes, and how often it is asked for alone to know what it takes in all.
 pub const CROWD_MS: u64 = 100;
 pub const CROWD_ALONE: usize = 3;

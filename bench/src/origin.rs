@@ -41,6 +41,42 @@ impl Origin {
         Request::with_body("POST", &self.address.to_string(), &target, &headers, payload.to_string().as_bytes())
     }
 
+    /// Queues a task once for this key.
+    pub async fn queue_task(&self, kind: &str, key: &str) -> Result<()> {
+        let authorization = self.authorization();
+        let headers = [("Authorization", authorization.as_str()), ("Idempotency-Key", key)];
+        let target = self.target(&format!("tasks/{kind}"));
+        let request = Request::with_body("POST", &self.address.to_string(), &target, &headers, b"{}");
+        request.verify(&fetch(self.address, &request).await?)
+    }
+
+    /// Pauses or resumes a kind of task.
+    pub async fn steer_tasks(&self, kind: &str, order: &str) -> Result<()> {
+        let authorization = self.authorization();
+        let headers = [("Authorization", authorization.as_str())];
+        let target = self.target(&format!("tasks/{kind}/{order}"));
+        let request = Request::with_body("POST", &self.address.to_string(), &target, &headers, b"");
+        request.verify(&fetch(self.address, &request).await?)
+    }
+
+    /// What the origin says of the app's tasks.
+    pub async fn tasks(&self) -> Result<Value> {
+        let request = self.get("tasks?limit=0");
+        let response = fetch(self.address, &request).await?;
+        request.verify(&response)?;
+        serde_json::from_slice(response.body()).context("reading what the origin says of tasks")
+    }
+
+    /// How often its writer has waited for the disk since it started.
+    pub async fn transactions(&self) -> Result<u64> {
+        let authorization = self.authorization();
+        let request = Request::get(&self.address.to_string(), "/v1/status", &[("Authorization", &authorization)]);
+        let response = fetch(self.address, &request).await?;
+        request.verify(&response)?;
+        let status: Value = serde_json::from_slice(response.body()).context("reading the origin's status")?;
+        status["apps"][&self.app]["transactions"].as_u64().context("the origin does not count its transactions")
+    }
+
     /// Pushes a SQLite file of data; it is in a release when this returns.
     pub async fn push_data(&self, file: &[u8]) -> Result<()> {
         let authorization = self.authorization();

@@ -28,6 +28,7 @@ const CROWD: &str = "crowd";
 const SNAPSHOTS: &str = "snapshots";
 const PUSHES: &str = "pushes";
 const WRITES: &str = "writes";
+const TASKS: &str = "tasks";
 
 /// Other ways to bring the same change, of which the smallest is compared with.
 const BESIDE: &[&str] = &["copy", "zstd --patch-from", "sqlite3_rsync"];
@@ -84,6 +85,15 @@ const fn p99_ratio(case: &'static str) -> Formula<'static> {
 }
 
 pub const TARGETS: &[Target] = &[
+    Target {
+        bench: TASKS,
+        name: "tasks/s over one commit a task",
+        formula: Formula::Ratio(
+            of("quick", "nearside", Metric::TasksPerSecond),
+            of("quick", "one by one", Metric::TasksPerSecond),
+        ),
+        bound: Bound::AtLeast(10.0),
+    },
     at_least("page: requests/s over raw hyper's", hit_ratio("page", "nearside", "hyper", Metric::Throughput), 0.9),
     at_least(
         "page: raw hyper's CPU a request over ours",

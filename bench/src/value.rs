@@ -99,6 +99,15 @@ pub enum Metric {
     Stale,
     #[serde(rename = "pushed_ms")]
     Pushed,
+    #[serde(rename = "tasks")]
+    Tasks,
+    /// Claimed, run and finished.
+    #[serde(rename = "tasks_per_s")]
+    TasksPerSecond,
+    #[serde(rename = "tasks_per_commit")]
+    TasksPerCommit,
+    #[serde(rename = "cpu_task_us")]
+    CpuTask,
 }
 
 impl Metric {
@@ -106,7 +115,8 @@ impl Metric {
     /// of what happened.
     pub fn is_compared(self) -> bool {
         use Metric::*;
-        let counted = matches!(self, Requests | Releases | Failed | Mixed | Stale | Renders | SamePages | Pushed);
+        let counted =
+            matches!(self, Requests | Releases | Failed | Mixed | Stale | Renders | SamePages | Pushed | Tasks);
         let shares =
             matches!(self, Hits | HitsBefore | HitsAfter | HitsLost | ByPages | ByRows | Ahead | OnDemand | SameKept);
         !(counted || shares || matches!(self, SendLateP99 | WaiterP50Over))

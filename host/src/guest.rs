@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::{
     budget::Budget,
     engine::{Engine, EngineError, TICK},
-    log::GuestLog,
+    log::{Ear, GuestLog},
     outbound::Outbound,
     senses::{self, Senses, Waits},
     speaker::Speaker,
@@ -76,7 +76,12 @@ impl Ended {
 impl<C: Send + 'static> Guest<C> {
     /// A store for one fresh instance.
     pub fn store(engine: &Engine, given: Given<'_>, context: C) -> Store<Guest<C>> {
-        let (stdout, stderr) = GuestLog::new(given.speaker.clone());
+        Guest::store_heard(engine, given, context, None)
+    }
+
+    /// The same, where someone besides the log hears what the guest prints.
+    pub fn store_heard(engine: &Engine, given: Given<'_>, context: C, ear: Option<Ear>) -> Store<Guest<C>> {
+        let (stdout, stderr) = GuestLog::new(given.speaker.clone(), ear);
         let mut wasi = WasiCtx::builder();
         wasi.allow_tcp(false)
             .allow_udp(false)

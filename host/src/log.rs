@@ -17,6 +17,9 @@ use wasmtime_wasi::{
 
 use crate::speaker::Speaker;
 
+/// Who else hears each line that goes to the log.
+pub type Ear = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Standard output or standard error of one guest.
 #[derive(Clone)]
 pub(crate) struct GuestLog {
@@ -32,6 +35,7 @@ enum Pipe {
 
 struct Lines {
     speaker: Arc<Speaker>,
+    ear: Option<Ear>,
     /// The lines that have not come to their ends.
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -42,8 +46,9 @@ struct Lines {
 
 impl GuestLog {
     /// Its standard output and its standard error.
-    pub(crate) fn new(speaker: Arc<Speaker>) -> (GuestLog, GuestLog) {
-        let lines = Lines { speaker, stdout: Vec::new(), stderr: Vec::new(), bytes: 0, last_words: VecDeque::new() };
+    pub(crate) fn new(speaker: Arc<Speaker>, ear: Option<Ear>) -> (GuestLog, GuestLog) {
+        let lines =
+            Lines { speaker, ear, stdout: Vec::new(), stderr: Vec::new(), bytes: 0, last_words: VecDeque::new() };
         let stdout = GuestLog { lines: Arc::new(Mutex::new(lines)), from: Pipe::Stdout };
         let stderr = GuestLog { from: Pipe::Stderr, ..stdout.clone() };
         (stdout, stderr)
@@ -108,9 +113,16 @@ impl Lines {
         self.bytes += line.len();
         if self.bytes > limits::GUEST_LOG_BYTES {
             let most = limits::GUEST_LOG_BYTES;
-            self.speaker.said(&format!("(more than {most} bytes of log; the rest is dropped)"));
+            self.tell(&format!("(more than {most} bytes of log; the rest is dropped)"));
         } else {
-            self.speaker.said(&text);
+            self.tell(&text);
+        }
+    }
+
+    fn tell(&self, line: &str) {
+        self.speaker.said(line);
+        if let Some(ear) = &self.ear {
+            ear(line);
         }
     }
 
@@ -197,7 +209,7 @@ mod tests {
         let words = tracing::subscriber::with_default(subscriber, || {
             let (app, place, trace) = ("a".to_owned(), "/".to_owned(), "t".to_owned());
             let (stdout, stderr) =
-                GuestLog::new(Arc::new(Speaker { role: Role::Handler, app, place, release: None, trace }));
+                GuestLog::new(Arc::new(Speaker { role: Role::Handler, app, place, release: None, trace }), None);
             work(&stdout, &stderr)
         });
         (logbook.recent(&Filter::default(), usize::MAX).iter().map(|entry| entry.message.clone()).collect(), words)

@@ -1,6 +1,7 @@
 //! The origin's HTTP interface, as the table in [`nearside_protocol::wire`] has it.
 
 mod releases;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -26,6 +27,10 @@ use crate::{
     origin::Origin,
     render,
     site::{Running, Site},
+    tasks::{
+        Queued,
+        steer::{Order, Which},
+    },
 };
 
 const JSON: &str = "application/json";
@@ -57,6 +62,9 @@ enum Asked {
     Deferred(String),
     Unsure(String),
     Task(String, String),
+    Tasks(String),
+    TaskShown(String, u64),
+    Steer(String, Order),
     Render(String),
     Audit(String),
     Watermark(String),
@@ -116,6 +124,9 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Deferred(app) => deferred(origin, &app, body).await,
         Asked::Unsure(app) => unsure(origin, &app, body).await,
         Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
+        Asked::Tasks(app) => self::tasks::list(&*site(origin, &app)?, head.uri.query().unwrap_or_default()).await,
+        Asked::TaskShown(app, id) => self::tasks::show(&*site(origin, &app)?, id).await,
+        Asked::Steer(app, order) => self::tasks::steer(&*running(origin, &app)?, &app, order).await,
         Asked::Audit(app) => {
             let site = site(origin, &app)?;
             // It goes on, and is noted, though whoever asked goes away.
@@ -210,9 +221,40 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
         ["apps", app, "commands", command] => only(Method::POST, "POST", Asked::Command(name(app)?, name(command)?)),
         ["apps", app, "deferred"] => only(Method::POST, "POST", Asked::Deferred(name(app)?)),
         ["apps", app, "unsure"] => only(Method::POST, "POST", Asked::Unsure(name(app)?)),
+        ["apps", app, "tasks"] => only(Method::GET, "GET", Asked::Tasks(name(app)?)),
+        ["apps", app, "tasks", id] if is_number(id) => {
+            only(Method::GET, "GET", Asked::TaskShown(name(app)?, id.parse().map_err(|_| nothing())?))
+        }
+        ["apps", app, "tasks", which, order] => {
+            let (app, which) = (name(app)?, which_in(which)?);
+            let order = match (order, which) {
+                ("pause", Which::DeadOf(kind)) => Order::Pause(kind),
+                ("resume", Which::DeadOf(kind)) => Order::Resume(kind),
+                ("retry", which) => Order::Retry(which),
+                ("discard", which) => Order::Discard(which),
+                _ => return Err(nothing()),
+            };
+            only(Method::POST, "POST", Asked::Steer(app, order))
+        }
         ["apps", app, "tasks", task] => only(Method::POST, "POST", Asked::Task(name(app)?, name(task)?)),
         ["apps", app, "render"] => only(Method::GET, "GET", Asked::Render(name(app)?)),
         _ => Err(nothing()),
+    }
+}
+
+/// Names begin with a letter.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A task by its id, or those of a kind.
+fn which_in(text: &str) -> Result<Which, ApiError> {
+    if is_number(text) {
+        return text.parse().map(Which::One).map_err(|_| ApiError::not_found(format!("there is no task {text}")));
+    }
+    match app::is_name(text) {
+        true => Ok(Which::DeadOf(text.to_owned())),
+        false => Err(ApiError::not_found(format!("`{text}` is not a name"))),
     }
 }
 
@@ -336,8 +378,8 @@ async fn task(
     let running = running(origin, app)?;
     let key = key_in(headers)?;
     let payload = payload(body).await?;
-    let task = running.writer.enqueue_task(task, &payload, &key).await?;
-    Ok(json(&Enqueued { task }))
+    let queued = running.writer.enqueue_task(task, &payload, &key).await?;
+    Ok(json(&Enqueued { task: queued.id(), existing: matches!(queued, Queued::Existing(_)) }))
 }
 
 fn key_in(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {

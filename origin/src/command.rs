@@ -243,17 +243,12 @@ impl Transaction {
         if self.torn.is_some() {
             return Err("the transaction is gone".into());
         }
-        let (attempts, now_ms) = (declared.attempts, self.accepted_at_ms);
-        let added = self.guarded.trusted(|connection| {
-            if tasks::room(connection)? == 0 {
-                return Ok(None);
-            }
-            tasks::add(connection, task, payload, attempts, now_ms).map(Some)
-        });
+        let now_ms = self.accepted_at_ms;
+        let added = self.guarded.trusted(|connection| tasks::add(connection, task, declared, payload, now_ms));
         match added {
-            Ok(Some(id)) => {
+            Ok(Some(queued)) => {
                 self.tasks += 1;
-                Ok(id)
+                Ok(queued.id())
             }
             Ok(None) => Err(format!("{} tasks are waiting already", limits::TASKS_WAITING)),
             Err(error) => Err(error.to_string()),

@@ -56,16 +56,16 @@ pub(crate) fn forgotten(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 /// Forgets keys older than they are promised to be kept, some at a time: those of before this hour of work.
-pub(crate) fn purge(connection: &Connection, before: u64) -> rusqlite::Result<()> {
+pub(crate) fn purge(connection: &Connection, before: u64) -> rusqlite::Result<usize> {
     let sql = "DELETE FROM _nearside_dedupe WHERE key IN (SELECT key FROM _nearside_dedupe WHERE at_ms < ?1 LIMIT ?2)
         RETURNING commit_no";
     let mut statement = connection.prepare(sql)?;
     let gone = statement.query_map(params![before, limits::PURGE_ROWS], |row| row.get(0))?;
-    let last: Option<u64> = gone.collect::<Result<Vec<u64>, _>>()?.into_iter().max();
-    let Some(last) = last else { return Ok(()) };
+    let gone: Vec<u64> = gone.collect::<Result<_, _>>()?;
+    let Some(last) = gone.iter().max() else { return Ok(0) };
     let note = "INSERT INTO _nearside_meta (key, value) VALUES ('forgotten', ?1)
         ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)";
-    connection.execute(note, [last]).map(drop)
+    connection.execute(note, [last]).map(|_| gone.len())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One job inside a group's transaction.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use nearside_host::{engine::Engine, sql::Guarded, working_clock::WorkingClock};
 use nearside_protocol::{
@@ -19,8 +19,8 @@ use crate::{
     deferred::{self, Standing},
     group::chance,
     install::Version,
-    job::{Answer, Claims, Command, Enqueue, Job, Place},
-    tasks,
+    job::{Answer, Command, Enqueue, Job, Place},
+    tasks::{self, Moment, Queued, claim::Claims, crons, history, steer},
     writer::EnqueueError,
 };
 
@@ -35,6 +35,7 @@ pub(crate) struct Entries {
     pub(crate) secret: [u8; 32],
     pub(crate) clock: WorkingClock,
     pub(crate) version: Option<Arc<Version>>,
+    pub(crate) started: Instant,
 }
 
 /// How a job went inside the transaction.
@@ -83,16 +84,25 @@ impl Entries {
                 self.unsure(*sent_at_ms, *sent_after, command, number, verdict)
             }
             Job::Enqueue(enqueue) => self.enqueue(enqueue, number),
-            Job::Claim { most, .. } => self.trusted(|connection| {
-                let tasks = tasks::claim(connection, *most, now_ms())?;
-                let wrote = !tasks.is_empty();
-                let claims = Claims { tasks, next_due_at_ms: tasks::next_due_at_ms(connection)? };
-                Ok(Done::kept(Answer::Claim(claims), wrote))
-            }),
-            Job::Finish { id, lease, ending, .. } => self.trusted(|connection| {
-                let ended = tasks::finish(connection, *id, *lease, ending, now_ms(), chance())?;
+            Job::Claim { now_ms, .. } => self.claim(*now_ms),
+            Job::Finish { id, lease, end, .. } => self.trusted(|connection| {
+                let ended = tasks::finish(connection, *id, *lease, end, now_ms(), chance())?;
                 Ok(Done::kept(Answer::Finish(ended), ended))
             }),
+            Job::Sign { signs, .. } => {
+                let at = self.moment(now_ms());
+                self.trusted(|connection| {
+                    let lost = tasks::sign(connection, signs, at)?;
+                    let wrote = lost.len() < signs.len();
+                    Ok(Done::kept(Answer::Sign(lost), wrote))
+                })
+            }
+            Job::Step { id, lease, name, result, .. } => self.trusted(|connection| {
+                let kept = history::step(connection, (*id, *lease), name, result, now_ms())?;
+                let wrote = kept.is_ok();
+                Ok(Done::kept(Answer::Step(kept), wrote))
+            }),
+            Job::Steer { order, .. } => self.steer(order),
             Job::Projected { commit } => self.trusted(|connection| {
                 let trimmed = change_log::trim(connection, *commit)?;
                 Ok(Done::kept(Answer::Projected, trimmed > 0))
@@ -104,6 +114,34 @@ impl Entries {
                 unreachable!("BUG: these are not part of a group")
             }
         }
+    }
+
+    fn claim(&mut self, now_ms: u64) -> rusqlite::Result<Step> {
+        let Some(version) = self.version.clone() else {
+            return Ok(Done::read(Answer::Claim(Claims::default())));
+        };
+        let (app, at) = (&version.app, self.moment(now_ms));
+        self.trusted(|connection| {
+            let rung = crons::ring(connection, &app.crons, &app.tasks, now_ms)?;
+            let mut claims = tasks::claim::claim(connection, &app.tasks, at, chance())?;
+            rung.next_at_ms.into_iter().for_each(|next| claims.not_later_than(next));
+            let wrote = claims.wrote || rung.wrote;
+            Ok(Done::kept(Answer::Claim(claims), wrote))
+        })
+    }
+
+    fn moment(&self, now_ms: u64) -> Moment {
+        Moment { now_ms, up_ms: self.started.elapsed().as_millis() as u64 }
+    }
+
+    fn steer(&mut self, order: &steer::Order) -> rusqlite::Result<Step> {
+        let version = self.version.clone();
+        let none = BTreeMap::new();
+        let kinds = version.as_ref().map_or(&none, |version| &version.app.tasks);
+        let steered = self.trusted(|connection| steer::follow(connection, order, kinds, now_ms()))?;
+        let wrote = steered.as_ref().is_ok_and(|steered| steered.changed > 0);
+        // Whatever has changed, there may be something to begin.
+        Ok(Step::Done(Done { answer: Answer::Steer(steered), wrote, counts: false, queued_task: wrote }))
     }
 
     fn command(&mut self, job: &Command, number: u64, verdict: Option<&Outcome>) -> rusqlite::Result<Step> {
@@ -254,31 +292,38 @@ impl Entries {
 
     fn enqueue(&mut self, job: &Enqueue, number: u64) -> rusqlite::Result<Step> {
         match self.trusted(|connection| dedupe::look_up(connection, &job.key, &job.fingerprint))? {
-            Known::Answered(Enqueued { task }) => return Ok(Done::read(Answer::Enqueue(Ok(task)))),
+            Known::Answered(Enqueued { task, existing }) => {
+                let queued = if existing { Queued::Existing(task) } else { Queued::Inserted(task) };
+                return Ok(Done::read(Answer::Enqueue(Ok(queued))));
+            }
             Known::Conflict => return Ok(Done::read(Answer::Enqueue(Err(EnqueueError::KeyConflict)))),
             Known::Nothing => {}
         }
-        let attempts = match self.check_task(job) {
-            Ok(attempts) => attempts,
+        let version = match self.check_task(job) {
+            Ok(version) => version,
             Err(error) => return Ok(Done::read(Answer::Enqueue(Err(error)))),
         };
         let worked_ms = self.clock.now_ms();
         self.trusted(|connection| {
-            if tasks::room(connection)? == 0 {
+            let declared = &version.app.tasks[&job.name];
+            let Some(queued) = tasks::add(connection, &job.name, declared, &job.payload, now_ms())? else {
                 return Ok(Done::read(Answer::Enqueue(Err(EnqueueError::Full))));
-            }
-            let task = tasks::add(connection, &job.name, &job.payload, attempts, now_ms())?;
-            dedupe::record(connection, &job.key, &job.fingerprint, &Enqueued { task }, number, worked_ms)?;
-            let answer = Answer::Enqueue(Ok(task));
+            };
+            let enqueued = Enqueued { task: queued.id(), existing: matches!(queued, Queued::Existing(_)) };
+            dedupe::record(connection, &job.key, &job.fingerprint, &enqueued, number, worked_ms)?;
+            let answer = Answer::Enqueue(Ok(queued));
             Ok(Step::Done(Done { answer, wrote: true, counts: false, queued_task: true }))
         })
     }
 
-    fn check_task(&self, job: &Enqueue) -> Result<u32, EnqueueError> {
+    /// The version that declares the task.
+    fn check_task(&self, job: &Enqueue) -> Result<Arc<Version>, EnqueueError> {
         let version = self.version.as_ref().ok_or_else(EnqueueError::not_yet)?;
-        let declared = version.app.tasks.get(&job.name).ok_or_else(|| EnqueueError::UnknownTask(job.name.clone()))?;
+        if !version.app.tasks.contains_key(&job.name) {
+            return Err(EnqueueError::UnknownTask(job.name.clone()));
+        }
         command::check_task_payload(&job.payload).map_err(EnqueueError::InvalidPayload)?;
-        Ok(declared.attempts)
+        Ok(version.clone())
     }
 }
 

@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -36,6 +39,8 @@ pub(crate) struct Seats {
     pub(crate) commits: watch::Sender<u64>,
     pub(crate) version: watch::Sender<Option<Arc<Version>>>,
     pub(crate) tasks_due: Arc<Notify>,
+    /// Waits for the disk since the start: one for each group that kept anything.
+    pub(crate) transactions: Arc<AtomicU64>,
 }
 
 /// Starts the thread. It ends when the queue's last sender is gone and the queue is empty.
@@ -60,6 +65,7 @@ pub(crate) fn start(
         secret,
         clock,
         version: None,
+        started: Instant::now(),
     };
     let thread = Thread { path: path.to_owned(), entries, commit: meta.commit, seats, purged_at: None };
     std::thread::Builder::new()
@@ -187,18 +193,21 @@ impl Thread {
             return Ok(self.entries.trusted(|connection| connection.execute_batch("ROLLBACK"))?);
         }
         let clock = self.entries.clock;
-        self.entries.trusted(|connection| {
+        let purged = self.entries.trusted(|connection| {
             if counts {
                 store::count_commit(connection)?;
             }
+            let mut purged = 0;
             if purge {
                 store::note_worked_ms(connection, clock.now_ms())?;
-                dedupe::purge(connection, clock.ago_ms(limits::DEDUPE_KEPT))?;
-                tasks::purge(connection, now_ms())?;
+                purged = dedupe::purge(connection, clock.ago_ms(limits::DEDUPE_KEPT))?;
+                purged = purged.max(tasks::purge(connection, now_ms())?);
             }
-            connection.execute_batch("COMMIT")
+            connection.execute_batch("COMMIT").map(|()| purged)
         })?;
-        if purge {
+        self.seats.transactions.fetch_add(1, Ordering::Relaxed);
+        // Where keys and tasks end faster than a turn forgets them, the next group goes on.
+        if purge && purged < limits::PURGE_ROWS {
             self.purged_at = Some(Instant::now());
         }
         if counts {

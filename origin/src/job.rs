@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use nearside_protocol::{
     digest::Digest,
+    task_report::Steered,
     write::{IdempotencyKey, OutboxId, Outcome, Taken},
 };
 use tokio::sync::oneshot::Sender;
@@ -12,7 +13,12 @@ use crate::{
     install::{InstallError, Version},
     merge::MergeError,
     seed::SeedError,
-    tasks::{Claimed, Ending},
+    tasks::{
+        End, Queued, Sign,
+        claim::Claims,
+        history::StepRefused,
+        steer::{NotSteered, Order},
+    },
     writer::{Busy, EnqueueError},
 };
 
@@ -35,16 +41,35 @@ pub(crate) enum Job {
         answer: Sender<Taken>,
     },
     Enqueue(Enqueue),
-    /// Takes due tasks, at most so many.
+    /// Queues what is due by a cron, and takes the tasks there are places for.
     Claim {
-        most: usize,
+        /// What is taken for now.
+        now_ms: u64,
         answer: Sender<Result<Claims, Busy>>,
     },
     Finish {
         id: u64,
         lease: u64,
-        ending: Ending,
+        end: End,
         answer: Sender<Result<bool, Busy>>,
+    },
+    /// Signs of life of attempts that run; the answer names the places of those that have lost their leases.
+    Sign {
+        signs: Vec<Sign>,
+        answer: Sender<Result<Vec<usize>, Busy>>,
+    },
+    /// A named step of a task is done.
+    Step {
+        id: u64,
+        lease: u64,
+        name: String,
+        result: String,
+        answer: Sender<Result<Result<(), StepRefused>, Busy>>,
+    },
+    /// An operator's order.
+    Steer {
+        order: Order,
+        answer: Sender<Result<Result<Steered, NotSteered>, Busy>>,
     },
     /// The read database holds everything up to this commit: the log of it can go.
     Projected {
@@ -95,14 +120,7 @@ pub(crate) struct Enqueue {
     pub(crate) payload: String,
     pub(crate) key: IdempotencyKey,
     pub(crate) fingerprint: Digest,
-    pub(crate) answer: Sender<Result<u64, EnqueueError>>,
-}
-
-/// Tasks taken, each under a lease, and the moment the next one is due.
-#[derive(Debug)]
-pub(crate) struct Claims {
-    pub(crate) tasks: Vec<Claimed>,
-    pub(crate) next_due_at_ms: Option<u64>,
+    pub(crate) answer: Sender<Result<Queued, EnqueueError>>,
 }
 
 /// What a job of a group came to.
@@ -110,9 +128,12 @@ pub(crate) struct Claims {
 pub(crate) enum Answer {
     Command(Outcome),
     Deferred(Taken),
-    Enqueue(Result<u64, EnqueueError>),
+    Enqueue(Result<Queued, EnqueueError>),
     Claim(Claims),
     Finish(bool),
+    Sign(Vec<usize>),
+    Step(Result<(), StepRefused>),
+    Steer(Result<Steered, NotSteered>),
     Projected,
     TaskCounts(BTreeMap<String, u64>),
 }
@@ -128,6 +149,9 @@ impl Job {
             (Job::Enqueue(enqueue), Answer::Enqueue(result)) => drop(enqueue.answer.send(result)),
             (Job::Claim { answer, .. }, Answer::Claim(claims)) => drop(answer.send(Ok(claims))),
             (Job::Finish { answer, .. }, Answer::Finish(ended)) => drop(answer.send(Ok(ended))),
+            (Job::Sign { answer, .. }, Answer::Sign(lost)) => drop(answer.send(Ok(lost))),
+            (Job::Step { answer, .. }, Answer::Step(kept)) => drop(answer.send(Ok(kept))),
+            (Job::Steer { answer, .. }, Answer::Steer(steered)) => drop(answer.send(Ok(steered))),
             (Job::TaskCounts { answer }, Answer::TaskCounts(counts)) => drop(answer.send(Ok(counts))),
             (Job::Projected { .. }, Answer::Projected) => {}
             _ => unreachable!("BUG: a job is answered by an answer of its own kind"),
@@ -144,6 +168,9 @@ impl Job {
             Job::Enqueue(enqueue) => drop(enqueue.answer.send(Err(busy.into()))),
             Job::Claim { answer, .. } => drop(answer.send(Err(busy))),
             Job::Finish { answer, .. } => drop(answer.send(Err(busy))),
+            Job::Sign { answer, .. } => drop(answer.send(Err(busy))),
+            Job::Step { answer, .. } => drop(answer.send(Err(busy))),
+            Job::Steer { answer, .. } => drop(answer.send(Err(busy))),
             Job::TaskCounts { answer } => drop(answer.send(Err(busy))),
             Job::Install { answer, .. } => drop(answer.send(Err(InstallError::Stopped))),
             Job::Merge { answer, .. } => drop(answer.send(Err(MergeError::Stopped))),

@@ -18,7 +18,7 @@
 //! | [`change_log`] | which mirrored rows each commit touched |
 //! | [`merge`], [`keyed`] | data pushed from outside, row by row |
 //! | [`seed`] | rows from an SQL file, in development and tests |
-//! | `tasks`, [`task_runner`], [`task_guest`] | work after the answer |
+//! | `tasks`, [`task_runner`], [`task_guest`], `task_diary` | work after the answer |
 //! | **releases** | |
 //! | `app_version`, `app_secrets` | an app's archive with the operator's variables and secrets |
 //! | `read_database`, `carry` | mirrored rows and what `snapshot.sql` derives from them |
@@ -78,6 +78,7 @@ pub mod seed;
 pub mod site;
 pub mod snapshot;
 pub mod store;
+mod task_diary;
 pub mod task_guest;
 pub mod task_runner;
 mod tasks;

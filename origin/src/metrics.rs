@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use nearside_protocol::status::OriginStatus;
+use nearside_protocol::status::{OriginApp, OriginStatus};
 
 pub(crate) fn text(status: &OriginStatus) -> String {
     let mut text = String::new();
@@ -17,6 +17,19 @@ pub(crate) fn text(status: &OriginStatus) -> String {
     let audits = || apps().filter_map(|(name, app)| Some((name, app.audit.as_ref()?)));
     let backups = || apps().filter_map(|(name, app)| Some((name, app.backed_up?)));
     family("nearside_commit", "The last commit.", apps().map(|(name, app)| (name, app.commit)).collect());
+    family(
+        "nearside_writer_transactions",
+        "How often the writer has waited for the disk since the start.",
+        apps().map(|(name, app)| (name, app.transactions)).collect(),
+    );
+    for state in ["due", "running", "dead"] {
+        let count = |app: &OriginApp| app.tasks.get(state).copied().unwrap_or(0);
+        family(
+            &format!("nearside_tasks_{state}"),
+            &format!("Tasks that are {state}."),
+            apps().map(|(name, app)| (name, count(app))).collect(),
+        );
+    }
     family(
         "nearside_applied_commit",
         "The last commit in the newest release.",

@@ -18,6 +18,7 @@ use nearside_protocol::{
     limits,
     release::{Manifest, ReleaseId},
     status::{Audited, Held, OriginApp},
+    task_report::{TaskShown, Tasks},
     unix_time::now_ms,
     watermark::Watermark,
     wire::{Heads, Pushed},
@@ -47,6 +48,7 @@ use crate::{
     seed::SeedError,
     store::{self, StoreError},
     task_runner::{Reach, TaskRunner},
+    tasks,
     vouchers::Vouchers,
     writer::Writer,
 };
@@ -413,6 +415,7 @@ impl Site {
             applied_commit: head.as_ref().map_or(0, |head| head.applied_commit),
             page_count: head.as_ref().map_or(0, |head| head.page_count),
             tasks: Default::default(),
+            transactions: 0,
             held: None,
             audit: audit::last(&self.folder),
             backed_up: None,
@@ -421,6 +424,7 @@ impl Site {
         status.backed_up = self.watermark().await.ok().flatten().and_then(|mark| mark.backed_up);
         if let Some(running) = running {
             status.commit = *running.writer.commits().borrow();
+            status.transactions = running.writer.transactions();
             status.tasks = running.writer.task_counts().await.unwrap_or_default();
             status.last_error = running.projector.error().or_else(|| running.publisher.error());
             status.held = running
@@ -429,6 +433,27 @@ impl Site {
                 .map(|hold| Held { rolled_back_to: hold.rolled_back_to, since_ms: hold.since_ms });
         }
         status
+    }
+
+    /// The tasks asked for, with all kinds and crons; none when nothing runs.
+    pub(crate) async fn tasks(&self, asked: tasks::report::Asked) -> Result<Option<Tasks>, SiteError> {
+        let Some(running) = self.running() else { return Ok(None) };
+        let (path, version) = (self.folder.join(store::FILE_NAME), running.version());
+        let read = move || {
+            let connection = tasks::report::open(&path)?;
+            tasks::report::list(&connection, &version.archive.app, &asked, now_ms())
+        };
+        blocking(move || Ok::<_, SiteError>(Some(read().map_err(StoreError::from)?))).await
+    }
+
+    /// One task with its history; none when there is no such task.
+    pub(crate) async fn task(&self, id: u64) -> Result<Option<TaskShown>, SiteError> {
+        let path = self.folder.join(store::FILE_NAME);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let read = move || tasks::report::show(&tasks::report::open(&path)?, id);
+        blocking(move || Ok::<_, SiteError>(read().map_err(StoreError::from)?)).await
     }
 
     /// How far the store and its backups have come; none when there is no store yet.

@@ -2,11 +2,11 @@
 //!
 //! | table | what it holds |
 //! |---|---|
-//! | `_nearside_meta` | `database` (id, made once), `secret`, `epoch`, `commit` (last committed number), `layout`, `task` (last id), `worked_ms` (see [`nearside_host::working_clock`]), `forgotten` (see [`crate::dedupe`]); after a backup or a restore `backed_up`, `ended` |
+//! | `_nearside_meta` | `database` (id, made once), `secret`, `epoch`, `commit` (last committed number), `layout`, `task` (last id), `task_waiting` (how many are due or running), `worked_ms` (see [`nearside_host::working_clock`]), `forgotten` (see [`crate::dedupe`]); after a backup or a restore `backed_up`, `ended` |
 //! | `_nearside_change` | which mirrored rows each commit touched: see [`crate::change_log`] |
 //! | `_nearside_dedupe` | what each idempotency key was answered |
 //! | `_nearside_outbox` | how far each node's deferred commands have come: see [`crate::deferred`] |
-//! | `_nearside_task` | see [`crate::tasks`] |
+//! | `_nearside_task`, `_attempt`, `_step`, `_task_kind`, `_cron` | see [`crate::tasks`] |
 //! | `_nearside_migration` | the app's migrations that have run, with the digests they had |
 //!
 //! `layout` grows whenever the change log cannot tell what changed: a migration ran, or other columns are mirrored. A
@@ -25,6 +25,8 @@ use nearside_protocol::{
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, backup::Backup, params,
 };
+
+use crate::tasks;
 
 pub const FILE_NAME: &str = "store.db";
 
@@ -76,22 +78,6 @@ CREATE TABLE IF NOT EXISTS _nearside_outbox (
   outbox TEXT PRIMARY KEY,
   n INTEGER NOT NULL
 ) WITHOUT ROWID;
-
-CREATE TABLE IF NOT EXISTS _nearside_task (
-  id INTEGER PRIMARY KEY,
-  name TEXT NOT NULL,
-  payload TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('due', 'running', 'done', 'dead')),
-  attempt INTEGER NOT NULL DEFAULT 0,
-  attempts INTEGER NOT NULL,
-  due_at_ms INTEGER NOT NULL,
-  lease INTEGER NOT NULL DEFAULT 0,
-  last_error TEXT,
-  created_at_ms INTEGER NOT NULL,
-  ended_at_ms INTEGER
-);
-CREATE INDEX IF NOT EXISTS _nearside_task_due ON _nearside_task (due_at_ms) WHERE state = 'due';
-CREATE INDEX IF NOT EXISTS _nearside_task_state ON _nearside_task (state, ended_at_ms);
 
 CREATE TABLE IF NOT EXISTS _nearside_migration (
   name TEXT PRIMARY KEY,
@@ -164,6 +150,7 @@ pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
         insert.execute(params![counter, 0])?;
     }
     drop(insert);
+    tasks::schema::prepare(&transaction)?;
     transaction.commit()
 }
 

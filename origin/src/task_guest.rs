@@ -1,6 +1,6 @@
 //! A task's component: one fresh instance for each attempt, with the world as it is and HTTP to the hosts it declares.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use nearside_host::{
     bindings::edge::origin,
@@ -20,8 +20,9 @@ use wasmtime::component::{Component, HasSelf};
 
 use crate::{
     install::Version,
+    task_diary::Diary,
     task_runner::Reach,
-    tasks::{Claimed, Ending},
+    tasks::{Claimed, Ending, Queued},
     writer::{EnqueueError, Writer},
 };
 
@@ -31,9 +32,12 @@ mod bindings {
         inline: "
             package nearside:tasks;
             world tasks {
+                import nearside:edge/step@0.1.0;
+                import nearside:edge/progress@0.1.0;
                 export nearside:edge/task-handler@0.1.0;
             }
         ",
+        imports: { "nearside:edge/step": async | trappable, default: trappable },
         exports: { default: async },
         require_store_data_send: true,
     });
@@ -42,6 +46,7 @@ mod bindings {
 use bindings::{
     Tasks, TasksPre,
     exports::nearside::edge::task_handler::{Failure, Job},
+    nearside::edge::{progress, step},
 };
 
 pub(crate) type TaskPre = TasksPre<Guest<Attempt>>;
@@ -56,6 +61,10 @@ pub(crate) fn prepare(engine: &Engine, component: &Component) -> Result<TaskPre,
     guest::link_wasi(&mut linker, false)?;
     origin::add_to_linker::<_, HasSelf<Attempt>>(&mut linker, |guest: &mut Guest<Attempt>| &mut guest.context)
         .map_err(EngineError::Link)?;
+    step::add_to_linker::<_, HasSelf<Attempt>>(&mut linker, |guest: &mut Guest<Attempt>| &mut guest.context)
+        .map_err(EngineError::Link)?;
+    progress::add_to_linker::<_, HasSelf<Attempt>>(&mut linker, |guest: &mut Guest<Attempt>| &mut guest.context)
+        .map_err(EngineError::Link)?;
     let instance = linker.instantiate_pre(component).map_err(EngineError::Link)?;
     TasksPre::new(instance).map_err(EngineError::Link)
 }
@@ -64,6 +73,10 @@ pub(crate) fn prepare(engine: &Engine, component: &Component) -> Result<TaskPre,
 pub(crate) struct Attempt {
     writer: Writer,
     task: u64,
+    lease: u64,
+    /// Named steps that are done, with their results.
+    steps: BTreeMap<String, String>,
+    diary: Arc<Diary>,
     /// Writes so far: the next one's place in this attempt.
     writes: u64,
 }
@@ -75,9 +88,10 @@ pub(crate) async fn run(
     version: &Arc<Version>,
     claimed: &Claimed,
     reach: &Reach,
+    diary: &Arc<Diary>,
 ) -> Ending {
     let Some((declared, pre)) = version.task(&claimed.name) else {
-        return Ending::Retry(format!("the app has no task `{}`", claimed.name));
+        return Ending::Untried(format!("the app has no task `{}`", claimed.name));
     };
     let timeout = Duration::from_millis(declared.timeout_ms);
     let variables = version.variables.iter().cloned().collect();
@@ -100,8 +114,16 @@ pub(crate) async fn run(
         memory_mib: limits::GUEST_MEMORY_MIB,
         cpu: timeout,
     };
-    let attempt = Attempt { writer: writer.clone(), task: claimed.id, writes: 0 };
-    let mut store = Guest::store(engine, given, attempt);
+    let attempt = Attempt {
+        writer: writer.clone(),
+        task: claimed.id,
+        lease: claimed.lease,
+        steps: claimed.steps.clone(),
+        diary: diary.clone(),
+        writes: 0,
+    };
+    let heard = diary.clone();
+    let mut store = Guest::store_heard(engine, given, attempt, Some(Arc::new(move |line: &str| heard.line(line))));
     let job =
         Job { id: claimed.id, name: claimed.name.clone(), payload: claimed.payload.clone(), attempt: claimed.attempt };
     let work = async {
@@ -110,7 +132,10 @@ pub(crate) async fn run(
     };
     match tokio::time::timeout(timeout, work).await {
         Err(_) => Ending::Retry(store.data().late(Ended::Deadline(declared.timeout_ms)).to_string()),
-        Ok(Err(error)) => Ending::Retry(store.data().ended(&error).to_string()),
+        Ok(Err(error)) => match store.data().ended(&error) {
+            ended @ Ended::NoRoom => Ending::Untried(ended.to_string()),
+            ended => Ending::Retry(ended.to_string()),
+        },
         Ok(Ok(Ok(()))) => Ending::Done,
         Ok(Ok(Err(Failure::Retry(why)))) => Ending::Retry(why),
         Ok(Ok(Err(Failure::Discard(why)))) => Ending::Dead(why),
@@ -169,11 +194,39 @@ impl origin::Host for Attempt {
 
         let key = self.key(&task, &payload);
         let queued = self.writer.enqueue_task(&task, &payload, &key).await;
-        Ok(queued.map_err(|error| match error {
+        Ok(queued.map(Queued::id).map_err(|error| match error {
             EnqueueError::UnknownTask(name) => SubmitError::UnknownName(name),
             EnqueueError::InvalidPayload(why) => SubmitError::InvalidPayload(why),
             EnqueueError::KeyConflict => SubmitError::KeyConflict,
             EnqueueError::Full | EnqueueError::Retry(_) => SubmitError::Unavailable(error.to_string()),
         }))
+    }
+}
+
+impl step::Host for Attempt {
+    async fn begin(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.steps.get(&name).cloned())
+    }
+
+    async fn finish(&mut self, name: String, result: String) -> wasmtime::Result<Result<(), String>> {
+        if self.steps.contains_key(&name) {
+            return Ok(Ok(()));
+        }
+        let kept = self.writer.step((self.task, self.lease), name.clone(), result.clone()).await;
+        Ok(match kept {
+            Ok(Ok(())) => {
+                self.steps.insert(name, result);
+                Ok(())
+            }
+            Ok(Err(refused)) => Err(refused.to_string()),
+            Err(busy) => Err(busy.to_string()),
+        })
+    }
+}
+
+impl progress::Host for Attempt {
+    fn tell(&mut self, how_far: String) -> wasmtime::Result<()> {
+        self.diary.progress(&how_far);
+        Ok(())
     }
 }

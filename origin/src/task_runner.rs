@@ -1,24 +1,30 @@
-//! Runs due tasks: takes as many as there are places, and tells the writer how each attempt went.
+//! Runs due tasks: takes what there are places for, shows signs of life while they run, and tells the writer how each
+//! attempt went.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use nearside_host::engine::Engine;
 use nearside_protocol::{limits, unix_time::now_ms};
 use tokio::{
     sync::watch,
-    task::{Id, JoinHandle, JoinSet},
+    task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet},
 };
 
 use crate::{
     install::Version,
+    task_diary::Diary,
     task_guest,
-    tasks::{Claimed, Ending},
+    tasks::{Claimed, End, Ending, Sign},
     writer::{Busy, Writer},
 };
 
 /// Pause before the writer is asked again after it could not commit.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A clock that is set back must not hold up tasks for longer than this.
+/// A clock that is set must not hold up tasks for longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Whom an app's tasks may talk to.
@@ -42,7 +48,7 @@ impl TaskRunner {
     pub fn start(writer: Writer, engine: Engine, reach: Reach) -> TaskRunner {
         let (stop, stopped) = watch::channel(false);
         let runner =
-            Runner { writer, engine, reach: Arc::new(reach), attempts: JoinSet::new(), leases: HashMap::new() };
+            Runner { writer, engine, reach: Arc::new(reach), attempts: JoinSet::new(), running: HashMap::new() };
         TaskRunner { stop, running: tokio::spawn(runner.run(stopped)) }
     }
 
@@ -67,36 +73,58 @@ struct Runner {
     engine: Engine,
     reach: Arc<Reach>,
     attempts: JoinSet<()>,
-    /// Which task an attempt is of, should it panic.
-    leases: HashMap<Id, Claimed>,
+    running: HashMap<Id, Running>,
+}
+
+/// An attempt that runs.
+struct Running {
+    claimed: Claimed,
+    lease_ms: u64,
+    signed_at: Instant,
+    diary: Arc<Diary>,
+    handle: AbortHandle,
 }
 
 impl Runner {
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut version = self.writer.version();
-        loop {
+        let mut signs = tokio::time::interval(limits::TASK_NOTES_EVERY);
+        signs.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_stopping = false;
+        while !(is_stopping && self.attempts.is_empty()) {
             let current = version.borrow_and_update().clone();
-            let wait = match current {
-                Some(version) if self.attempts.len() < limits::TASKS_AT_ONCE => self.take(&version).await,
-                _ => LONGEST_WAIT,
+            let wait = match current.filter(|_| !is_stopping) {
+                Some(version) => self.take(&version).await,
+                None => LONGEST_WAIT,
             };
-            let full = self.attempts.len() >= limits::TASKS_AT_ONCE;
-            tokio::select! {
-                _ = stopped.changed() => break,
-                Some(ended) = self.attempts.join_next_with_id() => self.ended(ended).await,
-                () = self.writer.tasks_due().notified(), if !full => {}
-                () = tokio::time::sleep(wait), if !full => {}
-                changed = version.changed() => if changed.is_err() { break },
+            let wake_at = tokio::time::Instant::now() + wait;
+            // What matters to those that run and not to those that wait: nothing is taken for it.
+            loop {
+                tokio::select! {
+                    Some(ended) = self.attempts.join_next_with_id() => {
+                        self.ended(ended).await;
+                        // Whoever ended meanwhile makes room in the same breath.
+                        while let Some(ended) = self.attempts.try_join_next_with_id() {
+                            self.ended(ended).await;
+                        }
+                    }
+                    _ = signs.tick(), if !self.attempts.is_empty() => {
+                        self.sign().await;
+                        continue;
+                    }
+                    _ = stopped.changed(), if !is_stopping => is_stopping = true,
+                    () = self.writer.tasks_due().notified(), if !is_stopping => {}
+                    () = tokio::time::sleep_until(wake_at), if !is_stopping => {}
+                    changed = version.changed(), if !is_stopping => is_stopping |= changed.is_err(),
+                }
+                break;
             }
-        }
-        while let Some(ended) = self.attempts.join_next_with_id().await {
-            self.ended(ended).await;
         }
     }
 
-    /// Fills the free places; gives how long it is until there is more to do.
+    /// Begins what there are places for; gives how long it is until there is more to do.
     async fn take(&mut self, version: &Arc<Version>) -> Duration {
-        let claims = match self.writer.claim(limits::TASKS_AT_ONCE - self.attempts.len()).await {
+        let claims = match self.writer.claim_at(now_ms()).await {
             Ok(claims) => claims,
             Err(Busy(why)) => {
                 tracing::warn!(cause = %why, "no tasks can be taken now");
@@ -104,37 +132,98 @@ impl Runner {
             }
         };
         for claimed in claims.tasks {
-            let attempt =
-                attempt(self.engine.clone(), self.writer.clone(), version.clone(), claimed.clone(), self.reach.clone());
-            let handle = self.attempts.spawn(attempt);
-            self.leases.insert(handle.id(), claimed);
+            let lease_ms = version.app.tasks.get(&claimed.name).map_or(limits::TASK_LEASE_MS, |task| task.lease_ms);
+            let diary = Arc::new(Diary::default());
+            let attempt = Attempt {
+                engine: self.engine.clone(),
+                writer: self.writer.clone(),
+                version: version.clone(),
+                claimed: claimed.clone(),
+                reach: self.reach.clone(),
+                diary: diary.clone(),
+            };
+            let handle = self.attempts.spawn(attempt.run());
+            let id = handle.id();
+            self.running.insert(id, Running { claimed, lease_ms, signed_at: Instant::now(), diary, handle });
         }
         let until = |due: u64| Duration::from_millis(due.saturating_sub(now_ms()));
-        claims.next_due_at_ms.map_or(LONGEST_WAIT, until).min(LONGEST_WAIT)
+        claims.next_at_ms.map_or(LONGEST_WAIT, until).min(LONGEST_WAIT)
     }
 
-    async fn ended(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
+    /// Renews leases a third of which has gone, and has what attempts have told written down. An attempt that has lost
+    /// its lease is cut off: the task is someone else's.
+    async fn sign(&mut self) {
+        let (mut ids, mut signs) = (Vec::new(), Vec::new());
+        for (id, running) in &mut self.running {
+            let notes = running.diary.news();
+            let third = Duration::from_millis(running.lease_ms / 3);
+            if notes.is_some() || running.signed_at.elapsed() + limits::TASK_NOTES_EVERY > third {
+                running.signed_at = Instant::now();
+                let Claimed { id: task, lease, .. } = running.claimed;
+                ids.push(*id);
+                signs.push(Sign { id: task, lease, lease_ms: running.lease_ms, notes });
+            }
+        }
+        if signs.is_empty() {
+            return;
+        }
+        match self.writer.sign(signs).await {
+            Ok(lost) => lost.into_iter().for_each(|place| self.cut_off(ids[place])),
+            Err(Busy(why)) => tracing::warn!(cause = %why, "leases of tasks are not renewed now"),
+        }
+    }
+
+    fn cut_off(&mut self, id: Id) {
+        // One that has just ended has no lease any more, either: then there is nothing to cut off.
+        if self.running.get(&id).is_none_or(|running| running.diary.is_over()) {
+            return;
+        }
+        let Some(Running { claimed, handle, .. }) = self.running.remove(&id) else { return };
+        tracing::warn!(task = claimed.id, place = %claimed.name, "an attempt has lost its lease and is cut off");
+        handle.abort();
+    }
+
+    async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         let id = ended.as_ref().map_or_else(|error| error.id(), |(id, ())| *id);
-        let claimed = self.leases.remove(&id);
-        if let (Err(error), Some(claimed)) = (ended, claimed) {
+        if let (Err(error), Some(Running { claimed, diary, .. })) = (ended, self.running.remove(&id)) {
             tracing::error!(task = claimed.id, place = %claimed.name, cause = %error, "a task took its runner down");
-            finish(&self.writer, &claimed, Ending::Retry("the host failed".into())).await;
+            let end = End { ending: Ending::Lost("the host failed".into()), notes: diary.notes() };
+            finish(&self.writer, &claimed, end).await;
         }
     }
 }
 
-async fn attempt(engine: Engine, writer: Writer, version: Arc<Version>, claimed: Claimed, reach: Arc<Reach>) {
-    let ending = task_guest::run(&engine, &writer, &version, &claimed, &reach).await;
-    if let Ending::Retry(why) | Ending::Dead(why) = &ending {
-        let (app, place, trace) = (&version.app.name, &claimed.name, task_guest::trace(&claimed));
-        tracing::warn!(%app, %place, %trace, task = claimed.id, attempt = claimed.attempt, %why, "a task failed");
-    }
-    finish(&writer, &claimed, ending).await;
+struct Attempt {
+    engine: Engine,
+    writer: Writer,
+    version: Arc<Version>,
+    claimed: Claimed,
+    reach: Arc<Reach>,
+    diary: Arc<Diary>,
 }
 
-/// Tells the writer how an attempt went, as often as it takes: only a new start would find the task again.
-async fn finish(writer: &Writer, claimed: &Claimed, ending: Ending) {
-    while let Err(Busy(why)) = writer.finish(claimed.id, claimed.lease, ending.clone()).await {
+impl Attempt {
+    async fn run(self) {
+        let Attempt { engine, writer, version, claimed, reach, diary } = self;
+        let ending = task_guest::run(&engine, &writer, &version, &claimed, &reach, &diary).await;
+        diary.close();
+        let (app, place, trace) = (&version.app.name, &claimed.name, task_guest::trace(&claimed));
+        match &ending {
+            Ending::Done => {}
+            Ending::Untried(why) => {
+                tracing::warn!(%app, %place, %trace, task = claimed.id, %why, "a task could not begin");
+            }
+            Ending::Retry(why) | Ending::Dead(why) | Ending::Lost(why) => {
+                tracing::warn!(%app, %place, %trace, task = claimed.id, attempt = claimed.attempt, %why, "a task failed");
+            }
+        }
+        finish(&writer, &claimed, End { ending, notes: diary.notes() }).await;
+    }
+}
+
+/// Tells the writer how an attempt went, as often as it takes.
+async fn finish(writer: &Writer, claimed: &Claimed, end: End) {
+    while let Err(Busy(why)) = writer.finish(claimed.id, claimed.lease, end.clone()).await {
         if writer.is_stopped() {
             return;
         }

@@ -1,15 +1,40 @@
 //! The task table: due -> running -> done, or due again, or dead.
 //!
 //! Each claim gives a task a new lease number, and an attempt may end a task only under the lease it was claimed with:
-//! whoever was believed lost and comes back late changes nothing. The process that runs tasks is the one that owns the
-//! table, so a lease needs no clock: it ends with the attempt, or with the process.
+//! whoever was believed lost and comes back late changes nothing. A lease is renewed while its attempt lives and ends
+//! with the process, so its clock is the process' own, which nobody can set.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`claim`] | which tasks get places: concurrency, rate and priority of their kinds |
+//! | [`crons`] | tasks that are queued when they are due |
+//! | [`history`] | what each attempt came to, what it told, and the steps that are done |
+//! | [`steer`] | what an operator changes |
+//! | [`report`] | what an operator is shown |
+//! | [`unique`] | whether two tasks are the same one |
+
+pub(crate) mod claim;
+pub(crate) mod crons;
+pub(crate) mod history;
+pub(crate) mod report;
+pub(crate) mod schema;
+pub(crate) mod steer;
+mod unique;
 
 use std::collections::BTreeMap;
 
-use nearside_protocol::limits;
+use nearside_protocol::{app::TaskDecl, limits};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store;
+use history::Notes;
+
+/// What the clocks show: the time of day, which may be set, and for how long this process has been up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Moment {
+    pub(crate) now_ms: u64,
+    pub(crate) up_ms: u64,
+}
 
 /// A task under a lease.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +46,24 @@ pub(crate) struct Claimed {
     /// Counts from 1; a crash costs one too.
     pub(crate) attempt: u32,
     pub(crate) lease: u64,
+    /// Named steps that earlier attempts have done, with their results.
+    pub(crate) steps: BTreeMap<String, String>,
+}
+
+/// What became of a task that was to be queued. Either way one is there that will be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queued {
+    Inserted(u64),
+    /// Its kind is declared `unique`, and one like it waits or runs already.
+    Existing(u64),
+}
+
+impl Queued {
+    pub fn id(self) -> u64 {
+        match self {
+            Queued::Inserted(id) | Queued::Existing(id) => id,
+        }
+    }
 }
 
 /// How an attempt went.
@@ -31,52 +74,86 @@ pub(crate) enum Ending {
     Retry(String),
     /// Never again: to the dead letters.
     Dead(String),
+    /// Nobody knows how it went: it ended with its process, or its lease. As if it had failed.
+    Lost(String),
+    /// It did not begin, and not by its own fault: again later, and it does not count.
+    Untried(String),
 }
 
-/// Inside a write transaction: queues a task, due at once. Ids are never given twice.
+/// An attempt's end, and what it has told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct End {
+    pub(crate) ending: Ending,
+    pub(crate) notes: Notes,
+}
+
+impl From<Ending> for End {
+    fn from(ending: Ending) -> End {
+        End { ending, notes: Notes::default() }
+    }
+}
+
+/// A running attempt's sign of life.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sign {
+    pub(crate) id: u64,
+    pub(crate) lease: u64,
+    pub(crate) lease_ms: u64,
+    /// What it has told since the last one, if anything.
+    pub(crate) notes: Option<Notes>,
+}
+
+/// Inside a write transaction: queues a task, due after its kind's delay. Ids are never given twice. None when too many
+/// wait.
 pub(crate) fn add(
     connection: &Connection,
-    name: &str,
+    kind: &str,
+    declared: &TaskDecl,
     payload: &str,
-    attempts: u32,
     now_ms: u64,
-) -> rusqlite::Result<u64> {
+) -> rusqlite::Result<Option<Queued>> {
+    let unique_key = declared.unique.as_ref().map(|fields| unique::key(fields, payload));
+    if let Some(key) = &unique_key {
+        let like = "SELECT id FROM _nearside_task WHERE name = ?1 AND unique_key = ?2 AND state IN ('due', 'running')";
+        let like: Option<u64> = connection.query_row(like, [kind, key], |row| row.get(0)).optional()?;
+        if let Some(id) = like {
+            return Ok(Some(Queued::Existing(id)));
+        }
+    }
+    if waiting(connection)? >= limits::TASKS_WAITING as u64 {
+        return Ok(None);
+    }
     let id = store::grow(connection, "task")?;
-    let sql = "INSERT INTO _nearside_task (id, name, payload, state, attempts, due_at_ms, created_at_ms)
-        VALUES (?1, ?2, ?3, 'due', ?4, ?5, ?5)";
-    connection.execute(sql, params![id, name, payload, attempts, now_ms])?;
-    Ok(id)
+    now_wait(connection, 1)?;
+    let sql = "INSERT INTO _nearside_task
+        (id, name, payload, state, attempts, backoff_first_ms, backoff_most_ms, due_at_ms, created_at_ms, unique_key)
+        VALUES (?1, ?2, ?3, 'due', ?4, ?5, ?6, ?7, ?8, ?9)";
+    let (retry, due_at_ms) = (declared.retry, now_ms.saturating_add(declared.delay_ms));
+    connection.execute(
+        sql,
+        params![
+            id,
+            kind,
+            payload,
+            retry.attempts,
+            retry.backoff_first_ms,
+            retry.backoff_most_ms,
+            due_at_ms,
+            now_ms,
+            unique_key
+        ],
+    )?;
+    Ok(Some(Queued::Inserted(id)))
 }
 
-/// How many more tasks may be queued.
-pub(crate) fn room(connection: &Connection) -> rusqlite::Result<usize> {
-    let sql = "SELECT count(*) FROM _nearside_task WHERE state IN ('due', 'running')";
-    let waiting: usize = connection.query_row(sql, [], |row| row.get(0))?;
-    Ok(limits::TASKS_WAITING.saturating_sub(waiting))
+/// How many are due or running: counted as they come and go, for looking through all of them would be slow.
+fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT value FROM _nearside_meta WHERE key = 'task_waiting'", [], |row| row.get(0))
 }
 
-/// Takes due tasks, those due longest first.
-pub(crate) fn claim(connection: &Connection, most: usize, now_ms: u64) -> rusqlite::Result<Vec<Claimed>> {
-    let due = "SELECT id FROM _nearside_task WHERE state = 'due' AND due_at_ms <= ?1 ORDER BY due_at_ms, id LIMIT ?2";
-    let ids: Vec<u64> =
-        connection.prepare(due)?.query_map(params![now_ms, most], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let take = "UPDATE _nearside_task SET state = 'running', attempt = attempt + 1, lease = lease + 1
-        WHERE id = ?1 AND state = 'due' RETURNING id, name, payload, attempt, lease";
-    let mut take = connection.prepare(take)?;
-    let claimed = |row: &rusqlite::Row<'_>| {
-        Ok(Claimed {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            payload: row.get(2)?,
-            attempt: row.get(3)?,
-            lease: row.get(4)?,
-        })
-    };
-    ids.into_iter().map(|id| take.query_row([id], claimed)).collect()
-}
-
-pub(crate) fn next_due_at_ms(connection: &Connection) -> rusqlite::Result<Option<u64>> {
-    connection.query_row("SELECT min(due_at_ms) FROM _nearside_task WHERE state = 'due'", [], |row| row.get(0))
+fn now_wait(connection: &Connection, more: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE _nearside_meta SET value = value + ?1 WHERE key = 'task_waiting'";
+    connection.execute(sql, [more]).map(drop)
 }
 
 /// Ends an attempt; false when the task is no longer under that lease. `chance` spreads the retries.
@@ -84,33 +161,85 @@ pub(crate) fn finish(
     connection: &Connection,
     id: u64,
     lease: u64,
-    ending: &Ending,
+    end: &End,
     now_ms: u64,
     chance: u64,
 ) -> rusqlite::Result<bool> {
-    let under_lease = "SELECT attempt, attempts FROM _nearside_task WHERE id = ?1 AND lease = ?2 AND state = 'running'";
-    let attempts: Option<(u32, u32)> =
-        connection.query_row(under_lease, params![id, lease], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let Some((attempt, attempts)) = attempts else { return Ok(false) };
-    let (state, error, due_at_ms) = match ending {
-        Ending::Done => ("done", None, None),
-        Ending::Retry(why) if attempt < attempts => ("due", Some(why), Some(now_ms + backoff_ms(attempt, chance))),
-        Ending::Retry(why) | Ending::Dead(why) => ("dead", Some(why), None),
+    let under_lease = "SELECT attempt, attempts, backoff_first_ms, backoff_most_ms FROM _nearside_task
+        WHERE id = ?1 AND lease = ?2 AND state = 'running'";
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let found: Option<(u32, u32, u64, u64)> = connection.query_row(under_lease, params![id, lease], row).optional()?;
+    let Some((attempt, attempts, first_ms, most_ms)) = found else { return Ok(false) };
+    let later = now_ms + backoff_ms(attempt, first_ms, most_ms, chance);
+    let (state, how, error, due_at_ms) = match &end.ending {
+        Ending::Done => ("done", "done", None, None),
+        Ending::Untried(why) => ("due", "untried", Some(why), Some(later)),
+        Ending::Retry(why) if attempt < attempts => ("due", "retry", Some(why), Some(later)),
+        Ending::Lost(why) if attempt < attempts => ("due", "lost", Some(why), Some(later)),
+        Ending::Lost(why) => ("dead", "lost", Some(why), None),
+        Ending::Retry(why) | Ending::Dead(why) => ("dead", "dead", Some(why), None),
     };
-    let sql = "UPDATE _nearside_task SET state = ?3, last_error = ?4, due_at_ms = coalesce(?5, due_at_ms),
-        ended_at_ms = CASE WHEN ?3 = 'due' THEN NULL ELSE ?6 END WHERE id = ?1 AND lease = ?2 AND state = 'running'";
-    Ok(connection.execute(sql, params![id, lease, state, error, due_at_ms, now_ms])? == 1)
+    let error = error.map(|why| cut(why, limits::TASK_MESSAGE_BYTES));
+    if how == "untried" {
+        let sql = "UPDATE _nearside_task SET state = 'due', last_error = ?2, due_at_ms = ?3, attempt = attempt - 1
+            WHERE id = ?1";
+        connection.execute(sql, params![id, error, due_at_ms])?;
+        return Ok(true);
+    }
+    history::ended(connection, id, attempt, how, error, &end.notes, now_ms)?;
+    let sql = "UPDATE _nearside_task SET state = ?2, last_error = ?3, due_at_ms = coalesce(?4, due_at_ms),
+        ended_at_ms = CASE WHEN ?2 = 'due' THEN NULL ELSE ?5 END WHERE id = ?1";
+    connection.execute(sql, params![id, state, error, due_at_ms, now_ms])?;
+    if state != "due" {
+        now_wait(connection, -1)?;
+    }
+    Ok(true)
+}
+
+/// Renews leases, and notes what their attempts have told. Gives the place of each that is not under its lease any more.
+pub(crate) fn sign(connection: &Connection, signs: &[Sign], at: Moment) -> rusqlite::Result<Vec<usize>> {
+    let mut lost = Vec::new();
+    let sql = "UPDATE _nearside_task SET lease_until_ms = ?3 WHERE id = ?1 AND lease = ?2 AND state = 'running'
+        RETURNING attempt";
+    let mut renew = connection.prepare(sql)?;
+    for (place, sign) in signs.iter().enumerate() {
+        let until_ms = at.up_ms + sign.lease_ms;
+        let attempt: Option<u32> =
+            renew.query_row(params![sign.id, sign.lease, until_ms], |row| row.get(0)).optional()?;
+        match (attempt, &sign.notes) {
+            (None, _) => lost.push(place),
+            (Some(attempt), Some(notes)) => history::noted(connection, sign.id, attempt, notes)?,
+            (Some(_), None) => {}
+        }
+    }
+    Ok(lost)
 }
 
 /// At the start: what was running when the process ended is due again, or dead if that was its last attempt. The
 /// attempt counts, and the pause grows, so that a task which takes the process down does so a few times only.
 pub(crate) fn recover(connection: &Connection, now_ms: u64, chance: u64) -> rusqlite::Result<usize> {
-    let running = "SELECT id, lease FROM _nearside_task WHERE state = 'running'";
-    let running: Vec<(u64, u64)> =
-        connection.prepare(running)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    let ending = Ending::Retry("the origin stopped during this attempt".into());
+    lose(connection, u64::MAX >> 1, "the origin stopped during this attempt", now_ms, chance)
+}
+
+/// The same for those whose leases have ended.
+fn expire(connection: &Connection, at: Moment, chance: u64) -> rusqlite::Result<usize> {
+    let lost = lose(connection, at.up_ms, "there was no sign of life for as long as its lease", at.now_ms, chance)?;
+    if lost > 0 {
+        tracing::warn!(tasks = lost, "leases have ended; their tasks are due again");
+    }
+    Ok(lost)
+}
+
+fn lose(connection: &Connection, until_ms: u64, why: &str, now_ms: u64, chance: u64) -> rusqlite::Result<usize> {
+    let running = "SELECT id, lease FROM _nearside_task
+        WHERE state = 'running' AND coalesce(lease_until_ms, 0) < ?1 ORDER BY id";
+    let running: Vec<(u64, u64)> = connection
+        .prepare(running)?
+        .query_map([until_ms], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let end = Ending::Lost(why.into()).into();
     for (index, (id, lease)) in running.iter().enumerate() {
-        finish(connection, *id, *lease, &ending, now_ms, chance.rotate_left(index as u32 * 7))?;
+        finish(connection, *id, *lease, &end, now_ms, chance.rotate_left(index as u32 * 7))?;
     }
     Ok(running.len())
 }
@@ -127,111 +256,43 @@ pub(crate) fn counts(connection: &Connection) -> rusqlite::Result<BTreeMap<Strin
     Ok(counts)
 }
 
-/// Forgets tasks done long ago, some at a time.
+/// Forgets tasks done long ago, and of those there are too many of the oldest; some at a time. Gives how many: when they
+/// are [`limits::PURGE_ROWS`], there may be more.
 pub(crate) fn purge(connection: &Connection, now_ms: u64) -> rusqlite::Result<usize> {
     let before = now_ms.saturating_sub(limits::TASK_DONE_KEPT.as_millis() as u64);
     let sql = "DELETE FROM _nearside_task WHERE id IN
         (SELECT id FROM _nearside_task WHERE state = 'done' AND ended_at_ms < ?1 LIMIT ?2)";
-    connection.execute(sql, params![before, limits::PURGE_ROWS])
+    let old = connection.execute(sql, params![before, limits::PURGE_ROWS])?;
+    let done = keep_newest(connection, "done", limits::TASKS_DONE_KEPT, limits::PURGE_ROWS - old)?;
+    let dead = keep_newest(connection, "dead", limits::TASKS_DEAD_KEPT, limits::PURGE_ROWS - old - done)?;
+    if dead > 0 {
+        tracing::warn!(tasks = dead, kept = limits::TASKS_DEAD_KEPT, "the oldest dead letters are forgotten");
+    }
+    Ok(old + done + dead)
+}
+
+/// Forgets the oldest of a state, at most so many.
+fn keep_newest(connection: &Connection, state: &str, kept: usize, most: usize) -> rusqlite::Result<usize> {
+    let there = "SELECT count(*) FROM _nearside_task WHERE state = ?1";
+    let there: usize = connection.query_row(there, [state], |row| row.get(0))?;
+    let sql = "DELETE FROM _nearside_task WHERE id IN
+        (SELECT id FROM _nearside_task WHERE state = ?1 ORDER BY ended_at_ms LIMIT ?2)";
+    match there.saturating_sub(kept).min(most) {
+        0 => Ok(0),
+        too_many => connection.execute(sql, params![state, too_many]),
+    }
 }
 
 /// The pause after an attempt: anything up to a bound that doubles ("full jitter"), so that what failed together does
 /// not come back together.
-fn backoff_ms(attempt: u32, chance: u64) -> u64 {
-    let doubled = limits::TASK_BACKOFF_FIRST_MS.saturating_mul(1 << attempt.saturating_sub(1).min(40));
-    chance % (doubled.min(limits::TASK_BACKOFF_MOST_MS) + 1)
+fn backoff_ms(attempt: u32, first_ms: u64, most_ms: u64, chance: u64) -> u64 {
+    let doubled = first_ms.saturating_mul(1 << attempt.saturating_sub(1).min(40));
+    chance % (doubled.min(most_ms) + 1)
+}
+
+fn cut(text: &str, most_bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(most_bytes)]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store() -> Connection {
-        let connection = Connection::open_in_memory().unwrap();
-        store::prepare(&connection).unwrap();
-        connection
-    }
-
-    fn state(connection: &Connection, id: u64) -> String {
-        connection.query_row("SELECT state FROM _nearside_task WHERE id = ?1", [id], |row| row.get(0)).unwrap()
-    }
-
-    #[test]
-    fn an_attempt_ends_only_under_its_own_lease() {
-        let store = store();
-        let id = add(&store, "mail", "{}", 3, 0).unwrap();
-        let first = claim(&store, 8, 0).unwrap().remove(0);
-        assert_eq!((first.id, first.attempt, first.lease), (id, 1, 1));
-        assert!(claim(&store, 8, 0).unwrap().is_empty(), "it runs already");
-        recover(&store, 0, 0).unwrap();
-        let second = claim(&store, 8, u64::MAX >> 1).unwrap().remove(0);
-        assert_eq!((second.attempt, second.lease), (2, 2));
-        assert!(!finish(&store, id, first.lease, &Ending::Done, 0, 0).unwrap(), "the first one comes back late");
-        assert_eq!(state(&store, id), "running");
-        assert!(finish(&store, id, second.lease, &Ending::Done, 0, 0).unwrap());
-        assert!(!finish(&store, id, second.lease, &Ending::Dead("x".into()), 0, 0).unwrap(), "it has ended");
-        assert_eq!(state(&store, id), "done");
-    }
-
-    #[test]
-    fn retries_end_with_the_dead() {
-        let store = store();
-        let id = add(&store, "mail", "{}", 2, 0).unwrap();
-        for (attempt, expected) in [(1, "due"), (2, "dead")] {
-            let task = claim(&store, 8, 1_000_000).unwrap().remove(0);
-            assert_eq!(task.attempt, attempt);
-            assert!(finish(&store, id, task.lease, &Ending::Retry("no".into()), 0, 499).unwrap());
-            assert_eq!(state(&store, id), expected);
-        }
-        let other = add(&store, "mail", "{}", 9, 0).unwrap();
-        let task = claim(&store, 8, 0).unwrap().remove(0);
-        finish(&store, other, task.lease, &Ending::Dead("gone".into()), 0, 0).unwrap();
-        let counts = counts(&store).unwrap();
-        assert_eq!((counts["dead"], counts["due"], counts["done"]), (2, 0, 0));
-    }
-
-    #[test]
-    fn crashes_cost_attempts_so_a_poison_task_dies() {
-        let store = store();
-        let id = add(&store, "poison", "{}", 2, 0).unwrap();
-        for expected in ["due", "dead"] {
-            assert_eq!(claim(&store, 1, 1_000_000).unwrap().len(), 1);
-            assert_eq!(recover(&store, 0, 7).unwrap(), 1);
-            assert_eq!(state(&store, id), expected);
-        }
-    }
-
-    #[test]
-    fn a_retry_waits_and_does_not_hold_up_others() {
-        let store = store();
-        let first = add(&store, "a", "{}", 9, 0).unwrap();
-        let task = claim(&store, 1, 0).unwrap().remove(0);
-        finish(&store, first, task.lease, &Ending::Retry("x".into()), 100, 400).unwrap();
-        let second = add(&store, "b", "{}", 9, 100).unwrap();
-        assert_eq!(claim(&store, 8, 100).unwrap().iter().map(|task| task.id).collect::<Vec<_>>(), [second]);
-        assert_eq!(next_due_at_ms(&store).unwrap(), Some(500));
-        assert_eq!(claim(&store, 8, 500).unwrap().len(), 1);
-        assert_eq!(next_due_at_ms(&store).unwrap(), None);
-    }
-
-    #[test]
-    fn ids_are_not_given_twice_and_old_ones_go() {
-        let store = store();
-        let id = add(&store, "a", "{}", 1, 0).unwrap();
-        let task = claim(&store, 1, 0).unwrap().remove(0);
-        finish(&store, id, task.lease, &Ending::Done, 10, 0).unwrap();
-        let later = limits::TASK_DONE_KEPT.as_millis() as u64 + 10;
-        assert_eq!((purge(&store, later).unwrap(), purge(&store, later + 1).unwrap()), (0, 1));
-        assert_eq!(add(&store, "a", "{}", 1, 0).unwrap(), id + 1);
-    }
-
-    #[test]
-    fn pauses_double_up_to_their_bound() {
-        assert!(backoff_ms(1, u64::MAX) <= limits::TASK_BACKOFF_FIRST_MS);
-        assert_eq!(backoff_ms(1, limits::TASK_BACKOFF_FIRST_MS), limits::TASK_BACKOFF_FIRST_MS);
-        assert_eq!(backoff_ms(3, 4 * limits::TASK_BACKOFF_FIRST_MS), 4 * limits::TASK_BACKOFF_FIRST_MS);
-        for attempt in [20, 64, u32::MAX] {
-            assert_eq!(backoff_ms(attempt, limits::TASK_BACKOFF_MOST_MS), limits::TASK_BACKOFF_MOST_MS);
-        }
-    }
-}
+pub(crate) mod tests;

@@ -1,12 +1,20 @@
 //! The one way into an app's write store: a thread owns the connection, and everyone else sends it jobs.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use nearside_host::{archive::Archive, engine::Engine};
 use nearside_protocol::{
     digest::{Digest, PartsHasher},
     limits,
     release::DatabaseId,
+    task_report::Steered,
     unix_time::now_ms,
     write::{Deferred, Delivery, IdempotencyKey, Outcome, Taken, Unsure},
 };
@@ -16,11 +24,16 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::{
     group,
     install::{InstallError, Version},
-    job::{Claims, Command, Enqueue, Job, Place},
+    job::{Command, Enqueue, Job, Place},
     merge::MergeError,
     seed::SeedError,
-    store::{self, StoreError},
-    tasks::Ending,
+    store::{self, Meta, StoreError},
+    tasks::{
+        End, Queued, Sign,
+        claim::Claims,
+        history::StepRefused,
+        steer::{NotSteered, Order},
+    },
 };
 
 /// The writer cannot take more, or is gone. Nothing was done; asking again is safe.
@@ -67,6 +80,7 @@ pub struct Writer {
     version: watch::Receiver<Option<Arc<Version>>>,
     engine: Engine,
     tasks_due: Arc<Notify>,
+    transactions: Arc<AtomicU64>,
     database: DatabaseId,
     epoch: u64,
 }
@@ -86,9 +100,16 @@ impl Writer {
         let (commits_out, commits) = watch::channel(meta.commit);
         let (version_out, version) = watch::channel(None);
         let tasks_due = Arc::new(Notify::new());
-        let seats = group::Seats { commits: commits_out, version: version_out, tasks_due: tasks_due.clone() };
+        let transactions = Arc::new(AtomicU64::new(0));
+        let seats = group::Seats {
+            commits: commits_out,
+            version: version_out,
+            tasks_due: tasks_due.clone(),
+            transactions: transactions.clone(),
+        };
         group::start(path, connection, engine.clone(), queue, seats)?;
-        Ok(Writer { jobs, commits, version, engine, tasks_due, database: meta.database, epoch: meta.epoch })
+        let Meta { database, epoch, .. } = meta;
+        Ok(Writer { jobs, commits, version, engine, tasks_due, transactions, database, epoch })
     }
 
     pub fn database(&self) -> &DatabaseId {
@@ -102,6 +123,11 @@ impl Writer {
     /// The number of the last commit, as it moves.
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.commits.clone()
+    }
+
+    /// How often it has waited for the disk since it started. A group of any size that keeps something waits once.
+    pub fn transactions(&self) -> u64 {
+        self.transactions.load(Ordering::Relaxed)
     }
 
     /// The app version that commands and tasks run, as it changes.
@@ -192,8 +218,8 @@ impl Writer {
         }
     }
 
-    /// Queues a task once for its key; gives its id when it is durable.
-    pub async fn enqueue_task(&self, name: &str, payload: &str, key: &IdempotencyKey) -> Result<u64, EnqueueError> {
+    /// Queues a task once for its key; answers when it is durable.
+    pub async fn enqueue_task(&self, name: &str, payload: &str, key: &IdempotencyKey) -> Result<Queued, EnqueueError> {
         let (answer, reply) = oneshot::channel();
         let enqueue = Enqueue {
             name: name.to_owned(),
@@ -254,13 +280,34 @@ impl Writer {
         self.ask(|answer| Job::TaskCounts { answer }).await
     }
 
-    pub(crate) async fn claim(&self, most: usize) -> Result<Claims, Busy> {
-        self.ask(|answer| Job::Claim { most, answer }).await
+    /// Queues what is due by a cron at this moment, and takes the tasks there are places for.
+    pub(crate) async fn claim_at(&self, now_ms: u64) -> Result<Claims, Busy> {
+        self.ask(|answer| Job::Claim { now_ms, answer }).await
     }
 
     /// Ends an attempt; false when the lease is no longer the one it ran under, and nothing was done.
-    pub(crate) async fn finish(&self, id: u64, lease: u64, ending: Ending) -> Result<bool, Busy> {
-        self.ask(|answer| Job::Finish { id, lease, ending, answer }).await
+    pub(crate) async fn finish(&self, id: u64, lease: u64, end: End) -> Result<bool, Busy> {
+        self.ask(|answer| Job::Finish { id, lease, end, answer }).await
+    }
+
+    /// Renews leases; gives the places of those that are lost.
+    pub(crate) async fn sign(&self, signs: Vec<Sign>) -> Result<Vec<usize>, Busy> {
+        self.ask(|answer| Job::Sign { signs, answer }).await
+    }
+
+    /// Records a named step of a task; answers when it is durable.
+    pub(crate) async fn step(
+        &self,
+        (id, lease): (u64, u64),
+        name: String,
+        result: String,
+    ) -> Result<Result<(), StepRefused>, Busy> {
+        self.ask(|answer| Job::Step { id, lease, name, result, answer }).await
+    }
+
+    /// Follows an operator's order.
+    pub(crate) async fn steer(&self, order: Order) -> Result<Result<Steered, NotSteered>, Busy> {
+        self.ask(|answer| Job::Steer { order, answer }).await
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

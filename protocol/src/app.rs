@@ -3,6 +3,7 @@
 mod checked;
 mod names;
 mod raw;
+mod task;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +15,7 @@ use checked::Lines;
 use raw::Raw;
 
 pub use names::is_name;
+pub use task::{CronDecl, Outbound, Retry, TaskDecl};
 
 pub const FILE_NAME: &str = "nearside.toml";
 /// Tables the origin keeps for itself in an app's write store begin with this.
@@ -33,6 +35,7 @@ pub struct App {
     pub error_pages: ErrorPages,
     pub commands: BTreeMap<String, CommandDecl>,
     pub tasks: BTreeMap<String, TaskDecl>,
+    pub crons: Vec<CronDecl>,
     pub variables: BTreeMap<String, String>,
     /// Names of values that only the origin's operator and the app's components know.
     pub secrets: BTreeSet<String>,
@@ -69,23 +72,6 @@ pub struct CommandDecl {
     pub schema: String,
     /// A node may take it while the origin is away, and deliver it later.
     pub deferrable: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct TaskDecl {
-    pub component: String,
-    pub attempts: u32,
-    pub timeout_ms: u64,
-    pub outbound: Vec<Outbound>,
-}
-
-/// A host a task may talk to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outbound {
-    /// `host` or `host:port`.
-    Host(String),
-    /// `$NAME`: the host of that variable's URL.
-    Variable(String),
 }
 
 /// What is wrong with a manifest, and where.

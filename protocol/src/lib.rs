@@ -13,11 +13,13 @@
 //! | [`key`] | ed25519 keys and their ids |
 //! | [`trust`] | roles of keys, and why something signed is not believed |
 //! | [`voucher`] | who vouches for an app's code |
+//! | [`schedule`] | when something is due again and again |
 //! | [`secrets`] | what only the operator and the app's components know |
 //! | [`write`] | commands, receipts, outcomes |
 //! | [`wire`] | the origin's HTTP interface: paths, headers, bodies |
 //! | [`watermark`] | which commits a store has, and which a backup |
 //! | [`status`] | what nodes and origin report about themselves |
+//! | [`task_report`] | what the origin reports about an app's tasks |
 //! | [`cache_report`] | what a node reports about its stored responses |
 //! | [`problem`] | RFC 9457 problem details |
 //! | [`limits`] | every bound, with its unit |
@@ -37,8 +39,10 @@ pub mod queries;
 pub mod redirect;
 pub mod release;
 pub mod route;
+pub mod schedule;
 pub mod secrets;
 pub mod status;
+pub mod task_report;
 pub mod trust;
 pub mod unix_time;
 pub mod voucher;

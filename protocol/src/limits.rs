@@ -217,16 +217,58 @@ pub const BLOB_PIECE_BYTES: usize = 64 << 10;
 
 pub const TASK_ATTEMPTS: u32 = 8;
 pub const TASK_ATTEMPTS_MOST: u32 = 100;
+pub const TASK_BACKOFF_FIRST_MS: u64 = 500;
+pub const TASK_BACKOFF_FIRST_MS_MOST: u64 = 3_600_000;
+pub const TASK_BACKOFF_MOST_MS: u64 = 15 * 60 * 1_000;
+pub const TASK_BACKOFF_MOST_MS_MOST: u64 = 24 * 3_600_000;
 pub const TASK_TIMEOUT_MS: u64 = 30_000;
 pub const TASK_TIMEOUT_MS_MOST: u64 = 600_000;
-pub const TASKS_AT_ONCE: usize = 8;
+pub const TASK_LEASE_MS: u64 = 60_000;
+pub const TASK_LEASE_MS_LEAST: u64 = 3_000;
+pub const TASK_LEASE_MS_MOST: u64 = 600_000;
+/// Of one kind, where its declaration says nothing.
+pub const TASK_CONCURRENCY: usize = 4;
+/// Of one app, besides one of each kind.
+pub const TASKS_AT_ONCE: usize = 32;
+pub const TASK_RATE_PER_S_LEAST: f64 = 0.001;
+pub const TASK_RATE_PER_S_MOST: f64 = 10_000.0;
+/// A rate may be exceeded by what it allows in this time, so that a fast one need not be met to the millisecond.
+pub const TASK_RATE_BURST_MS: u64 = 100;
+pub const TASK_PRIORITY_MOST: i64 = 100;
+pub const TASK_DELAY_MS_MOST: u64 = 30 * 24 * 3_600_000;
+pub const TASK_UNIQUE_FIELDS: usize = 8;
+/// A longer key is kept as its digest.
+pub const TASK_UNIQUE_KEY_BYTES: usize = 256;
+pub const TASK_KINDS: usize = 64;
+pub const CRONS: usize = 64;
+pub const CRON_EVERY_MS_MOST: u64 = 366 * 24 * 3_600_000;
 pub const TASKS_PER_COMMAND: usize = 32;
 /// Tasks due or running, of one app.
 pub const TASKS_WAITING: usize = 100_000;
-/// How long a task that is done can be seen; dead ones stay.
+/// How long a task that is done can be seen, and how many of them; the oldest go.
 pub const TASK_DONE_KEPT: Duration = Duration::from_secs(24 * 3600);
-pub const TASK_BACKOFF_FIRST_MS: u64 = 500;
-pub const TASK_BACKOFF_MOST_MS: u64 = 15 * 60 * 1_000;
+pub const TASKS_DONE_KEPT: usize = 100_000;
+/// Dead letters of one app; the oldest go.
+pub const TASKS_DEAD_KEPT: usize = 100_000;
+/// The newest attempts of a task are remembered.
+pub const TASK_HISTORY_ATTEMPTS: usize = 200;
+pub const TASK_MESSAGE_BYTES: usize = 4 << 10;
+pub const TASK_PROGRESS_BYTES: usize = 1 << 10;
+/// The newest lines of an attempt are kept with it.
+pub const TASK_LOG_LINES: usize = 100;
+pub const TASK_LOG_BYTES: usize = 16 << 10;
+/// How often what an attempt has told is written down while it runs.
+pub const TASK_NOTES_EVERY: Duration = Duration::from_secs(1);
+/// Named steps of one task: how many, and how long their names, each result and all results are.
+pub const TASK_STEPS: usize = 256;
+pub const TASK_STEP_NAME_BYTES: usize = 128;
+pub const TASK_STEP_RESULT_BYTES: usize = 64 << 10;
+pub const TASK_STEPS_BYTES: usize = 256 << 10;
+pub const TASKS_LISTED: usize = 1_000;
+pub const TASKS_LISTED_UNASKED: usize = 50;
+pub const TASK_REPORT_BYTES: usize = 64 << 20;
+/// Tasks that one order of an operator's changes in one transaction; who orders repeats it until none is left.
+pub const TASKS_STEERED: usize = 1_000;
 pub const OUTBOUND_RESPONSE_BYTES: usize = 4 << 20;
 pub const OUTBOUND_CONNECT: Duration = Duration::from_secs(5);
 

@@ -147,6 +147,9 @@ pub struct OriginApp {
     pub page_count: u64,
     /// Tasks by state: due, running, done, dead.
     pub tasks: BTreeMap<String, u64>,
+    /// How often the writer has waited for the disk since the origin started.
+    #[serde(default)]
+    pub transactions: u64,
     /// Nothing is published by itself since a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,

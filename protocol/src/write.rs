@@ -213,6 +213,9 @@ pub enum Taken {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Enqueued {
     pub task: u64,
+    /// Its kind is `unique`, and this one, which is like it, waits or runs already.
+    #[serde(default)]
+    pub existing: bool,
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod restore;
 pub mod rollback;
 pub mod snapshot;
 pub mod status;
+pub mod tasks;
 pub mod test;
 
 use std::future::Future;

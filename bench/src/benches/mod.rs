@@ -11,6 +11,7 @@ mod search;
 mod snapshots;
 mod stage;
 mod static_files;
+mod tasks;
 mod writes;
 
 use std::time::{Duration, Instant};
@@ -48,6 +49,8 @@ pub enum Bench {
     Pushes,
     /// Commands from 1 to 256 clients, beside one commit a write and a bare fdatasync
     Writes,
+    /// Tasks claimed and finished a second, beside a worker with one commit a task
+    Tasks,
     /// Raw hyper beside itself: differences this small mean nothing
     Noise,
 }
@@ -65,6 +68,7 @@ impl Bench {
             Bench::Snapshots => "snapshots",
             Bench::Pushes => "pushes",
             Bench::Writes => "writes",
+            Bench::Tasks => "tasks",
             Bench::Noise => "noise",
         }
     }
@@ -97,6 +101,7 @@ impl Bench {
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
             Bench::Writes => Ok((writes::ABOUT, writes::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
+            Bench::Tasks => Ok((tasks::ABOUT, tasks::measure(args, settings).await?)),
         }
     }
 
@@ -122,7 +127,7 @@ pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
         "no bench named: give one or more of hit, crowd, carried, flood, render, search, static, snapshots, pushes, \
-         writes, noise"
+         writes, tasks, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;

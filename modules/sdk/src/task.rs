@@ -1,7 +1,11 @@
 //! Tasks: named work at the origin, after the visitor has had the answer.
 
+use std::fmt::Display;
+
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bindings::nearside::edge::{progress as told, step as kept};
 use crate::bindings::task::exports::nearside::edge::task_handler as host;
 use crate::panics;
 
@@ -45,6 +49,32 @@ impl Job {
     /// A discard when it does not read as a `T`: it will not read better later.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_str(&self.payload).map_err(|error| Failure::Discard(format!("payload: {error}")))
+    }
+
+    /// Does a part of the task once: its result is kept with the task, and later attempts get it without doing the part
+    /// again. A crash between the part's end and the keeping of its result does it again, so tell the other side a key
+    /// that stays the same. Names stay what they are for as long as a task may be waiting.
+    ///
+    /// # Errors
+    /// The part's own; a retry when its result cannot be kept just now, or reads otherwise than it was written.
+    pub fn step<T, F>(&self, name: &str, part: F) -> Result<T, Failure>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce() -> Result<T, Failure>,
+    {
+        let unreadable = |error: serde_json::Error| Failure::Retry(format!("step {name}: {error}"));
+        if let Some(done) = kept::begin(name) {
+            return serde_json::from_str(&done).map_err(unreadable);
+        }
+        let value = part()?;
+        let text = serde_json::to_string(&value).map_err(unreadable)?;
+        kept::finish(name, &text).map_err(|why| Failure::Retry(format!("step {name}: {why}")))?;
+        Ok(value)
+    }
+
+    /// Tells the operator how far it has come, in place of what it told before: `nearside tasks show`.
+    pub fn progress(&self, how_far: impl Display) {
+        told::tell(&how_far.to_string());
     }
 }
 

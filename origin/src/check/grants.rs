@@ -40,12 +40,13 @@ pub(super) fn unused(
             );
         }
         for (name, task) in &app.tasks {
-            if !writes && !imports(Role::Command, STORE) {
+            let rings = app.crons.iter().any(|cron| cron.task == *name);
+            if !rings && !writes && !imports(Role::Command, STORE) {
                 add(
                     Rule::UnusedTask,
                     &["tasks", name],
                     format!("task `{name}` cannot be enqueued: no component imports {ORIGIN} or {STORE}"),
-                    "enqueue it from a handler, a command or a task, or take it out",
+                    "enqueue it from a handler, a command or a task, by a cron, or take it out",
                 );
             }
             let sends = parts.iter().any(|part| part.name() == task.component && part.imports(OUTGOING));

@@ -28,6 +28,8 @@ const GRANTS: &[(&str, &[Role])] = &[
     ("inputs", &[Role::Handler]),
     ("origin", &[Role::Handler, Role::Task]),
     ("store", &[Role::Command]),
+    ("step", &[Role::Task]),
+    ("progress", &[Role::Task]),
 ];
 
 /// Packages of WASI there is something of.

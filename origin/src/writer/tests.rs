@@ -39,6 +39,7 @@ CREATE TRIGGER orphan AFTER UPDATE ON \"right\" WHEN new.n - old.n = 900 BEGIN I
 ";
 
 mod power;
+mod tasks;
 
 struct Fixture {
     folder: TempDir,
@@ -375,8 +376,9 @@ async fn counts_become(app: &Fixture, expected: &[(&str, u64)]) {
 #[tokio::test]
 async fn tasks_are_queued_once_with_what_queued_them() {
     let Some(app) = Fixture::start().await else { return };
-    let id = app.writer.enqueue_task("ok", "{}", &key("e")).await.unwrap();
-    assert_eq!(app.writer.enqueue_task("ok", "{}", &key("e")).await, Ok(id));
+    let queued = app.writer.enqueue_task("ok", "{}", &key("e")).await.unwrap();
+    assert_eq!(queued, Queued::Inserted(1));
+    assert_eq!(app.writer.enqueue_task("ok", "{}", &key("e")).await, Ok(queued));
     assert_eq!(app.writer.enqueue_task("ok", "[]", &key("e")).await, Err(EnqueueError::KeyConflict));
     assert_eq!(app.writer.enqueue_task("no", "[]", &key("n")).await, Err(EnqueueError::UnknownTask("no".into())));
     assert!(matches!(app.writer.enqueue_task("ok", "{", &key("j")).await, Err(EnqueueError::InvalidPayload(_))));
@@ -407,14 +409,14 @@ async fn tasks_run_retry_and_die() {
 async fn what_ran_when_the_origin_died_runs_again() {
     let Some(app) = Fixture::start().await else { return };
     app.writer.enqueue_task("ok", "{}", &key("e")).await.unwrap();
-    let lost = app.writer.claim(8).await.unwrap().tasks.remove(0);
-    assert!(app.writer.claim(8).await.unwrap().tasks.is_empty());
+    let lost = app.writer.claim_at(now_ms()).await.unwrap().tasks.remove(0);
+    assert!(app.writer.claim_at(now_ms()).await.unwrap().tasks.is_empty());
 
     let again = Writer::start(&app.folder.path().join("store.db"), app.engine.clone()).unwrap();
     again.install(app.archive(&[("1.sql", TABLES)]).unwrap(), BTreeMap::new()).await.unwrap();
     let runner = TaskRunner::start(again.clone(), app.engine.clone(), Reach::Nobody);
     counts_become(&app, &[("done", 1), ("due", 0), ("running", 0)]).await;
     assert_eq!(app.number("SELECT attempt FROM _nearside_task"), 2);
-    assert_eq!(app.writer.finish(lost.id, lost.lease, Ending::Dead("late".into())).await, Ok(false));
+    assert_eq!(app.writer.finish(lost.id, lost.lease, Ending::Dead("late".into()).into()).await, Ok(false));
     runner.drain().await;
 }

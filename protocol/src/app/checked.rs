@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::{
-    App, AppError, Build, CommandDecl, DatabaseSource, Outbound, RESERVED_PREFIX, TaskDecl,
+    App, AppError, Build, CommandDecl, CronDecl, DatabaseSource, RESERVED_PREFIX, TaskDecl,
     names::{check_pattern, is_name, is_sql_name, is_variable_name, shape},
-    raw::{Raw, RawBuild, RawCommand, RawRoute, RawTask},
+    raw::{Raw, RawBuild, RawCommand, RawRoute},
+    task::RawCron,
 };
 use crate::{
     cors::Cors,
     error_pages::ErrorPages,
     limits,
     redirect::{RawRedirect, Redirect},
-    route::{Bounds, Declared, Inputs, Method, Query, Route, bounded},
+    route::{Bounds, Declared, Inputs, Method, Query, Route},
 };
 
 /// The manifest's text, to turn positions into lines.
@@ -98,8 +99,13 @@ impl Lines<'_> {
                 return self.error(at, format!("task `{name}`: a-z, 0-9 and `-` expected"));
             }
             self.component(at, &task.component, &known)?;
-            tasks.insert(name, self.task(at, task, &raw.variables)?);
+            tasks.insert(name, TaskDecl::checked(task, &raw.variables).or_else(|why| self.error(at, why))?);
         }
+        if tasks.len() > limits::TASK_KINDS {
+            let message = format!("{} tasks; the limit is {}", tasks.len(), limits::TASK_KINDS);
+            return Err(AppError { line: None, message });
+        }
+        let crons = self.crons(raw.crons, &tasks)?;
 
         let mirror = self.columns("mirror", raw.mirror)?;
         for (table, columns) in &mirror {
@@ -143,6 +149,7 @@ impl Lines<'_> {
             error_pages,
             commands,
             tasks,
+            crons,
             variables: raw.variables,
             secrets,
             mirror,
@@ -337,25 +344,21 @@ impl Lines<'_> {
         Ok(())
     }
 
-    fn task(&self, at: usize, raw: RawTask, variables: &BTreeMap<String, String>) -> Result<TaskDecl, AppError> {
-        let number = |what: &str, value, default, most| {
-            bounded(value, default, most).or_else(|why| self.error(at, format!("{what} {why}")))
-        };
-        let attempts =
-            number("attempts", raw.attempts, limits::TASK_ATTEMPTS.into(), limits::TASK_ATTEMPTS_MOST.into())?;
-        let timeout_ms = number("timeout_ms", raw.timeout_ms, limits::TASK_TIMEOUT_MS, limits::TASK_TIMEOUT_MS_MOST)?;
-        let mut outbound = Vec::new();
-        for host in raw.outbound {
-            match host.strip_prefix('$') {
-                Some(name) if variables.contains_key(name) => outbound.push(Outbound::Variable(name.to_owned())),
-                Some(name) => return self.error(at, format!("outbound `${name}`: no such variable in [variables]")),
-                None if host.is_empty() || host.contains(['/', '@', '*']) => {
-                    return self.error(at, format!("outbound `{host}`: a host, host:port or $VARIABLE expected"));
-                }
-                None => outbound.push(Outbound::Host(host.to_ascii_lowercase())),
-            }
+    fn crons(&self, raw: Vec<Spanned<RawCron>>, tasks: &BTreeMap<String, TaskDecl>) -> Result<Vec<CronDecl>, AppError> {
+        if raw.len() > limits::CRONS {
+            let message = format!("{} crons; the limit is {}", raw.len(), limits::CRONS);
+            return Err(AppError { line: None, message });
         }
-        Ok(TaskDecl { component: raw.component, attempts: attempts as u32, timeout_ms, outbound })
+        let mut crons: Vec<CronDecl> = Vec::new();
+        for cron in raw {
+            let at = cron.span().start;
+            let cron = CronDecl::checked(cron.into_inner(), tasks).or_else(|why| self.error(at, why))?;
+            if crons.iter().any(|other| other.name == cron.name) {
+                return self.error(at, format!("cron `{}`: another one has that name", cron.name));
+            }
+            crons.push(cron);
+        }
+        Ok(crons)
     }
 
     fn columns(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::task::{RawCron, RawTask};
 use crate::{cors::RawCors, redirect::RawRedirect};
 
 #[derive(Deserialize)]
@@ -25,6 +26,8 @@ pub(super) struct Raw {
     pub(super) commands: BTreeMap<String, Spanned<RawCommand>>,
     #[serde(default)]
     pub(super) tasks: BTreeMap<String, Spanned<RawTask>>,
+    #[serde(default)]
+    pub(super) crons: Vec<Spanned<RawCron>>,
     #[serde(default)]
     pub(super) variables: BTreeMap<String, String>,
     #[serde(default)]
@@ -73,14 +76,4 @@ pub(super) struct RawCommand {
     pub(super) schema: String,
     #[serde(default)]
     pub(super) deferrable: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawTask {
-    pub(super) component: String,
-    pub(super) attempts: Option<u64>,
-    pub(super) timeout_ms: Option<u64>,
-    #[serde(default)]
-    pub(super) outbound: Vec<String>,
 }

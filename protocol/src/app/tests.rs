@@ -51,6 +51,56 @@ fn each_fault_is_named_with_its_line() {
         ("[components]", "[mirror]\nitem = [\"id\", \"a b\"]\n[components]", "`a b`"),
         ("[components]", "[data]\n_nearside_x = [\"id\"]\n[components]", "_nearside_"),
         ("[components]", "[tasks.t]\ncomponent = \"pages\"\noutbound = [\"$U\"]\n[components]", "no such variable"),
+        (
+            "[components]",
+            "[tasks.t]\ncomponent = \"pages\"\nconcurrency = 33\n[components]",
+            "nearside.toml:5: concurrency 33 is out of bounds: 1 to 32",
+        ),
+        (
+            "[components]",
+            "[tasks.t]\ncomponent = \"pages\"\nrate_per_s = 0.0\n[components]",
+            "rate_per_s 0 is out of bounds: 0.001 to 10000",
+        ),
+        (
+            "[components]",
+            "[tasks.t]\ncomponent = \"pages\"\nlease_ms = 2_999\n[components]",
+            "lease_ms 2999 is out of bounds: 3000 to",
+        ),
+        (
+            "[components]",
+            "[tasks.t]\ncomponent = \"pages\"\nattempts = 101\n[components]",
+            "attempts 101 is out of bounds: 1 to 100",
+        ),
+        (
+            "[components]",
+            "[tasks.t]\ncomponent = \"pages\"\npriority = -101\n[components]",
+            "priority -101 is out of bounds: -100 to 100",
+        ),
+        (
+            "[components]",
+            "[tasks.t]\ncomponent = \"pages\"\ndelay_ms = 2_592_000_001\n[components]",
+            "delay_ms 2592000001 is out",
+        ),
+        (
+            "[components]",
+            "[tasks.t]\ncomponent = \"pages\"\nbackoff_first_ms = 9\nbackoff_most_ms = 8\n[components]",
+            "backoff_most_ms 8 is less than",
+        ),
+        (
+            "[components]",
+            "[[crons]]\nname = \"c\"\nevery = \"1h\"\ntask = \"t\"\n[components]",
+            "nearside.toml:5: cron `c`: there is no task `t`",
+        ),
+        (
+            "[components]",
+            "[tasks.t]\ncomponent = \"pages\"\n[[crons]]\nname = \"c\"\ntask = \"t\"\n[components]",
+            "nearside.toml:7: cron `c`: either `schedule` or `every` expected",
+        ),
+        (
+            "[components]",
+            "[tasks.t]\ncomponent = \"pages\"\n[[crons]]\nname = \"c\"\ntask = \"t\"\nschedule = \"61 * * * *\"\n[components]",
+            "cron `c`: schedule: minute `61`",
+        ),
         ("name = \"shop\"", "database = \"own\"\nname = \"shop\"", "nearside.toml:2: database `own`: `mirrored` or"),
         (
             "name = \"shop\"",
@@ -82,4 +132,30 @@ fn the_authority_of_a_url_is_what_an_allow_list_means() {
     assert_eq!(authority_of("http://127.0.0.1:90"), Some("127.0.0.1:90"));
     assert_eq!(authority_of("ftp://a"), None);
     assert_eq!(authority_of("http://user@a/"), None);
+}
+
+#[test]
+fn a_kind_of_task_has_bounds_where_it_declares_none() {
+    let with = |more: &str| App::parse(&GOOD.replace("[components]", &format!("{more}[components]"))).unwrap();
+    let app = with("[tasks.t]\ncomponent = \"pages\"\n");
+    let expected = TaskDecl {
+        component: "pages".into(),
+        retry: Retry { attempts: 8, backoff_first_ms: 500, backoff_most_ms: 900_000 },
+        timeout_ms: 30_000,
+        lease_ms: 60_000,
+        concurrency: 4,
+        rate_per_s: None,
+        priority: 0,
+        delay_ms: 0,
+        unique: None,
+        outbound: Vec::new(),
+    };
+    assert_eq!(app.tasks["t"], expected);
+    // A first pause longer than the usual longest one raises that.
+    let app = with("[tasks.t]\ncomponent = \"pages\"\nbackoff_first_ms = 1_000_000\n");
+    assert_eq!(app.tasks["t"].retry.backoff_most_ms, 1_000_000);
+    let app = with(
+        "[tasks.t]\ncomponent = \"pages\"\n[[crons]]\nname = \"c\"\nevery = \"15m\"\ntask = \"t\"\npayload = { n = 1 }\n",
+    );
+    assert_eq!((app.crons[0].payload.as_str(), app.crons[0].schedule.to_string()), ("{\"n\":1}", "every 15m".into()));
 }
