@@ -238,7 +238,7 @@ impl Entries {
                 });
             }
         }
-        let forgotten = self.trusted(|connection| dedupe::forgotten(connection))?;
+        let forgotten = self.trusted(dedupe::forgotten)?;
         let too_old = place.sent_after.is_some_and(|commit| commit < forgotten);
         let message = "it waited so long that nobody knows any more whether it was applied when it was first sent";
         let verdict = if too_old { Some(&Outcome::Failed { message: message.to_owned() }) } else { verdict };
@@ -267,7 +267,7 @@ impl Entries {
     ) -> rusqlite::Result<Step> {
         let taken = |taken| Ok(Done::read(Answer::Deferred(taken)));
         let known = self.trusted(|connection| dedupe::look_up::<Outcome>(connection, &job.key, &job.fingerprint))?;
-        let forgotten = self.trusted(|connection| dedupe::forgotten(connection))?;
+        let forgotten = self.trusted(dedupe::forgotten)?;
         if matches!(known, Known::Nothing) && sent_after < forgotten {
             return taken(Taken::Forgotten);
         }
