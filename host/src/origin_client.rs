@@ -325,9 +325,11 @@ impl OriginClient {
             let why = format!("{} writes are on their way already", limits::SUBMITS_AT_ONCE);
             return Err(Unreachable::unsent(why));
         };
+        let length = payload.len();
         let (body, was_taken) = noted(payload);
         let request = self
             .request(Method::POST, path)
+            .header(header::CONTENT_LENGTH, length)
             .header(IDEMPOTENCY_KEY_HEADER, key.to_string())
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
