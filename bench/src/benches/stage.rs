@@ -64,6 +64,12 @@ pub(super) fn programs() -> Result<PathBuf> {
     Ok(program.parent().context("BUG: a program in no folder")?.to_owned())
 }
 
+/// What `scripts/bench` was asked to make of the disk.
+pub(super) fn slower_disk() -> String {
+    let more = std::env::var("NEARSIDE_SYNC_MS").ok();
+    more.map(|ms| format!(" Every sync of every contender is made to take {ms} ms longer.")).unwrap_or_default()
+}
+
 impl Stage {
     pub(super) fn new(about: &'static str) -> Result<Self> {
         Ok(Self {

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::time::sleep;
 
 use super::Measured;
-use super::stage::{programs, scratch};
+use super::stage::{programs, scratch, slower_disk};
 use crate::args::Run;
 use crate::columns::Kind;
 use crate::limits::{TASKS, TASKS_ALONE_SHARE, TASKS_QUEUED_AT_ONCE, TASKS_TIMEOUT};
@@ -57,7 +57,10 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
         |name: &str, about: &str| Described { name: name.to_owned(), about: about.to_owned(), missing: None };
     let case = CaseReport {
         name: KIND.to_owned(),
-        about: format!("{tasks} tasks wait; from the first claim to the last end, each durable before the next step."),
+        about: format!(
+            "{tasks} tasks wait; from the first claim to the last end, each durable before the next step.{}",
+            slower_disk()
+        ),
         kind: Kind::Tasks,
         limit: ONE_BY_ONE.to_owned(),
         contenders: vec![

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::Measured;
-use super::stage::Stage;
+use super::stage::{Stage, slower_disk};
 use crate::args::Run;
 use crate::columns::Kind;
 use crate::connection::Connection;
@@ -96,7 +96,10 @@ fn case_report(name: &str, clients: usize) -> CaseReport {
     let described = |(name, about): (&str, &str)| Described { name: name.into(), about: about.into(), missing: None };
     CaseReport {
         name: name.to_owned(),
-        about: format!("{clients} clients, each sending its next write when it has the answer to the last."),
+        about: format!(
+            "{clients} clients, each sending its next write when it has the answer to the last.{}",
+            slower_disk()
+        ),
         kind: Kind::Written,
         limit: ALONE.to_owned(),
         contenders: about.map(described).into(),
