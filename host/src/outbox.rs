@@ -12,6 +12,7 @@
 mod delivery;
 mod listing;
 mod page;
+mod room;
 mod settling;
 mod store;
 mod thread;
@@ -179,24 +180,12 @@ impl Outbox {
     }
 
     /// Makes a command durable; answers when it is.
-    pub async fn take(&self, take: ToTake) -> Result<Took, NotTaken> {
-        self.make_durable(|answer| Job::Take { take, answer }).await
-    }
-
-    /// The same for one that is not deferrable, was sent, and was not answered: what became of it is found out.
-    pub async fn take_unsure(&self, take: ToTake) -> Result<Took, NotTaken> {
-        self.make_durable(|answer| Job::TakeUnsure { take, answer }).await
-    }
-
-    async fn make_durable(
-        &self,
-        job: impl FnOnce(oneshot::Sender<Result<Took, NotTaken>>) -> Job,
-    ) -> Result<Took, NotTaken> {
+    pub async fn take(&self, class: Class, take: ToTake) -> Result<Took, NotTaken> {
         if let Some(why) = self.shared.closed().clone() {
             return Err(NotTaken::Closed(why));
         }
         let (answer, taken) = oneshot::channel();
-        self.jobs.try_send(job(answer)).map_err(|_| NotTaken::Busy)?;
+        self.jobs.try_send(Job::Take { class, take, answer }).map_err(|_| NotTaken::Busy)?;
         taken.await.unwrap_or_else(|_| Err(NotTaken::Closed("its thread has ended".into())))
     }
 
@@ -220,7 +209,7 @@ impl Outbox {
         }
     }
 
-    /// The origin was asked for something else, and did not answer.
+    /// The origin was asked for something else, and did not answer, or could not do it.
     pub fn origin_is_away(&self) {
         self.shared.is_delivering.store(false, Ordering::Relaxed);
     }

@@ -36,7 +36,8 @@ impl WorkingClock {
         self.now_ms().saturating_sub(time.as_millis() as u64)
     }
 
-    fn elapsed_ms(&self) -> u64 {
+    /// Since the start.
+    pub fn elapsed_ms(&self) -> u64 {
         self.since.elapsed().as_millis() as u64
     }
 }

@@ -10,7 +10,7 @@ use nearside_protocol::{
 use crate::{
     bindings::edge::{blob, origin},
     code::Code,
-    outbox::{self, Class, Deferral, NotTaken, Outbox, ToTake, Took},
+    outbox::{self, Class, Deferral, Outbox, ToTake, Took},
     schemas::BadPayload,
     senses::Taint,
     upstream::{NotPut, Upstream},
@@ -64,15 +64,12 @@ impl Writes {
     async fn send(&self, command: String, payload: String, key: IdempotencyKey) -> Went {
         let app = &self.code.app;
         let is_deferrable = app.commands.get(&command).is_some_and(|declared| declared.deferrable);
-        let take = |was_sent: bool| {
-            let sent_after = was_sent.then_some(self.seen_commit);
-            ToTake { app: app.name.clone(), command, payload, key, sent_after }
-        };
+        let take = ToTake { app: app.name.clone(), command, payload, key, sent_after: None };
         // What was written before is delivered first.
         if let Some(outbox) = self.outbox.as_ref().filter(|_| is_deferrable)
             && (self.respond_async || outbox.has_waiting(&app.name))
         {
-            return match taken(outbox.take(take(false)).await, Class::Saved) {
+            return match defer(outbox, Class::Saved, take).await {
                 Went::Deferred(deferral) if !self.respond_async => {
                     let outcome = outbox.outcome(&app.name, &deferral.ticket, limits::SUBMIT_WAIT).await;
                     outcome.map_or(Went::Deferred(deferral), Went::Answered)
@@ -80,29 +77,26 @@ impl Writes {
                 went => went,
             };
         }
-        let take = take(true);
         let sent = self.upstream.submit(&app.name, &take.command, take.payload.clone(), take.key.clone()).await;
         let (why, was_sent) = match sent {
             Ok(Outcome::Retry { message }) => (message, false),
             Ok(outcome) => return Went::Answered(outcome),
             Err(unreachable) => (unreachable.to_string(), unreachable.may_have_arrived),
         };
+        let take = ToTake { sent_after: was_sent.then_some(self.seen_commit), ..take };
         match &self.outbox {
             Some(outbox) if is_deferrable => {
                 outbox.origin_is_away();
-                taken(
-                    outbox.take(ToTake { sent_after: take.sent_after.filter(|_| was_sent), ..take }).await,
-                    Class::Saved,
-                )
+                defer(outbox, Class::Saved, take).await
             }
-            Some(outbox) if was_sent => taken(outbox.take_unsure(take).await, Class::Unsure),
+            Some(outbox) if was_sent => defer(outbox, Class::Unsure, take).await,
             _ => Went::Not(why),
         }
     }
 }
 
-fn taken(taken: Result<Took, NotTaken>, class: Class) -> Went {
-    match taken {
+async fn defer(outbox: &Outbox, class: Class, take: ToTake) -> Went {
+    match outbox.take(class, take).await {
         Ok(Took::Saved(ticket)) => Went::Deferred(Deferral { ticket, class }),
         Ok(Took::KeyConflict) => Went::Answered(Outcome::KeyConflict),
         Err(not_taken) => Went::Not(not_taken.to_string()),

@@ -6,8 +6,8 @@
 //! there, torn at sectors.
 //!
 //! [`Watched::folder`] puts a VFS before SQLite's own, as the default: what opens databases by their path meets it without
-//! knowing. That a database file has a name in its folder is taken to be durable: SQLite leaves syncing the folder of a
-//! new database to whoever makes it.
+//! knowing. That a database file has a name in its folder is taken to be durable: SQLite does not sync the folder of a new
+//! database, but does so with its first journal, which is in the same one.
 
 mod loss;
 mod step;

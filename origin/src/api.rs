@@ -27,10 +27,7 @@ use crate::{
     origin::Origin,
     render,
     site::{Running, Site},
-    tasks::{
-        Queued,
-        steer::{Order, Which},
-    },
+    tasks::steer::{Order, Which},
 };
 
 const JSON: &str = "application/json";
@@ -379,7 +376,7 @@ async fn task(
     let key = key_in(headers)?;
     let payload = payload(body).await?;
     let queued = running.writer.enqueue_task(task, &payload, &key).await?;
-    Ok(json(&Enqueued { task: queued.id(), existing: matches!(queued, Queued::Existing(_)) }))
+    Ok(json(&Enqueued::from(queued)))
 }
 
 fn key_in(headers: &HeaderMap) -> Result<IdempotencyKey, ApiError> {

@@ -55,7 +55,8 @@ pub(crate) fn forgotten(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
-/// Forgets keys older than they are promised to be kept, some at a time: those of before this hour of work.
+/// Forgets keys older than they are promised to be kept, some at a time: `before` is of the
+/// working clock, too.
 pub(crate) fn purge(connection: &Connection, before: u64) -> rusqlite::Result<usize> {
     let sql = "DELETE FROM _nearside_dedupe WHERE key IN (SELECT key FROM _nearside_dedupe WHERE at_ms < ?1 LIMIT ?2)
         RETURNING commit_no";

@@ -1,6 +1,6 @@
 //! One job inside a group's transaction.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc};
 
 use nearside_host::{engine::Engine, sql::Guarded, working_clock::WorkingClock};
 use nearside_protocol::{
@@ -20,7 +20,7 @@ use crate::{
     group::chance,
     install::Version,
     job::{Answer, Command, Enqueue, Job, Place},
-    tasks::{self, Moment, Queued, claim::Claims, crons, history, steer},
+    tasks::{self, Moment, claim::Claims, crons, history, steer},
     writer::EnqueueError,
 };
 
@@ -35,7 +35,6 @@ pub(crate) struct Entries {
     pub(crate) secret: [u8; 32],
     pub(crate) clock: WorkingClock,
     pub(crate) version: Option<Arc<Version>>,
-    pub(crate) started: Instant,
 }
 
 /// How a job went inside the transaction.
@@ -131,7 +130,7 @@ impl Entries {
     }
 
     fn moment(&self, now_ms: u64) -> Moment {
-        Moment { now_ms, up_ms: self.started.elapsed().as_millis() as u64 }
+        Moment { now_ms, up_ms: self.clock.elapsed_ms() }
     }
 
     fn steer(&mut self, order: &steer::Order) -> rusqlite::Result<Step> {
@@ -292,10 +291,7 @@ impl Entries {
 
     fn enqueue(&mut self, job: &Enqueue, number: u64) -> rusqlite::Result<Step> {
         match self.trusted(|connection| dedupe::look_up(connection, &job.key, &job.fingerprint))? {
-            Known::Answered(Enqueued { task, existing }) => {
-                let queued = if existing { Queued::Existing(task) } else { Queued::Inserted(task) };
-                return Ok(Done::read(Answer::Enqueue(Ok(queued))));
-            }
+            Known::Answered(queued) => return Ok(Done::read(Answer::Enqueue(Ok(Enqueued::into(queued))))),
             Known::Conflict => return Ok(Done::read(Answer::Enqueue(Err(EnqueueError::KeyConflict)))),
             Known::Nothing => {}
         }
@@ -309,8 +305,7 @@ impl Entries {
             let Some(queued) = tasks::add(connection, &job.name, declared, &job.payload, now_ms())? else {
                 return Ok(Done::read(Answer::Enqueue(Err(EnqueueError::Full))));
             };
-            let enqueued = Enqueued { task: queued.id(), existing: matches!(queued, Queued::Existing(_)) };
-            dedupe::record(connection, &job.key, &job.fingerprint, &enqueued, number, worked_ms)?;
+            dedupe::record(connection, &job.key, &job.fingerprint, &Enqueued::from(queued), number, worked_ms)?;
             let answer = Answer::Enqueue(Ok(queued));
             Ok(Step::Done(Done { answer, wrote: true, counts: false, queued_task: true }))
         })

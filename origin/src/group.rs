@@ -65,7 +65,6 @@ pub(crate) fn start(
         secret,
         clock,
         version: None,
-        started: Instant::now(),
     };
     let thread = Thread { path: path.to_owned(), entries, commit: meta.commit, seats, purged_at: None };
     std::thread::Builder::new()

@@ -66,6 +66,21 @@ impl Queued {
     }
 }
 
+impl From<Queued> for Enqueued {
+    fn from(queued: Queued) -> Enqueued {
+        Enqueued { task: queued.id(), existing: matches!(queued, Queued::Existing(_)) }
+    }
+}
+
+impl From<Enqueued> for Queued {
+    fn from(Enqueued { task, existing }: Enqueued) -> Queued {
+        match existing {
+            true => Queued::Existing(task),
+            false => Queued::Inserted(task),
+        }
+    }
+}
+
 /// How an attempt went.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ending {

@@ -42,11 +42,8 @@ pub enum CacheCommand {
         /// How many, 1000 at most
         #[arg(long, value_name = "N", default_value_t = nearside_protocol::limits::CACHE_LISTED_UNASKED)]
         limit: usize,
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        node: CacheNode,
+        from: CacheNode,
     },
     /// Tells why an address was rendered, or is kept
     Explain {
@@ -55,11 +52,8 @@ pub enum CacheCommand {
         /// The app, where the address does not tell
         #[arg(long)]
         app: Option<String>,
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        node: CacheNode,
+        from: CacheNode,
     },
     /// Takes stored responses away, and says how many
     Purge {
@@ -69,11 +63,8 @@ pub enum CacheCommand {
         /// Of this app only
         #[arg(long)]
         app: Option<String>,
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        node: CacheNode,
+        from: CacheNode,
     },
 }
 
@@ -96,6 +87,9 @@ impl CacheOrder {
 
 #[derive(Args)]
 pub struct CacheNode {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
     /// The node's admin address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
     pub node: String,
@@ -103,20 +97,20 @@ pub struct CacheNode {
 
 pub async fn run(args: CacheArgs) -> anyhow::Result<ExitCode> {
     match args.command {
-        CacheCommand::List { app, by, limit, json, node } => {
+        CacheCommand::List { app, by, limit, from } => {
             let query = [("app", app), ("by", Some(by.name().to_owned())), ("limit", Some(limit.to_string()))];
-            let stored: Stored = ask(&node, Method::GET, "/cache", &query).await?;
-            show(json, &stored, list)?;
+            let stored: Stored = ask(&from, Method::GET, "/cache", &query).await?;
+            show(from.json, &stored, list)?;
         }
-        CacheCommand::Explain { url, app, json, node } => {
+        CacheCommand::Explain { url, app, from } => {
             let query = [("app", app), ("url", Some(url))];
-            let found: Explained = ask(&node, Method::GET, "/cache/explain", &query).await?;
-            show(json, &found, explain)?;
+            let found: Explained = ask(&from, Method::GET, "/cache/explain", &query).await?;
+            show(from.json, &found, explain)?;
         }
-        CacheCommand::Purge { prefix, app, json, node } => {
+        CacheCommand::Purge { prefix, app, from } => {
             let query = [("app", app), ("prefix", Some(prefix))];
-            let purged: Purged = ask(&node, Method::DELETE, "/cache", &query).await?;
-            show(json, &purged, |purged| println!("{} responses purged", purged.purged))?;
+            let purged: Purged = ask(&from, Method::DELETE, "/cache", &query).await?;
+            show(from.json, &purged, |purged| println!("{} responses purged", purged.purged))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -124,13 +118,13 @@ pub async fn run(args: CacheArgs) -> anyhow::Result<ExitCode> {
 
 /// Asks the node's admin address.
 async fn ask<T: DeserializeOwned>(
-    node: &CacheNode,
+    from: &CacheNode,
     method: Method,
     path: &str,
     query: &[(&str, Option<String>)],
 ) -> anyhow::Result<T> {
-    let client = OriginClient::new(&node.node, None)
-        .map_err(|_| anyhow!("`{}` is not an address: `http://host:port` expected", node.node))?;
+    let client = OriginClient::new(&from.node, None)
+        .map_err(|_| anyhow!("`{}` is not an address: `http://host:port` expected", from.node))?;
     let mut asked = form_urlencoded::Serializer::new(String::new());
     for (name, value) in query {
         if let Some(value) = value {

@@ -16,6 +16,7 @@ use crate::age::age;
 ///
 /// A node takes commands that are declared `deferrable` on its own disk when the origin does not answer, and delivers
 /// them in their order, each once. Nothing here has to be done by hand: this shows what waits and what became of the rest.
+/// After them come writes that were sent and not answered, whose outcome the node is finding out.
 #[derive(Args)]
 #[command(after_help = "Examples:
   nearside outbox list

@@ -38,7 +38,7 @@ fn to_take(number: u64) -> ToTake {
 }
 
 async fn taken(outbox: &Outbox, number: u64) -> Result<Ticket, NotTaken> {
-    match outbox.take(to_take(number)).await? {
+    match outbox.take(Class::Saved, to_take(number)).await? {
         Took::Saved(ticket) => Ok(ticket),
         Took::KeyConflict => panic!("{number} is new"),
     }

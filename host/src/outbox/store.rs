@@ -238,19 +238,14 @@ pub(super) fn fingerprinted(connection: &Connection, sql: &str, take: &ToTake) -
 }
 
 /// Inside a transaction: takes it, under the app's next number.
-pub(super) fn insert(
-    connection: &Connection,
-    take: &ToTake,
-    fingerprint: &Digest,
-    now_ms: u64,
-) -> rusqlite::Result<Ticket> {
+pub(super) fn insert(connection: &Connection, take: &ToTake, now_ms: u64) -> rusqlite::Result<Ticket> {
     let grow = "INSERT INTO app (name, last_n) VALUES (?1, 1)
                 ON CONFLICT (name) DO UPDATE SET last_n = last_n + 1 RETURNING last_n";
     let n: u64 = connection.query_row(grow, [&take.app], |row| row.get(0))?;
     let ticket = unguessable();
     let sql = "INSERT INTO command (app, n, name, payload, key, fingerprint, ticket, accepted_at_ms, sent_after)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let key = take.key.to_string();
+    let (key, fingerprint) = (take.key.to_string(), fingerprint(take));
     let values =
         params![take.app, n, take.command, take.payload, key, fingerprint.as_bytes(), ticket, now_ms, take.sent_after];
     connection.execute(sql, values)?;
@@ -285,13 +280,16 @@ pub(super) fn unsettle(connection: &Connection, app: &str, from: u64) -> rusqlit
     connection.execute(sql, params![app, from])
 }
 
-/// Inside a transaction: lets go of what was settled long ago, and notes how late it is.
-pub(super) fn purge(connection: &Connection, clock: &WorkingClock) -> rusqlite::Result<usize> {
-    let note =
+/// Inside a transaction: how late it is by the working clock.
+pub(super) fn note_worked_ms(connection: &Connection, worked_ms: u64) -> rusqlite::Result<()> {
+    let sql =
         "INSERT INTO meta (key, value) VALUES ('worked_ms', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    connection.execute(note, [clock.now_ms()])?;
-    let before = clock.ago_ms(limits::OUTBOX_SETTLED_KEPT);
-    connection.execute("DELETE FROM command WHERE settled IS NOT NULL AND settled_at_ms < ?1", [before])
+    connection.execute(sql, [worked_ms]).map(drop)
+}
+
+/// Inside a transaction: lets go of what was settled before.
+pub(super) fn purge(connection: &Connection, before: u64) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM command WHERE settled IS NOT NULL AND settled_at_ms < ?1", [before]).map(drop)
 }
 
 pub(super) fn written(row: &Row<'_>) -> rusqlite::Result<Written> {

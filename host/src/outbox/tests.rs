@@ -37,7 +37,7 @@ fn take(app: &str, key: &str, payload: &str) -> ToTake {
 }
 
 async fn saved(outbox: &Outbox, take: ToTake) -> Ticket {
-    match outbox.take(take).await {
+    match outbox.take(Class::Saved, take).await {
         Ok(Took::Saved(ticket)) => ticket,
         other => panic!("{other:?}"),
     }
@@ -50,7 +50,7 @@ async fn what_is_taken_is_there_after_a_restart_and_once() {
     let id = outbox.id().clone();
     let first = saved(&outbox, take("a", "k1", "{}")).await;
     assert_eq!(saved(&outbox, take("a", "k1", "{}")).await, first);
-    assert_eq!(outbox.take(take("a", "k1", "{\"x\":1}")).await, Ok(Took::KeyConflict));
+    assert_eq!(outbox.take(Class::Saved, take("a", "k1", "{\"x\":1}")).await, Ok(Took::KeyConflict));
     let other_app = saved(&outbox, take("b", "k1", "{}")).await;
     assert_ne!(other_app, first);
     let waiting = outbox.waiting();
@@ -83,11 +83,11 @@ async fn one_app_cannot_take_all_the_room() {
         .shared
         .waiting()
         .insert("a".into(), Waiting { writes: 1, bytes: limits::OUTBOX_APP_BYTES - 10, oldest_at_ms: None });
-    let full = outbox.take(take("a", "k", &payload)).await;
+    let full = outbox.take(Class::Saved, take("a", "k", &payload)).await;
     assert!(matches!(full, Err(NotTaken::Full { .. })), "{full:?}");
     saved(&outbox, take("b", "k", &payload)).await;
     outbox.shared.waiting().insert("c".into(), Waiting { writes: limits::OUTBOX_WRITES, bytes: 0, oldest_at_ms: None });
-    let full = outbox.take(take("b", "k2", "{}")).await;
+    let full = outbox.take(Class::Saved, take("b", "k2", "{}")).await;
     assert!(matches!(full, Err(NotTaken::Full { .. })), "{full:?}");
     // What is known already needs no room.
     saved(&outbox, take("b", "k", &payload)).await;
@@ -108,7 +108,7 @@ async fn a_disk_that_is_full_acknowledges_nothing_and_closes_nothing() {
     let (id, reads) = (store.id().unwrap(), Mutex::new(Store::open(&place.file()).unwrap()));
     Thread::start(store, shared.clone(), queue).unwrap();
     let outbox = Outbox { id, jobs, shared, reads };
-    let refused = outbox.take(take("a", "big", &"x".repeat(100_000))).await;
+    let refused = outbox.take(Class::Saved, take("a", "big", &"x".repeat(100_000))).await;
     assert!(matches!(&refused, Err(NotTaken::Disk(why)) if why.contains("full")), "{refused:?}");
     assert_eq!(outbox.waiting()["a"].writes, 1);
     assert_eq!(outbox.status().closed, None);
@@ -253,7 +253,7 @@ async fn an_origin_from_an_old_copy_gets_again_what_it_lost() {
 async fn what_is_unsure_is_found_out_and_holds_up_nothing() {
     let place = Place::new();
     let outbox = place.open();
-    let unsure = async |outbox: &Outbox, key: &str| match outbox.take_unsure(take("a", key, "{}")).await {
+    let unsure = async |outbox: &Outbox, key: &str| match outbox.take(Class::Unsure, take("a", key, "{}")).await {
         Ok(Took::Saved(ticket)) => ticket,
         other => panic!("{other:?}"),
     };
@@ -264,7 +264,7 @@ async fn what_is_unsure_is_found_out_and_holds_up_nothing() {
         tickets.push(unsure(&outbox, &format!("u{at}")).await);
     }
     assert_eq!(unsure(&outbox, "u0").await, tickets[0], "sent again: the same one");
-    let conflict = outbox.take_unsure(take("a", "u0", "{\"x\":1}")).await;
+    let conflict = outbox.take(Class::Unsure, take("a", "u0", "{\"x\":1}")).await;
     assert_eq!(conflict, Ok(Took::KeyConflict));
     let deferred = saved(&outbox, take("a", "d0", "{}")).await;
     assert_eq!((outbox.waiting()["a"].writes, outbox.status().unsure_writes), (1, tickets.len() as u64 + 2));
@@ -305,7 +305,7 @@ async fn what_may_be_unsure_has_bounds_of_its_own() {
     let outbox = place.open();
     let full = Waiting { writes: limits::UNSURE_APP_WRITES, bytes: 0, oldest_at_ms: None };
     outbox.shared.unsure().insert("a".into(), full);
-    assert!(matches!(outbox.take_unsure(take("a", "k", "{}")).await, Err(NotTaken::Full { .. })));
-    assert!(matches!(outbox.take_unsure(take("b", "k", "{}")).await, Ok(Took::Saved(_))));
+    assert!(matches!(outbox.take(Class::Unsure, take("a", "k", "{}")).await, Err(NotTaken::Full { .. })));
+    assert!(matches!(outbox.take(Class::Unsure, take("b", "k", "{}")).await, Ok(Took::Saved(_))));
     saved(&outbox, take("a", "k", "{}")).await;
 }

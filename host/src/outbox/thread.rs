@@ -1,7 +1,6 @@
 //! The outbox's thread: all that came while the last commit waited for the disk goes into the next one.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +10,8 @@ use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    NotTaken, Settled, Shared, StoreError, Ticket, ToTake, Took, Waiting, fingerprint,
+    Class, NotTaken, Settled, Shared, StoreError, Ticket, ToTake, Took,
+    room::{Room, count},
     settling::Settling,
     store::{self, Known, Store},
     unsure,
@@ -23,6 +23,7 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) enum Job {
     Take {
+        class: Class,
         take: ToTake,
         answer: oneshot::Sender<Result<Took, NotTaken>>,
     },
@@ -32,12 +33,7 @@ pub(super) enum Job {
         settled: Vec<(u64, Settled)>,
         answer: oneshot::Sender<bool>,
     },
-    /// It was sent and not answered, and is not to be deferred.
-    TakeUnsure {
-        take: ToTake,
-        answer: oneshot::Sender<Result<Took, NotTaken>>,
-    },
-    /// What became of such.
+    /// What became of those that were unsure.
     SettleUnsure {
         settled: Vec<(u64, Settled)>,
         answer: oneshot::Sender<bool>,
@@ -134,11 +130,7 @@ impl Thread {
 
     fn run(&mut self, job: Job) -> Result<Done, (Done, rusqlite::Error)> {
         match job {
-            Job::Take { take, answer } => match self.take(&take) {
-                Ok(took) => Ok(Done::Took(answer, took)),
-                Err(error) => Err((Done::Took(answer, Err(NotTaken::Disk(error.to_string()))), error)),
-            },
-            Job::TakeUnsure { take, answer } => match self.take_unsure(&take) {
+            Job::Take { class, take, answer } => match self.take(class, &take) {
                 Ok(took) => Ok(Done::Took(answer, took)),
                 Err(error) => Err((Done::Took(answer, Err(NotTaken::Disk(error.to_string()))), error)),
             },
@@ -157,20 +149,26 @@ impl Thread {
         }
     }
 
-    fn take(&self, take: &ToTake) -> rusqlite::Result<Result<Took, NotTaken>> {
+    fn take(&self, class: Class, take: &ToTake) -> rusqlite::Result<Result<Took, NotTaken>> {
         let connection = &self.store.connection;
-        let print = fingerprint(take);
-        match store::look_up(connection, take)? {
+        let (known, mut waiting) = match class {
+            Class::Saved => (store::look_up(connection, take)?, self.shared.waiting()),
+            Class::Unsure => (unsure::look_up(connection, take)?, self.shared.unsure()),
+        };
+        match known {
             Known::Same(ticket) => return Ok(Ok(Took::Saved(ticket))),
             Known::Other => return Ok(Ok(Took::KeyConflict)),
             Known::Nothing => {}
         }
-        if let Some(what) = full(&self.shared.waiting(), take, ROOM) {
+        if let Some(what) = Room::of(class).lacks(&waiting, take) {
             return Ok(Err(NotTaken::Full { what }));
         }
         let now_ms = now_ms();
-        let ticket = store::insert(connection, take, &print, now_ms)?;
-        count(&mut self.shared.waiting(), take, now_ms);
+        let ticket = match class {
+            Class::Saved => store::insert(connection, take, now_ms)?,
+            Class::Unsure => unsure::insert(connection, take, now_ms)?,
+        };
+        count(&mut waiting, take, now_ms);
         Ok(Ok(Took::Saved(ticket)))
     }
 
@@ -212,83 +210,21 @@ impl Thread {
         Ok(())
     }
 
-    fn take_unsure(&self, take: &ToTake) -> rusqlite::Result<Result<Took, NotTaken>> {
-        let connection = &self.store.connection;
-        match unsure::look_up(connection, take)? {
-            Known::Same(ticket) => return Ok(Ok(Took::Saved(ticket))),
-            Known::Other => return Ok(Ok(Took::KeyConflict)),
-            Known::Nothing => {}
-        }
-        if let Some(what) = full(&self.shared.unsure(), take, UNSURE_ROOM) {
-            return Ok(Err(NotTaken::Full { what }));
-        }
-        let now_ms = now_ms();
-        let ticket = unsure::insert(connection, take, now_ms)?;
-        count(&mut self.shared.unsure(), take, now_ms);
-        Ok(Ok(Took::Saved(ticket)))
-    }
-
     fn commit(&mut self) -> rusqlite::Result<()> {
         if self.purged.is_none_or(|at| at.elapsed() > PURGE_EVERY) {
-            store::purge(&self.store.connection, &self.clock)?;
-            unsure::purge(&self.store.connection, self.clock.ago_ms(limits::OUTBOX_SETTLED_KEPT))?;
+            let (connection, before) = (&self.store.connection, self.clock.ago_ms(limits::OUTBOX_SETTLED_KEPT));
+            store::note_worked_ms(connection, self.clock.now_ms())?;
+            store::purge(connection, before)?;
+            unsure::purge(connection, before)?;
             self.purged = Some(Instant::now());
         }
         self.store.connection.execute_batch("COMMIT")
     }
 }
 
-/// What waits at most: of all apps, and of one.
-struct Room {
-    writes: u64,
-    bytes: u64,
-    app_writes: u64,
-    app_bytes: u64,
-}
-
-const ROOM: Room = Room {
-    writes: limits::OUTBOX_WRITES,
-    bytes: limits::OUTBOX_BYTES,
-    app_writes: limits::OUTBOX_APP_WRITES,
-    app_bytes: limits::OUTBOX_APP_BYTES,
-};
-
-const UNSURE_ROOM: Room = Room {
-    writes: limits::UNSURE_WRITES,
-    bytes: limits::UNSURE_BYTES,
-    app_writes: limits::UNSURE_APP_WRITES,
-    app_bytes: limits::UNSURE_APP_BYTES,
-};
-
-/// One app cannot take all the room.
-fn full(waiting: &BTreeMap<String, Waiting>, take: &ToTake, room: Room) -> Option<&'static str> {
-    let of_app = waiting.get(&take.app).copied().unwrap_or_default();
-    let (writes, bytes) = waiting.values().fold((0, 0), |all, one| (all.0 + one.writes, all.1 + one.bytes));
-    let bytes_more = weight(take);
-    match () {
-        () if of_app.writes >= room.app_writes => Some("as many writes of this app as it may"),
-        () if of_app.bytes + bytes_more > room.app_bytes => Some("as many bytes of this app as it may"),
-        () if writes >= room.writes => Some("as many writes as it may"),
-        () if bytes + bytes_more > room.bytes => Some("as many bytes as it may"),
-        () => None,
-    }
-}
-
-fn count(waiting: &mut BTreeMap<String, Waiting>, take: &ToTake, now_ms: u64) {
-    let of_app = waiting.entry(take.app.clone()).or_default();
-    of_app.writes += 1;
-    of_app.bytes += weight(take);
-    of_app.oldest_at_ms.get_or_insert(now_ms);
-}
-
-/// As the file counts them.
-fn weight(take: &ToTake) -> u64 {
-    (take.payload.len() + take.command.len() + take.key.to_string().len()) as u64
-}
-
 fn refuse(job: Job, why: NotTaken) {
     match job {
-        Job::Take { answer, .. } | Job::TakeUnsure { answer, .. } => drop(answer.send(Err(why))),
+        Job::Take { answer, .. } => drop(answer.send(Err(why))),
         Job::Settle { answer, .. } | Job::SettleUnsure { answer, .. } | Job::Unsettle { answer, .. } => {
             let _ = answer.send(false);
         }
