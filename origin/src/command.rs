@@ -155,6 +155,7 @@ pub(crate) async fn apply(engine: &Engine, version: &Arc<Version>, call: Call<'_
         Ok(Ok(reply)) => accept(reply),
         Ok(Err(Refusal::Rejected(message))) => Applied::Rejected(cut(message)),
         Ok(Err(Refusal::Retry(message))) => Applied::Retry(cut(message)),
+        Ok(Err(Refusal::Failed(message))) => Applied::Failed(cut(message)),
         Err(error) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
             Applied::Retry("the origin has no room for another instance just now".into())
         }

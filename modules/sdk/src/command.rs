@@ -41,6 +41,8 @@ pub enum Refusal {
     Rejected(String),
     /// Something passing went wrong; not recorded, the caller may try again.
     Retry(String),
+    /// It cannot be done, however often it is tried. Recorded; the reason is for the operator.
+    Failed(String),
 }
 
 impl Refusal {
@@ -50,7 +52,7 @@ impl Refusal {
         Self::Rejected(message.into())
     }
 
-    /// Something of ours broke: the reason goes to the log.
+    /// Something of ours broke, and may be whole again soon: the reason goes to the log.
     #[must_use]
     pub fn broken(reason: &impl Display) -> Self {
         log(reason);
@@ -58,9 +60,10 @@ impl Refusal {
     }
 }
 
+/// What would be the same at every try is not tried again: a deferred command that is would hold up all behind it.
 impl From<sql::Error> for Refusal {
     fn from(error: sql::Error) -> Self {
-        Self::broken(&error)
+        if error.may_pass() { Self::broken(&error) } else { Self::Failed(error.to_string()) }
     }
 }
 
@@ -88,5 +91,6 @@ pub fn run(apply: fn(&Command) -> Result<Reply, Refusal>, command: host::Command
         Ok(Reply(json)) => Ok(json),
         Err(Refusal::Rejected(message)) => Err(host::Refusal::Rejected(message)),
         Err(Refusal::Retry(message)) => Err(host::Refusal::Retry(message)),
+        Err(Refusal::Failed(reason)) => Err(host::Refusal::Failed(reason)),
     }
 }

@@ -381,6 +381,13 @@ impl Error {
     pub fn is_constraint(&self) -> bool {
         matches!(self, Self::Host { reason: types::SqlError::Constraint(_) })
     }
+
+    /// Whether the same may go well another time: a limit was reached, or SQLite failed otherwise, as on a full disk. Not so
+    /// where the app's own words or rows are at fault.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Host { reason: types::SqlError::OverLimit(_) | types::SqlError::Failed(_) })
+    }
 }
 
 impl fmt::Display for Error {
