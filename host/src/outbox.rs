@@ -135,6 +135,8 @@ struct Shared {
     settling: Settling,
     /// Something was taken, or is to be tried again at once.
     due: Notify,
+    /// Somebody would not have it wait until it is tried again.
+    hurried: Notify,
     /// Something is unsure, and somebody wants to know.
     asked: Notify,
 }
@@ -217,6 +219,7 @@ impl Outbox {
     /// Tries to deliver at once, whatever failed before.
     pub fn retry(&self) {
         self.shared.due.notify_one();
+        self.shared.hurried.notify_one();
         self.shared.asked.notify_one();
     }
 

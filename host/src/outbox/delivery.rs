@@ -37,10 +37,10 @@ pub async fn deliver(outbox: Arc<Outbox>, upstream: Arc<dyn Upstream>, stop: imp
                     outbox.shared.due.notified().await;
                     limits::DELIVERY_AGAIN_FIRST
                 }
-                Went::Later => {
-                    wait(again).await;
-                    (again * 2).min(limits::DELIVERY_AGAIN_MOST)
-                }
+                Went::Later => tokio::select! {
+                    () = wait(again) => (again * 2).min(limits::DELIVERY_AGAIN_MOST),
+                    () = outbox.shared.hurried.notified() => limits::DELIVERY_AGAIN_FIRST,
+                },
             }
         }
     };

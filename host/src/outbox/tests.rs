@@ -229,6 +229,25 @@ async fn deliveries_keep_their_order_and_happen_once_though_answers_are_lost() {
     }
 }
 
+/// Left to itself it would try twelve times in most of a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_another_try_does_not_wait_for_the_next() {
+    let place = Place::new();
+    let outbox = place.open();
+    saved(&outbox, take("a", "k", "{}")).await;
+    let origin = Arc::new(Origin { fails_every: 1, ..Origin::default() });
+    let running = tokio::spawn(deliver(outbox.clone(), origin.clone(), std::future::pending()));
+    for _ in 0..1_000 {
+        if origin.calls.load(Ordering::Relaxed) >= 12 {
+            break;
+        }
+        outbox.retry();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    running.abort();
+    assert!(origin.calls.load(Ordering::Relaxed) >= 12, "{} tries", origin.calls.load(Ordering::Relaxed));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_from_an_old_copy_gets_again_what_it_lost() {
     let place = Place::new();
