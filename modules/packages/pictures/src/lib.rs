@@ -17,6 +17,8 @@
 mod limits;
 mod look;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod thumbnail;
 
 pub use limits::Limits;

@@ -3,8 +3,10 @@
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
-use packages_pictures::{Kind, Limits, Refusal, Thumbnail, look, thumbnail};
+
 use proptest::prelude::*;
+
+use crate::{Kind, Limits, Refusal, Thumbnail, look, thumbnail};
 
 const RED: Rgb<u8> = Rgb([220, 20, 20]);
 const BLUE: Rgb<u8> = Rgb([20, 20, 220]);
