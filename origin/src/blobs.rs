@@ -105,7 +105,8 @@ impl Blobs {
     pub fn get(&self, named: &Digest) -> Result<Option<Vec<u8>>, BlobError> {
         let path = self.path(named);
         let mut content = Vec::new();
-        let read = fs::File::open(&path).and_then(|file| file.take(limits::BLOB_BYTES as u64).read_to_end(&mut content));
+        let read =
+            fs::File::open(&path).and_then(|file| file.take(limits::BLOB_BYTES as u64).read_to_end(&mut content));
         match read {
             Ok(_) if Digest::of(&content) == *named => Ok(Some(content)),
             Ok(_) => Err(BlobError::Damaged(*named)),
