@@ -17,6 +17,7 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use nearside_host::{
     archive::{Archive, ArchiveError},
+    blobs::BlobsError,
     engine::Engine,
     follow::{self, FollowError},
     handler,
@@ -60,6 +61,8 @@ pub enum LocalError {
     Host(#[from] HostError),
     #[error(transparent)]
     Replica(#[from] ReplicaError),
+    #[error(transparent)]
+    Blobs(#[from] BlobsError),
     #[error(transparent)]
     Follow(#[from] FollowError),
     #[error(transparent)]
@@ -132,7 +135,7 @@ impl Local {
         let url = format!("http://{}", reachable(address));
         let client = Arc::new(OriginClient::new(&url, Some(origin.token().to_owned()))?);
         let replica = Replica::open(&data.join(NODE))?;
-        let host = Host::new("local", engine, cache_mib, client.clone())?;
+        let host = Host::new("local", engine, cache_mib, client.clone())?.with_blobs(&replica.blobs())?;
         let from_disk: JoinHandle<_> = tokio::task::spawn_blocking({
             let (host, replica) = (host.clone(), replica.clone());
             move || follow::start_from_disk(&host, &replica)

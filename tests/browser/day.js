@@ -1,5 +1,5 @@
 // A visitor's day and a developer's, on one development server: a review is posted, seen and found again under "My
-// reviews"; an address that leads nowhere; a build that breaks and is mended while a page is open; a handler that panics.
+// reviews"; one with a picture, whose thumbnail appears, and one with a picture that is none; an address that leads nowhere; a build that breaks and is mended while a page is open; a handler that panics.
 //   node tests/browser/day.js http://localhost:8080 APP_FOLDER SCREENSHOTS
 // APP_FOLDER is the packages app the server watches; its sources are put back at the end.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -57,6 +57,62 @@ const stranger = await browser.newContext();
 const theirs = await stranger.newPage();
 await theirs.goto(`${site}/my/reviews`);
 check("nobody else has it there", !(await theirs.getByText(words).isVisible()) && (await theirs.getByText("no reviews").isVisible()));
+
+// With a picture.
+const pictures = `${app}/tests/pictures`;
+const write = async (body, picture) => {
+  await page.goto(`${site}/package/vim`);
+  await page.fill('input[name="author"]', "Ada");
+  await page.check('input[name="rating"][value="4"]');
+  await page.fill('textarea[name="body"]', body);
+  await page.setInputFiles('input[name="picture"]', `${pictures}/${picture}`);
+  await page.click('button:has-text("Post the review")');
+  await page.waitForLoadState();
+};
+const looks = async (name, schemes, widths) => {
+  for (const colorScheme of schemes) {
+    for (const width of widths) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 900 });
+      await look(page, `${name}-${width < 600 ? "phone" : "desktop"}-${colorScheme}`);
+    }
+  }
+  await page.emulateMedia({ colorScheme: null });
+  await page.setViewportSize({ width: 390, height: 844 });
+};
+for (const [body, picture] of [["The view from my desk while it builds.", "evening.jpg"], ["A window of it.", "window.png"], ["Held upright.", "held-upright.jpg"]]) {
+  await write(body, picture);
+  check(`${picture}: the review stands on the page at once`, await page.getByText(body).isVisible());
+  const shown = page.locator("#reviews li", { hasText: body }).locator("img");
+  for (const until = Date.now() + PATIENCE_MS; !(await shown.count()) && Date.now() < until; await page.waitForTimeout(100)) await page.reload();
+  await shown.scrollIntoViewIfNeeded();
+  await shown.evaluate((image) => image.decode());
+  const [is, says] = await shown.evaluate((image) => [image.naturalWidth / image.naturalHeight, image.width / image.getAttribute("height")]);
+  check(`${picture}: its thumbnail appears, and has a size before it arrives`, is > 0 && says > 0);
+}
+check("the one that was held upright stands upright", await page.locator("#reviews img").first().evaluate((image) => image.naturalHeight > image.naturalWidth));
+await page.locator("#reviews").scrollIntoViewIfNeeded();
+await looks("pictures", ["light", "dark"], [390, 1280]);
+await page.goto(`${site}/`);
+await page.locator(".cards img").last().scrollIntoViewIfNeeded();
+await page.waitForFunction(() => [...document.querySelectorAll(".cards img")].every((image) => image.complete && image.naturalWidth));
+await looks("home-pictures", ["light", "dark"], [390, 1280]);
+await write("It will not be shown.", "bomb.png");
+check("a picture bomb is refused with its reason", await page.getByText("900.0 megapixels").isVisible());
+check("and the words are still in the form", (await page.inputValue('textarea[name="body"]')) === "It will not be shown.");
+await page.locator("form.review").scrollIntoViewIfNeeded();
+await looks("picture-refused", ["light", "dark"], [390, 1280]);
+await write("The picture broke.", "damaged.png");
+const told = page.getByText("Your picture is not shown.");
+for (const until = Date.now() + PATIENCE_MS; Date.now() < until; await page.waitForTimeout(100)) {
+  await page.goto(`${site}/my/reviews`);
+  if (await told.count()) break;
+}
+check("a damaged one leaves the review, with a note to its author", await told.isVisible());
+await looks("picture-damaged", ["dark"], [390]);
+// The browser says so itself of the refused post, which is an answer like any other.
+const grave = complaints.filter((complaint) => !complaint.includes("422"));
+complaints.splice(0, complaints.length, ...grave);
 check("no script or style complained", complaints.length === 0);
 if (complaints.length) console.log(complaints.join("\n"));
 

@@ -45,7 +45,8 @@ CREATE INDEX IF NOT EXISTS unsure_settled ON unsure (settled_at_ms) WHERE settle
 const COLUMNS: &str = "app, n, name, payload, key, ticket, accepted_at_ms, sent_after, settled";
 
 pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Waiting>> {
-    let sql = "SELECT app, count(*), sum(octet_length(payload) + octet_length(name) + octet_length(key)), min(accepted_at_ms)
+    let sql =
+        "SELECT app, count(*), sum(octet_length(payload) + octet_length(name) + octet_length(key)), min(accepted_at_ms)
                FROM unsure WHERE settled IS NULL GROUP BY app";
     let of = |row: &Row<'_>| {
         Ok((row.get(0)?, Waiting { writes: row.get(1)?, bytes: row.get(2)?, oldest_at_ms: row.get(3)? }))

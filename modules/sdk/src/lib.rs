@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | handler | [`handler!`] | `fn(Request) -> Result` | read by [`sql`], [`page::include`], write by [`origin`] |
 //! | command | [`command!`] | `fn(&Command) -> Result<Reply, Refusal>` | read and write the [`store`] |
-//! | task | [`task!`] | `fn(&Job) -> Result<(), Failure>` | call out by [`outgoing`], write by [`origin`] |
+//! | task | [`task!`] | `fn(&Job) -> Result<(), Failure>` | call out by [`outgoing`] and [`webhook`], write by [`origin`], read and store by [`blob`] |
 //!
 //! ```ignore
 //! use nearside_sdk::route::{Route, dispatch, get};
@@ -68,6 +68,7 @@ pub mod sql;
 pub mod store;
 pub mod task;
 mod variable;
+pub mod webhook;
 
 pub use cookies::{Cookies, SetCookie};
 pub use error::Error;
