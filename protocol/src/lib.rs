@@ -36,6 +36,7 @@ pub mod limits;
 pub mod page_object;
 pub mod problem;
 pub mod queries;
+pub mod query_report;
 pub mod redirect;
 pub mod release;
 pub mod route;
