@@ -109,7 +109,12 @@ fn a_query_without_its_index_is_found_and_served_by_the_index_that_is_proposed()
     assert_eq!((number(counts, "/rendering/runs"), number(counts, "/renders")), (visited, visited), "{worst}");
     let scanned = a_run(&counts["rendering"], "/scanned_rows");
     assert!(scanned > 1_000.0, "{worst}");
-    assert_eq!((number(&found, "/work/requests"), number(&found, "/work/renders")), (visited * 2.0, visited), "{found}");
+    assert_eq!(
+        (number(&found, "/work/requests"), number(&found, "/work/renders")),
+        (visited * 2.0, visited),
+        "{found}"
+    );
+    assert_eq!(query(&listed(&site, &["--since", "hour", "--node", "a"]), "dependents")["counts"], *counts);
     let plain = site.origin.operator(&["queries", "--app", "packages"]);
     plain.went_well();
     for words in ["80 requests led to 40 renders", "a request: 0.50 renders", "! reads every row of dependency"] {
@@ -119,8 +124,6 @@ fn a_query_without_its_index_is_found_and_served_by_the_index_that_is_proposed()
     explained.went_well();
     assert!(explained.out.contains("ran in 40 of 40 renders (100.0%)"), "{}", explained.out);
     assert!(explained.out.contains("sampled ('"), "{}", explained.out);
-    // Whose own reviews somebody asks for is nobody else's business.
-    assert!(query(&found, "my-reviews")["samples"].as_array().unwrap().is_empty());
 
     // A push after which the pages are asked again: no render, and counted apart.
     let edited = catalogue(folder.path(), "edited.db", 20);
@@ -128,7 +131,8 @@ fn a_query_without_its_index_is_found_and_served_by_the_index_that_is_proposed()
     visit();
     let again = eventually("what was asked again is told", || {
         let listed = listed(&site, &[]);
-        (number(&listed, "/work/asked_again") > 0.0 && number(&listed, "/work/requests") >= visited * 3.0).then_some(listed)
+        (number(&listed, "/work/asked_again") > 0.0 && number(&listed, "/work/requests") >= visited * 3.0)
+            .then_some(listed)
     });
     assert!(number(query(&again, "dependents"), "/counts/again/runs") > 0.0, "{again}");
 
@@ -145,7 +149,11 @@ fn a_query_without_its_index_is_found_and_served_by_the_index_that_is_proposed()
     assert_eq!(number(after, "/rows"), number(before, "/rows"));
     let printed = site.origin.operator(&["queries", "advise", "dependents"]);
     printed.went_well();
-    assert!(printed.out.contains("add to snapshot.sql:") && printed.out.contains(&format!("{sql};")), "{}", printed.out);
+    assert!(
+        printed.out.contains("add to snapshot.sql:") && printed.out.contains(&format!("{sql};")),
+        "{}",
+        printed.out
+    );
     println!("{}", printed.out);
 
     // Followed: the app is pushed with it, and the node counts anew.
@@ -179,6 +187,25 @@ fn a_query_without_its_index_is_found_and_served_by_the_index_that_is_proposed()
     assert_eq!(metric("nearside_app_requests_total{app=\"packages\"}"), visited * 4.0);
     assert!(metric("nearside_app_queries_total{app=\"packages\"}") > runs);
     assert!(metric("nearside_app_rows_total{app=\"packages\"}") > 0.0);
+}
+
+#[test]
+fn parameters_are_sampled_of_routes_that_see_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::copy("probe", &folder.path().join("app"));
+    let pair = "path = \"/pair\"\ncomponent = \"probe\"\nquery = []\n";
+    for (declared, is_sampled) in [("cookies = [\"who\"]\n", false), ("headers = [\"x-who\"]\n", false), ("", true)] {
+        let app = app.copy_to(&folder.path().join(format!("app-{}", declared.len())));
+        app.replace("nearside.toml", pair, &format!("{pair}{declared}"));
+        let site = Site::start(&[app.path()], &["a"]);
+        assert_eq!(support::probe::get(site.nodes[0].address, "/pair").status, 200);
+        let listed = eventually("the node tells what was counted", || {
+            let listed = json(&site.origin.operator(&["queries", "--json"]));
+            (number(query(&listed, "left"), "/counts/rendering/runs") > 0.0).then_some(listed)
+        });
+        let samples = query(&listed, "left")["samples"].as_array().unwrap().len();
+        assert_eq!(samples > 0, is_sampled, "{declared}: {listed}");
+    }
 }
 
 #[test]

@@ -169,12 +169,7 @@ impl Reader {
     }
 
     /// The same, with the pages it was read from and what it took.
-    pub fn measured(
-        &mut self,
-        sql: &str,
-        parameters: &[Value],
-        budget: Duration,
-    ) -> Measured<Result<Rows, SqlError>> {
+    pub fn measured(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Measured<Result<Rows, SqlError>> {
         let connection = self.connection.as_mut().expect("BUG: only drop takes the connection");
         let started = Instant::now();
         let ((answer, steps), pages, extent) = reads::recorded(|| connection.counted(sql, parameters, budget));

@@ -212,15 +212,24 @@ mod tests {
         }
         gathered.take(report("b", "2", vec![version(1, 1, 2)]), later(1)).unwrap();
         gathered.take(report("a", "1", vec![version(1, 1, 9)]), later(4)).unwrap();
-        assert_eq!((runs(&gathered, 1, Window::Version, later(4)), runs(&gathered, 1, Window::Hour, later(4))), (11, 11));
+        assert_eq!(
+            (runs(&gathered, 1, Window::Version, later(4)), runs(&gathered, 1, Window::Hour, later(4))),
+            (11, 11)
+        );
         assert_eq!(runs(&gathered, 1, Window::Hour, later(6)), 6);
-        assert_eq!((runs(&gathered, 1, Window::Hour, later(20)), runs(&gathered, 1, Window::Version, later(20))), (0, 11));
+        assert_eq!(
+            (runs(&gathered, 1, Window::Hour, later(20)), runs(&gathered, 1, Window::Version, later(20))),
+            (0, 11)
+        );
         assert_eq!(gathered.view(&Digest::from_bytes([1; 32]), Window::Version, Some("b"), start).counts.runs(), 2);
 
         // A process of which this origin has not heard, and that has counted since yesterday.
         let long = VersionCounted { counting_for_ms: 86_400_000, ..version(1, 1, 70) };
         gathered.take(report("c", "3", vec![long]), later(20)).unwrap();
-        assert_eq!((runs(&gathered, 1, Window::Hour, later(20)), runs(&gathered, 1, Window::Version, later(20))), (0, 81));
+        assert_eq!(
+            (runs(&gathered, 1, Window::Hour, later(20)), runs(&gathered, 1, Window::Version, later(20))),
+            (0, 81)
+        );
     }
 
     #[test]

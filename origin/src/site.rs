@@ -49,7 +49,7 @@ use crate::{
     seed::SeedError,
     store::{self, StoreError},
     task_runner::{Reach, TaskRunner},
-    tasks,
+    tasks, trial,
     vouchers::Vouchers,
     writer::Writer,
 };
@@ -177,6 +177,7 @@ impl Site {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
+        let _ = std::fs::remove_dir_all(folder.join(trial::FOLDER));
         Ok(Site {
             name: name.to_owned(),
             folder: folder.to_owned(),

@@ -27,7 +27,8 @@ use rusqlite::{Connection, config::DbConfig};
 
 use crate::check::{self, Plan, Proposal};
 
-const FOLDER: &str = "trial";
+/// Below the app's folder.
+pub(crate) const FOLDER: &str = "trial";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrialError {
@@ -45,7 +46,7 @@ pub(crate) enum TrialError {
     Query { query: String, why: String },
     #[error("a blob is written in hexadecimal digits, two a byte, not `{0}`")]
     Blob(String),
-    #[error("it was not done within {} s", limits::ADVICE_WORK.as_secs())]
+    #[error("it was not done within {} s: name one query", limits::ADVICE_WORK.as_secs())]
     TooLong,
     #[error("the origin is stopping")]
     Stopping,
@@ -90,7 +91,8 @@ pub(crate) fn run(folder: &Path, table: &Arc<Table>, subjects: &[Subject]) -> Re
             Some(copy) => copy,
             none => none.insert(Copy::make(folder, table, ends_at)?),
         };
-        advised.push(one(copy, subject, before, plan, ends_at)?);
+        let found = one(copy, subject, before, plan, ends_at);
+        advised.push(found.map_err(|error| if Instant::now() > ends_at { TrialError::TooLong } else { error })?);
     }
     Ok(advised)
 }
@@ -327,7 +329,8 @@ mod tests {
     fn what_cannot_be_run_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let (_store, table) = released(folder.path());
-        let error = run(folder.path(), &table, &[subject("SELECT id FROM item WHERE owner = ?1", Vec::new())]).unwrap_err();
+        let error =
+            run(folder.path(), &table, &[subject("SELECT id FROM item WHERE owner = ?1", Vec::new())]).unwrap_err();
         assert!(error.to_string().contains("`q` cannot be run: 1 parameters expected, 0 given"), "{error}");
         assert!(value(&Parameter::Blob("0g".into())).is_err() && value(&Parameter::Blob("abc".into())).is_err());
         assert!(matches!(value(&Parameter::Blob("00ff".into())), Ok(Value::Blob(bytes)) if bytes == [0, 255]));

@@ -428,8 +428,9 @@ pub const QUERY_TIME_BUCKETS: usize = 24;
 pub const QUERY_SAMPLES: usize = 4;
 pub const QUERY_SAMPLE_BYTES: usize = 1 << 10;
 pub const QUERY_SAMPLED_FIRST: u32 = 64;
-/// How often a node tells the origin what it has counted, and how long that may be.
+/// How often a node tells the origin what it has counted, how often though nothing is new, and how long that may be.
 pub const QUERIES_REPORT_EVERY: Duration = Duration::from_secs(5);
+pub const QUERIES_REPORT_IDLE: Duration = Duration::from_secs(60);
 pub const QUERIES_REPORT_BYTES: usize = 4 << 20;
 /// What operators are answered.
 pub const QUERIES_SHOWN_BYTES: usize = 64 << 20;

@@ -165,7 +165,8 @@ impl Tally {
         for (bucket, runs) in self.times.iter().enumerate() {
             let runs = *runs as f64;
             if below + runs >= wanted {
-                let (from, to) = if bucket == 0 { (0.0, 1.0) } else { ((1u64 << (bucket - 1)) as f64, (1u64 << bucket) as f64) };
+                let (from, to) =
+                    if bucket == 0 { (0.0, 1.0) } else { ((1u64 << (bucket - 1)) as f64, (1u64 << bucket) as f64) };
                 return Some(((from + (to - from) * (wanted - below) / runs) * 1_000.0) as u64);
             }
             below += runs;

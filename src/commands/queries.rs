@@ -200,7 +200,8 @@ async fn asked(of: &QueriesOf) -> anyhow::Result<(OriginClient, String)> {
 
 fn parameters_in(text: &str) -> anyhow::Result<Vec<Parameter>> {
     use serde_json::Value;
-    let wrong = || anyhow!("--parameters is a JSON array of numbers, texts and nulls, like '[\"Ada\", 20]', not `{text}`");
+    let wrong =
+        || anyhow!("--parameters is a JSON array of numbers, texts and nulls, like '[\"Ada\", 20]', not `{text}`");
     let values: Vec<Value> = serde_json::from_str(text).map_err(|_| wrong())?;
     let parameter = |value: Value| match value {
         Value::Null => Ok(Parameter::Null),
@@ -280,6 +281,8 @@ fn heading(found: &Queries) {
     );
 }
 
+const PLAN_MARGIN: &str = "         ";
+
 fn row(query: &QueryShown, work: &Work, time_of_all: u64) {
     let all = total(query);
     let before = query.before.as_ref().map_or(String::new(), |before| each(before.pages, before.runs));
@@ -296,8 +299,11 @@ fn row(query: &QueryShown, work: &Work, time_of_all: u64) {
         each(all.scanned_rows, all.runs),
         query.name
     );
-    query.costly.iter().for_each(|what| println!("{:>82}  ! {what}", ""));
-    query.plan.lines().for_each(|line| println!("{:>82}  {line}", ""));
+    // What did not run costs nothing, whatever its plan.
+    if all.runs > 0 {
+        query.plan.lines().for_each(|line| println!("{PLAN_MARGIN}{line}"));
+        query.costly.iter().for_each(|what| println!("{PLAN_MARGIN}! {what}"));
+    }
 }
 
 // --- One query ------------------------------------------------------------------------------------------------------
@@ -448,8 +454,7 @@ mod tests {
     #[test]
     fn parameters_are_numbers_texts_and_nulls() {
         let found = parameters_in("[\"Ada\", 20, 1.5, null]").unwrap();
-        let expected =
-            [Parameter::Text("Ada".into()), Parameter::Integer(20), Parameter::Real(1.5), Parameter::Null];
+        let expected = [Parameter::Text("Ada".into()), Parameter::Integer(20), Parameter::Real(1.5), Parameter::Null];
         assert_eq!(found, expected);
         for wrong in ["Ada", "{}", "[true]", "[[1]]", ""] {
             assert!(parameters_in(wrong).unwrap_err().to_string().contains("JSON array"), "{wrong}");

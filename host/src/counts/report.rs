@@ -1,7 +1,7 @@
 //! Telling the origin what was counted. Nothing depends on it: what does not arrive is in the next one, because counts only
 //! grow.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use http::{Method, header};
 use nearside_protocol::{
@@ -14,24 +14,27 @@ use crate::{
     origin_client::{ClientError, OriginClient, bytes},
 };
 
-/// Tells the origin of each app whose counts have changed, for ever.
+/// Tells the origin of each app whose counts have changed, and of the others now and then; for ever.
 pub(crate) async fn run(host: Arc<Host>, origin: Arc<OriginClient>) {
     let mut chance = [0; 16];
     getrandom::fill(&mut chance).expect("BUG: an operating system without randomness cannot serve");
     let process: String = chance.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut every = tokio::time::interval(limits::QUERIES_REPORT_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut sent: BTreeMap<String, u64> = BTreeMap::new();
+    let mut sent: BTreeMap<String, (u64, Instant)> = BTreeMap::new();
     loop {
         every.tick().await;
         for (app, versions) in host.counts.told() {
             let counted = extent(&versions);
-            if sent.get(&app).copied().unwrap_or(0) == counted {
+            // An origin that was started anew has forgotten what is not told again.
+            let is_known =
+                |(extent, at): &(u64, Instant)| *extent == counted && at.elapsed() < limits::QUERIES_REPORT_IDLE;
+            if sent.get(&app).is_some_and(is_known) {
                 continue;
             }
             let report = Counted { node: host.name().to_owned(), process: process.clone(), versions };
             match tell(&origin, &app, report).await {
-                Ok(()) => drop(sent.insert(app, counted)),
+                Ok(()) => drop(sent.insert(app, (counted, Instant::now()))),
                 // An origin that is away is told of where it is missed.
                 Err(error) => tracing::debug!(%app, cause = %error, "what queries cost could not be told the origin"),
             }

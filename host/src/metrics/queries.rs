@@ -17,11 +17,8 @@ const WORK: [(&str, &str, OfWork); 2] = [
     }),
 ];
 
-const RENDERS: [(&str, OfWork); 3] = [
-    ("visitor", |work| work.renders),
-    ("page", |work| work.included_renders),
-    ("nobody", |work| work.ahead_renders),
-];
+const RENDERS: [(&str, OfWork); 3] =
+    [("visitor", |work| work.renders), ("page", |work| work.included_renders), ("nobody", |work| work.ahead_renders)];
 
 const OF_QUERIES: [(&str, &str, OfTally); 9] = [
     ("nearside_queries_total", "Runs of a named query.", |tally| tally.runs),

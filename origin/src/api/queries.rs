@@ -45,7 +45,8 @@ pub(super) async fn list(site: &Arc<Site>, query: Option<&str>) -> Result<Respon
     if let Some(node) = node.filter(|_| view.nodes.is_empty()) {
         let known: Vec<String> = site.gathered.nodes().into_iter().collect();
         let known = if known.is_empty() { "none has".to_owned() } else { format!("heard of: {}", known.join(", ")) };
-        let why = format!("no node `{node}` has told anything of the version of `{}` that is released; {known}", site.name());
+        let why =
+            format!("no node `{node}` has told anything of the version of `{}` that is released; {known}", site.name());
         return Err(ApiError::not_found(why));
     }
     let app = site.name().to_owned();
@@ -113,13 +114,15 @@ pub(super) async fn advise(site: &Arc<Site>, body: Incoming) -> Result<Response<
         DatabaseSource::Pushed => "what makes the database file that is pushed",
     };
 
-    let _one = ONE.acquire().await.map_err(|_| stopping())?;
+    let one = ONE.acquire().await.map_err(|_| stopping())?;
     let (answer, reply) = tokio::sync::oneshot::channel();
     let (folder, table) = (site.folder().to_owned(), released.table.clone());
     let work = move || {
         // The thread is this trial's alone. Where it is not allowed, it is only less polite.
         let _ = rustix::process::setpriority_process(None, 19);
         let _ = answer.send(trial::run(&folder, &table, &subjects));
+        // It goes on though whoever asked goes away, and the next one waits for its end.
+        drop(one);
     };
     std::thread::Builder::new().name("nearside-trial".into()).spawn(work).map_err(fault)?;
     let advised = reply.await.unwrap_or(Err(TrialError::Stopping))?;
@@ -161,7 +164,9 @@ fn subjects(
         (None, Some(_)) => Err(ApiError::bad_request("parameters are of one query: name it")),
         (None, None) => {
             if view.nodes.is_empty() {
-                let why = format!("no node has told yet what queries of `{app}` cost: nodes do within some seconds of a request");
+                let why = format!(
+                    "no node has told yet what queries of `{app}` cost: nodes do within some seconds of a request"
+                );
                 return Err(ApiError::new(StatusCode::CONFLICT, why));
             }
             let cost = |query: &Query| view.counts.queries.get(&query.name).map(total).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! Indexes that might make a query cheaper on the database it runs on, whether or not its plan looks costly: a search by a poor
 //! index looks like any other. And what is costly, in a word or two.
 
+use std::collections::BTreeMap;
+
 use nearside_protocol::{
     limits,
     queries::{Allow, Query},
@@ -10,7 +12,7 @@ use rusqlite::Connection;
 use super::{
     index,
     plan::Plan,
-    plans::{self, Cost, Tables},
+    plans::{self, Cost, IndexColumns, Tables},
 };
 
 /// An index that may help, or not.
@@ -26,17 +28,23 @@ impl Proposal {
     pub(crate) fn is_used(&self, plan: &Plan) -> bool {
         let text = plan.to_string();
         let used = format!("INDEX {}", self.name);
-        text.match_indices(&used).any(|(at, _)| matches!(text.as_bytes().get(at + used.len()), None | Some(b' ' | b'\n')))
+        text.match_indices(&used)
+            .any(|(at, _)| matches!(text.as_bytes().get(at + used.len()), None | Some(b' ' | b'\n')))
     }
 }
 
-/// For what the plan does worst first; each once, so many at most, and none that SQLite does not take.
+/// For what the plan does worst first; each once, so many at most, none that SQLite does not take, and none whose columns an
+/// index or a key begins with already.
 pub(crate) fn proposals(read: &Connection, sql: &str) -> rusqlite::Result<Vec<Proposal>> {
     let tables = Tables::of(read)?;
     let faults = plans::faults(&Plan::of(read, sql)?, sql, &tables);
-    let of_faults = faults.iter().flat_map(|fault| fault.index.iter().map(|columns| (fault.table.clone(), columns.clone())));
+    let of_faults =
+        faults.iter().flat_map(|fault| fault.index.iter().map(|columns| (fault.table.clone(), columns.clone())));
     let mut found: Vec<Proposal> = Vec::new();
     for (table, columns) in of_faults.chain(plans::indexable(sql, &tables)) {
+        if is_there(read, &table, &columns)? {
+            continue;
+        }
         let proposal = [false, true].into_iter().map(|quoted| Proposal {
             name: index::name(&table, &columns),
             sql: index::create(&table, &columns, quoted),
@@ -48,6 +56,27 @@ pub(crate) fn proposals(read: &Connection, sql: &str) -> rusqlite::Result<Vec<Pr
         }
     }
     Ok(found)
+}
+
+/// Partial indexes hold some rows only.
+fn is_there(read: &Connection, table: &str, columns: &IndexColumns<'_>) -> rusqlite::Result<bool> {
+    let key = "SELECT 'key', name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk";
+    let indexes = "SELECT l.name, i.name FROM pragma_index_list(?1) AS l JOIN pragma_index_info(l.name) AS i
+        WHERE NOT l.partial ORDER BY l.seq, i.seqno";
+    let mut there: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for sql in [key, indexes] {
+        let mut statement = read.prepare(sql)?;
+        let mut rows = statement.query([table])?;
+        while let Some(row) = rows.next()? {
+            // A column of an index on expressions has no name.
+            there.entry(row.get(0)?).or_default().push(row.get::<_, Option<String>>(1)?.unwrap_or_default());
+        }
+    }
+    let begins = |known: &Vec<String>| {
+        let same = |(known, (name, down)): (&String, &(&str, bool))| known.eq_ignore_ascii_case(name) && !down;
+        known.len() >= columns.len() && known.iter().zip(columns).all(same)
+    };
+    Ok(there.values().any(begins))
 }
 
 /// What is costly in a query's plan, but for what its author accepts and what reads small tables.
@@ -116,6 +145,9 @@ mod tests {
             proposed("SELECT id FROM \"order\" AS o WHERE o.\"group\" = 3"),
             ["CREATE INDEX \"order_by_group\" ON \"order\" (\"group\")"]
         );
+        // The key and the index on `kind` are there.
+        assert!(proposed("SELECT name FROM item WHERE id = ?1").is_empty());
+        assert!(proposed("SELECT id FROM item WHERE kind = ?1").is_empty());
         assert!(proposed("SELECT id FROM item WHERE lower(name) = ?1").is_empty());
         assert!(proposed("SELECT 1").is_empty());
     }
@@ -137,7 +169,10 @@ mod tests {
     fn what_is_small_or_meant_is_not_costly() {
         let read = catalogue();
         let of = |sql: &str| costly(&read, &queries::parse(&format!("-- name: q\n{sql}")).unwrap()["q"]);
-        assert_eq!(of("SELECT id FROM item WHERE name = ?1 ORDER BY size"), ["reads every row of item", "sorts for ORDER BY"]);
+        assert_eq!(
+            of("SELECT id FROM item WHERE name = ?1 ORDER BY size"),
+            ["reads every row of item", "sorts for ORDER BY"]
+        );
         assert_eq!(of("-- allow: scan\nSELECT id FROM item WHERE name = ?1 ORDER BY size"), ["sorts for ORDER BY"]);
         assert!(of("SELECT item FROM \"order\" WHERE \"group\" = 3").is_empty());
         assert!(of("SELECT name FROM item WHERE id = 3").is_empty());
