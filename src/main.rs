@@ -43,6 +43,7 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
             cli::Command::Origin(args) => commands::origin::run(args, logbook).await,
             cli::Command::Outbox(args) => commands::outbox::run(args).await,
             cli::Command::Push(args) => commands::push::run(args).await,
+            cli::Command::Queries(args) => commands::queries::run(args).await,
             cli::Command::Releases(args) => commands::releases::run(args).await,
             cli::Command::Restore(args) => commands::restore::run(args).await,
             cli::Command::Resume(args) => commands::rollback::resume(args).await,

@@ -76,7 +76,10 @@ impl Admin {
                 let text = serde_json::to_string_pretty(&self.status()).expect("BUG: a status is plain data");
                 with_type(StatusCode::OK, text, "application/json")
             }
-            "/metrics" => with_type(StatusCode::OK, metrics::text(&self.status()), "text/plain; version=0.0.4"),
+            "/metrics" => {
+                let text = metrics::text(&self.status(), &self.host.counts.totals());
+                with_type(StatusCode::OK, text, "text/plain; version=0.0.4")
+            }
             "/logs" => {
                 let answer = self.logs.answer(uri.query(), stopping);
                 answer.unwrap_or_else(|error| refused(error.status(), &error))

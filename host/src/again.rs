@@ -7,8 +7,9 @@ use nearside_protocol::limits;
 use crate::{
     cache::{Because, Entry},
     cache_status::Cause,
+    counts::{query::Why, run::Measured},
     evidence::{Evidence, Question, digest},
-    pages::{reads, vfs},
+    pages::vfs,
     release::Release,
 };
 
@@ -20,6 +21,7 @@ pub(crate) fn ask_again(release: &Release, entry: &Entry) -> Result<Entry, Becau
     let by = Instant::now() + entry.took.max(limits::QUESTIONS_TIME);
     let mut reader = release.database.reader().map_err(|_| too_much())?;
     let mut evidence = Evidence::none();
+    release.counts.count_asked_again();
     for Question { query, parameters, rows: before } in questions {
         let another = || Because { cause: Cause::RowsChanged, query: Some(query.clone()) };
         let prepared = release.queries.get(query).ok_or_else(another)?;
@@ -28,8 +30,11 @@ pub(crate) fn ask_again(release: &Release, entry: &Entry) -> Result<Entry, Becau
             return Err(too_much());
         }
         let clock = vfs::clock_reads();
-        let (rows, pages) = reads::recorded(|| reader.query(&prepared.sql, parameters, time));
-        let rows = digest(&rows.map_err(|_| another())?);
+        let Measured { answer, pages, run } = reader.measured(&prepared.sql, parameters, time);
+        if let Some(counted) = release.counts.of(prepared) {
+            counted.count(Why::Again, &run);
+        }
+        let rows = digest(&answer.map_err(|_| another())?);
         // The time is another each time it is asked; what is good for a while by its handler's word is made anew.
         if rows != *before || vfs::clock_reads() != clock {
             return Err(another());

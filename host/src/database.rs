@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nearside_protocol::{limits, queries::Query};
@@ -12,8 +12,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{
     bindings::edge::types::{Rows, SqlError, Value},
+    counts::run::{Measured, Run},
     pages::{
-        Table,
+        Table, reads,
         vfs::{self, Shelf},
     },
     sql::{self, Examined, Grant, Guarded},
@@ -46,6 +47,8 @@ pub struct Database {
 pub struct Prepared {
     pub sql: Arc<str>,
     pub examined: Examined,
+    /// Its place among the queries, by name.
+    pub index: usize,
 }
 
 pub type PreparedQueries = BTreeMap<String, Prepared>;
@@ -86,13 +89,13 @@ impl Database {
     pub fn prepare(&self, queries: &BTreeMap<String, Query>) -> Result<PreparedQueries, DatabaseError> {
         let mut connection = self.take()?;
         let mut prepared = PreparedQueries::new();
-        for query in queries.values() {
+        for (index, query) in queries.values().enumerate() {
             let refuse = |why: String| DatabaseError::Query { name: query.name.clone(), line: query.line, why };
             let examined = connection.examine(&query.sql).map_err(|error| refuse(sql::describe(&error).to_owned()))?;
             if !examined.read_only {
                 return Err(refuse("it changes something: at a node, queries only read".into()));
             }
-            prepared.insert(query.name.clone(), Prepared { sql: query.sql.as_str().into(), examined });
+            prepared.insert(query.name.clone(), Prepared { sql: query.sql.as_str().into(), examined, index });
         }
         self.give_back(connection);
         Ok(prepared)
@@ -163,6 +166,17 @@ pub struct Reader {
 impl Reader {
     pub fn query(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<Rows, SqlError> {
         self.connection.as_mut().expect("BUG: only drop takes the connection").query(sql, parameters, budget)
+    }
+
+    /// The same, with the pages it was read from and what it took.
+    pub fn measured(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Measured<Result<Rows, SqlError>> {
+        let connection = self.connection.as_mut().expect("BUG: only drop takes the connection");
+        let started = Instant::now();
+        let ((answer, steps), pages, extent) = reads::recorded(|| connection.counted(sql, parameters, budget));
+        let time = started.elapsed();
+        let rows = answer.as_ref().ok().map(|rows| (rows.cells.len() / rows.columns.len().max(1)) as u64);
+        let run = Run { time, rows, pages: extent.pages, fetches: extent.fetches, steps };
+        Measured { answer, pages, run }
     }
 
     /// For the host's own questions.

@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use crate::{
+    counts::report,
     host::Host,
     origin_client::{ClientError, OriginClient, bytes, whole},
     pages::Kept,
@@ -95,10 +96,12 @@ fn note(host: &Host, app: &str, error: &PullError) {
 /// Follows the origin until `shutdown`; repairs and scrubs meanwhile.
 pub async fn follow(host: Arc<Host>, replica: Replica, sources: Sources, shutdown: impl Future<Output = ()>) {
     host.follows();
+    let origin = sources.origin().clone();
     tokio::select! {
         () = shutdown => {}
         () = Follower::new(host.clone(), replica.clone(), sources.clone()).run() => {}
         () = tell_behind(&host) => {}
+        () = report::run(host.clone(), origin) => {}
         () = repair::run(host.clone(), replica.clone(), sources) => {}
         () = scrub::run(replica) => {}
     }

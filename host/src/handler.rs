@@ -113,6 +113,7 @@ async fn respond(
         Way::Options(target) => return options(&release, &target, parts),
         Way::Route { route, method, target } => (route, method, target),
     };
+    release.counts.count_request();
     if !method.is_safe() {
         return Box::pin(write(host, release, route, target, parts, body, client)).await;
     }

@@ -30,6 +30,7 @@ use crate::{
     cache::Cache,
     cache_status::CacheStatus,
     carry::{Carried, afterwards, carry},
+    counts::versions::Versions,
     engine::Engine,
     forms::FormMaker,
     outbox::Outbox,
@@ -64,6 +65,8 @@ pub struct Host {
     pub running_keys: RunningKeys,
     directory: ArcSwap<Directory>,
     pub counters: Counters,
+    /// What the requests of each app, and its queries, come to.
+    pub counts: Versions,
     /// What became of entries at switches.
     carried: Carried,
     pub refusals: Refusals,
@@ -141,6 +144,7 @@ impl Host {
             running_keys: RunningKeys::default(),
             directory: ArcSwap::default(),
             counters: Counters::default(),
+            counts: Versions::default(),
             carried: Carried::default(),
             refusals: Refusals::default(),
             pulls: Pulls::default(),
@@ -166,6 +170,10 @@ impl Host {
 
     pub fn blobs(&self) -> Option<&Arc<Blobs>> {
         self.blobs.get()
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub fn engine(&self) -> &Engine {
@@ -256,6 +264,7 @@ impl Host {
         let served = self.by_name(&name).unwrap_or_else(|| Served::new(&name));
         let mut switched = served.switching.lock().expect("BUG: nothing panics while switching");
         self.accepts(&release.manifest)?;
+        release.counts = self.counts.of(&release);
         let mut left = Vec::new();
         let release = match served.current() {
             None => Arc::new(Release { generation: 1, ..release }),

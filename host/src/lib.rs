@@ -32,6 +32,7 @@
 //! | [`speaker`], `log`, `missed` | what is told of a guest, what it prints, which inputs it looked for in vain |
 //! | `inspect` | what is kept in the cache, why, and taking it away |
 //! | [`logbook`], [`logs`] | the last things logged, to be asked for and followed |
+//! | [`counts`] | what requests lead to, and what each named query costs |
 //! | `metrics`, [`trace`] | counts as Prometheus reads them; which request an answer and its log lines belong to |
 
 pub mod accept;
@@ -48,6 +49,7 @@ pub mod carry;
 pub mod code;
 pub mod conditional;
 mod cors;
+pub mod counts;
 pub mod database;
 pub mod disk;
 mod encoded;

@@ -1,8 +1,13 @@
-//! Prometheus text exposition format 0.0.4, of what `status` says.
+//! Prometheus text exposition format 0.0.4, of what `status` says, and of queries.
 
-use std::fmt::Write;
+mod queries;
 
-use nearside_protocol::status::{AppCache, NodeStatus};
+use std::{collections::BTreeMap, fmt::Write};
+
+use nearside_protocol::{
+    query_report::Counts,
+    status::{AppCache, NodeStatus},
+};
 
 struct Metrics(String);
 
@@ -28,7 +33,8 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-pub(crate) fn text(status: &NodeStatus) -> String {
+/// `totals` is what was counted of each app.
+pub(crate) fn text(status: &NodeStatus, totals: &BTreeMap<String, Counts>) -> String {
     let mut metrics = Metrics(String::new());
     metrics.family("nearside_requests_total", "counter", "Requests by what became of them.");
     for (result, count) in &status.requests {
@@ -106,6 +112,7 @@ pub(crate) fn text(status: &NodeStatus) -> String {
             metrics.one("nearside_outbox_oldest_timestamp_seconds", "gauge", taken, oldest as f64 / 1_000.0);
         }
     }
+    queries::add(&mut metrics, totals);
     metrics.0
 }
 
@@ -113,6 +120,7 @@ pub(crate) fn text(status: &NodeStatus) -> String {
 mod tests {
     use nearside_protocol::{
         digest::Digest,
+        query_report::{QueryCounts, Tally, Work},
         release::ReleaseId,
         status::{NodeApp, OutboxStatus},
     };
@@ -158,7 +166,11 @@ mod tests {
                 closed: None,
             }),
         };
-        let text = text(&status);
+        let rendering = Tally { runs: 3, time_ns: 1_500_000_000, pages: 12, ..Tally::default() };
+        let query = QueryCounts { renders: 2, rendering, ..QueryCounts::default() };
+        let work = Work { requests: 30, renders: 2, ..Work::default() };
+        let counts = Counts { work, queries: [("search".to_owned(), query)].into() };
+        let text = text(&status, &[("a".to_owned(), counts)].into());
         let mut family = "";
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -172,6 +184,12 @@ mod tests {
         assert!(text.contains("nearside_app_cache_bytes{app=\"a\"} 8\n"));
         assert!(text.contains("nearside_app_cache_entries{app=\"a\"} 9\n"));
         assert!(text.contains("nearside_cache_evictions_total{app=\"a\"} 10\n"));
+        assert!(text.contains("nearside_app_requests_total{app=\"a\"} 30\n"));
+        assert!(text.contains("nearside_app_renders_total{app=\"a\",for=\"visitor\"} 2\n"));
+        assert!(text.contains("nearside_app_queries_total{app=\"a\"} 3\n"));
+        let labels = "{app=\"a\",query=\"search\",for=\"render\"}";
+        assert!(text.contains(&format!("nearside_query_pages_total{labels} 12\n")));
+        assert!(text.contains(&format!("nearside_query_seconds_total{labels} 1.5\n")));
         assert!(text.contains("nearside_pulled_bytes_total 6\n"));
         assert!(text.contains("nearside_outbox_oldest_timestamp_seconds 1.5\n"));
     }

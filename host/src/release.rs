@@ -8,6 +8,7 @@ use nearside_protocol::{release::Manifest, secrets::Secrets};
 use crate::{
     ahead::Ahead,
     code::Code,
+    counts::AppCounts,
     database::{Database, DatabaseError, PreparedQueries},
     past::Past,
 };
@@ -27,6 +28,8 @@ pub struct Release {
     pub past: Past,
     /// What was made for it before it was served.
     pub(crate) ahead: Ahead,
+    /// What its requests, renders and queries come to; shared with releases that differ from it in rows only.
+    pub counts: Arc<AppCounts>,
 }
 
 impl Release {
@@ -43,7 +46,8 @@ impl Release {
         let header = HeaderValue::from_str(&manifest.release.to_string()).expect("BUG: a release is digits and a dot");
         let past = Past::default();
         let ahead = Ahead::default();
-        Ok(Release { manifest, header, code, database, queries, variables, generation: 0, past, ahead })
+        let counts = Arc::new(AppCounts::new(manifest.fingerprint, manifest.release, &queries));
+        Ok(Release { manifest, header, code, database, queries, variables, generation: 0, past, ahead, counts })
     }
 
     /// The same release, read from another copy of its pages.
@@ -58,6 +62,7 @@ impl Release {
             generation: self.generation,
             past: self.past.clone(),
             ahead: Ahead::default(),
+            counts: self.counts.clone(),
         }
     }
 }

@@ -33,6 +33,7 @@ use wasmtime_wasi_http::{
 
 use crate::{
     budget::Role,
+    counts::Render,
     evidence::Gathering,
     guest::{Ended, Given, Guest},
     host::Host,
@@ -44,7 +45,7 @@ use crate::{
     release::Release,
     senses::{Senses, Taint},
     speaker::Speaker,
-    visit::{Cost, Visit},
+    visit::{Cost, Ran, Visit},
     writes::Writes,
 };
 
@@ -119,10 +120,18 @@ pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
         release: Some(ask.release.manifest.release.to_string()),
         trace: ask.trace.clone(),
     });
+    let counts = ask.release.counts.clone();
+    let whom = match ask.whom {
+        _ if ask.depth > 0 => Render::Included,
+        For::Visitor => Render::Visitor,
+        For::Nobody => Render::Ahead,
+    };
     let result = run(host, ask, speaker.clone()).await;
+    let took = started.elapsed();
+    counts.count_render(whom, took);
     result
         .map(|mut rendered| {
-            rendered.took = started.elapsed();
+            rendered.took = took;
             rendered
         })
         .map_err(|failure| {
@@ -176,6 +185,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         shown_whole: ask.request.method() != Method::GET,
         depth: ask.depth,
         reader: None,
+        ran: Ran::default(),
         release: release.clone(),
     };
     let given = Given {

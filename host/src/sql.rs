@@ -13,7 +13,7 @@ use std::{
 
 use nearside_protocol::{app::RESERVED_PREFIX, limits};
 use rusqlite::{
-    Connection, Statement,
+    Connection, Statement, StatementStatus,
     config::DbConfig,
     hooks::{AuthAction, AuthContext, Authorization},
     limits::Limit,
@@ -23,6 +23,7 @@ use rusqlite::{
 use crate::{
     bindings::edge::types::{Rows, SqlError, Value},
     budget::Budget,
+    counts::run::Steps,
 };
 
 /// What the statements of a guest may do.
@@ -154,29 +155,26 @@ impl Guarded {
 
     /// Runs a statement to its end and gives all its rows.
     pub fn query(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<Rows, SqlError> {
+        self.counted(sql, parameters, budget).0
+    }
+
+    /// The same, and what SQLite did for it.
+    pub fn counted(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> (Result<Rows, SqlError>, Steps) {
         self.start(budget);
-        let mut statement = self.connection.prepare_cached(sql).map_err(told)?;
-        refuse_odd(&statement)?;
-        bind(&mut statement, parameters)?;
-        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
-        let width = columns.len();
-        let mut cells = Vec::new();
-        let mut bytes = 0;
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().map_err(told)? {
-            for column in 0..width {
-                let value = value_of(row.get_ref(column).map_err(told)?);
-                bytes += size_of(&value);
-                cells.push(value);
-            }
-            if bytes > limits::SQL_RESULT_BYTES {
-                return Err(over(Budget::QueryBytes));
-            }
-            if cells.len() > limits::SQL_ROWS * width.max(1) {
-                return Err(over(Budget::QueryRows));
-            }
-        }
-        Ok(Rows { columns, cells })
+        let mut statement = match self.connection.prepare_cached(sql) {
+            Ok(statement) => statement,
+            Err(error) => return (Err(told(error)), Steps::default()),
+        };
+        let rows = all_rows(&mut statement, parameters);
+        // Read and put back to nothing: the statement is kept for the next run.
+        let of = |status| u64::try_from(statement.reset_status(status)).unwrap_or(0);
+        let steps = Steps {
+            scanned_rows: of(StatementStatus::FullscanStep),
+            sorts: of(StatementStatus::Sort),
+            indexed_rows: of(StatementStatus::AutoIndex),
+            steps: of(StatementStatus::VmStep),
+        };
+        (rows, steps)
     }
 
     /// Runs a statement that changes rows; gives how many, and the last rowid.
@@ -288,6 +286,30 @@ fn bind(statement: &mut Statement<'_>, parameters: &[Value]) -> Result<(), SqlEr
     Ok(())
 }
 
+fn all_rows(statement: &mut Statement<'_>, parameters: &[Value]) -> Result<Rows, SqlError> {
+    refuse_odd(statement)?;
+    bind(statement, parameters)?;
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let width = columns.len();
+    let mut cells = Vec::new();
+    let mut bytes = 0;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next().map_err(told)? {
+        for column in 0..width {
+            let value = value_of(row.get_ref(column).map_err(told)?);
+            bytes += size_of(&value);
+            cells.push(value);
+        }
+        if bytes > limits::SQL_RESULT_BYTES {
+            return Err(over(Budget::QueryBytes));
+        }
+        if cells.len() > limits::SQL_ROWS * width.max(1) {
+            return Err(over(Budget::QueryRows));
+        }
+    }
+    Ok(Rows { columns, cells })
+}
+
 struct Bound<'a>(&'a Value);
 
 impl rusqlite::ToSql for Bound<'_> {
@@ -390,6 +412,20 @@ mod tests {
         assert!(matches!(&rows.cells[..], [Value::Integer(2), Value::Text(x), Value::Null] if x == "x"));
         let rows = guarded(Grant::Read).query("SELECT x FROM f WHERE f MATCH 'edge'", &[], SECOND).unwrap();
         assert_eq!(rows.cells.len(), 1);
+    }
+
+    #[test]
+    fn what_sqlite_did_is_of_this_run_alone() {
+        let mut guarded = guarded(Grant::Read);
+        let mut steps = |sql: &str, parameters: &[Value]| guarded.counted(sql, parameters, SECOND).1;
+        let scan = "SELECT n FROM t WHERE n = ?1 ORDER BY n + 1";
+        let first = steps(scan, &[Value::Integer(1)]);
+        // The step from the last row counts, the one to the first does not.
+        assert_eq!((first.scanned_rows, first.sorts), (1, 1), "{first:?}");
+        assert_eq!(steps(scan, &[Value::Integer(1)]), first);
+        assert!(steps(scan, &[]).steps == 0 && steps(scan, &[Value::Integer(1)]) == first);
+        let search = steps("SELECT n FROM t WHERE id = 1", &[]);
+        assert!(search.scanned_rows == 0 && search.sorts == 0 && search.steps > 0, "{search:?}");
     }
 
     #[test]

@@ -18,12 +18,16 @@ use crate::{
         sql as edge_sql,
         types::{self, Rows, SqlError, Value},
     },
+    counts::{
+        query::Why,
+        run::{Measured, Run},
+    },
     database::Reader,
     evidence::{Gathering, Question, digest},
     fragment::Within,
     host::Host,
     missed,
-    pages::{reads, vfs},
+    pages::vfs,
     release::Release,
     render::For,
     senses::Taint,
@@ -49,6 +53,22 @@ pub struct Visit {
     /// How many pages include this one.
     pub depth: usize,
     pub reader: Option<Reader>,
+    pub ran: Ran,
+}
+
+/// Which of the queries that are counted have run in this render.
+#[derive(Default)]
+pub struct Ran([u64; limits::QUERIES_COUNTED / 64]);
+
+impl Ran {
+    /// Whether this is the first time.
+    fn is_first(&mut self, index: usize) -> bool {
+        let Some(word) = self.0.get_mut(index / 64) else { return false };
+        let bit = 1 << (index % 64);
+        let is_first = *word & bit == 0;
+        *word |= bit;
+        is_first
+    }
 }
 
 /// What a render cost, for `Server-Timing`, logs and metrics.
@@ -59,6 +79,14 @@ pub struct Cost {
     pub queries: AtomicU64,
     pub rows: AtomicU64,
     pub sql_us: AtomicU64,
+}
+
+impl Cost {
+    fn add(&self, run: &Run) {
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        self.rows.fetch_add(run.rows.unwrap_or(0), Ordering::Relaxed);
+        self.sql_us.fetch_add(run.time.as_micros() as u64, Ordering::Relaxed);
+    }
 }
 
 impl Visit {
@@ -72,16 +100,34 @@ impl Visit {
         };
         // SQLite asks its VFS for the time on the thread that runs the statement, whichever way a `now` came into it.
         let before = vfs::clock_reads();
-        let (rows, pages) = reads::recorded(|| reader.query(&query.sql, parameters, time));
+        let Measured { answer, pages, run } = reader.measured(&query.sql, parameters, time);
         if vfs::clock_reads() != before {
             self.taint.read_clock();
         }
+        if let Some(counted) = self.release.counts.of(query) {
+            counted.count(Why::Rendering, &run);
+            if self.ran.is_first(query.index) {
+                counted.count_render();
+            }
+            if self.may_be_sampled() {
+                counted.sample(parameters, &run);
+            }
+        }
+        self.cost.add(&run);
         // What fails taints, so that nothing is kept of it.
-        if let Ok(rows) = &rows {
+        if let Ok(rows) = &answer {
             let (query, parameters) = (name.to_owned(), parameters.to_vec());
             self.evidence.with(|evidence| evidence.add(&pages, Question { query, parameters, rows: digest(rows) }));
         }
-        rows
+        answer
+    }
+
+    /// Only what follows from an address that anybody could have asked for: no cookie, no header, no visitor's address, and
+    /// nothing that another page handed on.
+    fn may_be_sampled(&self) -> bool {
+        let Inputs::Declared(declared) = &self.release.code.app.routes[self.route].inputs else { return false };
+        let is_anybodys = declared.headers.is_empty() && declared.cookies.is_empty() && !declared.client_ip;
+        is_anybodys && !self.shown_whole && self.depth == 0
     }
 
     /// How long a query may take now.
@@ -95,24 +141,14 @@ impl types::Host for Visit {}
 
 impl edge_sql::Host for Visit {
     fn query(&mut self, name: String, parameters: Vec<Value>) -> wasmtime::Result<Result<Rows, SqlError>> {
-        let started = Instant::now();
         let time = self.query_time();
         let result = self.run(&name, &parameters, time);
-        let cost = &self.cost;
-        cost.queries.fetch_add(1, Ordering::Relaxed);
-        cost.sql_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
-        match &result {
-            Ok(rows) => {
-                let count = rows.cells.len() / rows.columns.len().max(1);
-                cost.rows.fetch_add(count as u64, Ordering::Relaxed);
+        if let Err(error) = &result {
+            if !matches!(error, SqlError::UnknownQuery(_) | SqlError::WrongParameters(_)) {
+                self.taint.met_failure();
             }
-            Err(error) => {
-                if !matches!(error, SqlError::UnknownQuery(_) | SqlError::WrongParameters(_)) {
-                    self.taint.met_failure();
-                }
-                let line = self.release.code.queries.get(&name).map(|query| query.line);
-                self.speaker.query_failed(&Asked { query: &name, line, time }, error);
-            }
+            let line = self.release.code.queries.get(&name).map(|query| query.line);
+            self.speaker.query_failed(&Asked { query: &name, line, time }, error);
         }
         Ok(result)
     }

@@ -1,5 +1,6 @@
 //! The origin's HTTP interface, as the table in [`nearside_protocol::wire`] has it.
 
+mod queries;
 mod releases;
 mod tasks;
 
@@ -62,6 +63,9 @@ enum Asked {
     Tasks(String),
     TaskShown(String, u64),
     Steer(String, Order),
+    Queries(String),
+    Counted(String),
+    Advise(String),
     Render(String),
     Audit(String),
     Watermark(String),
@@ -124,6 +128,9 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Tasks(app) => self::tasks::list(&*site(origin, &app)?, head.uri.query().unwrap_or_default()).await,
         Asked::TaskShown(app, id) => self::tasks::show(&*site(origin, &app)?, id).await,
         Asked::Steer(app, order) => self::tasks::steer(&*running(origin, &app)?, &app, order).await,
+        Asked::Queries(app) => queries::list(&site(origin, &app)?, head.uri.query()).await,
+        Asked::Counted(app) => queries::take(&*site(origin, &app)?, body).await,
+        Asked::Advise(app) => queries::advise(&site(origin, &app)?, body).await,
         Asked::Audit(app) => {
             let site = site(origin, &app)?;
             // It goes on, and is noted, though whoever asked goes away.
@@ -234,6 +241,15 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
             only(Method::POST, "POST", Asked::Steer(app, order))
         }
         ["apps", app, "tasks", task] => only(Method::POST, "POST", Asked::Task(name(app)?, name(task)?)),
+        ["apps", app, "queries"] => {
+            let app = name(app)?;
+            match *method {
+                Method::GET => Ok(Asked::Queries(app)),
+                Method::POST => Ok(Asked::Counted(app)),
+                _ => Err(ApiError::method("GET, POST")),
+            }
+        }
+        ["apps", app, "queries", "advise"] => only(Method::POST, "POST", Asked::Advise(name(app)?)),
         ["apps", app, "render"] => only(Method::GET, "GET", Asked::Render(name(app)?)),
         _ => Err(nothing()),
     }

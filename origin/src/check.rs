@@ -18,6 +18,7 @@ mod memory;
 mod mirror;
 mod plan;
 mod plans;
+mod proposals;
 mod queries;
 mod read_database;
 mod role;
@@ -49,6 +50,7 @@ pub use finding::Finding;
 pub use folder::{check_folder, collect};
 pub use inputs::FILE as UNDECLARED_INPUTS;
 pub use plan::Plan;
+pub(crate) use proposals::{Proposal, costly, proposals};
 pub use rule::{Rule, Severity};
 
 use manifest::Manifest;

@@ -7,6 +7,7 @@
 //! | [`origin`] | [`Origin`]: all apps, and how they start and stop |
 //! | [`site`] | one app: its parts, and what a push does |
 //! | `metrics` | what monitoring watches |
+//! | `gathered`, `trial` | what queries cost at the nodes; which index would help |
 //! | [`backup`], [`restore`] | the data folder's copy, and its return in a new epoch |
 //! | `api`, `api_error`, [`body`], `render` | the HTTP interface |
 //! | [`check`], [`rehearsal`] | what is wrong with an app, found before it is installed |
@@ -50,6 +51,7 @@ mod dedupe;
 mod deferred;
 pub mod encode;
 mod entry;
+mod gathered;
 mod group;
 pub mod hold;
 pub mod install;
@@ -82,6 +84,7 @@ mod task_diary;
 pub mod task_guest;
 pub mod task_runner;
 mod tasks;
+mod trial;
 pub mod vouchers;
 pub mod wal;
 pub mod writer;

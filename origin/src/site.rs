@@ -10,7 +10,7 @@ use nearside_host::{
     disk::Disk,
     engine::Engine,
     host::Host,
-    pages::{PageStore, PagesError},
+    pages::{PageStore, PagesError, Table},
 };
 use nearside_protocol::{
     app::DatabaseSource,
@@ -33,6 +33,7 @@ use crate::{
     bucket::{Bucket, BucketError},
     check::{self, Finding},
     config::AppConfig,
+    gathered::Gathered,
     hold::{Hold, RunningVersion},
     install::InstallError,
     made::Made,
@@ -48,7 +49,7 @@ use crate::{
     seed::SeedError,
     store::{self, StoreError},
     task_runner::{Desk, Reach, TaskRunner},
-    tasks,
+    tasks, trial,
     vouchers::Vouchers,
     writer::Writer,
 };
@@ -139,11 +140,20 @@ pub struct Site {
     pub(crate) made: Made,
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) live: Live,
+    /// What nodes say that queries cost.
+    pub(crate) gathered: Gathered,
     running: RwLock<Option<Arc<Running>>>,
     /// Why nothing runs though there is a release.
     fault: Mutex<Option<String>>,
     /// One push at a time.
     pushing: tokio::sync::Mutex<()>,
+}
+
+/// The newest release, with the app that it names.
+pub(crate) struct Released {
+    pub(crate) manifest: Manifest,
+    pub(crate) table: Arc<Table>,
+    pub(crate) version: Arc<AppVersion>,
 }
 
 /// The parts that work while the app has a version.
@@ -167,6 +177,7 @@ impl Site {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
+        let _ = std::fs::remove_dir_all(folder.join(trial::FOLDER));
         Ok(Site {
             name: name.to_owned(),
             folder: folder.to_owned(),
@@ -177,6 +188,7 @@ impl Site {
             made,
             blobs,
             live: Live::default(),
+            gathered: Gathered::default(),
             running: RwLock::default(),
             fault: Mutex::default(),
             pushing: tokio::sync::Mutex::default(),
@@ -454,6 +466,27 @@ impl Site {
         }
         let read = move || tasks::report::show(&tasks::report::open(&path)?, id);
         blocking(move || Ok::<_, SiteError>(read().map_err(StoreError::from)?)).await
+    }
+
+    /// What nodes are given now; none when there is no release. Blocks.
+    pub(crate) fn released(&self) -> Result<Option<Released>, SiteError> {
+        let Some(kept) = self.pages.newest() else { return Ok(None) };
+        let Some(manifest) = manifest_of(&kept) else { return Ok(None) };
+        let running = self.running().map(|running| running.version());
+        // While releases are held since a rollback, nodes have another version than runs here.
+        let version = match running.filter(|version| version.digest == manifest.app_digest) {
+            Some(version) => version,
+            None => {
+                let of =
+                    RunningVersion { app_digest: manifest.app_digest, app_archive_bytes: manifest.app_archive_bytes };
+                Arc::new(AppVersion::stored(&self.objects, &of, &self.settings)?)
+            }
+        };
+        Ok(Some(Released { manifest, table: kept.table, version }))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// How far the store and its backups have come; none when there is no store yet.

@@ -20,6 +20,7 @@
 //! | [`watermark`] | which commits a store has, and which a backup |
 //! | [`status`] | what nodes and origin report about themselves |
 //! | [`task_report`] | what the origin reports about an app's tasks |
+//! | [`query_report`] | what named queries cost at nodes, and indexes that would help |
 //! | [`cache_report`] | what a node reports about its stored responses |
 //! | [`problem`] | RFC 9457 problem details |
 //! | [`limits`] | every bound, with its unit |
@@ -36,6 +37,7 @@ pub mod limits;
 pub mod page_object;
 pub mod problem;
 pub mod queries;
+pub mod query_report;
 pub mod redirect;
 pub mod release;
 pub mod route;

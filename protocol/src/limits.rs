@@ -417,6 +417,41 @@ pub const LOGBOOK_HEARTBEAT: Duration = Duration::from_secs(15);
 pub const MISSED_INPUTS: usize = 256;
 pub const MISSED_INPUT_NAME_BYTES: usize = 256;
 
+// --- Access patterns --------------------------------------------------------------------------------------------------
+
+/// Named queries of one app that are counted, by name; and versions of it, the newest.
+pub const QUERIES_COUNTED: usize = 256;
+pub const VERSIONS_COUNTED: usize = 2;
+/// Runs are counted by their time in microseconds, in powers of two.
+pub const QUERY_TIME_BUCKETS: usize = 24;
+/// Parameters that are remembered of a query: of so many runs, each of so many bytes; the first runs are all looked at.
+pub const QUERY_SAMPLES: usize = 4;
+pub const QUERY_SAMPLE_BYTES: usize = 1 << 10;
+pub const QUERY_SAMPLED_FIRST: u32 = 64;
+/// How often a node tells the origin what it has counted, how often though nothing is new, and how long that may be.
+pub const QUERIES_REPORT_EVERY: Duration = Duration::from_secs(5);
+pub const QUERIES_REPORT_IDLE: Duration = Duration::from_secs(60);
+pub const QUERIES_REPORT_BYTES: usize = 4 << 20;
+/// What operators are answered.
+pub const QUERIES_SHOWN_BYTES: usize = 64 << 20;
+/// Processes of nodes the origin remembers the counts of, of each app; the longest silent goes.
+pub const QUERY_PROCESSES: usize = 64;
+/// The last hour, in parts.
+pub const QUERY_SLOT: Duration = Duration::from_secs(600);
+pub const QUERY_SLOTS: usize = 6;
+/// Trying indexes: databases of this size at most, for so long, so many a query, so many queries unless one is named, and
+/// the operator's wait for all of it.
+pub const ADVICE_DATABASE_BYTES: u64 = 16 << 30;
+pub const ADVICE_WORK: Duration = Duration::from_secs(300);
+pub const ADVICE_INDEXES: usize = 8;
+pub const ADVICE_QUERIES: usize = 8;
+pub const ADVICE_WAIT: Duration = Duration::from_secs(330);
+/// Runs of a query with one set of parameters: so many, or as many as fit the time.
+pub const ADVICE_RUNS: usize = 7;
+pub const ADVICE_RUNS_TIME: Duration = Duration::from_secs(2);
+/// A query that reads fewer pages a run is not looked at unless it is named.
+pub const ADVICE_PAGES_LEAST: u64 = 16;
+
 // --- Shutting down --------------------------------------------------------------------------------------------------
 
 pub const DRAIN: Duration = Duration::from_secs(10);

@@ -26,6 +26,7 @@
 //! | `POST /v1/apps/{app}/unsure` | [`crate::write::Unsure`] | [`crate::write::Taken`] |
 //! | `POST /v1/apps/{app}/tasks/{task}` | JSON payload, `Idempotency-Key` | [`crate::write::Enqueued`] |
 //! | `/v1/apps/{app}/tasks…` | | what [`crate::task_report`] has |
+//! | `/v1/apps/{app}/queries…` | | what [`crate::query_report`] has |
 //! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt` | the page itself, from the newest read database |
 //! | `POST /v1/apps/{app}/audit` | | [`crate::status::Audited`], once it is done |
 //! | `GET /v1/apps/{app}/watermark` | | [`crate::watermark::Watermark`] |

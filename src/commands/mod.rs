@@ -14,6 +14,7 @@ pub mod new;
 pub mod origin;
 pub mod outbox;
 pub mod push;
+pub mod queries;
 pub mod releases;
 pub mod restore;
 pub mod rollback;

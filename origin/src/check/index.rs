@@ -16,17 +16,16 @@ pub(super) fn that_helps(read: &Connection, sql: &str, fault: &Fault<'_>, tables
 }
 
 /// Plain names are not quoted as long as SQLite takes them so.
-fn create(table: &str, columns: &IndexColumns<'_>, quoted: bool) -> String {
+pub(super) fn create(table: &str, columns: &IndexColumns<'_>, quoted: bool) -> String {
     let name = |name: &str| if quoted { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() };
     let list: Vec<String> =
         columns.iter().map(|(column, down)| format!("{}{}", name(column), if *down { " DESC" } else { "" })).collect();
+    format!("CREATE INDEX {} ON {} ({})", name(&self::name(table, columns)), name(table), list.join(", "))
+}
+
+pub(super) fn name(table: &str, columns: &IndexColumns<'_>) -> String {
     let words: Vec<&str> = columns.iter().map(|(column, _)| *column).collect();
-    format!(
-        "CREATE INDEX {} ON {} ({})",
-        name(&format!("{table}_by_{}", words.join("_"))),
-        name(table),
-        list.join(", ")
-    )
+    format!("{table}_by_{}", words.join("_"))
 }
 
 /// Makes the index, looks at the plan, and puts everything back.

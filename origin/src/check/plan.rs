@@ -17,7 +17,7 @@ pub(super) struct Step {
 }
 
 impl Plan {
-    pub(super) fn of(connection: &Connection, sql: &str) -> rusqlite::Result<Plan> {
+    pub(crate) fn of(connection: &Connection, sql: &str) -> rusqlite::Result<Plan> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
         let rows: Vec<(i64, i64, String)> = statement
             .raw_query()

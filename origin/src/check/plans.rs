@@ -71,6 +71,22 @@ pub(super) fn faults<'q>(plan: &Plan, sql: &'q str, tables: &Tables) -> Vec<Faul
     walk.faults
 }
 
+/// Indexes that might help where the statement itself reads a table, whatever its plan is.
+pub(super) fn indexable<'q>(sql: &'q str, tables: &Tables) -> Vec<(String, IndexColumns<'q>)> {
+    let selects = statement::selects(sql);
+    let common =
+        |table: &str| selects.iter().any(|select| select.name.is_some_and(|name| name.eq_ignore_ascii_case(table)));
+    let mut found = Vec::new();
+    for select in &selects {
+        for source in select.sources.iter().filter(|source| !common(source.table)) {
+            if let Some((table, false)) = tables.get(source.table) {
+                found.extend(columns(select, source).into_iter().map(|columns| (table.clone(), columns)));
+            }
+        }
+    }
+    found
+}
+
 struct Walk<'w, 'q, 'v> {
     own: &'w [Select<'q>],
     views: &'w [Select<'v>],

@@ -1,0 +1,115 @@
+//! What an app's requests lead to at this node: renders, queries, and what each named query costs. Counted by everybody who
+//! renders, without a lock that they share, and told to the origin now and then.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`run`] | what one run of a statement took |
+//! | [`query`] | the runs of one named query, added up |
+//! | `samples` | parameters of the runs that read most |
+//! | `sharded` | numbers that many threads add to |
+//! | [`versions`] | the counts of each app, by version |
+//! | [`report`] | telling the origin |
+
+pub mod query;
+pub mod report;
+pub mod run;
+mod samples;
+mod sharded;
+pub mod versions;
+
+use std::time::{Duration, Instant};
+
+use nearside_protocol::{
+    digest::Digest,
+    limits,
+    query_report::{Counts, VersionCounted, Work},
+    release::ReleaseId,
+};
+
+use crate::database::{Prepared, PreparedQueries};
+use query::Counted;
+use sharded::Sharded;
+
+/// For whom something was rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Render {
+    Visitor,
+    Included,
+    Ahead,
+}
+
+const REQUESTS: usize = 0;
+const RENDERS: usize = 1;
+const INCLUDED: usize = 2;
+const AHEAD: usize = 3;
+const RENDER_NS: usize = 4;
+const ASKED_AGAIN: usize = 5;
+
+/// The counts of one version of an app: of releases that differ in rows only.
+pub struct AppCounts {
+    fingerprint: Digest,
+    release: ReleaseId,
+    since: Instant,
+    work: Sharded<6>,
+    /// By name; a query's place is in its [`Prepared`].
+    queries: Vec<(String, Counted)>,
+}
+
+impl AppCounts {
+    pub fn new(fingerprint: Digest, release: ReleaseId, queries: &PreparedQueries) -> AppCounts {
+        let counted = queries.keys().take(limits::QUERIES_COUNTED).map(|name| (name.clone(), Counted::default()));
+        let (since, work) = (Instant::now(), Sharded::default());
+        AppCounts { fingerprint, release, since, work, queries: counted.collect() }
+    }
+
+    /// Of queries beyond those that are counted, nothing.
+    pub fn of(&self, prepared: &Prepared) -> Option<&Counted> {
+        self.queries.get(prepared.index).map(|(_, counted)| counted)
+    }
+
+    pub fn count_request(&self) {
+        self.work.add(REQUESTS, 1);
+    }
+
+    pub fn count_render(&self, whom: Render, took: Duration) {
+        let number = match whom {
+            Render::Visitor => RENDERS,
+            Render::Included => INCLUDED,
+            Render::Ahead => AHEAD,
+        };
+        self.work.add(number, 1);
+        self.work.add(RENDER_NS, took.as_nanos() as u64);
+    }
+
+    pub fn count_asked_again(&self) {
+        self.work.add(ASKED_AGAIN, 1);
+    }
+
+    /// All counts as they are now. Whoever counts meanwhile may be in some of them.
+    pub fn counts(&self) -> Counts {
+        let work = self.work.sums();
+        Counts {
+            work: Work {
+                requests: work[REQUESTS],
+                renders: work[RENDERS],
+                included_renders: work[INCLUDED],
+                ahead_renders: work[AHEAD],
+                render_ns: work[RENDER_NS],
+                asked_again: work[ASKED_AGAIN],
+            },
+            queries: self.queries.iter().map(|(name, counted)| (name.clone(), counted.counts())).collect(),
+        }
+    }
+
+    /// The same as the origin is told it.
+    fn told(&self) -> VersionCounted {
+        let samples = self.queries.iter().map(|(name, counted)| (name.clone(), counted.samples()));
+        VersionCounted {
+            fingerprint: self.fingerprint,
+            release: self.release,
+            counting_for_ms: self.since.elapsed().as_millis() as u64,
+            counts: self.counts(),
+            samples: samples.filter(|(_, samples)| !samples.is_empty()).collect(),
+        }
+    }
+}
