@@ -62,6 +62,8 @@ pub enum Serve {
     ServeSearch(Native),
     /// Native hyper and rusqlite rendering the package directory's package pages
     ServePackage(Native),
+    /// The whole package directory as one service, which does everything inside the request
+    ServeSite(ServeSite),
     /// Raw hyper that takes a while for each answer
     ServeWait(ServeWait),
     /// Native hyper and rusqlite, one commit a write
@@ -123,6 +125,21 @@ pub struct ServeWrite {
     /// The store's file, which is made
     #[arg(long, value_name = "FILE")]
     pub db: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ServeSite {
+    #[command(flatten)]
+    pub listen: Listen,
+    /// The site's only database, a release's SQLite file at first
+    #[arg(long, value_name = "FILE")]
+    pub db: PathBuf,
+    /// The app's folder, for its named statements
+    #[arg(long, value_name = "DIR")]
+    pub app: PathBuf,
+    /// Where each review is announced
+    #[arg(long, value_name = "URL")]
+    pub webhook: String,
 }
 
 #[derive(Debug, Clone, Args)]

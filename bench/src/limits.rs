@@ -113,3 +113,11 @@ pub const SEARCH_QUERIES: usize = 500;
 pub const NATIVE_MMAP_BYTES: i64 = 1 << 30;
 /// Named statements a native contender keeps prepared: all an app has.
 pub const NATIVE_STATEMENTS: usize = 64;
+/// What the plain site reads with at once, and how long a request waits for one of them before it is refused.
+pub const SITE_READERS: usize = 8;
+pub const SITE_READER_WAIT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for a lock.
+pub const SITE_BUSY_WAIT: Duration = Duration::from_secs(5);
+pub const SITE_FORM_BYTES: usize = 8 << 20;
+pub const SITE_WEBHOOK_TIMEOUT: Duration = Duration::from_secs(2);
+pub const SITE_WEBHOOK_BODY_BYTES: usize = 64 << 10;

@@ -25,6 +25,7 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Some(Serve::ServeWrite(args)) => serve::write::run(args),
         Some(Serve::ServeSearch(args)) => serve::search::run(args),
         Some(Serve::ServePackage(args)) => serve::package::run(args),
+        Some(Serve::ServeSite(args)) => serve::site::run(args),
         Some(Serve::MakeDocuments(args)) => documents::make(args),
         None => run(&cli.run),
     }
