@@ -89,7 +89,7 @@ impl From<BlobError> for ApiError {
             BlobError::OtherHash { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             BlobError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             BlobError::Quota { .. } => StatusCode::INSUFFICIENT_STORAGE,
-            BlobError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            BlobError::Io { .. } | BlobError::Damaged(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         ApiError::new(status, error.to_string())
     }

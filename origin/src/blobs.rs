@@ -8,7 +8,8 @@
 //! They do not expire: a row anywhere may name one, and only the app knows. What bounds them is the app's quota.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Mutex,
 };
@@ -25,6 +26,8 @@ pub enum BlobError {
     Io { path: PathBuf, error: io::Error },
     #[error("its hash is {found}, not {named}: send the bytes that the address names")]
     OtherHash { named: Digest, found: Digest },
+    #[error("the blob {0} is damaged: the same bytes put again mend it")]
+    Damaged(Digest),
     #[error("a blob of {0} bytes; at most {most}", most = limits::BLOB_BYTES)]
     TooLarge(usize),
     #[error(
@@ -98,6 +101,19 @@ impl Blobs {
         Ok(())
     }
 
+    /// The bytes of this hash; none when nobody stored them. Blocks.
+    pub fn get(&self, named: &Digest) -> Result<Option<Vec<u8>>, BlobError> {
+        let path = self.path(named);
+        let mut content = Vec::new();
+        let read = fs::File::open(&path).and_then(|file| file.take(limits::BLOB_BYTES as u64).read_to_end(&mut content));
+        match read {
+            Ok(_) if Digest::of(&content) == *named => Ok(Some(content)),
+            Ok(_) => Err(BlobError::Damaged(*named)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(BlobError::Io { path, error }),
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, u64> {
         self.used_bytes.lock().expect("BUG: nothing panics while storing a blob")
     }
@@ -136,9 +152,12 @@ mod tests {
         let full = put(&blobs, "three").unwrap_err();
         assert!(matches!(full, BlobError::Quota { used_bytes: 8_192, .. }), "{full}");
         put(&blobs, "one").unwrap();
+        assert_eq!(blobs.get(&Digest::of(b"one")).unwrap().unwrap(), b"one");
+        assert!(blobs.get(&Digest::of(b"three")).unwrap().is_none());
 
         let path = blobs.path(&Digest::of(b"one"));
         fs::write(&path, b"onx").unwrap();
+        assert!(matches!(blobs.get(&Digest::of(b"one")), Err(BlobError::Damaged(_))));
         fs::write(path.with_extension(TEMPORARY), b"half").unwrap();
         let blobs = open();
         assert!(!path.with_extension(TEMPORARY).exists());

@@ -47,7 +47,7 @@ use crate::{
     render::Live,
     seed::SeedError,
     store::{self, StoreError},
-    task_runner::{Reach, TaskRunner},
+    task_runner::{Desk, Reach, TaskRunner},
     tasks,
     vouchers::Vouchers,
     writer::Writer,
@@ -137,7 +137,7 @@ pub struct Site {
     pub pages: PageStore,
     /// Objects made for those who asked.
     pub(crate) made: Made,
-    pub(crate) blobs: Blobs,
+    pub(crate) blobs: Arc<Blobs>,
     pub(crate) live: Live,
     running: RwLock<Option<Arc<Running>>>,
     /// Why nothing runs though there is a release.
@@ -161,7 +161,7 @@ impl Site {
         let objects = Objects::open(folder, Disk::real(), common.bucket.of(name))?;
         let pages = PageStore::open(&folder.join(PAGES), Disk::real())?;
         let made = Made::open(&folder.join(MADE), pages.clone())?;
-        let blobs = Blobs::open(folder, Disk::real(), limits::BLOB_APP_BYTES)?;
+        let blobs = Arc::new(Blobs::open(folder, Disk::real(), limits::BLOB_APP_BYTES)?);
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(INCOMING) {
                 let _ = std::fs::remove_file(entry.path());
@@ -516,7 +516,8 @@ impl Site {
             .map_err(SiteError::Thread)?;
 
         let forwarding = forward(&writer, &projector, &publisher);
-        let tasks = TaskRunner::start(writer.clone(), self.common.engine.clone(), self.reach());
+        let desk = Desk { writer: writer.clone(), blobs: self.blobs.clone(), reach: self.reach() };
+        let tasks = TaskRunner::start(self.common.engine.clone(), desk);
         let running = Arc::new(Running { writer, projector, publisher, tasks: Mutex::new(Some(tasks)), forwarding });
         *self.running.write().expect("BUG: nothing panics while holding the parts") = Some(running.clone());
         *self.fault.lock().expect("BUG: nothing panics while holding the fault") = None;

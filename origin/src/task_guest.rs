@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use nearside_host::{
-    bindings::edge::origin,
+    bindings::edge::{blob, origin},
     budget::Role,
     engine::{Engine, EngineError},
     guest::{self, Ended, Given, Guest},
@@ -12,16 +12,17 @@ use nearside_host::{
     speaker::Speaker,
 };
 use nearside_protocol::{
-    digest::PartsHasher,
+    digest::{Digest, PartsHasher},
     limits,
     write::{IdempotencyKey, Outcome},
 };
 use wasmtime::component::{Component, HasSelf};
 
 use crate::{
+    blobs::{BlobError, Blobs},
     install::Version,
     task_diary::Diary,
-    task_runner::Reach,
+    task_runner::{Desk, Reach},
     tasks::{Claimed, Ending, Queued},
     writer::{EnqueueError, Writer},
 };
@@ -34,10 +35,15 @@ mod bindings {
             world tasks {
                 import nearside:edge/step@0.1.0;
                 import nearside:edge/progress@0.1.0;
+                import nearside:edge/blob-content@0.1.0;
                 export nearside:edge/task-handler@0.1.0;
             }
         ",
-        imports: { "nearside:edge/step": async | trappable, default: trappable },
+        imports: {
+            "nearside:edge/step": async | trappable,
+            "nearside:edge/blob-content": async | trappable,
+            default: trappable,
+        },
         exports: { default: async },
         require_store_data_send: true,
     });
@@ -46,7 +52,7 @@ mod bindings {
 use bindings::{
     Tasks, TasksPre,
     exports::nearside::edge::task_handler::{Failure, Job},
-    nearside::edge::{progress, step},
+    nearside::edge::{blob_content, progress, step},
 };
 
 pub(crate) type TaskPre = TasksPre<Guest<Attempt>>;
@@ -65,6 +71,10 @@ pub(crate) fn prepare(engine: &Engine, component: &Component) -> Result<TaskPre,
         .map_err(EngineError::Link)?;
     progress::add_to_linker::<_, HasSelf<Attempt>>(&mut linker, |guest: &mut Guest<Attempt>| &mut guest.context)
         .map_err(EngineError::Link)?;
+    blob::add_to_linker::<_, HasSelf<Attempt>>(&mut linker, |guest: &mut Guest<Attempt>| &mut guest.context)
+        .map_err(EngineError::Link)?;
+    blob_content::add_to_linker::<_, HasSelf<Attempt>>(&mut linker, |guest: &mut Guest<Attempt>| &mut guest.context)
+        .map_err(EngineError::Link)?;
     let instance = linker.instantiate_pre(component).map_err(EngineError::Link)?;
     TasksPre::new(instance).map_err(EngineError::Link)
 }
@@ -72,6 +82,7 @@ pub(crate) fn prepare(engine: &Engine, component: &Component) -> Result<TaskPre,
 /// What a running task can reach of the origin.
 pub(crate) struct Attempt {
     writer: Writer,
+    blobs: Arc<Blobs>,
     task: u64,
     lease: u64,
     /// Named steps that are done, with their results.
@@ -84,10 +95,9 @@ pub(crate) struct Attempt {
 /// Runs one attempt to its end or its timeout.
 pub(crate) async fn run(
     engine: &Engine,
-    writer: &Writer,
+    desk: &Desk,
     version: &Arc<Version>,
     claimed: &Claimed,
-    reach: &Reach,
     diary: &Arc<Diary>,
 ) -> Ending {
     let Some((declared, pre)) = version.task(&claimed.name) else {
@@ -105,17 +115,18 @@ pub(crate) async fn run(
         }),
         senses: Senses::Real,
         variables: &version.variables,
-        outbound: match reach {
+        outbound: match &desk.reach {
             Reach::Nobody => Outbound::nowhere(),
             Reach::Declared { private } => {
                 Outbound::to(version.app.outbound_hosts(declared, &variables), private.clone())
             }
         },
-        memory_mib: limits::GUEST_MEMORY_MIB,
+        memory_mib: declared.memory_mib,
         cpu: timeout,
     };
     let attempt = Attempt {
-        writer: writer.clone(),
+        writer: desk.writer.clone(),
+        blobs: desk.blobs.clone(),
         task: claimed.id,
         lease: claimed.lease,
         steps: claimed.steps.clone(),
@@ -228,5 +239,30 @@ impl progress::Host for Attempt {
     fn tell(&mut self, how_far: String) -> wasmtime::Result<()> {
         self.diary.progress(&how_far);
         Ok(())
+    }
+}
+
+impl blob::Host for Attempt {
+    async fn put(&mut self, content: Vec<u8>) -> wasmtime::Result<Result<String, blob::PutError>> {
+        let blobs = self.blobs.clone();
+        let put = move || {
+            let digest = Digest::of(&content);
+            blobs.put(&digest, &content).map(|()| digest)
+        };
+        Ok(match tokio::task::spawn_blocking(put).await? {
+            Ok(digest) => Ok(digest.to_string()),
+            Err(BlobError::TooLarge(_)) => Err(blob::PutError::TooLarge(limits::BLOB_BYTES as u64)),
+            Err(full @ BlobError::Quota { .. }) => Err(blob::PutError::Refused(full.to_string())),
+            Err(fault) => Err(blob::PutError::Unavailable(fault.to_string())),
+        })
+    }
+}
+
+impl blob_content::Host for Attempt {
+    async fn get(&mut self, hash: String) -> wasmtime::Result<Result<Option<Vec<u8>>, String>> {
+        let Ok(digest) = hash.parse::<Digest>() else { return Ok(Ok(None)) };
+        let blobs = self.blobs.clone();
+        let got = tokio::task::spawn_blocking(move || blobs.get(&digest)).await?;
+        Ok(got.map_err(|fault| fault.to_string()))
     }
 }

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    blobs::Blobs,
     install::Version,
     task_diary::Diary,
     task_guest,
@@ -37,6 +38,13 @@ pub enum Reach {
     Nobody,
 }
 
+/// What an app's tasks work with.
+pub struct Desk {
+    pub writer: Writer,
+    pub blobs: Arc<Blobs>,
+    pub reach: Reach,
+}
+
 /// Runs an app's tasks until it is dropped or drained.
 pub struct TaskRunner {
     stop: watch::Sender<bool>,
@@ -45,10 +53,10 @@ pub struct TaskRunner {
 
 impl TaskRunner {
     /// Starts on the current tokio runtime.
-    pub fn start(writer: Writer, engine: Engine, reach: Reach) -> TaskRunner {
+    pub fn start(engine: Engine, desk: Desk) -> TaskRunner {
         let (stop, stopped) = watch::channel(false);
-        let runner =
-            Runner { writer, engine, reach: Arc::new(reach), attempts: JoinSet::new(), running: HashMap::new() };
+        let writer = desk.writer.clone();
+        let runner = Runner { writer, engine, desk: Arc::new(desk), attempts: JoinSet::new(), running: HashMap::new() };
         TaskRunner { stop, running: tokio::spawn(runner.run(stopped)) }
     }
 
@@ -71,7 +79,7 @@ impl Drop for TaskRunner {
 struct Runner {
     writer: Writer,
     engine: Engine,
-    reach: Arc<Reach>,
+    desk: Arc<Desk>,
     attempts: JoinSet<()>,
     running: HashMap<Id, Running>,
 }
@@ -136,10 +144,9 @@ impl Runner {
             let diary = Arc::new(Diary::default());
             let attempt = Attempt {
                 engine: self.engine.clone(),
-                writer: self.writer.clone(),
+                desk: self.desk.clone(),
                 version: version.clone(),
                 claimed: claimed.clone(),
-                reach: self.reach.clone(),
                 diary: diary.clone(),
             };
             let handle = self.attempts.spawn(attempt.run());
@@ -195,17 +202,16 @@ impl Runner {
 
 struct Attempt {
     engine: Engine,
-    writer: Writer,
+    desk: Arc<Desk>,
     version: Arc<Version>,
     claimed: Claimed,
-    reach: Arc<Reach>,
     diary: Arc<Diary>,
 }
 
 impl Attempt {
     async fn run(self) {
-        let Attempt { engine, writer, version, claimed, reach, diary } = self;
-        let ending = task_guest::run(&engine, &writer, &version, &claimed, &reach, &diary).await;
+        let Attempt { engine, desk, version, claimed, diary } = self;
+        let ending = task_guest::run(&engine, &desk, &version, &claimed, &diary).await;
         diary.close();
         let (app, place, trace) = (&version.app.name, &claimed.name, task_guest::trace(&claimed));
         match &ending {
@@ -217,7 +223,7 @@ impl Attempt {
                 tracing::warn!(%app, %place, %trace, task = claimed.id, attempt = claimed.attempt, %why, "a task failed");
             }
         }
-        finish(&writer, &claimed, End { ending, notes: diary.notes() }).await;
+        finish(&desk.writer, &claimed, End { ending, notes: diary.notes() }).await;
     }
 }
 

@@ -66,6 +66,12 @@ impl Arena {
         true
     }
 
+    /// Whether the present block goes as far as `after`; if not, more memory may come right behind it.
+    fn reaches(&self, after: usize) -> bool {
+        let (start, end) = (self.start.get(), self.end.get());
+        after <= end || (self.grow(after - end) && self.start.get() == start)
+    }
+
     fn is_newest(&self, pointer: *mut u8, size: usize) -> bool {
         pointer as usize + size == self.next.get()
     }
@@ -114,7 +120,7 @@ unsafe impl GlobalAlloc for Arena {
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         if self.is_newest(pointer, layout.size())
             && let Some(after) = (pointer as usize).checked_add(new_size)
-            && after <= self.end.get()
+            && self.reaches(after)
         {
             self.next.set(after);
             return pointer;

@@ -20,6 +20,7 @@ wit_bindgen::generate!({
             import nearside:edge/store@0.1.0;
             import nearside:edge/assets@0.1.0;
             import nearside:edge/blob@0.1.0;
+            import nearside:edge/blob-content@0.1.0;
             import nearside:edge/inputs@0.1.0;
             import nearside:edge/step@0.1.0;
             import nearside:edge/progress@0.1.0;

@@ -1,10 +1,11 @@
-//! Files that visitors send: stored once at the origin, named by their content, served by every node.
+//! Files that visitors send: stored once at the origin, named by their content, served by every node. Handlers and tasks
+//! store them, and tasks read them.
 
 use std::fmt;
 
 use http::StatusCode;
 
-use crate::bindings::nearside::edge::blob as host;
+use crate::bindings::nearside::edge::{blob as host, blob_content};
 
 /// The name of what was stored: 64 hexadecimal digits, made of its content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,6 +21,14 @@ pub fn put(content: &[u8]) -> Result<Hash, Error> {
         host::PutError::Refused(text) => Error::Refused(text),
         host::PutError::Unavailable(text) => Error::Unavailable(text),
     })
+}
+
+/// What is stored under a hash; none when the app has no such blob. For tasks alone: a handler that reads is not linked.
+///
+/// # Errors
+/// [`Error::Unavailable`] when it cannot be read now.
+pub fn get(hash: &Hash) -> Result<Option<Vec<u8>>, Error> {
+    blob_content::get(hash.as_str()).map_err(Error::Unavailable)
 }
 
 impl Hash {
@@ -61,7 +70,7 @@ pub enum Error {
     },
     /// The app has stored as many bytes as it may, or the origin refuses for another reason.
     Refused(String),
-    /// The origin was not reached in time; putting the same again does no harm.
+    /// The origin was not reached in time, or its disk fails; the same again does no harm.
     Unavailable(String),
 }
 

@@ -68,6 +68,7 @@ pub mod sql;
 pub mod store;
 pub mod task;
 mod variable;
+pub mod webhook;
 
 pub use cookies::{Cookies, SetCookie};
 pub use error::Error;

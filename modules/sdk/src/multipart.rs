@@ -103,6 +103,11 @@ impl Multipart {
         Ok(Self { fields: fields.into_iter().collect(), files, body })
     }
 
+    /// A form that came another way.
+    pub(crate) fn without_files(fields: Fields) -> Self {
+        Self { body: Vec::new(), fields, files: Vec::new() }
+    }
+
     /// What is no file.
     #[must_use]
     pub fn fields(&self) -> &Fields {

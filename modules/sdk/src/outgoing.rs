@@ -172,7 +172,7 @@ fn method(method: &Method) -> wasi::Method {
 
 fn read(body: &wasi::IncomingBody, max_bytes: usize) -> Result<Vec<u8>, Error> {
     let stream = body.stream().map_err(|()| Error::transport("no answer body"))?;
-    read_all(&stream, max_bytes).map_err(|reason| match reason {
+    read_all(&stream, 0, max_bytes).map_err(|reason| match reason {
         ReadError::TooLarge => Error::TooLarge { max_bytes },
         ReadError::CutOff => Error::transport("the answer broke off"),
     })

@@ -1,6 +1,6 @@
 //! What a visitor asked for, as far as the route's declared inputs show it.
 
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::de::DeserializeOwned;
 
@@ -9,6 +9,8 @@ use crate::bindings::wasi::io::streams::StreamError;
 use crate::missed::{self, Kind};
 use crate::multipart::{Limits, Multipart};
 use crate::{Cookies, Error, Fields, negotiate};
+
+const URLENCODED: &str = "application/x-www-form-urlencoded";
 
 /// A request. Its body stays with the host until it is asked for.
 #[derive(Debug)]
@@ -151,7 +153,10 @@ impl Request {
         match &self.body {
             Incoming::Bytes(bytes) if bytes.len() > max_bytes => Err(Error::too_large(max_bytes)),
             Incoming::Bytes(bytes) => Ok(bytes.clone()),
-            Incoming::Host(request) => read_body(request, max_bytes),
+            Incoming::Host(request) => {
+                let length = self.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+                read_body(request, length.unwrap_or(0), max_bytes)
+            }
         }
     }
 
@@ -160,7 +165,7 @@ impl Request {
     /// # Errors
     /// 415 when it is not `application/x-www-form-urlencoded`, and those of [`body`](Self::body).
     pub fn form(&self, max_bytes: usize) -> Result<Fields, Error> {
-        self.expect_type("application/x-www-form-urlencoded")?;
+        self.expect_type(URLENCODED)?;
         Ok(Fields::parse(&self.body(max_bytes)?))
     }
 
@@ -175,22 +180,28 @@ impl Request {
     }
 
     /// The body as a form with files: `request.multipart(2 << 20)?.file("picture")`. See [`Limits`] for more than a
-    /// number of bytes.
+    /// number of bytes. A form that was sent as [`form`](Self::form) takes it has no files.
     ///
     /// # Errors
-    /// 415 when it is not `multipart/form-data`, 400 when it is broken, 413 when it goes beyond a limit, and those of
+    /// 415 when it is neither `multipart/form-data` nor `application/x-www-form-urlencoded`, 400 when it is broken, 413 when it goes beyond a limit, and those of
     /// [`body`](Self::body).
     pub fn multipart(&self, limits: impl Into<Limits>) -> Result<Multipart, Error> {
-        self.expect_type("multipart/form-data")?;
         let limits = limits.into();
+        if self.has_type(URLENCODED) {
+            return Ok(Multipart::without_files(Fields::parse(&self.body(limits.total_bytes)?)));
+        }
+        self.expect_type("multipart/form-data")?;
         let content_type = self.text_of(&CONTENT_TYPE).unwrap_or_default();
         Ok(Multipart::parse(content_type, self.body(limits.total_bytes)?, &limits)?)
     }
 
     fn expect_type(&self, expected: &'static str) -> Result<(), Error> {
+        if self.has_type(expected) { Ok(()) } else { Err(Error::unsupported_type(expected)) }
+    }
+
+    fn has_type(&self, expected: &str) -> bool {
         let sent = self.text_of(&CONTENT_TYPE).unwrap_or_default();
-        let essence = sent.split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case(expected) { Ok(()) } else { Err(Error::unsupported_type(expected)) }
+        sent.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(expected)
     }
 }
 
@@ -210,10 +221,10 @@ fn method(method: wasi::Method) -> Method {
     }
 }
 
-fn read_body(request: &wasi::IncomingRequest, max_bytes: usize) -> Result<Vec<u8>, Error> {
+fn read_body(request: &wasi::IncomingRequest, length: usize, max_bytes: usize) -> Result<Vec<u8>, Error> {
     let body = request.consume().map_err(|()| Error::bad_request("The body was read before."))?;
     let stream = body.stream().map_err(|()| Error::bad_request("The body was read before."))?;
-    read_all(&stream, max_bytes).map_err(|reason| match reason {
+    read_all(&stream, length, max_bytes).map_err(|reason| match reason {
         ReadError::TooLarge => Error::too_large(max_bytes),
         ReadError::CutOff => Error::bad_request("The body broke off."),
     })
@@ -226,18 +237,20 @@ pub(crate) enum ReadError {
     CutOff,
 }
 
-/// Reads a stream to its end, in pieces as large as the host gives them.
+/// Reads a stream to its end, in pieces as large as the host gives them. `length` is what is known of its length: room
+/// that was made before needs no second copy.
 pub(crate) fn read_all(
     stream: &crate::bindings::wasi::io::streams::InputStream,
+    length: usize,
     max_bytes: usize,
 ) -> Result<Vec<u8>, ReadError> {
     const PIECE_BYTES: u64 = 64 * 1024;
 
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(if length > PIECE_BYTES as usize { length.min(max_bytes) } else { 0 });
     loop {
         match stream.blocking_read(PIECE_BYTES) {
             Ok(piece) if bytes.len() + piece.len() > max_bytes => return Err(ReadError::TooLarge),
-            Ok(piece) if bytes.is_empty() => bytes = piece,
+            Ok(piece) if bytes.capacity() == 0 => bytes = piece,
             Ok(piece) => bytes.extend_from_slice(&piece),
             Err(StreamError::Closed) => return Ok(bytes),
             Err(StreamError::LastOperationFailed(_)) => return Err(ReadError::CutOff),
@@ -271,7 +284,11 @@ mod tests {
         let request = Request::new(Method::POST, "/").with_header(CONTENT_TYPE, form).with_body(body);
         assert_eq!(request.multipart(1000).unwrap().fields().get("note"), Some("hello"));
         assert_eq!(request.multipart(10).unwrap_err().status(), 413);
-        let request = Request::new(Method::POST, "/").with_header(CONTENT_TYPE, FORM).with_body(body);
+        let request = Request::new(Method::POST, "/").with_header(CONTENT_TYPE, FORM).with_body("note=hello");
+        let form = request.multipart(1000).unwrap();
+        assert!(form.fields().get("note") == Some("hello") && form.file("note").is_none());
+        assert_eq!(request.multipart(5).unwrap_err().status(), 413);
+        let request = Request::new(Method::POST, "/").with_body(body);
         assert_eq!(request.multipart(1000).unwrap_err().status(), 415);
     }
 

@@ -8,15 +8,16 @@ use std::{
     time::Duration,
 };
 
-use nearside_host::{archive::Archive, engine::Engine};
+use nearside_host::{archive::Archive, disk::Disk, engine::Engine};
 use nearside_protocol::write::{IdempotencyKey, Outcome};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    blobs::Blobs,
     dedupe::{self, Known},
-    task_runner::{Reach, TaskRunner},
+    task_runner::{Desk, Reach, TaskRunner},
     tasks::Ending,
 };
 
@@ -110,6 +111,11 @@ impl Fixture {
 
     fn number(&self, sql: &str) -> i64 {
         self.store().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    fn desk(&self, writer: &Writer) -> Desk {
+        let blobs = Blobs::open(self.folder.path(), Disk::real(), 0).unwrap();
+        Desk { writer: writer.clone(), blobs: Arc::new(blobs), reach: Reach::Nobody }
     }
 
     async fn submit(&self, command: &str, payload: &str, key: &str) -> Outcome {
@@ -392,7 +398,7 @@ async fn tasks_are_queued_once_with_what_queued_them() {
 #[tokio::test]
 async fn tasks_run_retry_and_die() {
     let Some(app) = Fixture::start().await else { return };
-    let runner = TaskRunner::start(app.writer.clone(), app.engine.clone(), Reach::Nobody);
+    let runner = TaskRunner::start(app.engine.clone(), app.desk(&app.writer));
     for (index, task) in ["ok", "fail-twice", "always-fail", "unknown-to-it"].into_iter().enumerate() {
         app.writer.enqueue_task(task, "{}", &key(&format!("q{index}"))).await.unwrap();
     }
@@ -414,7 +420,7 @@ async fn what_ran_when_the_origin_died_runs_again() {
 
     let again = Writer::start(&app.folder.path().join("store.db"), app.engine.clone()).unwrap();
     again.install(app.archive(&[("1.sql", TABLES)]).unwrap(), BTreeMap::new()).await.unwrap();
-    let runner = TaskRunner::start(again.clone(), app.engine.clone(), Reach::Nobody);
+    let runner = TaskRunner::start(app.engine.clone(), app.desk(&again));
     counts_become(&app, &[("done", 1), ("due", 0), ("running", 0)]).await;
     assert_eq!(app.number("SELECT attempt FROM _nearside_task"), 2);
     assert_eq!(app.writer.finish(lost.id, lost.lease, Ending::Dead("late".into()).into()).await, Ok(false));

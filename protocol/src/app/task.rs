@@ -18,6 +18,8 @@ pub struct TaskDecl {
     pub retry: Retry,
     /// Of each attempt.
     pub timeout_ms: u64,
+    /// Of each attempt.
+    pub memory_mib: u64,
     /// For how long an attempt that shows no sign of life is believed in.
     pub lease_ms: u64,
     /// At once.
@@ -69,6 +71,7 @@ pub(super) struct RawTask {
     backoff_first_ms: Option<u64>,
     backoff_most_ms: Option<u64>,
     timeout_ms: Option<u64>,
+    memory_mib: Option<u64>,
     lease_ms: Option<u64>,
     concurrency: Option<u64>,
     rate_per_s: Option<f64>,
@@ -108,6 +111,7 @@ impl TaskDecl {
             return Err(format!("backoff_most_ms {backoff_most_ms} is less than backoff_first_ms {backoff_first_ms}"));
         }
         let timeout_ms = number("timeout_ms", raw.timeout_ms, limits::TASK_TIMEOUT_MS, limits::TASK_TIMEOUT_MS_MOST)?;
+        let memory_mib = number("memory_mib", raw.memory_mib, limits::GUEST_MEMORY_MIB, limits::GUEST_MEMORY_MIB_MOST)?;
         let lease_ms = raw.lease_ms.unwrap_or(limits::TASK_LEASE_MS);
         if !(limits::TASK_LEASE_MS_LEAST..=limits::TASK_LEASE_MS_MOST).contains(&lease_ms) {
             let (least, most) = (limits::TASK_LEASE_MS_LEAST, limits::TASK_LEASE_MS_MOST);
@@ -138,6 +142,7 @@ impl TaskDecl {
             component: raw.component,
             retry: Retry { attempts, backoff_first_ms, backoff_most_ms },
             timeout_ms,
+            memory_mib,
             lease_ms,
             concurrency: concurrency as usize,
             rate_per_s: raw.rate_per_s,

@@ -142,6 +142,7 @@ fn a_kind_of_task_has_bounds_where_it_declares_none() {
         component: "pages".into(),
         retry: Retry { attempts: 8, backoff_first_ms: 500, backoff_most_ms: 900_000 },
         timeout_ms: 30_000,
+        memory_mib: 64,
         lease_ms: 60_000,
         concurrency: 4,
         rate_per_s: None,
