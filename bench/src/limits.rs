@@ -121,3 +121,5 @@ pub const SITE_BUSY_WAIT: Duration = Duration::from_secs(5);
 pub const SITE_FORM_BYTES: usize = 8 << 20;
 pub const SITE_WEBHOOK_TIMEOUT: Duration = Duration::from_secs(2);
 pub const SITE_WEBHOOK_BODY_BYTES: usize = 64 << 10;
+/// A webhook's body.
+pub const RECEIVER_BODY_BYTES: usize = 64 << 10;
