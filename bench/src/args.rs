@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::benches::Bench;
-use crate::limits::{CONNECTIONS_DEFAULT, DOCUMENTS_SEED, ROUNDS_MIN, SNAPSHOTS_MIB};
+use crate::limits::{DOCUMENTS_SEED, ROUNDS_MIN, SNAPSHOTS_MIB};
 
 /// Benchmarks of Nearside beside its peers and its limits. Run it by `scripts/bench`, which builds what it measures.
 #[derive(Debug, Parser)]
@@ -25,11 +25,12 @@ pub struct Run {
     /// Rounds in which the contenders alternate; fewer than five only to try a bench out
     #[arg(long, default_value_t = ROUNDS_MIN, value_parser = positive)]
     pub rounds: usize,
-    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10]
+    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10, of `story` 6]
     #[arg(long, value_parser = seconds)]
     pub seconds: Option<f64>,
-    #[arg(long, default_value_t = CONNECTIONS_DEFAULT, value_parser = positive)]
-    pub connections: usize,
+    /// Connections of the load generator [default: 32; of `story` 128]
+    #[arg(long, value_parser = positive)]
+    pub connections: Option<usize>,
     /// Threads of the load generator
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub load_threads: usize,

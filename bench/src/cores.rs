@@ -33,6 +33,11 @@ impl Cores {
         stay_on(&[self.generator])
     }
 
+    /// Anywhere again.
+    pub fn be_free(&self) -> Result<()> {
+        stay_on(&[&self.contenders[..], &[self.generator]].concat())
+    }
+
     pub fn about(&self) -> String {
         let s = if self.contenders.len() == 1 { "" } else { "s" };
         format!("contenders on core{s} {}, the generator on core {}", list(&self.contenders), self.generator)
