@@ -5,6 +5,7 @@
 #[path = "../../tests/support/http.rs"]
 mod http;
 mod process;
+mod signature;
 mod sink;
 mod site;
 mod story;

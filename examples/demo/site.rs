@@ -52,7 +52,7 @@ impl Site {
         std::fs::create_dir_all(&folder)?;
         let sink = Sink::start()?;
         let listen = if ports == Ports::WellKnown { "127.0.0.1:7600" } else { "127.0.0.1:0" };
-        let (origin, origin_url) = start_origin(&folder, sink.address, listen)?;
+        let (origin, origin_url) = start_origin(&folder, &sink, listen)?;
         push(&folder, &origin_url, &[APP])?;
         let file = catalogue.to_str().context("the catalogue's path is not UTF-8")?;
         push(&folder, &origin_url, &[file, "--app", "packages"])?;
@@ -76,7 +76,7 @@ impl Site {
         let deadline = Instant::now() + AGAIN;
         // Its port was free for a moment: someone else's connection may be leaving from it.
         loop {
-            match start_origin(&self.folder, self.sink.address, listen) {
+            match start_origin(&self.folder, &self.sink, listen) {
                 Ok((origin, _)) => {
                     self.origin = origin;
                     return Ok(());
@@ -95,11 +95,13 @@ impl Site {
     }
 }
 
-fn start_origin(folder: &Path, sink: SocketAddr, listen: &str) -> anyhow::Result<(Process, String)> {
+fn start_origin(folder: &Path, sink: &Sink, listen: &str) -> anyhow::Result<(Process, String)> {
     let config = folder.join("origin.toml");
     // The webhook goes to this very machine, which an app may reach only because its operator says so.
+    let Sink { address, secret, .. } = sink;
     let text = format!(
-        "listen = \"{listen}\"\ndata = \"origin\"\n\n[apps.packages]\nvariables = {{ WEBHOOK_URL = \"http://{sink}/reviews\" }}\nallow_private = [\"{sink}\"]\n"
+        "listen = \"{listen}\"\ndata = \"origin\"\n\n[apps.packages]\nvariables = {{ WEBHOOK_URL = \"http://{address}/reviews\" }}\n\
+         allow_private = [\"{address}\"]\nsecrets = {{ WEBHOOK_KEY = \"{secret}\" }}\n"
     );
     std::fs::write(&config, text)?;
     let config = config.to_str().context("this folder's path is not UTF-8")?;

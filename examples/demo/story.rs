@@ -86,7 +86,7 @@ fn review(site: &Site, package: &str) -> anyhow::Result<()> {
         Ok(())
     })?;
     println!("  {:>8.1} ms  from the post to the page at b", posted.elapsed().as_secs_f64() * 1e3);
-    step("the webhook task is delivered", || {
+    step("the webhook task is delivered, signed", || {
         site.sink.wait_for(package, WEBHOOK).map(|_| ()).with_context(|| format!("not within {} s", WEBHOOK.as_secs()))
     })?;
     let wrong = site.a.post(&format!("{page}/reviews"), &[], "author=Ada&rating=9&body=x")?;

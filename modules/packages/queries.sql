@@ -17,7 +17,7 @@ ORDER BY p.name;
 
 -- name: recent-reviews
 -- By id, which grows with time: no index on the time is needed.
-SELECT r.package, r.author, r.rating, r.body, r.posted_at, p.summary
+SELECT r.package, r.author, r.rating, r.body, r.posted_at, r.thumbnail, 0 AS picture_waits, p.summary
 FROM review AS r JOIN package AS p ON p.name = r.package
 ORDER BY r.id DESC LIMIT 6;
 
@@ -40,11 +40,14 @@ WHERE d.package = ?1 ORDER BY d.target LIMIT 500;
 SELECT package AS name FROM dependency WHERE target = ?1 ORDER BY package LIMIT 50;
 
 -- name: reviews
-SELECT author, rating, body, posted_at FROM review WHERE package = ?1 ORDER BY id DESC LIMIT 50;
+SELECT author, rating, body, posted_at, thumbnail,
+    picture IS NOT NULL AND thumbnail IS NULL AND picture_problem IS NULL AS picture_waits
+FROM review WHERE package = ?1 ORDER BY id DESC LIMIT 50;
 
 -- name: my-reviews
 -- One visitor's, newest first. A review outlives its package, and then has no summary.
-SELECT r.package, p.summary, r.author, r.rating, r.body, r.posted_at
+SELECT r.package, p.summary, r.author, r.rating, r.body, r.posted_at, r.thumbnail, r.picture_problem,
+    r.picture IS NOT NULL AND r.thumbnail IS NULL AND r.picture_problem IS NULL AS picture_waits
 FROM review AS r LEFT JOIN package AS p ON p.name = r.package
 WHERE r.visitor = ?1 ORDER BY r.id DESC LIMIT 100;
 

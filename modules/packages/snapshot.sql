@@ -34,7 +34,10 @@ CREATE TABLE review (
     rating    INTEGER NOT NULL,
     body      TEXT NOT NULL,
     posted_at INTEGER NOT NULL,
-    visitor   TEXT  -- a digest; no query shows it
+    visitor   TEXT,  -- a digest; no query shows it
+    picture   TEXT,  -- the hash of what was sent; no query shows it
+    thumbnail TEXT,  -- a JSON object
+    picture_problem TEXT  -- shown to the review's author alone
 );
 
 CREATE INDEX package_by_section ON package (section, name);

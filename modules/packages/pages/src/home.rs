@@ -9,6 +9,7 @@ use crate::layout::{self, SearchBox, search_box};
 use crate::links;
 use crate::number::number;
 use crate::package::Review;
+use crate::picture::picture;
 use crate::sections::{self, Section};
 use crate::stars::stars;
 
@@ -55,6 +56,7 @@ pub(crate) fn page(_: &Request) -> Result {
                         li {
                             h3 { a.name href=(links::reviews(package)) { (package) } }
                             p.summary { (summary) }
+                            (picture(review))
                             p { (stars(review.rating)) " " (shortened(&review.body)) }
                             p.byline { (review.author) ", " (day(review.posted_at)) }
                         }

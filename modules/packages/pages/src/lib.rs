@@ -15,6 +15,7 @@ mod marks;
 mod number;
 mod pager;
 mod phrase;
+mod picture;
 mod stars;
 mod visitor;
 

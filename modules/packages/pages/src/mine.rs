@@ -8,6 +8,7 @@ use crate::day::day;
 use crate::layout::{self, SearchBox};
 use crate::links;
 use crate::package::{Review, prose};
+use crate::picture::picture;
 use crate::stars::stars;
 use crate::visitor::{self, Visitor};
 
@@ -20,6 +21,8 @@ struct Mine {
     summary: Option<String>,
     #[row(flatten)]
     review: Review,
+    /// Why its picture is not shown.
+    picture_problem: Option<String>,
 }
 
 pub(crate) fn page(request: &Request) -> Result {
@@ -57,7 +60,7 @@ fn document(mine: &[Mine], message: Option<&str>) -> Markup {
         } @else {
             p.hint { "Only you see this list: a cookie in this browser leads to it." }
             ul.cards.wide {
-                @for Mine { package, summary, review } in mine {
+                @for Mine { package, summary, review, picture_problem } in mine {
                     li {
                         h3 {
                             @if summary.is_some() { a.name href=(links::reviews(package)) { (package) } }
@@ -66,6 +69,8 @@ fn document(mine: &[Mine], message: Option<&str>) -> Markup {
                         p.summary { (summary.as_deref().unwrap_or("No longer in the catalogue")) }
                         p { (stars(review.rating)) " " (day(review.posted_at)) }
                         (prose(&review.body))
+                        (picture(review))
+                        @if let Some(problem) = picture_problem { p.problem { "Your picture is not shown. " (problem) } }
                     }
                 }
             }
@@ -84,8 +89,10 @@ mod tests {
     use super::*;
 
     fn mine(package: &str, summary: Option<&str>) -> Mine {
-        let review = Review { author: "Ann".into(), rating: 4, body: "<Good>.".into(), posted_at: 0 };
-        Mine { package: package.into(), summary: summary.map(str::to_owned), review }
+        let (author, body) = ("Ann".into(), "<Good>.".into());
+        let review = Review { author, rating: 4, body, posted_at: 0, thumbnail: None, picture_waits: false };
+        let picture_problem = summary.is_none().then(|| "It is <odd>.".into());
+        Mine { package: package.into(), summary: summary.map(str::to_owned), review, picture_problem }
     }
 
     #[test]
@@ -102,5 +109,6 @@ mod tests {
         assert!(page.contains("href=\"/package/vim#reviews\"") && page.contains("&lt;Good&gt;."));
         assert!(page.contains("<span class=\"name\">gone</span>") && page.contains("No longer in the catalogue"));
         assert!(page.contains("role=\"status\">&lt;Hello&gt;"));
+        assert_eq!(page.matches("Your picture is not shown. It is &lt;odd&gt;.").count(), 1);
     }
 }

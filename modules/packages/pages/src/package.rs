@@ -9,6 +9,7 @@ use crate::day::day;
 use crate::layout::{self, SearchBox};
 use crate::links;
 use crate::number::{count, number, size};
+use crate::picture::{Thumbnail, picture};
 use crate::review::{self, Draft};
 use crate::stars::{average, stars};
 
@@ -61,6 +62,9 @@ pub(crate) struct Review {
     pub(crate) rating: u32,
     pub(crate) body: String,
     pub(crate) posted_at: i64,
+    pub(crate) thumbnail: Option<Json<Thumbnail>>,
+    /// It came with a picture, of which there is no thumbnail yet.
+    pub(crate) picture_waits: bool,
 }
 
 impl Package {
@@ -189,6 +193,7 @@ fn reviews(reviews: &[Review]) -> Markup {
                 li {
                     p { (stars(review.rating)) " " strong { (review.author) } ", " (day(review.posted_at)) }
                     (prose(&review.body))
+                    (picture(review))
                 }
             }
         }

@@ -1,9 +1,10 @@
-//! Writing a review: a plain form, answered by the page it stands on.
+//! Writing a review: a plain form, with a picture or without, answered by the page it stands on.
 
 use maud::{Markup, html};
 use nearside_sdk::http::StatusCode;
 use nearside_sdk::origin::{self, Outcome};
-use nearside_sdk::{Error, Fields, Request, Response, Result, log};
+use nearside_sdk::{Error, Fields, Request, Response, Result, blob, log};
+use packages_pictures::{Limits, Refusal, look};
 use serde::Serialize;
 
 use crate::layout::{self, SearchBox};
@@ -11,11 +12,17 @@ use crate::links;
 use crate::package::{self, Package};
 use crate::visitor::Visitor;
 
-const MAX_FORM_BYTES: usize = 32 * 1024;
+/// Larger than a picture may be, so that whoever sends one that is too large is told so here, with the words still in the
+/// form. The route's `body_kib` is the same.
+const MAX_FORM_BYTES: usize = 16 << 20;
 const MAX_AUTHOR_CHARS: usize = 80;
 const MAX_BODY_CHARS: usize = 4_000;
 
 const UNAVAILABLE: &str = "Reviews cannot be saved at this moment. Yours was not confirmed; please try again shortly.";
+const NO_PICTURES: &str =
+    "Pictures cannot be saved at this moment. You can post your review without one, or try again shortly.";
+const NO_ROOM: &str = "There is no room for more pictures. You can post your review without one.";
+const CHOOSE_AGAIN: &str = "Your words are still here: choose another picture, or post them without one.";
 const RETRY_AFTER_S: u32 = 5;
 
 /// What stands in the form, right or wrong.
@@ -35,6 +42,8 @@ struct PostReview<'a> {
     body: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     visitor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<String>,
 }
 
 impl Draft {
@@ -52,7 +61,10 @@ impl Draft {
             None => Err("Please give one to five stars."),
             _ if self.body.is_empty() => Err("Please write a few words."),
             _ if self.body.chars().count() > MAX_BODY_CHARS => Err("That is too long: 4,000 characters at most."),
-            Some(rating) => Ok(PostReview { package, author: &self.author, rating, body: &self.body, visitor: None }),
+            Some(rating) => {
+                let (author, body) = (&self.author, &self.body);
+                Ok(PostReview { package, author, rating, body, visitor: None, picture: None })
+            }
         }
     }
 }
@@ -61,11 +73,18 @@ impl Draft {
 /// message there would make the page that is asked for most depend on a cookie.
 pub(crate) fn post(request: &Request) -> Result {
     let name = request.parameter("name");
-    let draft = Draft::read(&request.form(MAX_FORM_BYTES)?);
+    let form = request.multipart(MAX_FORM_BYTES)?;
+    let draft = Draft::read(form.fields());
     let mut review = match draft.check(name) {
         Ok(review) => review,
         Err(problem) => return again(request, name, &draft, refused(problem.to_owned())),
     };
+    if let Some(file) = form.file("picture") {
+        match keep(file.bytes) {
+            Ok(hash) => review.picture = Some(hash.to_string()),
+            Err(error) => return again(request, name, &draft, error),
+        }
+    }
     let writer = Visitor::writing(request);
     review.visitor = writer.as_ref().map(Visitor::digest);
     match origin::submit("post-review", &review) {
@@ -90,6 +109,23 @@ pub(crate) fn post(request: &Request) -> Result {
         }
         Err(error) => again(request, name, &draft, error.into()),
     }
+}
+
+/// Stores a picture as it was sent. What can be known of it without decoding it is known now, and told to who sent it; the
+/// rest is the task's to find out.
+fn keep(bytes: &[u8]) -> Result<blob::Hash, Error> {
+    look(bytes, &Limits::default()).map_err(|refusal| {
+        let status = match refusal {
+            Refusal::TooManyBytes { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::NoPicture | Refusal::OtherFormat(_) | Refusal::Animated => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Error::new(status, format!("{refusal} {CHOOSE_AGAIN}"))
+    })?;
+    blob::put(bytes).map_err(|error| match &error {
+        blob::Error::Unavailable(_) => Error::unavailable(NO_PICTURES, RETRY_AFTER_S).with_detail(error.to_string()),
+        _ => Error::new(StatusCode::INSUFFICIENT_STORAGE, NO_ROOM).with_detail(error.to_string()),
+    })
 }
 
 fn refused(message: String) -> Error {
@@ -117,7 +153,7 @@ fn again(request: &Request, name: &str, draft: &Draft, error: Error) -> Result {
 
 pub(crate) fn form(package: &str, draft: &Draft, problem: Option<&str>) -> Markup {
     html! {
-        form.review method="post" action={ (links::post_review(package)) "#review" } #review {
+        form.review method="post" enctype="multipart/form-data" action={ (links::post_review(package)) "#review" } #review {
             h3 { "Write a review" }
             @if let Some(problem) = problem { p.problem role="alert" { (problem) } }
             label {
@@ -133,6 +169,11 @@ pub(crate) fn form(package: &str, draft: &Draft, problem: Option<&str>) -> Marku
             label {
                 "Your review"
                 textarea name="body" required rows="5" maxlength=(MAX_BODY_CHARS) { (draft.body) }
+            }
+            label {
+                span { "A picture " small { "if you like: JPEG, PNG or WebP, up to 6 MB" } }
+                input type="file" name="picture" accept="image/jpeg,image/png,image/webp";
+                small { "It is shown small, and without what a camera writes into it, such as the place." }
             }
             button { "Post the review" }
         }

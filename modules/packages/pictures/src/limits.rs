@@ -19,7 +19,7 @@ impl Default for Limits {
     /// What the package directory takes: whatever a phone sends, unless it was told to make the largest it can.
     fn default() -> Self {
         Self {
-            file_bytes: 6 << 20,
+            file_bytes: 6_000_000,
             pixels: 25_000_000,
             side_px: 16_384,
             decoding_bytes: 176 << 20,

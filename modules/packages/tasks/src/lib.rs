@@ -1,69 +1,17 @@
-//! What happens after a write, when the visitor has long had the answer.
+//! What happens after a write, when the visitor has long had the answer. One file is one task.
 
-use nearside_sdk::http::StatusCode;
+mod announce;
+mod thumbnail;
+
+use nearside_sdk::task;
 use nearside_sdk::task::{Failure, Job};
-use nearside_sdk::{outgoing, task, variable};
-use serde::{Deserialize, Serialize};
 
 task!(perform);
 
 fn perform(job: &Job) -> Result<(), Failure> {
     match job.name() {
-        "announce-review" => announce_review(job),
+        "announce-review" => announce::review(job),
+        "make-thumbnail" => thumbnail::make(job),
         name => Err(Failure::discard(format!("there is no task {name}"))),
-    }
-}
-
-#[derive(Deserialize, Serialize)]
-struct Review {
-    package: String,
-    author: String,
-    rating: u8,
-    review_id: i64,
-}
-
-/// Tells the webhook. It may hear of a review twice, and can tell by the key.
-fn announce_review(job: &Job) -> Result<(), Failure> {
-    let review: Review = job.payload()?;
-    let url = variable("WEBHOOK_URL").ok_or_else(|| Failure::retry("the variable WEBHOOK_URL is not set"))?;
-    let body = serde_json::to_vec(&review).map_err(|error| Failure::discard(error.to_string()))?;
-    let answer = outgoing::post(url, body)
-        .with_header("content-type", "application/json")
-        .with_header("idempotency-key", format!("announce-review-{}", job.id()))
-        .send()
-        .map_err(|error| Failure::retry(error.to_string()))?;
-    judge(answer.status)
-}
-
-/// A refusal stays one; being busy, and everything else, may pass.
-fn judge(status: StatusCode) -> Result<(), Failure> {
-    let reason = format!("the webhook answered {status}");
-    match status {
-        status if status.is_success() => Ok(()),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(Failure::Retry(reason)),
-        status if status.is_client_error() => Err(Failure::Discard(reason)),
-        _ => Err(Failure::Retry(reason)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statuses_are_judged() {
-        let is = |status, matches: fn(&Result<(), Failure>) -> bool| {
-            let judged = judge(StatusCode::from_u16(status).unwrap());
-            assert!(matches(&judged), "{status}: {judged:?}");
-        };
-        for status in [200, 202, 204] {
-            is(status, Result::is_ok);
-        }
-        for status in [400, 404, 410, 422] {
-            is(status, |judged| matches!(judged, Err(Failure::Discard(_))));
-        }
-        for status in [301, 408, 429, 500, 503] {
-            is(status, |judged| matches!(judged, Err(Failure::Retry(_))));
-        }
     }
 }
