@@ -69,8 +69,18 @@ pub enum Serve {
     ServeWait(ServeWait),
     /// Native hyper and rusqlite, one commit a write
     ServeWrite(ServeWrite),
+    /// Puts the figures of a run of `story` into its page
+    TellStory(TellStory),
     /// Writes a database of invented documents, as `snapshots` and `pushes` push it
     MakeDocuments(MakeDocuments),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct TellStory {
+    #[arg(long, value_name = "FILE", default_value = "docs/bench/story.json")]
+    pub json: PathBuf,
+    #[arg(long, value_name = "FILE", default_value = "docs/story.md")]
+    pub page: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

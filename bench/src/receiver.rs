@@ -86,7 +86,8 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
 
 /// What stays the same when a webhook is sent again.
 fn key(headers: &HeaderMap) -> Option<String> {
-    headers.get("idempotency-key")?.to_str().ok().map(str::to_owned)
+    let key = headers.get("idempotency-key").or_else(|| headers.get("webhook-id"))?;
+    key.to_str().ok().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::limits::{
 };
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
-use crate::{run, table};
+use crate::{run, table, told};
 use stage::Stage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -166,7 +166,11 @@ async fn run_bench(bench: Bench, args: &Run) -> Result<()> {
         samples,
     };
     let report = report.concluded()?;
-    report.write(&args.root.join(&args.out))?;
+    let out = args.root.join(&args.out);
+    report.write(&out)?;
+    // Beside the folder that results are kept in; a run that is only tried out goes elsewhere, where no page is.
+    let page = out.parent().map(|docs| docs.join("story.md")).filter(|page| bench == Bench::Story && page.exists());
+    page.iter().try_for_each(|page| told::tell(&report, page))?;
     println!("{}", table::markdown(&report)?);
     eprintln!("{name}: took {} s", started.elapsed().as_secs());
     Ok(())

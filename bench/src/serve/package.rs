@@ -7,7 +7,7 @@ use std::fmt::{Result as FmtResult, Write};
 use anyhow::Result;
 use http::Request;
 use http::header::ACCEPT;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::frame::{self, SearchBox, stars};
 use super::markup::{Escaped, Link, PACKAGE, PLAIN_IN_A_SEGMENT};
@@ -59,6 +59,33 @@ struct Review {
     rating: u32,
     body: String,
     posted_at: i64,
+    thumbnail: Option<Thumbnail>,
+    picture_waits: bool,
+}
+
+/// What is shown of a review's picture.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Thumbnail {
+    pub(super) url: String,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
+impl Thumbnail {
+    /// As it stands in the database.
+    pub(super) fn read(json: Option<&str>) -> Option<Self> {
+        json.and_then(|json| serde_json::from_str(json).ok())
+    }
+
+    pub(super) fn write(&self, page: &mut String, author: &str) -> FmtResult {
+        let Self { url, width, height } = self;
+        write!(
+            page,
+            "<a class=\"picture\" href=\"{url}\" style=\"--px:{width}\"><img src=\"{url}\" width=\"{width}\" \
+             height=\"{height}\" loading=\"lazy\" decoding=\"async\" alt=\"A picture that {} sent along\"></a>",
+            Escaped(author),
+        )
+    }
 }
 
 pub fn run(args: &Native) -> Result<()> {
@@ -109,8 +136,10 @@ pub(super) fn load(reader: &Reader<'_>, name: &str) -> Result<Option<Package>> {
         Ok(())
     })?;
     reader.rows("reviews", [name], |row| {
-        let (author, rating) = (row.get(0)?, row.get(1)?);
-        package.reviews.push(Review { author, rating, body: row.get(2)?, posted_at: row.get(3)? });
+        let (author, rating, body) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let thumbnail = Thumbnail::read(row.get_ref(4)?.as_str_or_null()?);
+        let picture_waits = row.get(5)?;
+        package.reviews.push(Review { author, rating, body, posted_at: row.get(3)?, thumbnail, picture_waits });
         Ok(())
     })?;
     Ok(Some(package))
@@ -192,11 +221,16 @@ fn write_reviews(page: &mut String, package: &Package) -> FmtResult {
         stars(page, review.rating)?;
         write!(page, " <strong>{}</strong>, <time>{}</time></p>", Escaped(&review.author), review.posted_at)?;
         prose(page, &review.body)?;
+        if let Some(thumbnail) = &review.thumbnail {
+            thumbnail.write(page, &review.author)?;
+        } else if review.picture_waits {
+            page.write_str("<p class=\"hint\">A picture is on its way.</p>")?;
+        }
         page.write_str("</li>")?;
     }
     write!(
         page,
-        "</ul><form class=\"review\" method=\"post\" action=\"{PACKAGE}{}/reviews#review\" id=\"review\">\
+        "</ul><form class=\"review\" method=\"post\" enctype=\"multipart/form-data\" action=\"{PACKAGE}{}/reviews#review\" id=\"review\">\
          <h3>Write a review</h3><label>Your name<input name=\"author\" required maxlength=\"80\" \
          autocomplete=\"nickname\" value=\"\"></label><fieldset><legend>Stars</legend>",
         percent_encode_except(&package.name, PLAIN_IN_A_SEGMENT),
@@ -206,6 +240,7 @@ fn write_reviews(page: &mut String, package: &Package) -> FmtResult {
     }
     page.write_str(
         "</fieldset><label>Your review<textarea name=\"body\" required rows=\"5\" maxlength=\"4000\"></textarea></label>\
-         <button>Post the review</button></form></section>",
+         <label><span>A picture <small>if you like: JPEG, PNG or WebP, up to 6 MB</small></span><input type=\"file\" \
+         name=\"picture\" accept=\"image/jpeg,image/png,image/webp\"></label><button>Post the review</button></form></section>",
     )
 }

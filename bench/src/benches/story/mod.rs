@@ -168,7 +168,8 @@ impl Story<'_> {
     fn case(&self, name: &str, kind: Kind, about: String) -> CaseReport {
         let describe = |contender: &Contender| {
             let measured = |sample: &Sample| sample.case == name && sample.contender == contender.name;
-            let missing = (!self.samples.iter().any(measured)).then(|| "it had bent before".to_owned());
+            let why = if kind == Kind::Bends { "it bore every rate there is" } else { "it had bent before" };
+            let missing = (!self.samples.iter().any(measured)).then(|| why.to_owned());
             Described { name: contender.name.to_owned(), about: contender.about.clone(), missing }
         };
         let contenders = self.cast.contenders.iter().map(describe).collect();

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::super::frame::{self, SearchBox, number, search_box, stars};
 use super::super::markup::{Escaped, Link, PACKAGE, PLAIN_IN_A_SEGMENT};
 use super::super::native::Reader;
+use super::super::package::Thumbnail;
 use crate::request::percent_encode_except;
 
 const LARGEST_SECTIONS: usize = 18;
@@ -24,6 +25,7 @@ struct Recent {
     rating: u32,
     body: String,
     posted_at: i64,
+    thumbnail: Option<Thumbnail>,
     summary: String,
 }
 
@@ -31,14 +33,14 @@ pub(super) fn page(reader: &Reader<'_>) -> Result<Vec<u8>> {
     let mut sections = sections(reader)?;
     let mut recent = Vec::new();
     reader.rows("recent-reviews", [], |row| {
-        let (package, author, rating) = (row.get(0)?, row.get(1)?, row.get(2)?);
         recent.push(Recent {
-            package,
-            author,
-            rating,
+            package: row.get(0)?,
+            author: row.get(1)?,
+            rating: row.get(2)?,
             body: row.get(3)?,
             posted_at: row.get(4)?,
-            summary: row.get(5)?,
+            thumbnail: Thumbnail::read(row.get_ref(5)?.as_str_or_null()?),
+            summary: row.get(7)?,
         });
         Ok(())
     })?;
@@ -68,14 +70,18 @@ pub(super) fn page(reader: &Reader<'_>) -> Result<Vec<u8>> {
 
 fn reviewed(page: &mut String, recent: &[Recent]) -> FmtResult {
     page.write_str("<section aria-labelledby=\"recent\"><h2 id=\"recent\">Recently reviewed</h2><ul class=\"cards\">")?;
-    for Recent { package, author, rating, body, posted_at, summary } in recent {
+    for Recent { package, author, rating, body, posted_at, thumbnail, summary } in recent {
         let link = percent_encode_except(package, PLAIN_IN_A_SEGMENT);
         write!(
             page,
-            "<li><h3><a class=\"name\" href=\"{PACKAGE}{link}#reviews\">{}</a></h3><p class=\"summary\">{}</p><p>",
+            "<li><h3><a class=\"name\" href=\"{PACKAGE}{link}#reviews\">{}</a></h3><p class=\"summary\">{}</p>",
             Escaped(package),
             Escaped(summary),
         )?;
+        if let Some(thumbnail) = thumbnail {
+            thumbnail.write(page, author)?;
+        }
+        page.write_str("<p>")?;
         stars(page, *rating)?;
         let (end, more) = body.char_indices().nth(REVIEW_CHARS).map_or((body.len(), ""), |(end, _)| (end, "…"));
         let text = Escaped(body[..end].trim_end());

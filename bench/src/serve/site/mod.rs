@@ -1,7 +1,9 @@
 //! The package directory as one competent service has it: every page rendered from the write store when it is asked for,
 //! and everything that a write causes done before its answer.
 
+mod form;
 mod home;
+mod picture;
 mod post;
 mod results;
 mod section;
@@ -25,10 +27,11 @@ use super::{Answer, serve_async};
 use crate::args::ServeSite;
 use crate::queries::Queries;
 use crate::request::percent_decode;
+use picture::Pictures;
 use store::{Readers, Writer};
 use webhook::Webhook;
 
-/// Tells how many statements were run so far.
+/// Tells how many statements were run for pages so far.
 pub const COUNT: &str = "/-/queries";
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -37,6 +40,7 @@ const JSON: &str = "application/json";
 struct Site {
     readers: Readers,
     writer: Writer,
+    pictures: Pictures,
     webhook: Webhook,
     asked: Arc<AtomicU64>,
 }
@@ -58,9 +62,10 @@ pub fn run(args: &ServeSite) -> Result<()> {
     let asked = Arc::new(AtomicU64::new(0));
     let queries = Arc::new(Queries::read(&args.app.join("queries.sql"))?);
     // The writer makes it a database with a log, which readers then find.
-    let writer = Writer::open(&args.db, asked.clone())?;
+    let writer = Writer::open(&args.db)?;
     let readers = Readers::open(&args.db, queries, asked.clone())?;
-    let site = Arc::new(Site { readers, writer, webhook: Webhook::new(&args.webhook)?, asked });
+    let (pictures, webhook) = (Pictures::beside(&args.db)?, Webhook::new(&args.webhook)?);
+    let site = Arc::new(Site { readers, writer, pictures, webhook, asked });
     serve_async(&args.listen, move |request| {
         let site = site.clone();
         async move { site.answer(request).await }
