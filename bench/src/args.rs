@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::benches::Bench;
-use crate::limits::{CONNECTIONS_DEFAULT, DOCUMENTS_SEED, ROUNDS_MIN, SNAPSHOTS_MIB};
+use crate::limits::{DOCUMENTS_SEED, ROUNDS_MIN, SNAPSHOTS_MIB};
 
 /// Benchmarks of Nearside beside its peers and its limits. Run it by `scripts/bench`, which builds what it measures.
 #[derive(Debug, Parser)]
@@ -25,11 +25,12 @@ pub struct Run {
     /// Rounds in which the contenders alternate; fewer than five only to try a bench out
     #[arg(long, default_value_t = ROUNDS_MIN, value_parser = positive)]
     pub rounds: usize,
-    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10]
+    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10, of `story` 6]
     #[arg(long, value_parser = seconds)]
     pub seconds: Option<f64>,
-    #[arg(long, default_value_t = CONNECTIONS_DEFAULT, value_parser = positive)]
-    pub connections: usize,
+    /// Connections of the load generator [default: 32; of `story` 128]
+    #[arg(long, value_parser = positive)]
+    pub connections: Option<usize>,
     /// Threads of the load generator
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub load_threads: usize,
@@ -62,12 +63,24 @@ pub enum Serve {
     ServeSearch(Native),
     /// Native hyper and rusqlite rendering the package directory's package pages
     ServePackage(Native),
+    /// The whole package directory as one service, which does everything inside the request
+    ServeSite(ServeSite),
     /// Raw hyper that takes a while for each answer
     ServeWait(ServeWait),
     /// Native hyper and rusqlite, one commit a write
     ServeWrite(ServeWrite),
+    /// Puts the figures of a run of `story` into its page
+    TellStory(TellStory),
     /// Writes a database of invented documents, as `snapshots` and `pushes` push it
     MakeDocuments(MakeDocuments),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct TellStory {
+    #[arg(long, value_name = "FILE", default_value = "docs/bench/story.json")]
+    pub json: PathBuf,
+    #[arg(long, value_name = "FILE", default_value = "docs/story.md")]
+    pub page: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -123,6 +136,21 @@ pub struct ServeWrite {
     /// The store's file, which is made
     #[arg(long, value_name = "FILE")]
     pub db: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ServeSite {
+    #[command(flatten)]
+    pub listen: Listen,
+    /// The site's only database, a release's SQLite file at first
+    #[arg(long, value_name = "FILE")]
+    pub db: PathBuf,
+    /// The app's folder, for its named statements
+    #[arg(long, value_name = "DIR")]
+    pub app: PathBuf,
+    /// Where each review is announced
+    #[arg(long, value_name = "URL")]
+    pub webhook: String,
 }
 
 #[derive(Debug, Clone, Args)]

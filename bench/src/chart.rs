@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use crate::columns::Panel;
+use crate::columns::{Kind, Panel};
 use crate::report::{CaseReport, Report};
 use crate::table::number;
 use crate::value::{Row, RowName, find};
+use crate::{curves, steps};
 
 const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 20.0;
@@ -25,21 +26,28 @@ const COLOURS: [&str; 4] = ["#2f81f7", "#d9730d", "#2da44e", "#a371f7"];
 const STYLE: &str = "<style>\
     text{font-family:system-ui,sans-serif;font-size:12px;fill:#1f2328}\
     .title{font-size:15px;font-weight:600}.faint{fill:#59636e}.whisker{stroke:#1f2328;stroke-width:1.5}\
-    .track{fill:#818b98;fill-opacity:.15}\
+    .track{fill:#818b98;fill-opacity:.15}.grid{stroke:#818b98;stroke-opacity:.25}\
+    .limit{stroke:#cf222e;stroke-dasharray:6 4}\
     @media(prefers-color-scheme:dark){text{fill:#e6edf3}.faint{fill:#9198a1}.whisker{stroke:#e6edf3}}\
     </style>";
 
 /// Fails if a row is missing.
 pub fn svg(report: &Report) -> Result<String> {
-    let heights = report.cases.iter().map(case_height);
-    let height = 2.0 * MARGIN + heights.sum::<f64>();
+    let barred = || report.cases.iter().filter(|case| case.kind != Kind::Step);
+    let rising = curves::height(report);
+    let height = 2.0 * MARGIN + rising + barred().map(case_height).sum::<f64>();
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
          height=\"{height}\" role=\"img\" aria-label=\"{}\">\n{STYLE}\n",
         escaped(&format!("{}: {}", report.bench, report.about)),
     );
-    let mut top = MARGIN;
-    for case in &report.cases {
+    if let Some(step) = steps::of(report).next() {
+        let place = curves::Place { left: MARGIN, top: MARGIN, width: WIDTH - 2.0 * MARGIN };
+        let colour = |name: &str| colour_of(step, name);
+        curves::write(&mut text, report, place, colour)?;
+    }
+    let mut top = MARGIN + rising;
+    for case in barred() {
         write_case(&mut text, report, case, top)?;
         top += case_height(case);
     }
@@ -82,6 +90,13 @@ fn colours(case: &CaseReport) -> Vec<&'static str> {
     let mut others = COLOURS.iter().cycle();
     let colour = |name: &str| if name == case.limit { LIMIT_COLOUR } else { others.next().unwrap_or(&LIMIT_COLOUR) };
     case.present().map(|contender| contender.name.as_str()).map(colour).collect()
+}
+
+/// The same in every plot, whoever is missing.
+fn colour_of(case: &CaseReport, name: &str) -> &'static str {
+    let mut others = case.contenders.iter().filter(|contender| contender.name != case.limit);
+    let place = others.position(|contender| contender.name == name);
+    place.map_or(LIMIT_COLOUR, |place| COLOURS[place % COLOURS.len()])
 }
 
 /// How long a bar is; `most` is the value at the right edge.

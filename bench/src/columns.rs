@@ -26,6 +26,12 @@ pub enum Kind {
     Written,
     /// Work that waits in a store.
     Tasks,
+    /// Visitors who browse, search and write, at one rate.
+    Visited,
+    /// The same, at one of several rates, each above the one before.
+    Step,
+    /// The rates that were too much.
+    Bends,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -145,6 +151,29 @@ const TASKS: &[Column] = &[
     needed(Metric::CpuTask, "CPU us a task"),
 ];
 
+const VISITED: &[Column] = &[
+    needed(Metric::FirstByteP50, "first byte, p50 ms"),
+    needed(Metric::FirstByteP99, "p99 ms"),
+    needed(Metric::PagesP50, "of pages, p50 ms"),
+    needed(Metric::PagesP99, "p99 ms"),
+    where_measured(Metric::FormsP50, "of reviews, p50 ms"),
+    where_measured(Metric::FormsP99, "p99 ms"),
+    needed(Metric::Requests, "requests"),
+    needed(Metric::Failed, "failed"),
+    needed(Metric::CpuOpen, "CPU us a request"),
+    where_measured(Metric::QueriesRequest, "queries a request"),
+    needed(Metric::Hits, "from a cache, %"),
+    where_measured(Metric::SeenP50, "a review is seen elsewhere after, p50 ms"),
+    where_measured(Metric::SeenMax, "max ms"),
+    where_measured(Metric::OwnShown, "seen by its author at once, %"),
+    needed(Metric::NotTold, "not announced"),
+    needed(Metric::Deferred, "taken for later"),
+    needed(Metric::WorkLeft, "all is done after, s"),
+    needed(Metric::GeneratorCpu, "generator's core, %"),
+];
+
+const BENDS: &[Column] = &[where_measured(Metric::BendsAt, "bends at, requests/s")];
+
 const LOAD_PANELS: &[Panel] = &[
     linear(Metric::Throughput, "requests a second, more is better"),
     linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
@@ -203,6 +232,18 @@ const TASKS_PANELS: &[Panel] = &[
     linear(Metric::TasksPerCommit, "tasks a commit, more is better"),
 ];
 
+const VISITED_PANELS: &[Panel] = &[
+    Panel {
+        metric: Metric::FirstByteP99,
+        title: "p99 of first bytes, ms, logarithmic, less is better",
+        logarithmic_from: Some(1.0),
+    },
+    linear(Metric::CpuOpen, "CPU us a request, less is better"),
+    linear(Metric::SeenP50, "ms until others see a review, less is better"),
+];
+
+const BENDS_PANELS: &[Panel] = &[linear(Metric::BendsAt, "requests a second that are too many, more is better")];
+
 impl Kind {
     pub fn columns(self) -> &'static [Column] {
         match self {
@@ -215,6 +256,8 @@ impl Kind {
             Kind::Flood => FLOOD,
             Kind::Written => WRITTEN,
             Kind::Tasks => TASKS,
+            Kind::Visited | Kind::Step => VISITED,
+            Kind::Bends => BENDS,
         }
     }
 
@@ -229,6 +272,8 @@ impl Kind {
             Kind::Flood => FLOOD_PANELS,
             Kind::Written => WRITTEN_PANELS,
             Kind::Tasks => TASKS_PANELS,
+            Kind::Visited | Kind::Step => VISITED_PANELS,
+            Kind::Bends => BENDS_PANELS,
         }
     }
 }

@@ -56,20 +56,33 @@ pub fn requests(host: &str, targets: &[String]) -> Vec<Request> {
     targets.iter().map(|target| Request::get(host, target, &[("Accept", "text/html")])).collect()
 }
 
-/// In which order `count` addresses are asked for: by Zipf's law, the second half as often as the first.
-pub fn zipf(count: usize) -> Vec<u32> {
-    let mut sums = Vec::with_capacity(count);
-    let mut sum = 0.0;
-    for rank in 1..=count {
-        sum += 1.0 / rank as f64;
-        sums.push(sum);
+/// Zipf's law: the second half as often as the first.
+#[derive(Debug, Clone)]
+pub struct Zipf {
+    sums: Vec<f64>,
+}
+
+impl Zipf {
+    pub fn of(count: usize) -> Self {
+        let mut sum = 0.0;
+        let add = |rank| {
+            sum += 1.0 / rank as f64;
+            sum
+        };
+        Self { sums: (1..=count).map(add).collect() }
     }
-    let mut random = Random::new(HOT_SEED);
-    let draw = |_| {
-        let at = random.share() * sum;
-        sums.partition_point(|sum| *sum <= at).min(count.saturating_sub(1)) as u32
-    };
-    (0..HOT_DRAWS).map(draw).collect()
+
+    /// A rank from 0 on.
+    pub fn draw(&self, random: &mut Random) -> usize {
+        let at = random.share() * self.sums.last().copied().unwrap_or(0.0);
+        self.sums.partition_point(|sum| *sum <= at).min(self.sums.len().saturating_sub(1))
+    }
+}
+
+/// In which order `count` addresses are asked for.
+pub fn zipf(count: usize) -> Vec<u32> {
+    let (zipf, mut random) = (Zipf::of(count), Random::new(HOT_SEED));
+    (0..HOT_DRAWS).map(|_| zipf.draw(&mut random) as u32).collect()
 }
 
 #[cfg(test)]

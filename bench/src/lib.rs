@@ -8,7 +8,8 @@
 //! Some benches measure other things than contenders under load: how a change of a large database travels
 //! (`benches/snapshots`), what visitors notice of one that changes all the time (`benches/pushes.rs`), what a change
 //! leaves of the cache (`benches/carried.rs`), what a flood of other requests does (`benches/flood.rs`), a crowd that
-//! asks for one page (`benches/crowd.rs`), and tasks that wait in the store (`benches/tasks.rs`).
+//! asks for one page (`benches/crowd.rs`), tasks that wait in the store (`benches/tasks.rs`), and one site in three ways under
+//! rising load (`benches/story`).
 
 pub mod args;
 pub mod benches;
@@ -17,7 +18,9 @@ pub mod chart;
 pub mod columns;
 pub mod connection;
 pub mod contender;
+pub mod cores;
 pub mod cpu;
+pub mod curves;
 pub mod documents;
 pub mod hot;
 pub mod limits;
@@ -32,13 +35,16 @@ pub mod percentile;
 pub mod process;
 pub mod queries;
 pub mod random;
+pub mod receiver;
 pub mod report;
 pub mod request;
 pub mod response;
 pub mod run;
 pub mod serve;
+pub mod steps;
 pub mod sweep;
 pub mod table;
 pub mod targets;
+pub mod told;
 pub mod value;
 pub mod varnish;

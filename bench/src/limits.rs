@@ -113,3 +113,49 @@ pub const SEARCH_QUERIES: usize = 500;
 pub const NATIVE_MMAP_BYTES: i64 = 1 << 30;
 /// Named statements a native contender keeps prepared: all an app has.
 pub const NATIVE_STATEMENTS: usize = 64;
+/// What the plain site reads with at once, and how long a request waits for one of them before it is refused.
+pub const SITE_READERS: usize = 8;
+pub const SITE_READER_WAIT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for a lock.
+pub const SITE_BUSY_WAIT: Duration = Duration::from_secs(5);
+pub const SITE_FORM_BYTES: usize = 8 << 20;
+pub const SITE_WEBHOOK_TIMEOUT: Duration = Duration::from_secs(2);
+pub const SITE_WEBHOOK_BODY_BYTES: usize = 64 << 10;
+/// A webhook's body.
+pub const RECEIVER_BODY_BYTES: usize = 64 << 10;
+/// How long the webhook's receiver takes for its answer.
+pub const STORY_WEBHOOK: Duration = Duration::from_millis(100);
+/// What visitors write: the share of requests that post a review, and the share of these that bring a picture.
+pub const STORY_WRITES_SHARE: f64 = 0.02;
+pub const STORY_PICTURES_SHARE: f64 = 0.1;
+/// That picture: what messengers make of a photograph.
+pub const STORY_PICTURE_PX: [u32; 2] = [1_440, 1_080];
+pub const STORY_PICTURE_QUALITY: u8 = 82;
+pub const STORY_SEED: u64 = 7;
+/// One turn at one rate.
+pub const STORY_SECONDS: f64 = 6.0;
+pub const STORY_CONNECTIONS: usize = 128;
+/// The first rate, how many times each is the one before, and how many there are at most.
+pub const STORY_FIRST_RPS: f64 = 200.0;
+pub const STORY_STEP: f64 = 1.5;
+pub const STORY_STEPS_MOST: i32 = 14;
+/// How often each contender climbs.
+pub const STORY_CLIMBS: usize = 3;
+/// A contender bends where p99 of all first bytes is above this, or a larger share fails, or what it put off is not done
+/// so long after the last request.
+pub const STORY_P99_MS: f64 = 500.0;
+pub const STORY_FAILED_SHARE: f64 = 0.001;
+pub const STORY_WORK_LEFT_S: f64 = 3.0;
+/// How much of its core the generator may take before it, and not a contender, is what is measured.
+pub const STORY_GENERATOR_PERCENT: f64 = 85.0;
+/// When all work that was put off must be done, and how often that is asked.
+pub const STORY_DONE_TIMEOUT: Duration = Duration::from_secs(120);
+pub const STORY_DONE_POLL: Duration = Duration::from_millis(50);
+/// Until nodes have what was done last.
+pub const STORY_SETTLE: Duration = Duration::from_secs(1);
+/// Between reviews that are looked for elsewhere, how often they are, and for how long.
+pub const STORY_LOOK_PAUSE: Duration = Duration::from_millis(300);
+pub const STORY_LOOK_EVERY: Duration = Duration::from_millis(20);
+pub const STORY_LOOK_MOST: Duration = Duration::from_secs(10);
+/// Addresses whose content is compared before the first turn.
+pub const STORY_CHECKED: usize = 300;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use nearside_bench::args::{Cli, Run, Serve};
-use nearside_bench::{benches, documents, serve};
+use nearside_bench::{benches, documents, serve, told};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -25,6 +25,8 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Some(Serve::ServeWrite(args)) => serve::write::run(args),
         Some(Serve::ServeSearch(args)) => serve::search::run(args),
         Some(Serve::ServePackage(args)) => serve::package::run(args),
+        Some(Serve::ServeSite(args)) => serve::site::run(args),
+        Some(Serve::TellStory(args)) => told::run(args),
         Some(Serve::MakeDocuments(args)) => documents::make(args),
         None => run(&cli.run),
     }

@@ -30,6 +30,8 @@ pub struct Setup<'a> {
     pub scratch: &'a Path,
     /// The node's cache; its default if none.
     pub cache_mib: Option<u32>,
+    /// Where the app's webhooks go, which is on this machine.
+    pub webhook: Option<SocketAddr>,
 }
 
 /// A running origin and node. The node is the contender; the origin idles beside it.
@@ -41,7 +43,7 @@ pub struct Cluster {
     program: PathBuf,
     scratch: PathBuf,
     cache_mib: Option<u32>,
-    admin: SocketAddr,
+    pub admin: SocketAddr,
     pub address: SocketAddr,
     pub origin: Origin,
 }
@@ -73,8 +75,10 @@ impl Cluster {
     pub async fn start(setup: &Setup<'_>) -> Result<Self> {
         let [origin_at, address, admin] = free_addresses()?;
         let origin_data = setup.scratch.join("origin");
+        let config = setup.scratch.join("origin.toml");
+        fs::write(&config, configuration(setup, origin_at)).context("writing the origin's configuration")?;
         let mut command = Command::new(setup.program);
-        command.args(["origin", "--listen", &origin_at.to_string(), "--data"]).arg(&origin_data);
+        command.arg("origin").arg("--config").arg(&config);
         let mut origin_process = Process::spawn("origin", command, setup.scratch)?;
         let token = origin_data.join("token");
         wait_for_origin(&mut origin_process, origin_at, &token).await?;
@@ -190,6 +194,18 @@ impl Cluster {
     fn token_file(&self) -> PathBuf {
         self.scratch.join("origin/token")
     }
+}
+
+/// The origin's, beside its folder.
+fn configuration(setup: &Setup<'_>, listen: SocketAddr) -> String {
+    let mut text = format!("listen = \"{listen}\"\ndata = \"origin\"\n");
+    if let Some(webhook) = setup.webhook {
+        text += &format!(
+            "[apps.{}]\nvariables = {{ WEBHOOK_URL = \"http://{webhook}/reviews\" }}\nallow_private = [\"{webhook}\"]\n",
+            setup.name,
+        );
+    }
+    text
 }
 
 async fn wait_until_ready(node: &mut Process, admin: SocketAddr) -> Result<()> {

@@ -53,9 +53,13 @@ impl Nginx {
         let folder = if shared.is_dir() { shared } else { scratch };
         let memory = tempfile::Builder::new().prefix("nearside-bench-").tempdir_in(folder);
         let memory = memory.context("making a folder for nginx's cache")?;
+        let keeps = match fronted.keeps {
+            Keeps::Everything | Keeps::AsSaid => "",
+            Keeps::ForASecond => ", proxy_cache_valid 200 1s, proxy_cache_use_stale updating",
+        };
         let about = format!(
             "{version}: {} workers, proxy_cache of {} MiB below {}, sendfile, open_file_cache, keepalive, \
-             proxy_cache_lock {}, no access log",
+             proxy_cache_lock {}{keeps}, no access log",
             workers(),
             fronted.mib,
             folder.display(),
@@ -179,6 +183,9 @@ fn cache(address: SocketAddr, fronted: &Fronted<'_>, lock: bool, path: &Path) ->
     let keeps = match fronted.keeps {
         Keeps::Everything => "proxy_cache_valid 200 1h; proxy_ignore_headers Cache-Control Expires Vary Set-Cookie;",
         Keeps::AsSaid => "",
+        Keeps::ForASecond => {
+            "proxy_cache_valid 200 1s; proxy_cache_use_stale updating; client_max_body_size 8m; client_body_buffer_size 1m;"
+        }
     };
     format!(
         "    proxy_cache_path {path} levels=1:2 keys_zone=pages:32m max_size={mib}m inactive=1h use_temp_path=off;

@@ -19,4 +19,6 @@ pub enum Keeps {
     Everything,
     /// What the upstream's `Cache-Control` allows.
     AsSaid,
+    /// Every 200 for a second, and what it was before for as long as it is being fetched again.
+    ForASecond,
 }

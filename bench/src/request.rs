@@ -10,11 +10,14 @@ use crate::response::Response;
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: &'static str,
+    pub host: String,
     pub target: String,
     pub bytes: Vec<u8>,
     pub status: u16,
     /// Known once every answer has been looked at (`contender::check`), and then held against each response.
     pub body_bytes: Option<u64>,
+    /// What the page must show that the answer to a form leads to.
+    pub shows: Option<String>,
 }
 
 impl Request {
@@ -38,11 +41,27 @@ impl Request {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
-        Self { method, target: target.to_owned(), bytes: text.into_bytes(), status: 200, body_bytes: None }
+        let (host, target, bytes) = (host.to_owned(), target.to_owned(), text.into_bytes());
+        Self { method, host, target, bytes, status: 200, body_bytes: None, shows: None }
     }
 
     pub fn expecting(self, status: u16) -> Self {
         Self { status, ..self }
+    }
+
+    /// A form, whose answer leads to a page with these words.
+    pub fn showing(self, words: String) -> Self {
+        Self { status: 303, shows: Some(words), ..self }
+    }
+
+    /// Where an answer leads, as a browser goes there: with the cookies it was given, and without the fragment.
+    pub fn following(&self, response: &Response) -> Option<Self> {
+        let target = response.header("location")?.split('#').next()?;
+        let given = response.headers().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+        let cookies: Vec<&str> = given.filter_map(|(_, cookie)| cookie.split(';').next()).collect();
+        let cookies = cookies.join("; ");
+        let headers = [("Accept", "text/html"), ("Cookie", cookies.as_str())];
+        Some(Self::get(&self.host, target, if cookies.is_empty() { &headers[..1] } else { &headers }))
     }
 
     pub fn verify(&self, response: &Response) -> Result<()> {
@@ -150,6 +169,23 @@ mod tests {
             String::from_utf8(request.bytes).unwrap(),
             "GET /x?q=1 HTTP/1.1\r\nHost: a.test\r\nAccept: text/html\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn an_answer_is_followed_with_its_cookies() {
+        let mut response = Response::keeping();
+        let head = "HTTP/1.1 303 See Other\r\nLocation: /package/a#reviews\r\nSet-Cookie: a=1; Path=/\r\n\
+            Set-Cookie: b=2\r\nContent-Length: 0\r\n\r\n";
+        response.feed(head.as_bytes()).unwrap();
+        let form = Request::with_body("POST", "a.test", "/package/a/reviews", &[], b"x").showing("words".into());
+        assert_eq!((form.status, form.shows.as_deref()), (303, Some("words")));
+        let followed = form.following(&response).unwrap();
+        assert_eq!(
+            String::from_utf8(followed.bytes).unwrap(),
+            "GET /package/a HTTP/1.1\r\nHost: a.test\r\nAccept: text/html\r\nCookie: a=1; b=2\r\n\r\n"
+        );
+        response.reset();
+        assert!(form.following(&response).is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::connection::Connection;
 use crate::limits::{SWEEP_CONNECTIONS, SWEEP_TIMEOUT};
-use crate::load::Note;
+use crate::load::{Note, Times};
 use crate::request::Request;
 use crate::response::Response;
 
@@ -47,6 +47,8 @@ async fn some(address: SocketAddr, requests: Arc<Vec<Request>>, cursor: Arc<Atom
         connection.exchange(request).await?;
         request.verify(&connection.response)?;
         bytes += connection.response.body_bytes;
-        notes.push(Note::new(index, Duration::ZERO, began.elapsed(), false, &connection.response));
+        let first_byte = connection.began_at.map_or_else(|| began.elapsed(), |at| at.duration_since(began));
+        let times = Times { at: Duration::ZERO, first_byte, latency: began.elapsed() };
+        notes.push(Note::new(index, times, false, &connection.response));
     }
 }

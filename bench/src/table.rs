@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
+use crate::columns::Kind;
 use crate::contender::Checked;
 use crate::report::{CaseReport, Report};
+use crate::steps;
 use crate::targets::Bound;
 use crate::value::{Formula, Metric, Row, RowName, evaluate, find};
 
@@ -17,8 +19,12 @@ const NOT_MEASURED: &str = "–";
 pub fn markdown(report: &Report) -> Result<String> {
     let mut text = format!("# {}\n\n{}\n\n", report.bench, report.about);
     let _ = writeln!(text, "![{0}]({0}.svg)\n", report.bench);
-    for case in &report.cases {
+    for case in report.cases.iter().filter(|case| case.kind != Kind::Step) {
         write_case(&mut text, report, case)?;
+    }
+    let steps = steps::table(report)?;
+    if !steps.is_empty() {
+        let _ = writeln!(text, "## Rising load\n\n{steps}\nMedians, where a contender was there more than once.\n");
     }
     write_targets(&mut text, report);
     write_circumstances(&mut text, report);
@@ -160,7 +166,6 @@ pub fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::columns::Kind;
     use crate::report::tests::small;
     use crate::targets::Judged;
 

@@ -29,6 +29,7 @@ const SNAPSHOTS: &str = "snapshots";
 const PUSHES: &str = "pushes";
 const WRITES: &str = "writes";
 const TASKS: &str = "tasks";
+const STORY: &str = "story";
 
 /// Other ways to bring the same change, of which the smallest is compared with.
 const BESIDE: &[&str] = &["copy", "zstd --patch-from", "sqlite3_rsync"];
@@ -53,6 +54,10 @@ const fn wire(name: &'static str, case: &'static str) -> Target {
 const fn written(name: &'static str, case: &'static str) -> Target {
     let (written, changed) = (of(case, "nearside", Metric::WrittenPages), of(case, "nearside", Metric::PagesChanged));
     at_most(SNAPSHOTS, name, Formula::Ratio(written, changed), 2.0)
+}
+
+const fn at_the_knee(metric: Metric) -> Formula<'static> {
+    Formula::Ratio(of("knee", "nearside", metric), of("knee", "plain", metric))
 }
 
 const fn writes_ratio(case: &'static str, metric: Metric, under: &'static str) -> Formula<'static> {
@@ -218,6 +223,9 @@ pub const TARGETS: &[Target] = &[
         300.0,
     ),
     at_most(SNAPSHOTS, "start: ms to the first answer", Formula::Median(of("start", "nearside", Metric::Start)), 100.0),
+    at_most(STORY, "knee: p99 of first bytes over the plain service's", at_the_knee(Metric::FirstByteP99), 0.1),
+    at_most(STORY, "knee: failed", Formula::Most(of("knee", "nearside", Metric::Failed)), 0.0),
+    at_most(STORY, "knee: CPU a request over the plain service's", at_the_knee(Metric::CpuOpen), 1.0 / 3.0),
     pushed("rendered: failed", Formula::Most(of("rendered", "pushed", Metric::Failed)), 0.0),
     pushed("rendered: mixed", Formula::Most(of("rendered", "pushed", Metric::Mixed)), 0.0),
     pushed("rendered: p99 over that without pushes", p99_ratio("rendered"), 1.5),

@@ -108,6 +108,50 @@ pub enum Metric {
     TasksPerCommit,
     #[serde(rename = "cpu_task_us")]
     CpuTask,
+    /// How many requests a second arrived, whatever became of them.
+    #[serde(rename = "rate_rps")]
+    Rate,
+    /// Until the first byte of each answer, from the moment the request was meant to be sent.
+    #[serde(rename = "first_byte_p50_ms")]
+    FirstByteP50,
+    #[serde(rename = "first_byte_p99_ms")]
+    FirstByteP99,
+    /// The same of pages that were asked for.
+    #[serde(rename = "pages_p50_ms")]
+    PagesP50,
+    #[serde(rename = "pages_p99_ms")]
+    PagesP99,
+    /// The same of what was sent.
+    #[serde(rename = "forms_p50_ms")]
+    FormsP50,
+    #[serde(rename = "forms_p99_ms")]
+    FormsP99,
+    /// Statements run for pages.
+    #[serde(rename = "queries_per_request")]
+    QueriesRequest,
+    /// From sending a review until others see it elsewhere.
+    #[serde(rename = "seen_p50_ms")]
+    SeenP50,
+    #[serde(rename = "seen_max_ms")]
+    SeenMax,
+    /// Of those who sent one, who saw it on the page they were led to.
+    #[serde(rename = "own_shown_percent")]
+    OwnShown,
+    /// Reviews that a node took to deliver them later.
+    #[serde(rename = "deferred")]
+    Deferred,
+    /// Reviews of which the webhook was not told.
+    #[serde(rename = "not_told")]
+    NotTold,
+    /// After the last request, until all was done.
+    #[serde(rename = "work_left_s")]
+    WorkLeft,
+    /// Of its core.
+    #[serde(rename = "generator_cpu_percent")]
+    GeneratorCpu,
+    /// The first rate that was not borne.
+    #[serde(rename = "bends_at_rps")]
+    BendsAt,
 }
 
 impl Metric {
@@ -116,7 +160,8 @@ impl Metric {
     pub fn is_compared(self) -> bool {
         use Metric::*;
         let counted =
-            matches!(self, Requests | Releases | Failed | Mixed | Stale | Renders | SamePages | Pushed | Tasks);
+            matches!(self, Requests | Releases | Failed | Mixed | Stale | Renders | SamePages | Pushed | Tasks)
+                || matches!(self, Rate | Deferred | NotTold | WorkLeft | GeneratorCpu | OwnShown);
         let shares =
             matches!(self, Hits | HitsBefore | HitsAfter | HitsLost | ByPages | ByRows | Ahead | OnDemand | SameKept);
         !(counted || shares || matches!(self, SendLateP99 | WaiterP50Over))

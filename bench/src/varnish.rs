@@ -86,6 +86,7 @@ fn vcl(fronted: &Fronted<'_>) -> String {
 sub vcl_backend_response { set beresp.ttl = 1h; set beresp.grace = 0s; unset beresp.http.Vary; return (deliver); }
 "
         }
+        Keeps::ForASecond => "sub vcl_backend_response { set beresp.ttl = 1s; set beresp.grace = 1s; }\n",
         Keeps::AsSaid => "sub vcl_backend_response { set beresp.grace = 0s; }\n",
     };
     format!(

@@ -11,6 +11,7 @@ mod search;
 mod snapshots;
 mod stage;
 mod static_files;
+mod story;
 mod tasks;
 mod writes;
 
@@ -21,10 +22,13 @@ use clap::ValueEnum;
 use tokio::time::timeout;
 
 use crate::args::Run;
-use crate::limits::{HOT_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT};
+use crate::limits::{
+    CONNECTIONS_DEFAULT, HOT_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT,
+    STORY_CONNECTIONS, STORY_SECONDS,
+};
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
-use crate::{run, table};
+use crate::{run, table, told};
 use stage::Stage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,6 +55,8 @@ pub enum Bench {
     Writes,
     /// Tasks claimed and finished a second, beside a worker with one commit a task
     Tasks,
+    /// The package directory in three ways under rising load: a plain service, nginx before it, an origin with two nodes
+    Story,
     /// Raw hyper beside itself: differences this small mean nothing
     Noise,
 }
@@ -69,20 +75,23 @@ impl Bench {
             Bench::Pushes => "pushes",
             Bench::Writes => "writes",
             Bench::Tasks => "tasks",
+            Bench::Story => "story",
             Bench::Noise => "noise",
         }
     }
 
     fn settings(self, args: &Run) -> Settings {
+        let connections = if self == Bench::Story { STORY_CONNECTIONS } else { CONNECTIONS_DEFAULT };
         let usual = match self {
             Bench::Pushes => PUSHES_SECONDS,
             Bench::Carried | Bench::Flood => HOT_SECONDS,
+            Bench::Story => STORY_SECONDS,
             _ => SECONDS_DEFAULT,
         };
         Settings {
             rounds: args.rounds,
             seconds: args.seconds.unwrap_or(usual),
-            connections: args.connections,
+            connections: args.connections.unwrap_or(connections),
             load_threads: args.load_threads,
         }
     }
@@ -101,6 +110,7 @@ impl Bench {
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
             Bench::Writes => Ok((writes::ABOUT, writes::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
+            Bench::Story => Ok((story::ABOUT, story::measure(args, settings).await?)),
             Bench::Tasks => Ok((tasks::ABOUT, tasks::measure(args, settings).await?)),
         }
     }
@@ -127,7 +137,7 @@ pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
         "no bench named: give one or more of hit, crowd, carried, flood, render, search, static, snapshots, pushes, \
-         writes, tasks, noise"
+         writes, tasks, story, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
@@ -156,7 +166,11 @@ async fn run_bench(bench: Bench, args: &Run) -> Result<()> {
         samples,
     };
     let report = report.concluded()?;
-    report.write(&args.root.join(&args.out))?;
+    let out = args.root.join(&args.out);
+    report.write(&out)?;
+    // Beside the folder that results are kept in; a run that is only tried out goes elsewhere, where no page is.
+    let page = out.parent().map(|docs| docs.join("story.md")).filter(|page| bench == Bench::Story && page.exists());
+    page.iter().try_for_each(|page| told::tell(&report, page))?;
     println!("{}", table::markdown(&report)?);
     eprintln!("{name}: took {} s", started.elapsed().as_secs());
     Ok(())

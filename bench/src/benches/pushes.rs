@@ -51,7 +51,15 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
     for (name, cache_mib, about) in CASES {
         let folder = scratch.path().join(name);
         fs::create_dir(&folder).with_context(|| format!("creating {}", folder.display()))?;
-        let setup = Setup { program: &program, app: &app, name: NAME, data: Some(&data), scratch: &folder, cache_mib };
+        let setup = Setup {
+            program: &program,
+            app: &app,
+            name: NAME,
+            data: Some(&data),
+            scratch: &folder,
+            cache_mib,
+            webhook: None,
+        };
         let mut load = Load { cluster: Cluster::start(&setup).await?, settings, rate_rps: 0.0, folder: &folder, n: 0 };
         load.rate_rps = match args.rate {
             Some(rate) => rate,

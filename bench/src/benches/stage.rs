@@ -102,19 +102,37 @@ impl Stage {
     }
 
     pub(super) async fn start_packages(&mut self, args: &Run, data: &Path, cache_mib: Option<u32>) -> Result<()> {
-        self.start(&args.root.join(APP), APP_NAME, Some(data), cache_mib).await
+        self.start(&args.root.join(APP), APP_NAME, Some(data), cache_mib, None).await
+    }
+
+    /// The same with somebody who is told of reviews.
+    pub(super) async fn start_packages_telling(&mut self, args: &Run, data: &Path, webhook: SocketAddr) -> Result<()> {
+        self.start(&args.root.join(APP), APP_NAME, Some(data), None, Some(webhook)).await
     }
 
     /// Starts an origin and a node with the app in `folder`.
     pub(super) async fn start_app(&mut self, folder: &Path, name: &str) -> Result<()> {
-        self.start(folder, name, None, None).await
+        self.start(folder, name, None, None, None).await
     }
 
-    async fn start(&mut self, app: &Path, name: &str, data: Option<&Path>, cache_mib: Option<u32>) -> Result<()> {
+    async fn start(
+        &mut self,
+        app: &Path,
+        name: &str,
+        data: Option<&Path>,
+        cache_mib: Option<u32>,
+        webhook: Option<SocketAddr>,
+    ) -> Result<()> {
         let program = self.programs.join("nearside");
-        let setup = Setup { program: &program, app, name, data, scratch: self.scratch(), cache_mib };
+        let setup = Setup { program: &program, app, name, data, scratch: self.scratch(), cache_mib, webhook };
         self.cluster = Some(Cluster::start(&setup).await?);
         Ok(())
+    }
+
+    /// Fails with the log of whoever has ended.
+    pub(super) fn still_running(&mut self) -> Result<()> {
+        self.cluster.iter_mut().try_for_each(Cluster::still_running)?;
+        self.servers.iter_mut().try_for_each(Process::still_running)
     }
 
     /// Lets it run until the bench is over.

@@ -32,8 +32,15 @@ const ONE_BY_ONE: &str = "one by one";
 pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured> {
     let scratch = scratch()?;
     let (app, program) = (args.root.join(APP), programs()?.join("nearside"));
-    let setup =
-        Setup { program: &program, app: &app, name: NAME, data: None, scratch: scratch.path(), cache_mib: None };
+    let setup = Setup {
+        program: &program,
+        app: &app,
+        name: NAME,
+        data: None,
+        scratch: scratch.path(),
+        cache_mib: None,
+        webhook: None,
+    };
     let mut cluster = Cluster::start(&setup).await?;
     let tasks = args.tasks.unwrap_or(TASKS);
     let mut samples = Vec::new();

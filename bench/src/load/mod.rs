@@ -19,8 +19,8 @@ use tokio::sync::{Barrier, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 
 pub use closed::{Closed, closed};
-pub use noted::{How, Note};
-pub use open::{Open, noted, open};
+pub use noted::{Asked, How, Note, Times};
+pub use open::{Open, noted, open, visited};
 pub use schedule::Schedule;
 
 use crate::connection::Connection;
@@ -47,6 +47,8 @@ pub enum Judging {
     Pairs,
     /// It is counted, and of each answer is noted what its head says.
     Noted,
+    /// The same, of pages that must be whole; and where a form's answer leads is asked for as well, as browsers do.
+    Visiting,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +80,39 @@ impl Worker {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Asks for what the answer to a form leads to. What is noted of it; none where it leads nowhere.
+    async fn follow(&mut self, start: Instant) -> Option<Note> {
+        let requests = self.requests.clone();
+        let form = &requests.all()[self.asked];
+        let (request, words) = (form.following(&self.connection.response)?, form.shows.as_deref()?);
+        let asked_at = Instant::now();
+        let exchanged = self.connection.exchange(&request).await;
+        let response = &self.connection.response;
+        let failed = exchanged.is_err() || request.verify(response).is_err() || !is_whole(response.body());
+        let shown = contains(response.body(), words.as_bytes());
+        let note = self.note(start, asked_at, failed);
+        if exchanged.is_err()
+            && let Ok(connection) = Connection::open(self.address, self.judging.response()).await
+        {
+            self.connection = connection;
+        }
+        Some(Note { asked: Asked::Own { shown }, ..note })
+    }
+
+    /// Of the newest answer.
+    fn note(&self, start: Instant, asked_at: Instant, failed: bool) -> Note {
+        let now = Instant::now();
+        let since = |at: Instant| at.saturating_duration_since(asked_at);
+        let times = Times {
+            at: asked_at.saturating_duration_since(start),
+            first_byte: since(self.connection.began_at.unwrap_or(now)),
+            latency: since(now),
+        };
+        let is_form = self.requests.all()[self.asked].shows.is_some();
+        let asked = if is_form { Asked::Form } else { Asked::Page };
+        Note { asked, ..Note::new(self.asked, times, failed, &self.connection.response) }
+    }
+
     /// One request and its verified answer.
     async fn exchange(&mut self) -> Result<Verdict> {
         let requests = self.requests.clone();
@@ -90,17 +125,24 @@ impl Worker {
                 request.verify(&self.connection.response)?;
                 Ok(Verdict::Good)
             }
-            Judging::Pairs | Judging::Noted if exchanged.is_err() => {
+            Judging::Pairs | Judging::Noted | Judging::Visiting if exchanged.is_err() => {
                 // Where nobody listens any more the old one stays, and fails again.
                 if let Ok(connection) = Connection::open(self.address, self.judging.response()).await {
                     self.connection = connection;
                 }
                 Ok(Verdict::Failed)
             }
-            Judging::Pairs | Judging::Noted if request.verify(&self.connection.response).is_err() => {
+            // A node whose origin is slow says that a form's content is kept, and will be delivered.
+            Judging::Visiting if request.shows.is_some() && self.connection.response.status == 202 => Ok(Verdict::Good),
+            Judging::Pairs | Judging::Noted | Judging::Visiting
+                if request.verify(&self.connection.response).is_err() =>
+            {
                 Ok(Verdict::Failed)
             }
-            Judging::Noted => Ok(Verdict::Good),
+            Judging::Visiting if request.shows.is_none() && !is_whole(self.connection.response.body()) => {
+                Ok(Verdict::Failed)
+            }
+            Judging::Noted | Judging::Visiting => Ok(Verdict::Good),
             Judging::Pairs if is_pair(self.connection.response.body()) => Ok(Verdict::Good),
             Judging::Pairs => Ok(Verdict::Mixed),
         }
@@ -111,10 +153,19 @@ impl Judging {
     fn response(self) -> Response {
         match self {
             Judging::Strict => Response::counting(),
-            Judging::Pairs => Response::keeping(),
+            Judging::Pairs | Judging::Visiting => Response::keeping(),
             Judging::Noted => Response::heads(),
         }
     }
+}
+
+/// An HTML document with its end.
+fn is_whole(body: &[u8]) -> bool {
+    body.trim_ascii_end().ends_with(b"</html>")
+}
+
+fn contains(body: &[u8], words: &[u8]) -> bool {
+    body.windows(words.len().max(1)).any(|window| window == words)
 }
 
 /// Two equal numbers.
@@ -236,6 +287,13 @@ mod tests {
         for mixed in [&b"12 13\n"[..], b"12", b"", b"x x", b"1 1 1"] {
             assert!(!is_pair(mixed), "{}", String::from_utf8_lossy(mixed));
         }
+    }
+
+    #[test]
+    fn a_page_has_its_end_and_the_words() {
+        let page = b"<html>some words</html>\n";
+        assert!(is_whole(page) && !is_whole(&page[..10]) && !is_whole(b""));
+        assert!(contains(page, b"some words") && !contains(page, b"others") && !contains(b"", b"others"));
     }
 
     #[test]

@@ -12,6 +12,10 @@ pub struct Note {
     pub request: usize,
     /// When the request was meant to be sent, from the start of the load.
     pub at: Duration,
+    pub asked: Asked,
+    pub status: u16,
+    /// Until the answer began, and until it had ended.
+    pub first_byte_us: f64,
     pub latency_us: f64,
     pub failed: bool,
     pub how: How,
@@ -19,6 +23,27 @@ pub struct Note {
     pub release: Option<u64>,
     /// Of its ETag, which is its body's.
     pub tag: u64,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    Page,
+    /// Something was sent.
+    Form,
+    /// The page on which whoever sent it looks for it: whether it is there.
+    Own {
+        shown: bool,
+    },
+}
+
+/// When a request was meant to be sent, from the start of the load, and how long from then on its answer took to begin
+/// and to end.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    pub at: Duration,
+    pub first_byte: Duration,
+    pub latency: Duration,
 }
 
 /// Where an answer came from, by its `Cache-Status`, or by what other caches say instead.
@@ -70,12 +95,14 @@ impl How {
 }
 
 impl Note {
-    pub fn new(request: usize, at: Duration, latency: Duration, failed: bool, response: &Response) -> Note {
+    pub fn new(request: usize, times: Times, failed: bool, response: &Response) -> Note {
         let mut tag = DefaultHasher::new();
         response.header("etag").hash(&mut tag);
         let release = response.header("nearside-release").and_then(|release| release.rsplit_once('.')?.1.parse().ok());
-        let latency_us = latency.as_secs_f64() * 1e6;
-        Note { request, at, latency_us, failed, how: How::of(response), release, tag: tag.finish() }
+        let (first_byte_us, latency_us) = (times.first_byte.as_secs_f64() * 1e6, times.latency.as_secs_f64() * 1e6);
+        let (how, tag) = (How::of(response), tag.finish());
+        let (at, asked, status) = (times.at, Asked::Page, response.status);
+        Note { request, at, asked, status, first_byte_us, latency_us, failed, how, release, tag }
     }
 }
 
@@ -102,7 +129,8 @@ mod tests {
         let note = |head: &str| {
             let mut response = Response::heads();
             response.feed(format!("HTTP/1.1 200 OK\r\n{head}Content-Length: 2\r\n\r\nok").as_bytes()).unwrap();
-            Note::new(3, Duration::ZERO, Duration::from_millis(1), false, &response)
+            let ms = Duration::from_millis;
+            Note::new(3, Times { at: ms(0), first_byte: ms(0), latency: ms(1) }, false, &response)
         };
         let one = note("ETag: \"a\"\r\nNearside-Release: 1.12\r\nCache-Status: nearside; hit\r\n");
         assert_eq!((one.request, one.release, one.how, one.latency_us), (3, Some(12), How::Hit, 1000.0));

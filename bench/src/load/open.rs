@@ -40,7 +40,16 @@ struct Tally {
 
 /// The same with what was noted of each answer, in the order in which the requests were meant to be sent.
 pub async fn noted(plan: &Plan, per_second: f64, lasts: Duration) -> Result<(Open, Vec<Note>)> {
-    let plan = Plan { judging: Judging::Noted, ..plan.clone() };
+    noting(Judging::Noted, plan, per_second, lasts).await
+}
+
+/// The same as visitors ask: what a form leads to, too.
+pub async fn visited(plan: &Plan, per_second: f64, lasts: Duration) -> Result<(Open, Vec<Note>)> {
+    noting(Judging::Visiting, plan, per_second, lasts).await
+}
+
+async fn noting(judging: Judging, plan: &Plan, per_second: f64, lasts: Duration) -> Result<(Open, Vec<Note>)> {
+    let plan = Plan { judging, ..plan.clone() };
     let mut tally = tallied(&plan, per_second, lasts).await?;
     let mut notes = std::mem::take(&mut tally.notes);
     notes.sort_by_key(|note| note.at);
@@ -119,10 +128,12 @@ async fn ask_when_due(mut worker: Worker, arrivals: Rc<Arrivals>, start: Instant
         }
         let latency_ns = nanoseconds(intended, Instant::now());
         tally.latencies_ns.push(latency_ns);
-        if worker.judging == Judging::Noted {
-            let (at, latency) = (intended.duration_since(start), Duration::from_nanos(latency_ns));
+        if matches!(worker.judging, Judging::Noted | Judging::Visiting) {
             let failed = verdict != Verdict::Good;
-            tally.notes.push(Note::new(worker.asked, at, latency, failed, &worker.connection.response));
+            tally.notes.push(worker.note(start, intended, failed));
+            if worker.judging == Judging::Visiting && !failed {
+                tally.notes.extend(worker.follow(start).await);
+            }
         }
         if worker.stopped() {
             break;

@@ -1,9 +1,12 @@
 //! The contenders of our own: as little around the work as hyper allows.
 
+mod frame;
+mod markup;
 pub mod native;
 pub mod package;
 pub mod raw;
 pub mod search;
+pub mod site;
 pub mod wait;
 pub mod write;
 

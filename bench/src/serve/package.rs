@@ -2,27 +2,24 @@
 //! The JSON is the app's to the byte; the HTML carries the same text and links in markup of its own, so that the app may
 //! be restyled without anyone thinking of this file.
 
-use std::fmt::{Display, Formatter, Result as FmtResult, Write};
+use std::fmt::{Result as FmtResult, Write};
 
 use anyhow::Result;
 use http::Request;
 use http::header::ACCEPT;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::frame::{self, SearchBox, stars};
+use super::markup::{Escaped, Link, PACKAGE, PLAIN_IN_A_SEGMENT};
 use super::native::{Database, Reader, answer};
-use super::search::PLAIN_IN_A_SEGMENT;
 use super::serve;
 use crate::args::Native;
 use crate::request::{percent_decode, percent_encode_except};
 
 const STATEMENTS: [&str; 4] = ["package", "dependencies", "dependents", "reviews"];
-const PATH: &str = "/package/";
-/// As long as the addresses that a node gives to static files.
-const STYLE: &str = "/static/style.0123456789abcdef.css";
-const ICON: &str = "/static/logo.0123456789abcdef.svg";
 
 #[derive(Debug, Serialize)]
-struct Package {
+pub(super) struct Package {
     name: String,
     version: String,
     section: String,
@@ -62,13 +59,40 @@ struct Review {
     rating: u32,
     body: String,
     posted_at: i64,
+    thumbnail: Option<Thumbnail>,
+    picture_waits: bool,
+}
+
+/// What is shown of a review's picture.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Thumbnail {
+    pub(super) url: String,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
+impl Thumbnail {
+    /// As it stands in the database.
+    pub(super) fn read(json: Option<&str>) -> Option<Self> {
+        json.and_then(|json| serde_json::from_str(json).ok())
+    }
+
+    pub(super) fn write(&self, page: &mut String, author: &str) -> FmtResult {
+        let Self { url, width, height } = self;
+        write!(
+            page,
+            "<a class=\"picture\" href=\"{url}\" style=\"--px:{width}\"><img src=\"{url}\" width=\"{width}\" \
+             height=\"{height}\" loading=\"lazy\" decoding=\"async\" alt=\"A picture that {} sent along\"></a>",
+            Escaped(author),
+        )
+    }
 }
 
 pub fn run(args: &Native) -> Result<()> {
     let database = Database::open(args, &STATEMENTS)?;
     serve(&args.listen, move |request| {
         let as_json = wants_json(&request);
-        let name = request.uri().path().strip_prefix(PATH).map(percent_decode).unwrap_or_default();
+        let name = request.uri().path().strip_prefix(PACKAGE).map(percent_decode).unwrap_or_default();
         let body = database.read(|reader| {
             let package = load(reader, &name)?;
             package.map(|package| if as_json { json(&package) } else { Ok(html(&package)) }).transpose()
@@ -77,12 +101,12 @@ pub fn run(args: &Native) -> Result<()> {
     })
 }
 
-fn wants_json<B>(request: &Request<B>) -> bool {
+pub(super) fn wants_json<B>(request: &Request<B>) -> bool {
     request.headers().get(ACCEPT).is_some_and(|accept| accept.as_bytes() == b"application/json")
 }
 
 /// None if there is no such package.
-fn load(reader: &Reader<'_>, name: &str) -> Result<Option<Package>> {
+pub(super) fn load(reader: &Reader<'_>, name: &str) -> Result<Option<Package>> {
     let mut found = None;
     reader.rows("package", [name], |row| {
         found = Some(Package {
@@ -112,44 +136,45 @@ fn load(reader: &Reader<'_>, name: &str) -> Result<Option<Package>> {
         Ok(())
     })?;
     reader.rows("reviews", [name], |row| {
-        let (author, rating) = (row.get(0)?, row.get(1)?);
-        package.reviews.push(Review { author, rating, body: row.get(2)?, posted_at: row.get(3)? });
+        let (author, rating, body) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let thumbnail = Thumbnail::read(row.get_ref(4)?.as_str_or_null()?);
+        let picture_waits = row.get(5)?;
+        package.reviews.push(Review { author, rating, body, posted_at: row.get(3)?, thumbnail, picture_waits });
         Ok(())
     })?;
     Ok(Some(package))
 }
 
-fn json(package: &Package) -> Result<Vec<u8>> {
+pub(super) fn json(package: &Package) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(package)?)
 }
 
-fn html(package: &Package) -> Vec<u8> {
-    let mut page = String::with_capacity(16 * 1024);
-    // Writing to a String cannot fail.
-    let _ = write_head(&mut page, package);
-    let _ = write_lists(&mut page, package);
-    let _ = write_reviews(&mut page, package);
-    page.push_str("</main></body></html>");
-    page.into_bytes()
+pub(super) fn html(package: &Package) -> Vec<u8> {
+    frame::page(&package.name, SearchBox::InHeader, |page| {
+        write_head(page, package)?;
+        write_lists(page, package)?;
+        write_reviews(page, package)
+    })
 }
 
 fn write_head(page: &mut String, package: &Package) -> FmtResult {
     let (name, section) = (Escaped(&package.name), Escaped(&package.section));
     write!(
         page,
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title>\
-         <link rel=\"icon\" type=\"image/svg+xml\" href=\"{ICON}\"><link rel=\"stylesheet\" href=\"{STYLE}\"></head>\
-         <body><header class=\"site\"><a class=\"brand\" href=\"/\">Package Directory</a>\
-         <form class=\"search\" role=\"search\" action=\"/search\"><input type=\"search\" name=\"q\">\
-         <button>Search</button></form><nav><a href=\"/sections\">Sections</a>\
-         <a href=\"/my/reviews\">My reviews</a></nav></header><main id=\"content\">\
-         <p class=\"eyebrow\"><a href=\"/section/{section}\">{section}</a></p><h1 class=\"name\">{name}</h1>\
-         <p class=\"lead\">{}</p><p>{} stars, <a href=\"#reviews\">{} reviews</a></p>\
-         <dl class=\"facts\"><div><dt>Version</dt><dd>{}</dd></div><div><dt>Download</dt><dd>{} bytes</dd></div>\
-         <div><dt>Maintainer</dt><dd>{}</dd></div>",
+        "<article><p class=\"eyebrow\"><a href=\"/section/{section}\">{section}</a></p><h1 class=\"name\">{name}</h1>\
+         <p class=\"lead\">{}</p>",
         Escaped(&package.summary),
-        package.rating.stars,
-        package.rating.reviews,
+    )?;
+    let Rating { reviews, stars: total } = package.rating;
+    if let Some(tenths) = (total * 20 + reviews).checked_div(reviews * 2) {
+        page.write_str("<p>")?;
+        stars(page, (tenths + 5) / 10)?;
+        write!(page, " {}.{} of 5, from <a href=\"#reviews\">{reviews} reviews</a></p>", tenths / 10, tenths % 10)?;
+    }
+    write!(
+        page,
+        "<dl class=\"facts\"><div><dt>Version</dt><dd>{}</dd></div><div><dt>Download</dt><dd>{} bytes</dd></div>\
+         <div><dt>Maintainer</dt><dd>{}</dd></div>",
         Escaped(&package.version),
         package.size_bytes,
         Escaped(&package.maintainer),
@@ -158,11 +183,13 @@ fn write_head(page: &mut String, package: &Package) -> FmtResult {
         let homepage = Escaped(homepage);
         write!(page, "<div><dt>Homepage</dt><dd><a href=\"{homepage}\" rel=\"nofollow\">{homepage}</a></dd></div>")?;
     }
-    page.write_str("</dl><div class=\"prose\">")?;
-    package
-        .description
-        .split("\n\n")
-        .try_for_each(|paragraph| write!(page, "<p>{}</p>", Escaped(paragraph.trim_end())))?;
+    page.write_str("</dl>")?;
+    prose(page, &package.description)
+}
+
+fn prose(page: &mut String, text: &str) -> FmtResult {
+    page.write_str("<div class=\"prose\">")?;
+    text.split("\n\n").try_for_each(|paragraph| write!(page, "<p>{}</p>", Escaped(paragraph.trim_end())))?;
     page.write_str("</div>")
 }
 
@@ -185,57 +212,35 @@ fn write_lists(page: &mut String, package: &Package) -> FmtResult {
 }
 
 fn write_reviews(page: &mut String, package: &Package) -> FmtResult {
-    page.write_str("<section id=\"reviews\"><h2>Reviews</h2><ul class=\"cards wide\">")?;
+    page.write_str(
+        "</article><section id=\"reviews\" aria-labelledby=\"reviews-title\"><h2 id=\"reviews-title\">Reviews</h2>\
+         <ul class=\"cards wide\">",
+    )?;
     for review in &package.reviews {
-        let (author, body) = (Escaped(&review.author), Escaped(&review.body));
-        let (rating, posted_at) = (review.rating, review.posted_at);
-        write!(page, "<li><p>{rating} of 5 <strong>{author}</strong>, {posted_at}</p><p>{body}</p></li>")?;
+        page.write_str("<li><p>")?;
+        stars(page, review.rating)?;
+        write!(page, " <strong>{}</strong>, <time>{}</time></p>", Escaped(&review.author), review.posted_at)?;
+        prose(page, &review.body)?;
+        if let Some(thumbnail) = &review.thumbnail {
+            thumbnail.write(page, &review.author)?;
+        } else if review.picture_waits {
+            page.write_str("<p class=\"hint\">A picture is on its way.</p>")?;
+        }
+        page.write_str("</li>")?;
     }
     write!(
         page,
-        "</ul><form method=\"post\" action=\"{PATH}{}/reviews\"><input name=\"author\"><input name=\"rating\">\
-         <textarea name=\"body\"></textarea><button>Send</button></form></section>",
+        "</ul><form class=\"review\" method=\"post\" enctype=\"multipart/form-data\" action=\"{PACKAGE}{}/reviews#review\" id=\"review\">\
+         <h3>Write a review</h3><label>Your name<input name=\"author\" required maxlength=\"80\" \
+         autocomplete=\"nickname\" value=\"\"></label><fieldset><legend>Stars</legend>",
         percent_encode_except(&package.name, PLAIN_IN_A_SEGMENT),
+    )?;
+    for rating in 1..=5 {
+        write!(page, "<label><input type=\"radio\" name=\"rating\" value=\"{rating}\" required>{rating}</label>")?;
+    }
+    page.write_str(
+        "</fieldset><label>Your review<textarea name=\"body\" required rows=\"5\" maxlength=\"4000\"></textarea></label>\
+         <label><span>A picture <small>if you like: JPEG, PNG or WebP, up to 6 MB</small></span><input type=\"file\" \
+         name=\"picture\" accept=\"image/jpeg,image/png,image/webp\"></label><button>Post the review</button></form></section>",
     )
-}
-
-/// A package's name as a link to its page.
-struct Link<'a>(&'a str);
-
-impl Display for Link<'_> {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> FmtResult {
-        let target = percent_encode_except(self.0, PLAIN_IN_A_SEGMENT);
-        write!(formatter, "<a class=\"name\" href=\"{PATH}{target}\">{}</a>", Escaped(self.0))
-    }
-}
-
-/// Text as HTML, written without a copy where nothing needs escaping.
-struct Escaped<'a>(&'a str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> FmtResult {
-        let mut rest = self.0;
-        while let Some(at) = rest.find(['&', '<', '>', '"']) {
-            formatter.write_str(&rest[..at])?;
-            formatter.write_str(match rest.as_bytes()[at] {
-                b'&' => "&amp;",
-                b'<' => "&lt;",
-                b'>' => "&gt;",
-                _ => "&quot;",
-            })?;
-            rest = &rest[at + 1..];
-        }
-        formatter.write_str(rest)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_escaped() {
-        assert_eq!(Escaped("a<b> & \"c\"").to_string(), "a&lt;b&gt; &amp; &quot;c&quot;");
-        assert_eq!(Link("g++ &").to_string(), "<a class=\"name\" href=\"/package/g++%20%26\">g++ &amp;</a>");
-    }
 }

@@ -6,63 +6,87 @@ use http::Request;
 use rusqlite::Row;
 use serde::Serialize;
 
+use super::markup::PLAIN_IN_A_SEGMENT;
 use super::native::{Database, Reader, answer};
 use super::serve;
 use crate::args::Native;
 use crate::request::{percent_decode, percent_encode_except};
 
-const STATEMENTS: [&str; 3] = ["exact", "search", "search-facets"];
+pub(super) const STATEMENTS: [&str; 3] = ["exact", "search", "search-facets"];
 const RESULTS_PER_PAGE: u32 = 20;
 /// What the app's statement marks a found word with.
-const MARKS: [char; 2] = ['\u{1}', '\u{2}'];
+pub(super) const MARKS: [char; 2] = ['\u{1}', '\u{2}'];
 /// The app does not look for what begins with less.
 const PREFIX_MIN_CHARS: usize = 2;
-/// What the app leaves as it is in a link.
-pub(super) const PLAIN_IN_A_SEGMENT: &[u8] = b"+:@";
 
 #[derive(Debug, Serialize)]
-struct Found<'q> {
-    q: &'q str,
+pub(super) struct Found<'q> {
+    pub(super) q: &'q str,
     section: Option<&'q str>,
     tag: Option<&'q str>,
     page: u32,
-    pages: u32,
-    total: u32,
-    results: Vec<Package>,
-    sections: Vec<Facet>,
-    tags: Vec<Facet>,
+    pub(super) pages: u32,
+    pub(super) total: u32,
+    pub(super) results: Vec<Package>,
+    pub(super) sections: Vec<Facet>,
+    pub(super) tags: Vec<Facet>,
 }
 
 #[derive(Debug, Serialize)]
-struct Package {
+pub(super) struct Package {
     name: String,
-    version: String,
-    section: String,
+    pub(super) version: String,
+    pub(super) section: String,
     summary: String,
-    url: String,
+    pub(super) url: String,
+    #[serde(skip)]
+    pub(super) marked: Marked,
+}
+
+/// What people are shown: the texts in which words were found, with their marks. Left empty for programs.
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    pub(super) name: String,
+    pub(super) summary: String,
+    pub(super) excerpt: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Facet {
-    value: String,
-    packages: u32,
+pub(super) struct Facet {
+    pub(super) value: String,
+    pub(super) packages: u32,
+}
+
+/// Who reads what is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reads {
+    Program,
+    Person,
 }
 
 pub fn run(args: &Native) -> Result<()> {
     let database = Database::open(args, &STATEMENTS)?;
     serve(&args.listen, move |request| {
-        let body = database.read(|reader| search(reader, &words(&request)).map(Some));
+        let body = database.read(|reader| json(&load(reader, &words(&request), Reads::Program)?).map(Some));
         answer("application/json", body)
     })
 }
 
 fn words<B>(request: &Request<B>) -> String {
-    let query = request.uri().query().unwrap_or_default();
+    typed(request.uri().query().unwrap_or_default())
+}
+
+/// The words in an address.
+pub(super) fn typed(query: &str) -> String {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("q="));
     value.map(|value| percent_decode(&value.replace('+', " "))).unwrap_or_default()
 }
 
-fn search(reader: &Reader<'_>, q: &str) -> Result<Vec<u8>> {
+pub(super) fn json(found: &Found<'_>) -> Result<Vec<u8>> {
+    Ok(serde_json::to_vec(found)?)
+}
+
+pub(super) fn load<'q>(reader: &Reader<'_>, q: &'q str, reads: Reads) -> Result<Found<'q>> {
     let none = None::<&str>;
     let mut found = Found {
         q,
@@ -90,12 +114,18 @@ fn search(reader: &Reader<'_>, q: &str) -> Result<Vec<u8>> {
     if found.total > 0 {
         found.pages = found.total.div_ceil(RESULTS_PER_PAGE);
         reader.rows("search", (&text, none, none, RESULTS_PER_PAGE, 0), |row| {
-            found.results.push(package(row, 4)?);
+            let mut package = package(row, 4)?;
+            if reads == Reads::Person {
+                let excerpt: String = row.get(5)?;
+                let excerpt = Some(excerpt).filter(|excerpt| excerpt.contains(MARKS));
+                package.marked = Marked { name: row.get(3)?, summary: row.get(4)?, excerpt };
+            }
+            found.results.push(package);
             Ok(())
         })?;
         exact_first(reader, &mut found)?;
     }
-    Ok(serde_json::to_vec(&found)?)
+    Ok(found)
 }
 
 fn exact_first(reader: &Reader<'_>, found: &mut Found<'_>) -> Result<()> {
@@ -104,7 +134,10 @@ fn exact_first(reader: &Reader<'_>, found: &mut Found<'_>) -> Result<()> {
         Some(place) => found.results[..=place].rotate_right(1),
         None => {
             reader.rows("exact", [typed], |row| {
-                found.results.insert(0, package(row, 3)?);
+                let mut package = package(row, 3)?;
+                let (name, summary) = (package.name.clone(), package.summary.clone());
+                package.marked = Marked { name, summary, excerpt: None };
+                found.results.insert(0, package);
                 Ok(())
             })?;
         }
@@ -120,6 +153,7 @@ fn package(row: &Row<'_>, summary: usize) -> rusqlite::Result<Package> {
         version: row.get(1)?,
         section: row.get(2)?,
         summary: row.get_ref(summary)?.as_str()?.replace(MARKS, ""),
+        marked: Marked::default(),
     })
 }
 

@@ -81,10 +81,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::load::Times;
+    use crate::response::Response;
 
     fn note(request: usize, release: u64, how: How, tag: u64) -> Note {
-        let (at, latency_us, failed) = (Duration::ZERO, 1.0, false);
-        Note { request, at, latency_us, failed, how, release: Some(release), tag }
+        let times = Times { at: Duration::ZERO, first_byte: Duration::ZERO, latency: Duration::from_micros(1) };
+        let note = Note::new(request, times, false, &Response::heads());
+        Note { how, release: Some(release), tag, ..note }
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Bench<'_> {
     async fn cluster(&self, folder: &str, app: &Path, name: &str, data: Option<&Path>) -> Result<Cluster> {
         let folder = self.path(folder);
         fs::create_dir(&folder).with_context(|| format!("creating {}", folder.display()))?;
-        let setup = Setup { program: &self.program, app, name, data, scratch: &folder, cache_mib: None };
+        let setup = Setup { program: &self.program, app, name, data, scratch: &folder, cache_mib: None, webhook: None };
         Cluster::start(&setup).await
     }
 }
