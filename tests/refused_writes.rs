@@ -162,7 +162,11 @@ fn a_payload_that_fits_at_the_node_only_is_refused_by_the_origin() {
 #[test]
 fn a_deferred_write_that_a_trigger_refuses_holds_up_nothing() {
     let desk = Desk::start();
-    desk.app.replace("nearside.toml", "schema = \"schemas/bump.json\"", "schema = \"schemas/bump.json\"\ndeferrable = true");
+    desk.app.replace(
+        "nearside.toml",
+        "schema = \"schemas/bump.json\"",
+        "schema = \"schemas/bump.json\"\ndeferrable = true",
+    );
     let version = desk.origin.push(desk.app.path()).release();
     desk.node.wait_for(version, "desk");
     let bumps = [r#"{"by":13}"#, r#"{"by":2}"#].map(|payload| {
