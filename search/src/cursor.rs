@@ -24,6 +24,8 @@ pub struct Scope<'a> {
     pub norms: &'a Norms,
     pub weights: &'a Weights,
     pub shape: Shape,
+    /// The columns of words, all others being of tags.
+    pub text_columns: u32,
     pub segment: u32,
     pub changes: Changes,
     /// The average length of the segment's maxima, and of now.
@@ -95,7 +97,9 @@ impl<'a> Cursor<'a> {
             Place::Here(list) => Body::Short(Short::read(&scope, list, columns)?),
             Place::List(list, _) => Body::Long(Box::new(Long::open(&scope, *list)?)),
         };
-        let all_columns = (1 << scope.shape.columns) - 1 == columns;
+        // A word is in no column of tags, and a tag in no other column.
+        let text = columns & scope.text_columns;
+        let all_columns = text == scope.text_columns || text == 0;
         Ok(Cursor { scope, columns, all_columns, idf, document: 0, body })
     }
 

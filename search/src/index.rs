@@ -151,6 +151,7 @@ impl Known {
             norms: &self.norms,
             weights: &options.weights,
             shape: options.shape(),
+            text_columns: options.text_columns(),
             segment: segment.id,
             changes: segment.changes,
             averages: (segment.average, self.meta.frozen.average()),

@@ -14,15 +14,26 @@ use crate::{
     segment::{Place, TermRow, TermWriter, level},
 };
 
-/// Decides on the next merge: the lowest level of which there are enough segments beside each other.
+/// Decides on the next merge: of the lowest level of which there are enough segments without a larger one between them.
+/// Smaller ones between and before them come along.
 pub fn begin(meta: &mut Meta) -> Result<bool> {
     for level in 0..=meta.segments.iter().map(|segment| segment.level).max().unwrap_or(0) {
         for run in meta.segments.chunk_by(|a, b| (a.level <= level) == (b.level <= level)) {
-            if run[0].level <= level && run.len() >= limits::FANOUT {
-                let changes = Changes { first: run[0].changes.first, last: run[run.len() - 1].changes.last };
+            let of_level = |segment: &&Segment| segment.level == level;
+            if run.iter().filter(of_level).count() >= limits::FANOUT
+                && let Some(last) = run.iter().rfind(of_level)
+            {
+                let changes = Changes { first: run[0].changes.first, last: last.changes.last };
                 return start(meta, changes).map(|()| true);
             }
         }
+    }
+    if let [.., last] = &meta.segments[..]
+        && meta.segments.len() > limits::SEGMENTS
+    {
+        let first = &meta.segments[meta.segments.len() - limits::FANOUT];
+        let changes = Changes { first: first.changes.first, last: last.changes.last };
+        return start(meta, changes).map(|()| true);
     }
     Ok(false)
 }
