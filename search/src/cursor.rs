@@ -129,10 +129,6 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub fn idf(&self) -> u64 {
-        self.idf
-    }
-
     pub fn document(&self) -> u32 {
         self.document
     }

@@ -285,6 +285,45 @@ impl Parser<'_> {
     }
 }
 
+/// Words that a text is marked by.
+pub struct Sought {
+    pub words: Vec<String>,
+    pub prefix: bool,
+}
+
+/// What a query looks for in texts: without what it does not want, and without what it names the column of.
+pub fn sought(text: &str) -> Result<Vec<Sought>> {
+    if text.len() > limits::QUERY_BYTES {
+        return Err(Fault::Refused(format!("the query has {} bytes, over {}", text.len(), limits::QUERY_BYTES)));
+    }
+    let lexemes = lex(text)?;
+    let sign = |at: usize| match lexemes.get(at) {
+        Some((_, Lexeme::Sign(sign))) => Some(*sign),
+        _ => None,
+    };
+    let (mut found, mut folded, mut unwanted) = (Vec::<Sought>::new(), String::new(), false);
+    for (at, (_, lexeme)) in lexemes.iter().enumerate() {
+        let Lexeme::Text { text, quoted } = lexeme else { continue };
+        let filters = sign(at + 1) == Some(':') || (at > 0 && sign(at - 1) == Some(':'));
+        if !quoted && matches!(text.as_str(), "AND" | "OR" | "NOT") {
+            unwanted = text == "NOT";
+        } else if !std::mem::take(&mut unwanted) && !filters {
+            let mut words = Vec::new();
+            tokens(text, &mut folded, |word, _| words.push(word.to_owned()));
+            let prefix = sign(at + 1) == Some('*');
+            match found.last_mut() {
+                Some(before) if at > 0 && sign(at - 1) == Some('+') => {
+                    before.words.append(&mut words);
+                    before.prefix = prefix;
+                }
+                _ if words.is_empty() => {}
+                _ => found.push(Sought { words, prefix }),
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn tag(column: usize, text: &str, prefix: bool) -> Option<Query> {
     let value = crate::batch::tag_value(text);
     (!value.is_empty()).then_some(Query::Tag { column, value, prefix })

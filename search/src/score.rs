@@ -117,10 +117,6 @@ impl Weights {
         Ok(Weights { by_column })
     }
 
-    pub fn columns(&self) -> usize {
-        self.by_column.len()
-    }
-
     pub fn of(&self, column: usize) -> f32 {
         self.by_column[column]
     }

@@ -63,7 +63,12 @@ pub fn document(chance: &mut Chance) -> Document {
     let topics: Vec<u64> = (0..1 + chance.below(2)).map(|_| (chance.share().powi(2) * TOPICS as f64) as u64).collect();
     let body = 15 + chance.below(60) as usize + if chance.below(20) == 0 { 150 } else { 0 };
     let section = format!("s{}", (chance.share().powi(3) * 60.0) as u64);
-    Document { name: text(chance, &topics, 3), summary: text(chance, &topics, 9), body: text(chance, &topics, body), section }
+    Document {
+        name: text(chance, &topics, 3),
+        summary: text(chance, &topics, 9),
+        body: text(chance, &topics, body),
+        section,
+    }
 }
 
 fn text(chance: &mut Chance, topics: &[u64], length: usize) -> String {

@@ -31,13 +31,21 @@ fn main() -> rusqlite::Result<()> {
     };
     let bare = open("bare.db")?;
     let ours = open("ours.db")?;
-    build("nearside_search", &ours, &bare, &format!(
-        "CREATE VIRTUAL TABLE found USING nearside_search({COLUMNS}, content='package', content_rowid='id', weights='8,3,1', tags='section')"
-    ))?;
+    build(
+        "nearside_search",
+        &ours,
+        &bare,
+        &format!(
+            "CREATE VIRTUAL TABLE found USING nearside_search({COLUMNS}, content='package', content_rowid='id', weights='8,3,1', tags='section')"
+        ),
+    )?;
     let fts5 = open("fts5.db")?;
-    build("FTS5", &fts5, &bare, &format!(
-        "CREATE VIRTUAL TABLE found USING fts5({COLUMNS}, content='package', content_rowid='id')"
-    ))?;
+    build(
+        "FTS5",
+        &fts5,
+        &bare,
+        &format!("CREATE VIRTUAL TABLE found USING fts5({COLUMNS}, content='package', content_rowid='id')"),
+    )?;
     fts5.execute("INSERT INTO found(found, rank) VALUES ('rank', 'bm25(8.0, 3.0, 1.0, 0.0)')", [])?;
 
     println!("\n| queries | FTS5 | nearside_search | FTS5's p99 / ours |\n|---|---|---|---|");
@@ -49,8 +57,11 @@ fn main() -> rusqlite::Result<()> {
 }
 
 fn fill(connection: &Connection, all: &[Document]) -> rusqlite::Result<()> {
-    connection.execute_batch("CREATE TABLE package (id INTEGER PRIMARY KEY, name TEXT, summary TEXT, body TEXT, section TEXT); BEGIN")?;
-    let mut insert = connection.prepare("INSERT INTO package (name, summary, body, section) VALUES (?1, ?2, ?3, ?4)")?;
+    connection.execute_batch(
+        "CREATE TABLE package (id INTEGER PRIMARY KEY, name TEXT, summary TEXT, body TEXT, section TEXT); BEGIN",
+    )?;
+    let mut insert =
+        connection.prepare("INSERT INTO package (name, summary, body, section) VALUES (?1, ?2, ?3, ?4)")?;
     for one in all {
         insert.execute(params![one.name, one.summary, one.body, one.section])?;
     }
@@ -68,7 +79,11 @@ fn build(name: &str, connection: &Connection, bare: &Connection, create: &str) -
     connection.execute_batch("INSERT INTO found(found) VALUES ('rebuild')")?;
     let took = began.elapsed();
     let size = (bytes(connection)? - bytes(bare)?) as f64 / 1e6;
-    println!("{name}: built in {:.1} s, {size:.1} MB beside {:.1} MB of text", took.as_secs_f64(), bytes(bare)? as f64 / 1e6);
+    println!(
+        "{name}: built in {:.1} s, {size:.1} MB beside {:.1} MB of text",
+        took.as_secs_f64(),
+        bytes(bare)? as f64 / 1e6
+    );
     Ok(())
 }
 
@@ -91,12 +106,17 @@ fn time(connection: &Connection, class: &Class) -> rusqlite::Result<Times> {
     let (mut times, began) = (Vec::new(), Instant::now());
     // What is cold is not measured here.
     for query in class.queries.iter().take(20).chain(&class.queries) {
-        let start = Instant::now();
-        let mut rows = statement.query([query])?;
-        while let Some(row) = rows.next()? {
-            std::hint::black_box(row.get::<_, i64>(0)?);
+        // The best of three: a busy machine takes the processor away for milliseconds at a time.
+        let mut best = f64::INFINITY;
+        for _ in 0..3 {
+            let start = Instant::now();
+            let mut rows = statement.query([query])?;
+            while let Some(row) = rows.next()? {
+                std::hint::black_box(row.get::<_, i64>(0)?);
+            }
+            best = best.min(start.elapsed().as_nanos() as f64 / 1e3);
         }
-        times.push(start.elapsed().as_nanos() as f64 / 1e3);
+        times.push(best);
         if began.elapsed() > CLASS_TIME {
             break;
         }
