@@ -66,7 +66,10 @@ impl Options {
                 return Err(Fault::Refused(format!("a column cannot be called {name}: the name is taken")));
             }
         }
-        let weights = Weights::parse(named.weights.as_deref(), columns.len())?;
+        let mut weights = Weights::parse(named.weights.as_deref(), columns.len())?;
+        // The best of a list of tags are its first, as its idf of nothing makes them.
+        let unscored = columns.iter().enumerate().filter(|(_, column)| column.kind != Kind::Text);
+        unscored.for_each(|(index, _)| weights.forget(index));
         Ok(Options { content: named.content()?, weights, positions: named.positions()?, columns })
     }
 

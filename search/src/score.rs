@@ -117,6 +117,11 @@ impl Weights {
         Ok(Weights { by_column })
     }
 
+    /// A column that does not score.
+    pub fn forget(&mut self, column: usize) {
+        self.by_column[column] = 0.0;
+    }
+
     pub fn of(&self, column: usize) -> f32 {
         self.by_column[column]
     }

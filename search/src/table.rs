@@ -156,10 +156,21 @@ impl Table {
         Ok(Some((0..self.options.columns.len()).map(|column| row.get(column)).collect::<rusqlite::Result<_>>()?))
     }
 
+    pub fn has_row(&self, rowid: i64) -> Result<bool> {
+        if self.content.is_none() {
+            return Err(self.keeps_no_text());
+        }
+        Ok(self.content_row(rowid)?.is_some())
+    }
+
+    fn keeps_no_text(&self) -> Fault {
+        Fault::Refused(format!("{0} keeps no text: ask it WHERE {0} MATCH ...", self.name))
+    }
+
     /// All rows of the content's table.
     pub fn content_ids(&self) -> Result<Vec<i64>> {
         let Some(content) = &self.content else {
-            return Err(Fault::Refused(format!("{0} keeps no text: ask it WHERE {0} MATCH ...", self.name)));
+            return Err(self.keeps_no_text());
         };
         let mut statement = self.connection.prepare_cached(&content.ids)?;
         Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)

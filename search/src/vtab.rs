@@ -294,9 +294,10 @@ impl SearchCursor {
                 ("L", _) => limit = number(),
                 ("O", _) => offset = number().unwrap_or(0),
                 ("R", _) => {
-                    let rowid = u32::try_from(value.as_i64().unwrap_or(-1)).ok();
-                    let there = rowid.filter(|rowid| matches!(self.table.content_row(i64::from(*rowid)), Ok(Some(_))));
-                    self.hits = there.map(|document| Hit { document, score: 0 }).into_iter().collect();
+                    let document = u32::try_from(value.as_i64().unwrap_or(-1)).unwrap_or(u32::MAX);
+                    if self.table.has_row(i64::from(document)).map_err(Fault::into_sqlite)? {
+                        self.hits.push(Hit { document, score: 0 });
+                    }
                     return Ok(None);
                 }
                 _ => {}
