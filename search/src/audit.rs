@@ -1,0 +1,90 @@
+//! `integrity-check`: an index held against the documents it is of, and its maxima against its postings.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    batch::Batch,
+    fault::{Fault, Result},
+    index::Known,
+    list::{Block, Chunk, Head},
+    merge::{Terms, live_postings},
+    meta::Segment,
+    options::{Options, Shape},
+    posting::{self, Postings},
+    rows::{Rows, row_id},
+    score::Norms,
+    segment::{Place, TermRow},
+};
+
+pub fn check(known: &Known, rows: &dyn Rows, options: &Options, content: Option<Vec<Batch>>) -> Result<()> {
+    let shape = options.shape();
+    let mut expected = content.map(|batches| gathered(batches, known, shape)).transpose()?;
+    let mut terms = Terms::new(&known.meta.segments, &[]);
+    let mut postings = Postings::default();
+    while let Some((term, found)) = terms.next(rows)? {
+        let more = live_postings(rows, &found, &known.documents, shape, &mut postings)?;
+        for (segment, row) in &found {
+            check_maxima(known, rows, options, segment, row)?;
+        }
+        let Some(expected) = &mut expected else { continue };
+        if more != postings.len() as i64 {
+            return Err(Fault::Damaged("it counts other documents with a word than there are"));
+        }
+        match expected.remove(&term) {
+            None if postings.is_empty() => {}
+            Some(there) if there == postings => {}
+            _ => return Err(Fault::Damaged("it is not of the text that is there")),
+        }
+    }
+    if expected.is_some_and(|left| !left.is_empty()) {
+        return Err(Fault::Damaged("words are missing from it"));
+    }
+    Ok(())
+}
+
+/// What the lists should be.
+fn gathered(batches: Vec<Batch>, known: &Known, shape: Shape) -> Result<BTreeMap<Vec<u8>, Postings>> {
+    let mut all = BTreeMap::<Vec<u8>, Postings>::new();
+    let mut count = 0;
+    for batch in batches {
+        let (terms, told) = batch.into_parts();
+        for (document, length) in told {
+            count += 1;
+            if known.documents.length(document) != length {
+                return Err(Fault::Damaged("a document is missing, or is of another length"));
+            }
+        }
+        for (term, list) in terms {
+            posting::read_all(&list.postings, shape, all.entry(term.into_vec()).or_default())?;
+        }
+    }
+    if count != known.meta.live.documents {
+        return Err(Fault::Damaged("it has documents that are not there"));
+    }
+    Ok(all)
+}
+
+/// No posting of a long list may be worth more than what is said over it.
+fn check_maxima(known: &Known, rows: &dyn Rows, options: &Options, segment: &Segment, row: &TermRow) -> Result<()> {
+    let Place::List(list, _) = row.postings else { return Ok(()) };
+    let (norms, shape, mut bytes) = (Norms::new(segment.average), options.shape(), Vec::new());
+    rows.chunk(row_id(segment.id, list, 0, 0), &mut bytes)?;
+    let head = Head::read(&bytes)?;
+    let (mut chunk, mut block) = (Chunk::default(), Block::default());
+    for (number, part) in head.chunks.iter().enumerate() {
+        chunk.load(rows, row_id(segment.id, list, number + 1, 0), *part)?;
+        for at in 0..chunk.blocks.len() {
+            chunk.open_block(at, shape, &mut block)?;
+            for index in 0..block.len {
+                let Some(length) = known.documents.length_if_newest(block.documents[index], segment.changes) else {
+                    continue;
+                };
+                let counts: Vec<u32> = (0..shape.columns).map(|column| chunk.count(&block, column, index)).collect();
+                if norms.impact(options.weights.tf(&counts), length) > chunk.blocks[at].most {
+                    return Err(Fault::Damaged("a maximum is too low"));
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! A query in one segment: a tree of what goes through documents in order and knows bounds of their scores.
+
+use crate::{
+    cursor::{Cursor, END, Level},
+    fault::Result,
+    score::{Norms, Weights},
+    top::Top,
+};
+
+pub enum Clause<'a> {
+    List(Cursor<'a>),
+    Phrase(Box<Phrase<'a>>),
+    /// Any of these; scores add up.
+    Any(Vec<Clause<'a>>),
+    /// Any of these spellings of one word: the best counts.
+    Best(Vec<Cursor<'a>>),
+    All(Vec<Clause<'a>>),
+    Not(Box<(Clause<'a>, Clause<'a>)>),
+}
+
+impl Clause<'_> {
+    pub fn size(&self) -> usize {
+        match self {
+            Clause::List(cursor) => cursor.size(),
+            // Looking at places is dear.
+            Clause::Phrase(phrase) => phrase.words.iter().map(|word| word.size()).min().unwrap_or(0) + (1 << 30),
+            Clause::Any(parts) => parts.iter().map(Clause::size).sum(),
+            Clause::Best(cursors) => cursors.iter().map(Cursor::size).sum(),
+            Clause::All(parts) => parts.iter().map(Clause::size).min().unwrap_or(0),
+            Clause::Not(pair) => pair.0.size(),
+        }
+    }
+
+    /// To the first document from `target` on.
+    pub fn seek(&mut self, target: u32) -> Result<u32> {
+        match self {
+            Clause::List(cursor) => cursor.seek(target),
+            Clause::Phrase(phrase) => phrase.seek(target),
+            Clause::Any(parts) => parts.iter_mut().try_fold(END, |least, part| Ok(least.min(part.seek(target)?))),
+            Clause::Best(cursors) => cursors.iter_mut().try_fold(END, |least, one| Ok(least.min(one.seek(target)?))),
+            Clause::All(parts) => seek_all(parts, target),
+            Clause::Not(pair) => {
+                let (wanted, unwanted) = &mut **pair;
+                let mut document = wanted.seek(target)?;
+                while document != END && unwanted.seek(document)? == document {
+                    document = wanted.seek(document + 1)?;
+                }
+                Ok(document)
+            }
+        }
+    }
+
+    /// The score of a document that `seek` gave.
+    pub fn score(&mut self, document: u32) -> Result<u64> {
+        match self {
+            Clause::List(cursor) => Ok(if cursor.document() == document { cursor.score() } else { 0 }),
+            Clause::Phrase(phrase) => Ok(phrase.score(document)),
+            Clause::Any(parts) => parts.iter_mut().try_fold(0, |sum, part| {
+                Ok(sum + if part.seek(document)? == document { part.score(document)? } else { 0 })
+            }),
+            Clause::Best(cursors) => {
+                let at = |cursor: &&mut Cursor<'_>| cursor.document() == document;
+                Ok(cursors.iter_mut().filter(at).map(|cursor| cursor.score()).max().unwrap_or(0))
+            }
+            Clause::All(parts) => parts.iter_mut().try_fold(0, |sum, part| Ok(sum + part.score(document)?)),
+            Clause::Not(pair) => pair.0.score(document),
+        }
+    }
+
+    /// Up to where bounds are of one piece.
+    pub fn reach(&mut self, level: Level, from: u32) -> Result<u32> {
+        let least = |least: u32, part: &mut Clause<'_>| Ok(least.min(part.reach(level, from)?));
+        match self {
+            Clause::List(cursor) => cursor.reach(level, from),
+            Clause::Phrase(phrase) => {
+                phrase.words.iter_mut().try_fold(END, |least, word| Ok(least.min(word.reach(level, from)?)))
+            }
+            Clause::Any(parts) | Clause::All(parts) => parts.iter_mut().try_fold(END, least),
+            Clause::Best(cursors) => {
+                cursors.iter_mut().try_fold(END, |least, one| Ok(least.min(one.reach(level, from)?)))
+            }
+            Clause::Not(pair) => pair.0.reach(level, from),
+        }
+    }
+
+    /// The most a document of `from..=to` can score, if there can be one.
+    pub fn bound(&mut self, level: Level, from: u32, to: u32) -> Option<u64> {
+        match self {
+            Clause::List(cursor) => cursor.bound(level, from, to),
+            Clause::Phrase(phrase) => phrase.bound(level, from, to),
+            Clause::Any(parts) => {
+                let mut bounds = parts.iter_mut().filter_map(|part| part.bound(level, from, to)).peekable();
+                bounds.peek().is_some().then(|| bounds.sum())
+            }
+            Clause::Best(cursors) => cursors.iter_mut().filter_map(|one| one.bound(level, from, to)).max(),
+            Clause::All(parts) => parts.iter_mut().map(|part| part.bound(level, from, to)).sum(),
+            Clause::Not(pair) => pair.0.bound(level, from, to),
+        }
+    }
+
+    /// Lets a phrase leave out places that cannot matter, where its score is all that counts.
+    pub fn heed(&mut self, top: &Top) {
+        if let Clause::Phrase(phrase) = self {
+            phrase.bar = top.bar();
+        }
+    }
+}
+
+/// The rarest leads; the others follow, and whoever gets ahead leads on.
+fn seek_all(parts: &mut [Clause<'_>], mut target: u32) -> Result<u32> {
+    'again: loop {
+        for index in 0..parts.len() {
+            let document = parts[index].seek(target)?;
+            if document == END {
+                return Ok(END);
+            }
+            if document > target {
+                target = document;
+                if index > 0 {
+                    continue 'again;
+                }
+            }
+        }
+        return Ok(if parts.is_empty() { END } else { target });
+    }
+}
+
+/// Words that stand beside each other.
+pub struct Phrase<'a> {
+    /// Each of its words, in the order of the text; the last may have several spellings.
+    pub words: Vec<Word<'a>>,
+    pub columns: u32,
+    pub idf: u64,
+    pub norms: &'a Norms,
+    pub weights: &'a Weights,
+    document: u32,
+    started: bool,
+    tf: f32,
+    length: u8,
+    /// The score and document of the worst hit that still is among the best.
+    bar: Option<(u64, u32)>,
+    starts: Vec<(u32, u32)>,
+    next: Vec<(u32, u32)>,
+}
+
+pub struct Word<'a> {
+    pub spellings: Vec<Cursor<'a>>,
+}
+
+impl Word<'_> {
+    fn size(&self) -> usize {
+        self.spellings.iter().map(Cursor::size).sum()
+    }
+
+    fn seek(&mut self, target: u32) -> Result<u32> {
+        self.spellings.iter_mut().try_fold(END, |least, one| Ok(least.min(one.seek(target)?)))
+    }
+
+    fn reach(&mut self, level: Level, from: u32) -> Result<u32> {
+        self.spellings.iter_mut().try_fold(END, |least, one| Ok(least.min(one.reach(level, from)?)))
+    }
+
+    /// In units of impact: cursors of a phrase have an idf of one. Several spellings may add up.
+    fn bound(&mut self, level: Level, from: u32, to: u32) -> Option<u64> {
+        let mut bounds = self.spellings.iter_mut().filter_map(|one| one.bound(level, from, to)).peekable();
+        bounds.peek().is_some().then(|| bounds.map(|bound| bound + 1).sum())
+    }
+
+    fn places(&mut self, document: u32, into: &mut Vec<(u32, u32)>, held: &mut Vec<(u32, u32)>) -> Result<()> {
+        into.clear();
+        for cursor in self.spellings.iter_mut().filter(|cursor| cursor.document() == document) {
+            cursor.places(held)?;
+            into.append(held);
+        }
+        if self.spellings.len() > 1 {
+            into.sort_unstable();
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Phrase<'a> {
+    pub fn new(words: Vec<Word<'a>>, columns: u32, idf: u64, norms: &'a Norms, weights: &'a Weights) -> Phrase<'a> {
+        let (starts, next) = (Vec::new(), Vec::new());
+        Phrase {
+            words,
+            columns,
+            idf,
+            norms,
+            weights,
+            document: 0,
+            started: false,
+            tf: 0.0,
+            length: 0,
+            bar: None,
+            starts,
+            next,
+        }
+    }
+
+    fn seek(&mut self, target: u32) -> Result<u32> {
+        if self.started && self.document >= target {
+            return Ok(self.document);
+        }
+        self.started = true;
+        let mut document = target;
+        loop {
+            document = self.together(document)?;
+            if document == END || (!self.is_hopeless(document)? && self.stands_in(document)?) {
+                self.document = document;
+                return Ok(document);
+            }
+            document += 1;
+        }
+    }
+
+    /// The next document with all the words in it.
+    fn together(&mut self, mut target: u32) -> Result<u32> {
+        let mut agreed = 0;
+        let mut index = 0;
+        while agreed < self.words.len() {
+            let document = self.words[index].seek(target)?;
+            if document == END {
+                return Ok(END);
+            }
+            agreed = if document == target { agreed + 1 } else { 1 };
+            target = document;
+            index = (index + 1) % self.words.len();
+        }
+        Ok(target)
+    }
+
+    /// Whether it could not be among the best even if the words always stood beside each other.
+    fn is_hopeless(&mut self, document: u32) -> Result<bool> {
+        let Some((score, worst)) = self.bar else { return Ok(false) };
+        let most =
+            self.words.iter_mut().filter(|word| word.spellings.len() == 1).map(|word| word.spellings[0].impact());
+        let bound = most.min().map_or(u64::MAX, |impact| self.idf * u64::from(impact));
+        Ok(bound < score || (bound == score && document > worst))
+    }
+
+    fn stands_in(&mut self, document: u32) -> Result<bool> {
+        let mut held = Vec::new();
+        for (offset, word) in self.words.iter_mut().enumerate() {
+            let into = if offset == 0 { &mut self.starts } else { &mut self.next };
+            word.places(document, into, &mut held)?;
+            if offset > 0 {
+                let next = &self.next;
+                self.starts.retain(|(column, place)| {
+                    place.checked_add(offset as u32).is_some_and(|place| next.binary_search(&(*column, place)).is_ok())
+                });
+            }
+        }
+        self.tf = 0.0;
+        let mut any = false;
+        for (column, _) in self.starts.iter().filter(|(column, _)| self.columns >> column & 1 == 1) {
+            any = true;
+            self.tf += self.weights.of(*column as usize);
+        }
+        if any {
+            self.length = self.words[0].spellings[0].length_of(document);
+        }
+        Ok(any)
+    }
+
+    fn score(&self, document: u32) -> u64 {
+        if self.document != document { 0 } else { self.idf * u64::from(self.norms.impact(self.tf, self.length)) }
+    }
+
+    fn bound(&mut self, level: Level, from: u32, to: u32) -> Option<u64> {
+        let mut least = u64::MAX;
+        for word in &mut self.words {
+            least = least.min(word.bound(level, from, to)?);
+        }
+        Some(self.idf.saturating_mul(least))
+    }
+}

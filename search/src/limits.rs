@@ -1,0 +1,47 @@
+//! Every bound of the index in one place, with its unit in its name.
+
+/// A list row of one page: what a leaf of 4,096 bytes holds beside its own header.
+pub const CHUNK_BYTES: usize = 4_040;
+/// A list up to this size stays in its term's row; a row of a table WITHOUT ROWID spills at about 1,000.
+pub const INLINE_BYTES: usize = 640;
+pub const BLOCK_POSTINGS: usize = 128;
+pub const CHUNK_BLOCKS: usize = 64;
+pub const LIST_CHUNKS: usize = (1 << 14) - 1;
+pub const SEGMENT_LISTS: u32 = 1 << 20;
+pub const SEGMENT_IDS: u32 = 1 << 23;
+/// The best postings of a term, kept in the head of its list.
+pub const CHAMPIONS: usize = 32;
+/// No list is longer than this, whatever its head says.
+pub const LIST_POSTINGS: usize = 1 << 28;
+
+pub const COLUMNS: usize = 16;
+pub const COLUMN_WEIGHT_MOST: f32 = 1_000.0;
+/// What is longer is cut at a character's end, in documents and queries alike.
+pub const TERM_BYTES: usize = 128;
+pub const DOCUMENT_TOKENS: u32 = 1 << 22;
+pub const ROWID_MOST: i64 = u32::MAX as i64 - 1;
+
+/// Documents of one page of the table of documents in memory.
+pub const RANGE_DOCUMENTS: usize = 4_096;
+/// Ranges of rowids in use: together they bound that table's memory at 20 KiB each.
+pub const RANGES: usize = 1 << 14;
+
+pub const QUERY_BYTES: usize = 4 << 10;
+pub const QUERY_TERMS: usize = 64;
+pub const QUERY_DEPTH: usize = 32;
+/// Terms that one prefix may stand for in one segment.
+pub const PREFIX_TERMS: usize = 1 << 16;
+
+/// Changes waiting for the end of their transaction before they become a segment in its middle.
+pub const PENDING_DOCUMENTS: i64 = 8_192;
+/// What a rebuild gathers in memory before it writes a segment.
+pub const BATCH_BYTES: usize = 512 << 20;
+/// Segments of one level before they are merged into one of the next.
+pub const FANOUT: usize = 8;
+/// Over this, a commit merges until it is under it, whatever that costs.
+pub const SEGMENTS: usize = 64;
+/// What a commit may write for merges beside its own segment, at the least and at the most.
+pub const MERGE_BYTES_LEAST: u64 = 16 * 4_096;
+pub const MERGE_BYTES_MOST: u64 = 128 * 4_096;
+
+pub const SNIPPET_TOKENS_MOST: usize = 256;

@@ -1,0 +1,243 @@
+//! What a `CREATE VIRTUAL TABLE` says of its index.
+
+use crate::{
+    fault::{Fault, Result},
+    limits,
+    score::Weights,
+};
+
+pub const FORMAT: u8 = 1;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Words, scored.
+    Text,
+    /// Whole values between blanks and commas; they narrow a search and do not score.
+    Tags,
+    /// Kept out of the index.
+    Unindexed,
+}
+
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: String,
+    pub kind: Kind,
+}
+
+/// Where a document's text stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    Table {
+        name: String,
+        rowid: String,
+    },
+    /// Nowhere: what is deleted has to be said in full.
+    Nowhere,
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub columns: Vec<Column>,
+    pub content: Content,
+    pub weights: Weights,
+    /// Whether the index knows at which place in a document a word stands: without it there are no phrases.
+    pub positions: bool,
+}
+
+impl Options {
+    pub fn parse(arguments: &[&str]) -> Result<Options> {
+        let mut named = Named::default();
+        let mut columns = Vec::new();
+        for argument in arguments {
+            let argument = argument.trim();
+            match argument.split_once('=') {
+                Some((key, value)) => named.set(key.trim(), unquoted(value.trim()))?,
+                None => columns.push(column(argument)?),
+            }
+        }
+        if columns.is_empty() || columns.len() > limits::COLUMNS {
+            return Err(Fault::Refused(format!("{} columns: 1 to {} are possible", columns.len(), limits::COLUMNS)));
+        }
+        named.mark_tags(&mut columns)?;
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        for (index, name) in names.iter().enumerate() {
+            if name.eq_ignore_ascii_case("rank") || names[..index].iter().any(|other| other.eq_ignore_ascii_case(name))
+            {
+                return Err(Fault::Refused(format!("a column cannot be called {name}: the name is taken")));
+            }
+        }
+        let mut weights = Weights::parse(named.weights.as_deref(), columns.len())?;
+        // The best of a list of tags are its first, as its idf of nothing makes them.
+        let unscored = columns.iter().enumerate().filter(|(_, column)| column.kind != Kind::Text);
+        unscored.for_each(|(index, _)| weights.forget(index));
+        Ok(Options { content: named.content()?, weights, positions: named.positions()?, columns })
+    }
+
+    /// What the index's bytes depend on, as one row of them remembers it.
+    pub fn digest(&self) -> u64 {
+        let mut text = format!("{FORMAT} {}", self.positions);
+        for (index, column) in self.columns.iter().enumerate() {
+            text += &format!(" {:?} {}", column.kind, self.weights.of(index));
+        }
+        let hash = blake3::hash(text.as_bytes());
+        u64::from_le_bytes(std::array::from_fn(|index| hash.as_bytes()[index]))
+    }
+
+    pub fn shape(&self) -> Shape {
+        Shape { columns: self.columns.len(), positions: self.positions }
+    }
+
+    /// The columns that words without a column filter are looked for in.
+    pub fn text_columns(&self) -> u32 {
+        self.columns_of(Kind::Text)
+    }
+
+    pub fn columns_of(&self, kind: Kind) -> u32 {
+        self.columns.iter().enumerate().filter(|(_, column)| column.kind == kind).map(|(index, _)| 1 << index).sum()
+    }
+
+    pub fn column_named(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// What the layout of a list depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub columns: usize,
+    pub positions: bool,
+}
+
+#[derive(Default)]
+struct Named {
+    content: Option<String>,
+    content_rowid: Option<String>,
+    weights: Option<String>,
+    tokenize: Option<String>,
+    detail: Option<String>,
+    tags: Option<String>,
+}
+
+impl Named {
+    fn set(&mut self, key: &str, value: String) -> Result<()> {
+        let slot = match key {
+            "content" => &mut self.content,
+            "content_rowid" => &mut self.content_rowid,
+            "weights" => &mut self.weights,
+            "tokenize" => &mut self.tokenize,
+            "detail" => &mut self.detail,
+            "tags" => &mut self.tags,
+            _ => {
+                return Err(Fault::Refused(format!(
+                    "unknown option '{key}': content, content_rowid, weights, tokenize, detail and tags are known"
+                )));
+            }
+        };
+        if slot.replace(value).is_some() {
+            return Err(Fault::Refused(format!("option '{key}' is there twice")));
+        }
+        Ok(())
+    }
+
+    fn content(&self) -> Result<Content> {
+        match self.content.as_deref() {
+            None => Err(Fault::Refused(
+                "content='table' is missing: the text stays in a table of yours (content='' keeps none)".into(),
+            )),
+            Some("") => Ok(Content::Nowhere),
+            Some(name) => Ok(Content::Table {
+                name: name.to_owned(),
+                rowid: self.content_rowid.clone().unwrap_or_else(|| "rowid".into()),
+            }),
+        }
+    }
+
+    fn positions(&self) -> Result<bool> {
+        let tokenize = self.tokenize.as_deref().unwrap_or("unicode61");
+        let words: Vec<&str> = tokenize.split_whitespace().collect();
+        if !matches!(words[..], ["unicode61"] | ["unicode61", "remove_diacritics", "2"]) {
+            return Err(Fault::Refused(format!("tokenize='{tokenize}': only unicode61 is there, without accents")));
+        }
+        match self.detail.as_deref().unwrap_or("full") {
+            "full" => Ok(true),
+            "column" => Ok(false),
+            other => Err(Fault::Refused(format!("detail='{other}': 'full' (with phrases) and 'column' are known"))),
+        }
+    }
+
+    fn mark_tags(&self, columns: &mut [Column]) -> Result<()> {
+        for name in self.tags.iter().flat_map(|tags| tags.split(',')).map(str::trim).filter(|name| !name.is_empty()) {
+            let column = columns.iter_mut().find(|column| column.name.eq_ignore_ascii_case(name));
+            match column {
+                Some(column) if column.kind == Kind::Text => column.kind = Kind::Tags,
+                _ => return Err(Fault::Refused(format!("tags: there is no text column '{name}'"))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn column(text: &str) -> Result<Column> {
+    let (name, rest) = match text.strip_prefix(['"', '\'', '`', '[']) {
+        Some(inner) => {
+            let close = if text.starts_with('[') { ']' } else { text.chars().next().unwrap_or('"') };
+            inner.split_once(close).ok_or_else(|| Fault::Refused(format!("column {text}: a quote is not closed")))?
+        }
+        None => text.split_once(char::is_whitespace).unwrap_or((text, "")),
+    };
+    let kind = match rest.trim() {
+        "" => Kind::Text,
+        word if word.eq_ignore_ascii_case("unindexed") => Kind::Unindexed,
+        other => return Err(Fault::Refused(format!("column {name}: '{other}' is not known; UNINDEXED is"))),
+    };
+    if name.is_empty() {
+        return Err(Fault::Refused("a column has no name".into()));
+    }
+    Ok(Column { name: name.to_owned(), kind })
+}
+
+fn unquoted(text: &str) -> String {
+    for quote in ['\'', '"'] {
+        if let Some(inner) = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote)) {
+            return inner.replace(&format!("{quote}{quote}"), &quote.to_string());
+        }
+    }
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declaration_is_read() {
+        let arguments =
+            ["name", "\"the summary\"", "section", "raw UNINDEXED", "content='package'", "content_rowid=id"];
+        let mut all = arguments.to_vec();
+        all.extend(["weights='8,3'", "tags='section'", "tokenize = 'unicode61 remove_diacritics 2'", "detail=column"]);
+        let options = Options::parse(&all).unwrap();
+        assert_eq!(options.columns[1].name, "the summary");
+        assert_eq!(options.text_columns(), 0b11);
+        assert_eq!(options.columns_of(Kind::Tags), 0b100);
+        assert_eq!(options.content, Content::Table { name: "package".into(), rowid: "id".into() });
+        assert!(!options.positions);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (arguments, told) in [
+            (&["content='t'"][..], "0 columns"),
+            (&["a"], "content='table' is missing"),
+            (&["a", "content=t", "contents=t"], "unknown option 'contents'"),
+            (&["a", "content=t", "tokenize='porter'"], "only unicode61"),
+            (&["a", "A", "content=t"], "taken"),
+            (&["rank", "content=t"], "taken"),
+            (&["a fast", "content=t"], "UNINDEXED"),
+            (&["a", "content=t", "tags='b'"], "no text column 'b'"),
+            (&["a", "content=t", "content=t"], "twice"),
+        ] {
+            let error = Options::parse(arguments).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! One index on one connection: what the virtual table does, without its machinery.
+
+use std::cell::{Cell, RefCell};
+
+use rusqlite::{Connection, types::ValueRef};
+
+use crate::{
+    audit,
+    batch::{Analysis, Batch},
+    fault::{Fault, Result},
+    index::Known,
+    limits,
+    options::{Content, Options},
+    query::{self, Query},
+    shadow::{Shadow, Sql, quoted},
+    top::Hit,
+};
+
+pub struct Table {
+    pub name: String,
+    pub options: Options,
+    connection: Connection,
+    sql: Sql,
+    content: Option<ContentSql>,
+    known: RefCell<Option<Known>>,
+    /// This connection may have changes that wait.
+    writing: Cell<bool>,
+}
+
+struct ContentSql {
+    row: String,
+    ids: String,
+    all: String,
+}
+
+/// Rows in the order of their rank, or all by rowid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Best(usize),
+    All { scored: bool },
+}
+
+impl Table {
+    pub fn new(connection: Connection, schema: &str, name: &str, options: Options) -> Table {
+        connection.set_prepared_statement_cache_capacity(32);
+        let content = match &options.content {
+            Content::Nowhere => None,
+            Content::Table { name, rowid } => {
+                let columns: Vec<String> = options.columns.iter().map(|column| quoted(&column.name)).collect();
+                let (columns, rowid) = (columns.join(", "), quoted(rowid));
+                let from = format!("FROM {}.{}", quoted(schema), quoted(name));
+                Some(ContentSql {
+                    row: format!("SELECT {columns} {from} WHERE {rowid} = ?1"),
+                    ids: format!("SELECT {rowid} {from} ORDER BY {rowid}"),
+                    all: format!("SELECT {rowid}, {columns} {from} ORDER BY {rowid}"),
+                })
+            }
+        };
+        let sql = Sql::new(schema, name);
+        let (known, writing) = (RefCell::new(None), Cell::new(false));
+        Table { name: name.to_owned(), options, connection, sql, content, known, writing }
+    }
+
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn shadow(&self) -> Shadow<'_> {
+        Shadow { connection: &self.connection, sql: &self.sql }
+    }
+
+    pub fn create(&self) -> Result<()> {
+        self.shadow().create()?;
+        self.shadow().put_meta(Known::empty(&self.options).row())
+    }
+
+    pub fn destroy(&self) -> Result<()> {
+        self.shadow().drop_all()
+    }
+
+    /// The index as it is now: every statement begins with its first row, whatever is remembered.
+    fn with_known<T>(&self, work: impl FnOnce(&mut Known, Shadow<'_>) -> Result<T>) -> Result<T> {
+        let shadow = self.shadow();
+        let row = shadow.meta()?;
+        let mut held = self.known.borrow_mut();
+        let mut known = Known::load(&shadow, &row, &self.options, held.take())?;
+        let result = work(&mut known, shadow);
+        // What failed half way is not remembered.
+        if result.is_ok() {
+            *held = Some(known);
+        }
+        result
+    }
+
+    pub fn begin(&self) {
+        self.writing.set(true);
+    }
+
+    pub fn end(&self) {
+        self.writing.set(false);
+    }
+
+    /// Makes the changes that wait a segment.
+    pub fn flush(&self) -> Result<()> {
+        let waiting = self.shadow().take_waiting()?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        for (document, rows) in &waiting {
+            batch.add_waiting(*document, rows, self.options.shape())?;
+        }
+        self.commit(batch)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<()> {
+        self.with_known(|known, mut shadow| {
+            known.commit(&mut shadow, &self.options, batch)?;
+            shadow.put_meta(known.row())
+        })
+    }
+
+    pub fn add(&self, rowid: i64, values: &[ValueRef<'_>]) -> Result<()> {
+        self.change(rowid, values, true)
+    }
+
+    pub fn remove(&self, rowid: i64, values: &[ValueRef<'_>]) -> Result<()> {
+        self.change(rowid, values, false)
+    }
+
+    /// Removes a row whose text is still in its table.
+    pub fn remove_known(&self, rowid: i64) -> Result<()> {
+        if self.content.is_none() {
+            let how = "INSERT INTO t(t, rowid, ...) VALUES('delete', ...) with the old text";
+            return Err(Fault::Refused(format!("an index without content forgets a row only by {how}")));
+        }
+        let row = self.content_row(rowid)?.unwrap_or_default();
+        let values: Vec<ValueRef<'_>> = row.iter().map(ValueRef::from).collect();
+        self.remove(rowid, &values)
+    }
+
+    fn change(&self, rowid: i64, values: &[ValueRef<'_>], added: bool) -> Result<()> {
+        let document = document_id(rowid)?;
+        let mut analysis = Analysis::default();
+        let texts = values.iter().map(text_of).collect::<Result<Vec<_>>>()?;
+        analysis.read(&self.options, texts.iter().map(Option::as_deref))?;
+        let waits = self.shadow().wait(&analysis.waiting(document, added, self.options.shape()))?;
+        if waits >= limits::PENDING_DOCUMENTS { self.flush() } else { Ok(()) }
+    }
+
+    pub fn content_row(&self, rowid: i64) -> Result<Option<Vec<rusqlite::types::Value>>> {
+        let Some(content) = &self.content else { return Ok(None) };
+        let mut statement = self.connection.prepare_cached(&content.row)?;
+        let mut rows = statement.query([rowid])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        Ok(Some((0..self.options.columns.len()).map(|column| row.get(column)).collect::<rusqlite::Result<_>>()?))
+    }
+
+    pub fn has_row(&self, rowid: i64) -> Result<bool> {
+        if self.content.is_none() {
+            return Err(self.keeps_no_text());
+        }
+        Ok(self.content_row(rowid)?.is_some())
+    }
+
+    fn keeps_no_text(&self) -> Fault {
+        Fault::Refused(format!("{0} keeps no text: ask it WHERE {0} MATCH ...", self.name))
+    }
+
+    /// All rows of the content's table.
+    pub fn content_ids(&self) -> Result<Vec<i64>> {
+        let Some(content) = &self.content else {
+            return Err(self.keeps_no_text());
+        };
+        let mut statement = self.connection.prepare_cached(&content.ids)?;
+        Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Makes the index anew from the content.
+    pub fn rebuild(&self) -> Result<()> {
+        if self.content.is_none() {
+            return Err(Fault::Refused("an index without content has nothing to be made anew from".into()));
+        }
+        self.clear()?;
+        let batch = self.batches(|batch| self.commit(batch))?;
+        if !batch.is_empty() {
+            self.commit(batch)?;
+        }
+        self.optimize()
+    }
+
+    /// Forgets all documents.
+    pub fn clear(&self) -> Result<()> {
+        *self.known.borrow_mut() = None;
+        self.shadow().clear()?;
+        self.shadow().put_meta(Known::empty(&self.options).row())
+    }
+
+    pub fn optimize(&self) -> Result<()> {
+        self.flush()?;
+        self.with_known(|known, mut shadow| {
+            known.optimize(&mut shadow, &self.options)?;
+            shadow.put_meta(known.row())
+        })
+    }
+
+    /// Reads the content into batches; the last one is given back.
+    fn batches(&self, mut full: impl FnMut(Batch) -> Result<()>) -> Result<Batch> {
+        let (mut batch, mut analysis) = (Batch::default(), Analysis::default());
+        let Some(content) = &self.content else { return Ok(batch) };
+        let mut statement = self.connection.prepare_cached(&content.all)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let document = document_id(row.get(0)?)?;
+            let columns = self.options.columns.len();
+            let texts = (1..=columns).map(|column| text_of(&row.get_ref(column)?)).collect::<Result<Vec<_>>>()?;
+            analysis.read(&self.options, texts.iter().map(Option::as_deref))?;
+            batch.add(document, &analysis, self.options.shape());
+            if batch.bytes > limits::BATCH_BYTES {
+                full(std::mem::take(&mut batch))?;
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Holds the index against the content, word by word.
+    pub fn check(&self) -> Result<()> {
+        self.flush()?;
+        let mut all = Vec::new();
+        if self.content.is_some() {
+            let last = self.batches(|batch| {
+                all.push(batch);
+                Ok(())
+            })?;
+            all.push(last);
+        }
+        self.with_known(|known, shadow| audit::check(known, &shadow, &self.options, (!all.is_empty()).then_some(all)))
+    }
+
+    pub fn parse(&self, text: &str, column: Option<usize>) -> Result<Option<Query>> {
+        let columns = column.map_or(self.options.text_columns(), |column| 1 << column);
+        query::parse(text, &self.options, columns)
+    }
+
+    pub fn find(&self, query: &Query, wanted: Wanted) -> Result<Vec<Hit>> {
+        // Changes of a transaction are there for its own searches.
+        if self.writing.get() {
+            self.flush()?;
+        }
+        self.with_known(|known, shadow| match wanted {
+            Wanted::Best(most) => known.best(&shadow, &self.options, query, most),
+            Wanted::All { scored } => known.all(&shadow, &self.options, query, scored),
+        })
+    }
+}
+
+fn document_id(rowid: i64) -> Result<u32> {
+    match u32::try_from(rowid) {
+        Ok(document) if rowid <= limits::ROWID_MOST => Ok(document),
+        _ => Err(Fault::Refused(format!("rowid {rowid}: an index holds rowids from 0 to {}", limits::ROWID_MOST))),
+    }
+}
+
+fn text_of<'v>(value: &ValueRef<'v>) -> Result<Option<std::borrow::Cow<'v, str>>> {
+    Ok(match value {
+        ValueRef::Null | ValueRef::Blob(_) => None,
+        ValueRef::Text(text) => Some(String::from_utf8_lossy(text)),
+        ValueRef::Integer(number) => Some(number.to_string().into()),
+        ValueRef::Real(number) => Some(number.to_string().into()),
+    })
+}

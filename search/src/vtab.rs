@@ -1,0 +1,386 @@
+//! The virtual table, as SQLite calls it. This is the one file with unsafe code: rusqlite's traits for virtual tables are
+//! unsafe, and so is getting at the connection that a table is on.
+#![allow(unsafe_code)]
+
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    ffi::{CStr, CString, c_int},
+    rc::Rc,
+};
+
+use rusqlite::{
+    Connection, Error, Result, ffi,
+    types::{Value, ValueRef},
+    vtab::{
+        Context, CreateVTab, Filters, IndexConstraintOp, IndexInfo, Inserts, Module, TransactionVTab, UpdateVTab,
+        Updates, VTab, VTabConnection, VTabCursor, VTabKind, sqlite3_vtab, sqlite3_vtab_cursor,
+    },
+};
+
+use crate::{
+    fault::Fault,
+    options::Options,
+    query::Query,
+    score::rank,
+    shadow::quoted,
+    table::{Table, Wanted},
+    top::Hit,
+};
+
+/// Makes `nearside_search` known to a connection, for tables that are there and tables to come.
+pub fn register(connection: &Connection) -> Result<()> {
+    const MODULE: Module<'_, SearchTable> = Module::update_module_with_tx();
+    connection.create_module(c"nearside_search", &MODULE, None::<()>)?;
+    crate::functions::register(connection)
+}
+
+#[repr(C)]
+pub struct SearchTable {
+    base: sqlite3_vtab,
+    /// Shared with the cursors, so that none of them follows SQLite's pointers. A table and its cursors belong to one
+    /// connection and are only ever used by the thread that uses it.
+    table: Rc<Table>,
+}
+
+impl SearchTable {
+    fn open_table(
+        db: &mut VTabConnection,
+        names: [&[u8]; 2],
+        arguments: &[&[u8]],
+    ) -> Result<(Cow<'static, CStr>, Self)> {
+        let [schema, name] = names.map(std::str::from_utf8);
+        let (schema, name) = (schema?, name?);
+        let arguments = arguments.iter().map(|one| std::str::from_utf8(one)).collect::<Result<Vec<_>, _>>()?;
+        let options = Options::parse(&arguments).map_err(Fault::into_sqlite)?;
+        let mut columns: Vec<String> = options.columns.iter().map(|column| quoted(&column.name)).collect();
+        columns.push(format!("{} HIDDEN", quoted(name)));
+        columns.push("rank HIDDEN".into());
+        let declared = CString::new(format!("CREATE TABLE x({})", columns.join(", ")))?;
+        // SAFETY: SQLite calls this for a connection that is open, and it ends all its virtual tables, and this
+        // `Connection` with them, before it closes. The `Connection` does not own the handle: dropping it ends its
+        // statements and leaves the rest alone.
+        let connection = unsafe { Connection::from_handle(db.handle())? };
+        let table = Rc::new(Table::new(connection, schema, name, options));
+        Ok((Cow::Owned(declared), SearchTable { base: sqlite3_vtab::default(), table }))
+    }
+}
+
+// SAFETY: `repr(C)`, and the base comes first.
+unsafe impl<'vtab> VTab<'vtab> for SearchTable {
+    type Aux = ();
+    type Cursor = SearchCursor;
+
+    fn connect(
+        db: &mut VTabConnection,
+        _: Option<&()>,
+        _: &[u8],
+        schema: &[u8],
+        name: &[u8],
+        arguments: &[&[u8]],
+    ) -> Result<(Cow<'static, CStr>, Self)> {
+        SearchTable::open_table(db, [schema, name], arguments)
+    }
+
+    fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
+        Ok(Choice::of(info, self.table.options.columns.len()))
+    }
+
+    fn open(&'vtab mut self) -> Result<SearchCursor> {
+        Ok(SearchCursor {
+            base: sqlite3_vtab_cursor::default(),
+            table: self.table.clone(),
+            query: None,
+            most: None,
+            hits: Vec::new(),
+            at: 0,
+            row: RefCell::default(),
+        })
+    }
+}
+
+impl CreateVTab<'_> for SearchTable {
+    const KIND: VTabKind = VTabKind::Default;
+
+    fn create(
+        db: &mut VTabConnection,
+        _: Option<&()>,
+        _: &[u8],
+        schema: &[u8],
+        name: &[u8],
+        arguments: &[&[u8]],
+    ) -> Result<(Cow<'static, CStr>, Self)> {
+        let (declared, made) = SearchTable::open_table(db, [schema, name], arguments)?;
+        made.table.create().map_err(Fault::into_sqlite)?;
+        Ok((declared, made))
+    }
+
+    fn destroy(&self) -> Result<()> {
+        self.table.destroy().map_err(Fault::into_sqlite)
+    }
+}
+
+impl UpdateVTab<'_> for SearchTable {
+    fn delete(&mut self, rowid: ValueRef<'_>) -> Result<()> {
+        let rowid = rowid.as_i64()?;
+        self.table.remove_known(rowid).map_err(Fault::into_sqlite)
+    }
+
+    fn insert(&mut self, arguments: &Inserts<'_>) -> Result<i64> {
+        let values: Vec<ValueRef<'_>> = arguments.iter().collect();
+        let columns = self.table.options.columns.len();
+        let (texts, command) = (&values[2..2 + columns], values[2 + columns]);
+        let table = &self.table;
+        let rowid = match values[1] {
+            ValueRef::Null => None,
+            rowid => Some(rowid.as_i64()?),
+        };
+        let done = match (command, rowid) {
+            (ValueRef::Null, Some(rowid)) => table.add(rowid, texts),
+            (ValueRef::Null, None) => Err(Fault::Refused("a rowid is missing: that of the row the text is of".into())),
+            (command, rowid) => match (command.as_str()?, rowid) {
+                ("delete", Some(rowid)) => table.remove(rowid, texts),
+                ("delete", None) => Err(Fault::Refused("'delete' needs the rowid and the old text".into())),
+                ("delete-all", _) => table.clear(),
+                ("rebuild", _) => table.rebuild(),
+                ("optimize", _) => table.optimize(),
+                ("integrity-check", _) => table.check(),
+                (other, _) => Err(Fault::Refused(format!(
+                    "unknown command '{other}': delete, delete-all, rebuild, optimize and integrity-check are known"
+                ))),
+            },
+        };
+        done.map_err(Fault::into_sqlite)?;
+        Ok(rowid.unwrap_or(0))
+    }
+
+    fn update(&mut self, arguments: &Updates<'_>) -> Result<()> {
+        let values: Vec<ValueRef<'_>> = arguments.iter().collect();
+        let columns = self.table.options.columns.len();
+        let (old, new) = (values[0].as_i64()?, values[1].as_i64()?);
+        let changed = self.table.remove_known(old).and_then(|()| self.table.add(new, &values[2..2 + columns]));
+        changed.map_err(Fault::into_sqlite)
+    }
+}
+
+impl TransactionVTab<'_> for SearchTable {
+    fn begin(&mut self) -> Result<()> {
+        self.table.begin();
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        let connection = self.table.connection();
+        let last = connection.last_insert_rowid();
+        let flushed = self.table.flush().map_err(Fault::into_sqlite);
+        // SAFETY: the handle is that of the open connection this is called on. Whoever inserted a row asks for its
+        // rowid after the commit, and must not get one of the index's own.
+        unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), last) };
+        flushed
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.table.end();
+        Ok(())
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        self.table.end();
+        Ok(())
+    }
+}
+
+/// How a statement goes about the table, as `filter` is told: the meaning of each argument, and what is wanted.
+struct Choice;
+
+const BY_RANK: c_int = 1;
+const SCORED: c_int = 2;
+
+impl Choice {
+    fn of(info: &mut IndexInfo, columns: usize) -> bool {
+        let (mut matches, mut unusable, mut rowid, mut limit, mut offset) = (Vec::new(), false, None, None, None);
+        for (index, constraint) in info.constraints().enumerate() {
+            let column = constraint.column();
+            let operator = constraint.operator();
+            let whole = column == columns as c_int;
+            match operator {
+                IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_MATCH if (0..=columns as c_int).contains(&column) => {
+                    unusable |= !constraint.is_usable();
+                    matches.push((index, column));
+                }
+                IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ if whole => {
+                    unusable |= !constraint.is_usable();
+                    matches.push((index, column));
+                }
+                _ if !constraint.is_usable() => {}
+                IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ if column == -1 => rowid = Some(index),
+                IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_LIMIT => limit = Some(index),
+                IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_OFFSET => offset = Some(index),
+                _ => {}
+            }
+        }
+        if unusable {
+            return false;
+        }
+        let mut used: Vec<(usize, String)> =
+            matches.iter().map(|(index, column)| (*index, format!("M{column}"))).collect();
+        let searching = !used.is_empty();
+        if searching {
+            used.extend(limit.map(|index| (index, "L".into())));
+            used.extend(offset.map(|index| (index, "O".into())));
+        } else {
+            used.extend(rowid.map(|index| (index, "R".into())));
+        }
+        let meaning: Vec<&str> = used.iter().map(|(_, meaning)| meaning.as_str()).collect();
+        info.set_idx_str(&meaning.join(" "));
+        let omitted = if searching { matches.len() } else { used.len() };
+        for (place, (index, _)) in used.iter().enumerate() {
+            let mut usage = info.constraint_usage(*index);
+            usage.set_argv_index(place as c_int + 1);
+            // The limit is a hint: rows go on for as long as SQLite asks for them, and it skips the offset itself.
+            usage.set_omit(place < omitted);
+        }
+        let order: Vec<(c_int, bool)> = info.order_bys().map(|by| (by.column(), by.is_order_by_desc())).collect();
+        let by_rank = searching
+            && matches!(order[..], [(column, false)] | [(column, false), (-1, false)] if column == columns as c_int + 1);
+        let by_rowid = order[..] == [(-1, false)];
+        info.set_order_by_consumed(by_rank || by_rowid);
+        let scored = info.col_used() >> (columns + 1) & 1 == 1;
+        info.set_idx_num(if by_rank { BY_RANK } else { 0 } | if scored { SCORED } else { 0 });
+        let (cost, rows) = match (searching, rowid.is_some()) {
+            (true, _) => (if by_rank { 50.0 } else { 1_000.0 }, 100),
+            (false, true) => (10.0, 1),
+            (false, false) => (1e6, 1_000_000),
+        };
+        info.set_estimated_cost(cost);
+        info.set_estimated_rows(rows);
+        true
+    }
+}
+
+#[repr(C)]
+pub struct SearchCursor {
+    base: sqlite3_vtab_cursor,
+    table: Rc<Table>,
+    query: Option<Query>,
+    /// How many of the best were looked for; there may be more.
+    most: Option<usize>,
+    hits: Vec<Hit>,
+    at: usize,
+    /// The current row's text, if it was asked for.
+    row: RefCell<Option<(i64, Vec<Value>)>>,
+}
+
+/// The best that are looked for when nothing tells how many are wanted, and how many times more when they were not enough.
+const FIRST: usize = 32;
+const MORE: usize = 8;
+
+impl SearchCursor {
+    fn read_arguments(&mut self, meaning: &str, arguments: &Filters<'_>) -> Result<Option<(usize, usize)>> {
+        let (mut parts, mut limit, mut offset) = (Vec::new(), None, 0);
+        for (meaning, value) in meaning.split(' ').filter(|word| !word.is_empty()).zip(arguments.iter()) {
+            let number = || usize::try_from(value.as_i64().unwrap_or(0)).ok();
+            match meaning.split_at(1) {
+                ("M", column) => {
+                    let text = match value {
+                        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                        ValueRef::Integer(number) => number.to_string(),
+                        ValueRef::Null => String::new(),
+                        _ => return Err(Fault::Refused("a query is a text".into()).into_sqlite()),
+                    };
+                    let column = column.parse().ok().filter(|column| *column < self.table.options.columns.len());
+                    parts.push(self.table.parse(&text, column).map_err(Fault::into_sqlite)?);
+                }
+                ("L", _) => limit = number(),
+                ("O", _) => offset = number().unwrap_or(0),
+                ("R", _) => {
+                    let document = u32::try_from(value.as_i64().unwrap_or(-1)).unwrap_or(u32::MAX);
+                    if self.table.has_row(i64::from(document)).map_err(Fault::into_sqlite)? {
+                        self.hits.push(Hit { document, score: 0 });
+                    }
+                    return Ok(None);
+                }
+                _ => {}
+            }
+        }
+        if parts.is_empty() {
+            let ids = self.table.content_ids().map_err(Fault::into_sqlite)?;
+            let hits = ids.into_iter().filter_map(|id| Some(Hit { document: u32::try_from(id).ok()?, score: 0 }));
+            self.hits = hits.collect();
+            return Ok(None);
+        }
+        let all: Option<Vec<Query>> = parts.into_iter().collect();
+        self.query = all.and_then(|mut all| if all.len() > 1 { Some(Query::And(all)) } else { all.pop() });
+        Ok(Some((limit.unwrap_or(FIRST), offset)))
+    }
+
+    fn search(&mut self, wanted: Wanted) -> Result<()> {
+        let Some(query) = &self.query else { return Ok(()) };
+        self.hits = self.table.find(query, wanted).map_err(Fault::into_sqlite)?;
+        Ok(())
+    }
+
+    fn hit(&self) -> Result<Hit> {
+        self.hits.get(self.at).copied().ok_or_else(|| Error::ModuleError("there is no current row".into()))
+    }
+}
+
+// SAFETY: `repr(C)`, and the base comes first.
+unsafe impl VTabCursor for SearchCursor {
+    fn filter(&mut self, wanted: c_int, meaning: Option<&str>, arguments: &Filters<'_>) -> Result<()> {
+        (self.query, self.most, self.at) = (None, None, 0);
+        self.hits.clear();
+        self.row.take();
+        let Some((limit, offset)) = self.read_arguments(meaning.unwrap_or(""), arguments)? else { return Ok(()) };
+        if wanted & BY_RANK == 0 {
+            return self.search(Wanted::All { scored: wanted & SCORED != 0 });
+        }
+        let most = limit.saturating_add(offset).clamp(1, u32::MAX as usize);
+        self.most = Some(most);
+        self.search(Wanted::Best(most))
+    }
+
+    fn next(&mut self) -> Result<()> {
+        self.at += 1;
+        if self.at < self.hits.len() {
+            return Ok(());
+        }
+        match self.most {
+            Some(most) if self.hits.len() >= most => {
+                let most = most.saturating_mul(MORE);
+                self.most = Some(most);
+                self.search(Wanted::Best(most))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn eof(&self) -> bool {
+        self.at >= self.hits.len()
+    }
+
+    fn column(&self, context: &mut Context, column: c_int) -> Result<()> {
+        let hit = self.hit()?;
+        let columns = self.table.options.columns.len();
+        let column = column as usize;
+        if column > columns {
+            return context.set_result(&rank(hit.score));
+        }
+        if column == columns {
+            return context.set_result(&rusqlite::types::Null);
+        }
+        let rowid = i64::from(hit.document);
+        let mut held = self.row.borrow_mut();
+        if held.as_ref().is_none_or(|(of, _)| *of != rowid) {
+            *held = Some((rowid, self.table.content_row(rowid).map_err(Fault::into_sqlite)?.unwrap_or_default()));
+        }
+        match held.as_ref().and_then(|(_, values)| values.get(column)) {
+            Some(value) => context.set_result(value),
+            None => context.set_result(&rusqlite::types::Null),
+        }
+    }
+
+    fn rowid(&self) -> Result<i64> {
+        Ok(i64::from(self.hit()?.document))
+    }
+}

@@ -1,0 +1,233 @@
+//! Random histories and random queries: what the index finds is what looking at every document finds, in the same order.
+//! `NEARSIDE_SEARCH_QUERIES` says how many queries, `NEARSIDE_SEARCH_SEED` begins with another history.
+
+mod chance;
+mod model;
+
+use std::{collections::BTreeMap, ops::Range};
+
+use chance::Chance;
+use model::{Ask, Document, Scale};
+use nearside_search::inspect::inspect;
+use rusqlite::{Connection, params};
+
+const SCHEMA: &str = "
+CREATE TABLE package (id INTEGER PRIMARY KEY, name TEXT, summary TEXT, body TEXT, section TEXT);
+CREATE VIRTUAL TABLE package_search USING nearside_search(name, summary, body, section,
+    content='package', content_rowid='id', weights='8,3,1', tags='section', tokenize='unicode61');
+CREATE TRIGGER package_added AFTER INSERT ON package BEGIN
+    INSERT INTO package_search (rowid, name, summary, body, section)
+    VALUES (new.id, new.name, new.summary, new.body, new.section);
+END;
+CREATE TRIGGER package_removed AFTER DELETE ON package BEGIN
+    INSERT INTO package_search (package_search, rowid, name, summary, body, section)
+    VALUES ('delete', old.id, old.name, old.summary, old.body, old.section);
+END;
+CREATE TRIGGER package_changed AFTER UPDATE ON package BEGIN
+    INSERT INTO package_search (package_search, rowid, name, summary, body, section)
+    VALUES ('delete', old.id, old.name, old.summary, old.body, old.section);
+    INSERT INTO package_search (rowid, name, summary, body, section)
+    VALUES (new.id, new.name, new.summary, new.body, new.section);
+END;";
+
+struct History {
+    connection: Connection,
+    documents: BTreeMap<i64, Document>,
+    chance: Chance,
+    next_id: i64,
+    words: u64,
+    most: u64,
+}
+
+impl History {
+    fn new(seed: u64) -> History {
+        let connection = Connection::open_in_memory().unwrap();
+        nearside_search::register(&connection).unwrap();
+        connection.execute_batch(SCHEMA).unwrap();
+        let mut chance = Chance::new(seed);
+        let words = [40, 300, 3_000][chance.below(3) as usize];
+        let most = [4, 12, 60][chance.below(3) as usize];
+        History { connection, documents: BTreeMap::new(), chance, next_id: 1, words, most }
+    }
+
+    fn insert(&mut self) {
+        let document = self.chance.document(self.words, self.most);
+        let id = self.next_id;
+        self.next_id += if self.chance.one_in(50) { 1_000 } else { 1 + self.chance.below(2) as i64 };
+        let mut insert = self.connection.prepare_cached("INSERT INTO package VALUES (?1, ?2, ?3, ?4, ?5)").unwrap();
+        let [name, summary, body] = [0, 1, 2].map(|column| document.text(column));
+        insert.execute(params![id, name, summary, body, document.tags.join(" ")]).unwrap();
+        drop(insert);
+        self.documents.insert(id, document);
+    }
+
+    fn edit(&mut self) {
+        let from = self.chance.below(self.next_id as u64) as i64;
+        let Some(id) = self.documents.range(from..).next().map(|(id, _)| *id) else { return self.insert() };
+        match self.chance.below(4) {
+            0 => self.insert(),
+            1 => {
+                self.connection.execute("DELETE FROM package WHERE id = ?1", [id]).unwrap();
+                self.documents.remove(&id);
+            }
+            _ => {
+                let document = self.chance.document(self.words, self.most);
+                let [name, summary, body] = [0, 1, 2].map(|column| document.text(column));
+                let sql = "UPDATE package SET name = ?2, summary = ?3, body = ?4, section = ?5 WHERE id = ?1";
+                self.connection.execute(sql, params![id, name, summary, body, document.tags.join(" ")]).unwrap();
+                self.documents.insert(id, document);
+            }
+        }
+    }
+
+    fn run(&mut self, sql: &str) {
+        self.connection.execute_batch(sql).unwrap();
+    }
+
+    /// One transaction; some of it may be taken back.
+    fn commit(&mut self, edits: u64) {
+        self.run("BEGIN");
+        for _ in 0..edits {
+            if self.chance.one_in(10) {
+                let before = (self.documents.clone(), self.next_id);
+                self.run("SAVEPOINT attempt");
+                (0..1 + self.chance.below(3)).for_each(|_| self.edit());
+                if self.chance.one_in(2) {
+                    // A search makes what waits a segment; then that is taken back too.
+                    let query = "SELECT count(*) FROM package_search WHERE package_search MATCH 'a0'";
+                    let count: i64 = self.connection.query_row(query, [], |row| row.get(0)).unwrap();
+                    assert!(count <= self.documents.len() as i64);
+                }
+                if self.chance.one_in(2) {
+                    self.run("ROLLBACK TO attempt");
+                    (self.documents, self.next_id) = before;
+                }
+                self.run("RELEASE attempt");
+            } else {
+                self.edit();
+            }
+        }
+        self.run("COMMIT");
+    }
+
+    fn go_on(&mut self) {
+        match self.chance.below(40) {
+            0 => self.run("INSERT INTO package_search(package_search) VALUES ('rebuild')"),
+            1 => self.run("INSERT INTO package_search(package_search) VALUES ('optimize')"),
+            2 => {
+                let edits = 100 + self.chance.below(900);
+                self.commit(edits);
+            }
+            _ => {
+                let edits = 1 + self.chance.below(12);
+                self.commit(edits);
+            }
+        }
+    }
+
+    /// How many of these queries are answered differently, and how many of them had ties where they end.
+    fn differences(&mut self, queries: Range<u64>) -> (u64, u64) {
+        let inspection = inspect(&self.connection, "package_search").unwrap();
+        let scale = Scale::new(&self.documents, inspection.scored_documents, inspection.average_length);
+        let (mut different, mut tied) = (0, 0);
+        for _ in queries {
+            let ask = self.chance.ask(self.words);
+            let limit = [1, 3, 10, 10, 40][self.chance.below(5) as usize];
+            let offset = if self.chance.one_in(3) { self.chance.below(60) as usize } else { 0 };
+            let expected = scale.best(&ask, limit + 1, offset);
+            let ties = expected.windows(2).any(|pair| pair[0].1 == pair[1].1);
+            let expected = &expected[..expected.len().min(limit)];
+            tied += u64::from(ties);
+            let found = find(&self.connection, &ask, limit, offset);
+            if found != expected {
+                different += 1;
+                if different == 1 {
+                    let all = inspection.segments.len();
+                    eprintln!("{} limit {limit} offset {offset}, {all} segments, ties: {ties}", ask.text());
+                    eprintln!("   found {found:?}\nexpected {expected:?}");
+                }
+            }
+        }
+        (different, tied)
+    }
+}
+
+/// Rowids and scores, as whole numbers again.
+fn find(connection: &Connection, ask: &Ask, limit: usize, offset: usize) -> Vec<(i64, u64)> {
+    let sql = "SELECT rowid, rank FROM package_search WHERE package_search MATCH ?1 ORDER BY rank LIMIT ?2 OFFSET ?3";
+    let mut statement = connection.prepare_cached(sql).unwrap();
+    let score = |rank: f64| (-rank / f64::from(1.2_f32 + 1.0) * 65_536.0 * 65_535.0).round() as u64;
+    let rows = statement
+        .query_map(params![ask.text(), limit as i64, offset as i64], |row| Ok((row.get(0)?, score(row.get(1)?))));
+    rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+}
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn what_is_found_is_what_looking_at_everything_finds() {
+    let queries = number("NEARSIDE_SEARCH_QUERIES", 1_200);
+    let mut seed = number("NEARSIDE_SEARCH_SEED", 1);
+    let (mut asked, mut tied, mut most_segments) = (0, 0, 0);
+    while asked < queries {
+        println!("history {seed}, {asked} queries so far");
+        let mut history = History::new(seed);
+        let start = [0, 30, 400, 3_000][history.chance.below(if queries > 5_000 { 4 } else { 3 }) as usize];
+        history.run("BEGIN");
+        (0..start).for_each(|_| history.insert());
+        history.run("COMMIT");
+        for _ in 0..25 {
+            history.go_on();
+            most_segments = most_segments.max(inspect(&history.connection, "package_search").unwrap().segments.len());
+            let (different, ties) = history.differences(0..8);
+            assert_eq!(different, 0, "of 8 queries in history {seed}");
+            asked += 8;
+            tied += ties;
+        }
+        history.run("INSERT INTO package_search(package_search) VALUES ('integrity-check')");
+        seed += 1;
+    }
+    println!("{asked} queries, {tied} with ties among the best, up to {most_segments} segments: 0 differences");
+}
+
+/// Long lists of several chunks; then the same with maxima that are too low, which must not go unnoticed.
+#[test]
+fn maxima_that_are_too_low_are_noticed() {
+    let mut history = History::new(5);
+    (history.words, history.most) = (40, 6);
+    history.run("BEGIN");
+    (0..9_000).for_each(|_| history.insert());
+    history.run("COMMIT");
+    history.run("INSERT INTO package_search(package_search) VALUES ('optimize')");
+    for _ in 0..5 {
+        history.commit(10);
+    }
+    assert_eq!(history.differences(0..60).0, 0);
+
+    let chunks: Vec<(i64, Vec<u8>)> = history
+        .connection
+        .prepare("SELECT id, data FROM package_search_chunk WHERE id & 0xfffff <> 0")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap();
+    assert!(chunks.iter().any(|(id, _)| id >> 6 & 0x3fff > 1), "a list has several chunks");
+    for (id, mut chunk) in chunks {
+        for block in 0..usize::from(chunk[0]) {
+            let at = 5 + block * 8 + 4;
+            let most = u16::from_le_bytes([chunk[at], chunk[at + 1]]) / 2;
+            chunk[at..at + 2].copy_from_slice(&most.to_le_bytes());
+        }
+        history
+            .connection
+            .execute("UPDATE package_search_chunk SET data = ?2 WHERE id = ?1", params![id, chunk])
+            .unwrap();
+    }
+    assert!(history.differences(0..60).0 > 0, "the oracle does not see bounds that are too low");
+    let check =
+        history.connection.execute_batch("INSERT INTO package_search(package_search) VALUES ('integrity-check')");
+    assert!(check.unwrap_err().to_string().contains("a maximum is too low"));
+}
