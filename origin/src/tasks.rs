@@ -23,7 +23,7 @@ mod unique;
 
 use std::collections::BTreeMap;
 
-use nearside_protocol::{app::TaskDecl, limits};
+use nearside_protocol::{app::TaskDecl, limits, write::Enqueued};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store;

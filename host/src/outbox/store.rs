@@ -6,7 +6,6 @@ use std::{
 };
 
 use nearside_protocol::{
-    digest::Digest,
     limits,
     write::{Deferred, IdempotencyKey, OutboxId, Outcome},
 };
