@@ -7,7 +7,7 @@ use nearside_protocol::limits;
 use crate::{
     cache::{Because, Entry},
     cache_status::Cause,
-    evidence::{Evidence, Question, digest},
+    evidence::{Evidence, Question},
     pages::{reads, vfs},
     release::Release,
 };
@@ -29,7 +29,7 @@ pub(crate) fn ask_again(release: &Release, entry: &Entry) -> Result<Entry, Becau
         }
         let clock = vfs::clock_reads();
         let (rows, pages) = reads::recorded(|| reader.query(&prepared.sql, parameters, time));
-        let rows = digest(&rows.map_err(|_| another())?);
+        let rows = rows.map_err(|_| another())?.digest();
         // The time is another each time it is asked; what is good for a while by its handler's word is made anew.
         if rows != *before || vfs::clock_reads() != clock {
             return Err(another());

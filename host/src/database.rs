@@ -11,7 +11,7 @@ use nearside_protocol::{limits, queries::Query};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{
-    bindings::edge::types::{Rows, SqlError, Value},
+    bindings::edge::types::{FlatRows, SqlError, Value},
     pages::{
         Table,
         vfs::{self, Shelf},
@@ -161,7 +161,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub fn query(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<Rows, SqlError> {
+    pub fn query(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<FlatRows, SqlError> {
         self.connection.as_mut().expect("BUG: only drop takes the connection").query(sql, parameters, budget)
     }
 

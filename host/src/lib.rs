@@ -90,6 +90,7 @@ pub mod repair;
 pub mod replica;
 pub mod reply;
 mod reply_body;
+mod rows;
 pub mod running_keys;
 pub mod schemas;
 pub mod scrub;

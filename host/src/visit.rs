@@ -16,10 +16,10 @@ use crate::{
         inputs::{self, Kind},
         page::{self, IncludeError},
         sql as edge_sql,
-        types::{self, Rows, SqlError, Value},
+        types::{self, FlatRows, Rows, SqlError, Value},
     },
     database::Reader,
-    evidence::{Gathering, Question, digest},
+    evidence::{Gathering, Question},
     fragment::Within,
     host::Host,
     missed,
@@ -62,7 +62,7 @@ pub struct Cost {
 }
 
 impl Visit {
-    fn run(&mut self, name: &str, parameters: &[Value], time: Duration) -> Result<Rows, SqlError> {
+    fn run(&mut self, name: &str, parameters: &[Value], time: Duration) -> Result<FlatRows, SqlError> {
         let Some(query) = self.release.queries.get(name) else {
             return Err(SqlError::UnknownQuery(format!("queries.sql has no query `{name}`")));
         };
@@ -79,7 +79,7 @@ impl Visit {
         // What fails taints, so that nothing is kept of it.
         if let Ok(rows) = &rows {
             let (query, parameters) = (name.to_owned(), parameters.to_vec());
-            self.evidence.with(|evidence| evidence.add(&pages, Question { query, parameters, rows: digest(rows) }));
+            self.evidence.with(|evidence| evidence.add(&pages, Question { query, parameters, rows: rows.digest() }));
         }
         rows
     }
@@ -93,28 +93,35 @@ impl Visit {
 
 impl types::Host for Visit {}
 
-impl edge_sql::Host for Visit {
-    fn query(&mut self, name: String, parameters: Vec<Value>) -> wasmtime::Result<Result<Rows, SqlError>> {
+impl Visit {
+    fn ask(&mut self, name: &str, parameters: &[Value]) -> Result<FlatRows, SqlError> {
         let started = Instant::now();
         let time = self.query_time();
-        let result = self.run(&name, &parameters, time);
+        let result = self.run(name, parameters, time);
         let cost = &self.cost;
         cost.queries.fetch_add(1, Ordering::Relaxed);
         cost.sql_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         match &result {
-            Ok(rows) => {
-                let count = rows.cells.len() / rows.columns.len().max(1);
-                cost.rows.fetch_add(count as u64, Ordering::Relaxed);
-            }
+            Ok(rows) => drop(cost.rows.fetch_add(rows.count() as u64, Ordering::Relaxed)),
             Err(error) => {
                 if !matches!(error, SqlError::UnknownQuery(_) | SqlError::WrongParameters(_)) {
                     self.taint.met_failure();
                 }
-                let line = self.release.code.queries.get(&name).map(|query| query.line);
-                self.speaker.query_failed(&Asked { query: &name, line, time }, error);
+                let line = self.release.code.queries.get(name).map(|query| query.line);
+                self.speaker.query_failed(&Asked { query: name, line, time }, error);
             }
         }
-        Ok(result)
+        result
+    }
+}
+
+impl edge_sql::Host for Visit {
+    fn query(&mut self, name: String, parameters: Vec<Value>) -> wasmtime::Result<Result<Rows, SqlError>> {
+        Ok(self.ask(&name, &parameters).map(|flat| flat.rows()))
+    }
+
+    fn query_flat(&mut self, name: String, parameters: Vec<Value>) -> wasmtime::Result<Result<FlatRows, SqlError>> {
+        Ok(self.ask(&name, &parameters))
     }
 }
 
