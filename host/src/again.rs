@@ -8,7 +8,7 @@ use crate::{
     cache::{Because, Entry},
     cache_status::Cause,
     counts::{query::Why, run::Measured},
-    evidence::{Evidence, Question, digest},
+    evidence::{Evidence, Question},
     pages::vfs,
     release::Release,
 };
@@ -34,7 +34,7 @@ pub(crate) fn ask_again(release: &Release, entry: &Entry) -> Result<Entry, Becau
         if let Some(counted) = release.counts.of(prepared) {
             counted.count(Why::Again, &run);
         }
-        let rows = digest(&answer.map_err(|_| another())?);
+        let rows = answer.map_err(|_| another())?.digest();
         // The time is another each time it is asked; what is good for a while by its handler's word is made anew.
         if rows != *before || vfs::clock_reads() != clock {
             return Err(another());

@@ -52,6 +52,22 @@ impl Cache {
         Cache { entries: (mib > 0).then(|| Store::new(mib << 20)), unstorable, flights: Flights::default() }
     }
 
+    pub fn is_on(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    /// The entry that is right, if there is one and that is known.
+    pub(crate) fn hit(&self, key: &Key, release: &Release) -> Option<(Arc<Entry>, Right)> {
+        let entry = release.ahead.get(key).or_else(|| self.entries.as_ref()?.get(key.as_bytes()))?;
+        match entry.judge(release) {
+            Judged::Right(right) => {
+                entry.hits.fetch_add(1, Ordering::Relaxed);
+                Some((entry, right))
+            }
+            _ => None,
+        }
+    }
+
     pub fn look(&self, key: &Key, release: &Release) -> Look {
         let Some(entries) = &self.entries else { return Look::Unstorable(NotStored::CacheOff) };
         let mut wrong = None;

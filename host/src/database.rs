@@ -11,7 +11,7 @@ use nearside_protocol::{limits, queries::Query};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{
-    bindings::edge::types::{Rows, SqlError, Value},
+    bindings::edge::types::{FlatRows, SqlError, Value},
     counts::run::{Measured, Run},
     pages::{
         Table, reads,
@@ -164,17 +164,22 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub fn query(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<Rows, SqlError> {
+    pub fn query(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<FlatRows, SqlError> {
         self.connection.as_mut().expect("BUG: only drop takes the connection").query(sql, parameters, budget)
     }
 
     /// The same, with the pages it was read from and what it took.
-    pub fn measured(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Measured<Result<Rows, SqlError>> {
+    pub fn measured(
+        &mut self,
+        sql: &str,
+        parameters: &[Value],
+        budget: Duration,
+    ) -> Measured<Result<FlatRows, SqlError>> {
         let connection = self.connection.as_mut().expect("BUG: only drop takes the connection");
         let started = Instant::now();
         let ((answer, steps), pages, extent) = reads::recorded(|| connection.counted(sql, parameters, budget));
         let time = started.elapsed();
-        let rows = answer.as_ref().ok().map(|rows| (rows.cells.len() / rows.columns.len().max(1)) as u64);
+        let rows = answer.as_ref().ok().map(|rows| rows.count() as u64);
         let run = Run { time, rows, pages: extent.pages, fetches: extent.fetches, steps };
         Measured { answer, pages, run }
     }

@@ -1,5 +1,8 @@
 //! The WebAssembly engine: one a process, with its clock, and compiled components kept on disk.
 
+#[cfg(test)]
+mod isolation_tests;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -15,6 +18,12 @@ use crate::disk::Disk;
 
 /// How often a running guest is interrupted: to yield to others, and to have its CPU time counted.
 pub const TICK: Duration = Duration::from_millis(5);
+
+/// What of an instance's memory is cleared in place when it goes, from its start: stack, data and the beginning of the
+/// arena of an SDK's guest, which is what a usual page touches. The rest is given back to the kernel, and each page of it
+/// that the next instance touches is a fault. Measured in `docs/bench/instance.md`.
+const MEMORY_CLEARED_BYTES: usize = 320 << 10;
+const TABLE_CLEARED_BYTES: usize = 64 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -123,6 +132,8 @@ fn pooling() -> InstanceAllocationStrategy {
     pool.max_memory_size((limits::GUEST_MEMORY_MIB_MOST as usize) << 20);
     pool.table_elements(limits::GUEST_TABLE_ELEMENTS);
     pool.max_unused_warm_slots(limits::RENDERS_AT_ONCE as u32);
+    pool.linear_memory_keep_resident(MEMORY_CLEARED_BYTES);
+    pool.table_keep_resident(TABLE_CLEARED_BYTES);
     InstanceAllocationStrategy::Pooling(pool)
 }
 

@@ -5,10 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use nearside_protocol::{digest::Digest, limits};
 
-use crate::{
-    bindings::edge::types::{Rows, Value},
-    pages::reads::ReadSet,
-};
+use crate::{bindings::edge::types::Value, pages::reads::ReadSet};
 
 /// One query of a handler, and the digest of the rows it got.
 #[derive(Clone, Debug)]
@@ -92,27 +89,6 @@ impl Gathering {
     }
 }
 
-/// The digest of what a query gave: columns, and every cell with its type.
-pub fn digest(rows: &Rows) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    let mut part = |kind: u8, bytes: &[u8]| {
-        hasher.update(&[kind]);
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    rows.columns.iter().for_each(|column| part(0, column.as_bytes()));
-    for cell in &rows.cells {
-        match cell {
-            Value::Null => part(1, &[]),
-            Value::Integer(integer) => part(2, &integer.to_le_bytes()),
-            Value::Real(real) => part(3, &real.to_bits().to_le_bytes()),
-            Value::Text(text) => part(4, text.as_bytes()),
-            Value::Blob(blob) => part(5, blob),
-        }
-    }
-    Digest::from_bytes(*hasher.finalize().as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,21 +111,5 @@ mod tests {
         assert_eq!(page.pages, ReadSet::Pages(vec![1, 3]));
         page.add(&ReadSet::TooMany, question(limits::QUESTION_BYTES));
         assert!(page.questions.is_none() && page.pages == ReadSet::TooMany && page.bytes() == 0);
-    }
-
-    #[test]
-    fn rows_differ_by_type_as_by_value() {
-        let of = |cells: Vec<Value>| digest(&Rows { columns: vec!["a".into()], cells });
-        let all = [
-            of(vec![]),
-            of(vec![Value::Null]),
-            of(vec![Value::Integer(1)]),
-            of(vec![Value::Real(1.0)]),
-            of(vec![Value::Text("1".into())]),
-            of(vec![Value::Blob(b"1".to_vec())]),
-            of(vec![Value::Text("1".into()), Value::Text(String::new())]),
-        ];
-        let different: std::collections::BTreeSet<_> = all.iter().collect();
-        assert_eq!(different.len(), all.len());
     }
 }

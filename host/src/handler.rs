@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method as HttpMethod, Request, header, reque
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use nearside_protocol::{
+    cors::Cors,
     limits,
     route::{Inputs, Method},
     wire::{BEHIND_AT_MOST_HEADER, IDEMPOTENCY_KEY_HEADER, RELEASE_HEADER},
@@ -65,12 +66,17 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
         Ok(way) => respond(host, &served, release.clone(), way, &parts, body, client).await,
         Err(refusal) => Err(refusal),
     };
-    let mut reply = match answered {
+    let reply = match answered {
         Ok(reply) => reply,
         Err(refusal) => {
             refuse(host, Box::pin(error_page::response(host, &release, &refusal, &parts.headers)).await, &parts)
         }
     };
+    finished(reply, &served, cors, &parts)
+}
+
+/// What an answer says whatever it is.
+pub(crate) fn finished(mut reply: Reply, served: &Served, cors: Option<&Cors>, parts: &Parts) -> Reply {
     if let Some(cors) = cors {
         cors::grant(&mut reply, cors, &parts.headers);
     }
@@ -399,7 +405,7 @@ fn finish(host: &Host, made: Made, parts: &Parts) -> Result<Reply, Refusal> {
 }
 
 /// Sends what is not sent for the first time: that much is known of it, so that it is worth compressing.
-fn send_again(
+pub(crate) fn send_again(
     host: &Arc<Host>,
     key: &Key,
     entry: &Arc<Entry>,

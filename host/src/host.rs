@@ -234,6 +234,14 @@ impl Host {
         self.directory.load().by_host.get(host).cloned()
     }
 
+    /// What `look` finds in the release served at a host name. It is to be quick: what it sees is held without being counted.
+    pub(crate) fn at<T>(&self, name: &str, look: impl FnOnce(&Served, &Release) -> Option<T>) -> Option<T> {
+        let directory = self.directory.load();
+        let served = directory.by_host.get(name)?;
+        let current = served.current.load();
+        look(served, current.as_deref()?)
+    }
+
     pub fn by_name(&self, app: &str) -> Option<Arc<Served>> {
         self.directory.load().by_name.get(app).cloned()
     }

@@ -1,14 +1,15 @@
 //! One render: a fresh instance on a pinned release, under a deadline and caps, until its response is whole or streams.
 
 use std::{
-    pin::Pin,
-    sync::{Arc, Mutex, atomic::Ordering},
+    future::{pending, poll_fn},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, atomic::Ordering},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, response::Parts};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use nearside_protocol::{
@@ -16,7 +17,7 @@ use nearside_protocol::{
     write::{IdempotencyKey, Receipt},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot, watch},
+    sync::{OwnedSemaphorePermit, oneshot},
     task::JoinHandle,
 };
 use wasmtime::Store;
@@ -151,7 +152,6 @@ pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
 async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Rendered, Failure> {
     let release = ask.release;
     let route = &release.code.app.routes[ask.route];
-    let streams = ask.streams;
     let taint = Taint::default();
     let evidence = Gathering::default();
     let cost = Arc::new(Cost { trace: ask.trace, ..Cost::default() });
@@ -198,28 +198,20 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
     };
     let store = Guest::store(host.engine(), given, visit);
     let handler = release.code.handler(route).clone();
+    let called = Called { store, handler, request: ask.request, deadline: deadline.clone(), streams: ask.streams };
 
-    let (respond, response) = oneshot::channel();
+    let (hand_over, handed) = oneshot::channel();
     let (finish, finished) = oneshot::channel();
-    let ends = deadline.clone();
-    let guest = host.spawn(async move {
-        let mut store = store;
-        let result = call(&mut store, &handler, ask.request, respond, ends).await;
-        // Told before the store goes: a body that ends because its guest was torn down is not a whole body.
-        let _ = finish.send(result);
-    });
-    let mut guest = Running { task: guest, finished: Some(finished), place: ask.place };
-
-    let response = match response.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(code)) => return Err(Failure::ErrorCode(format!("{code:?}"))),
-        Err(_) => return Err(guest.end().await.err().unwrap_or(Failure::NoResponse)),
-    };
-    let (parts, body) = response.into_parts();
-    // Events are for now: they go out as they come, whatever becomes of other responses of this route.
-    let body = match streams || is_event_stream(&parts.headers) {
-        true => stream(host, Vec::new(), body, guest, deadline)?,
-        false => collect(host, &parts.headers, body, guest, deadline).await?,
+    let task = host.spawn(called.run(hand_over, finish));
+    let mut guest = Running { task, finished, place: ask.place };
+    let Handed { parts, body } = handed.await.unwrap_or(Err(Failure::Lost))?;
+    let body = match body {
+        HandedBody::Whole(bytes) => RenderedBody::Whole(bytes),
+        // From here on the response goes at the client's pace, outside the places of the renders.
+        HandedBody::Streams(first, rest) => {
+            guest.place = Some(host.stream_place().ok_or(Failure::TooManyStreams)?);
+            RenderedBody::Streams(Stream { first, rest, guest, deadline })
+        }
     };
     let receipt = receipt.lock().expect("BUG: nothing panics while holding a receipt").clone();
     let deferred = deferred.lock().expect("BUG: nothing panics while holding a ticket").clone();
@@ -242,14 +234,58 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     all.flat_map(|value| value.split(',')).any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
 }
 
-type Respond = oneshot::Sender<Result<Response<HyperOutgoingBody>, ErrorCode>>;
+/// A guest that is to be run, in a task of its own.
+struct Called {
+    store: Store<Guest<Visit>>,
+    handler: ProxyPre<Guest<Visit>>,
+    request: Request<Full<Bytes>>,
+    deadline: Deadline,
+    streams: bool,
+}
+
+/// What a guest's task hands over, once.
+struct Handed {
+    parts: Parts,
+    body: HandedBody,
+}
+
+enum HandedBody {
+    Whole(Bytes),
+    /// What has come of it, and the rest as it comes.
+    Streams(Vec<Bytes>, HyperOutgoingBody),
+}
+
+impl Called {
+    /// Runs the guest and, in the same task, takes what it answers: a response that is whole wakes who waits for it once,
+    /// however many pieces it was written in. A guest whose response is whole goes at once: work after the answer would
+    /// keep a place at the renderer that others wait for.
+    async fn run(
+        self,
+        hand_over: oneshot::Sender<Result<Handed, Failure>>,
+        finish: oneshot::Sender<Result<(), Ended>>,
+    ) {
+        let Called { mut store, handler, request, deadline, streams } = self;
+        let (respond, response) = oneshot::channel();
+        let running = pin!(call(&mut store, &handler, request, respond, deadline));
+        let mut guest = Driven { running, ended: None };
+        let answered = guest.answer(response, streams).await;
+        let whole = !matches!(&answered, Ok(Handed { body: HandedBody::Streams(..), .. }));
+        if hand_over.send(answered).is_err() || whole {
+            return;
+        }
+        // Told before the store goes: a body that ends because its guest was torn down is not a whole body.
+        let _ = finish.send(guest.end().await);
+    }
+}
+
+type Answer = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 /// Instantiates and calls the handler, until it returns, fails, or its deadline passes.
 async fn call(
     store: &mut Store<Guest<Visit>>,
     handler: &ProxyPre<Guest<Visit>>,
     request: Request<Full<Bytes>>,
-    respond: Respond,
+    respond: oneshot::Sender<Answer>,
     deadline: Deadline,
 ) -> Result<(), Ended> {
     let called = {
@@ -260,6 +296,8 @@ async fn call(
             instance.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
         };
         tokio::select! {
+            // In this order: most guests never wait, and for those no timer is set.
+            biased;
             result = handled => Some(result),
             () = deadline.passed() => None,
         }
@@ -271,52 +309,87 @@ async fn call(
     }
 }
 
-/// Collects a body up to what may be stored; a larger one goes on as a stream.
-async fn collect(
-    host: &Host,
-    headers: &HeaderMap,
-    mut body: HyperOutgoingBody,
-    mut guest: Running,
-    deadline: Deadline,
-) -> Result<RenderedBody, Failure> {
-    let mut pieces: Vec<Bytes> = Vec::new();
-    let mut bytes = 0;
-    while let Some(frame) = body.frame().await {
-        match frame.map(Frame::into_data) {
-            Ok(Ok(piece)) => {
-                bytes += piece.len();
-                pieces.push(piece);
-            }
-            Ok(Err(_trailers)) => break,
-            Err(error) => return Err(guest.failed().await.unwrap_or(Failure::BrokenBody(format!("{error:?}")))),
-        }
-        if bytes > limits::STORED_BODY_BYTES {
-            return stream(host, pieces, body, guest, deadline);
-        }
-    }
-    if let Some(failure) = guest.failed_already() {
-        return Err(failure);
-    }
-    let declared =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    if declared.is_some_and(|declared: usize| declared != bytes) {
-        let why = format!("{bytes} bytes came where {} were declared", declared.unwrap_or_default());
-        return Err(Failure::BrokenBody(why));
-    }
-    // Work after the answer would keep a place at the renderer that others wait for.
-    Ok(RenderedBody::Whole(joined(pieces, bytes)))
+/// A guest under way, and how it has ended.
+struct Driven<'a, F> {
+    running: Pin<&'a mut F>,
+    ended: Option<Result<(), Ended>>,
 }
 
-/// From here on the response goes at the client's pace, outside the places of the renders.
-fn stream(
-    host: &Host,
-    first: Vec<Bytes>,
-    rest: HyperOutgoingBody,
-    mut guest: Running,
-    deadline: Deadline,
-) -> Result<RenderedBody, Failure> {
-    guest.place = Some(host.stream_place().ok_or(Failure::TooManyStreams)?);
-    Ok(RenderedBody::Streams(Stream { first, rest, guest, deadline }))
+impl<F: Future<Output = Result<(), Ended>>> Driven<'_, F> {
+    /// Waits for something that the guest makes, while it goes on; none if it has ended and not made it.
+    async fn until<T>(&mut self, made: impl Future<Output = T>) -> Option<T> {
+        let mut made = pin!(made);
+        poll_fn(|context| {
+            if self.ended.is_none()
+                && let Poll::Ready(ended) = self.running.as_mut().poll(context)
+            {
+                self.ended = Some(ended);
+            }
+            match made.as_mut().poll(context) {
+                Poll::Ready(made) => Poll::Ready(Some(made)),
+                Poll::Pending if self.ended.is_some() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    async fn end(&mut self) -> Result<(), Ended> {
+        self.until(pending::<()>()).await;
+        self.ended.clone().unwrap_or(Ok(()))
+    }
+
+    async fn answer(&mut self, response: oneshot::Receiver<Answer>, streams: bool) -> Result<Handed, Failure> {
+        let response = match self.until(response).await {
+            Some(Ok(Ok(response))) => response,
+            Some(Ok(Err(code))) => return Err(Failure::ErrorCode(format!("{code:?}"))),
+            Some(Err(_)) | None => return Err(self.end().await.err().map_or(Failure::NoResponse, Failure::Guest)),
+        };
+        let (parts, body) = response.into_parts();
+        // Events are for now: they go out as they come, whatever becomes of other responses of this route.
+        let body = match streams || is_event_stream(&parts.headers) {
+            true => HandedBody::Streams(Vec::new(), body),
+            false => self.collect(&parts.headers, body).await?,
+        };
+        Ok(Handed { parts, body })
+    }
+
+    /// Collects a body up to what may be stored; a larger one goes on as a stream.
+    async fn collect(&mut self, headers: &HeaderMap, mut body: HyperOutgoingBody) -> Result<HandedBody, Failure> {
+        let mut pieces: Vec<Bytes> = Vec::new();
+        let mut bytes = 0;
+        while let Some(Some(frame)) = self.until(body.frame()).await {
+            match frame.map(Frame::into_data) {
+                Ok(Ok(piece)) => {
+                    bytes += piece.len();
+                    pieces.push(piece);
+                }
+                Ok(Err(_trailers)) => break,
+                Err(error) => return Err(self.failed().await.unwrap_or(Failure::BrokenBody(format!("{error:?}")))),
+            }
+            if bytes > limits::STORED_BODY_BYTES {
+                return Ok(HandedBody::Streams(pieces, body));
+            }
+        }
+        if let Some(Err(ended)) = &self.ended {
+            return Err(Failure::Guest(ended.clone()));
+        }
+        let declared = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.parse().ok());
+        if declared.is_some_and(|declared: usize| declared != bytes) {
+            let why = format!("{bytes} bytes came where {} were declared", declared.unwrap_or_default());
+            return Err(Failure::BrokenBody(why));
+        }
+        Ok(HandedBody::Whole(joined(pieces, bytes)))
+    }
+
+    /// The guest's failure, if it fails soon.
+    async fn failed(&mut self) -> Option<Failure> {
+        let ended = tokio::time::timeout(Duration::from_millis(50), self.end()).await;
+        ended.ok()?.err().map(Failure::Guest)
+    }
 }
 
 fn joined(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
@@ -331,33 +404,15 @@ fn joined(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
 /// The guest's task; ends with its last holder.
 struct Running {
     task: JoinHandle<()>,
-    finished: Option<oneshot::Receiver<Result<(), Ended>>>,
+    finished: oneshot::Receiver<Result<(), Ended>>,
     /// Given back when the guest is gone.
     place: Option<OwnedSemaphorePermit>,
 }
 
 impl Running {
-    async fn end(&mut self) -> Result<(), Failure> {
-        match self.finished.take() {
-            Some(finished) => finished.await.map_err(|_| Failure::Lost)?.map_err(Failure::Guest),
-            None => Ok(()),
-        }
-    }
-
-    async fn failed(&mut self) -> Option<Failure> {
-        match tokio::time::timeout(Duration::from_millis(50), self.end()).await {
-            Ok(Err(failure)) => Some(failure),
-            _ => None,
-        }
-    }
-
-    /// The guest's failure, if it has failed by now.
-    fn failed_already(&mut self) -> Option<Failure> {
-        match self.finished.as_mut()?.try_recv() {
-            Ok(Err(ended)) => Some(Failure::Guest(ended)),
-            Err(oneshot::error::TryRecvError::Closed) => Some(Failure::Lost),
-            Ok(Ok(())) | Err(oneshot::error::TryRecvError::Empty) => None,
-        }
+    /// Whether the guest of a stream has failed by now, or was lost.
+    fn has_failed(&mut self) -> bool {
+        !matches!(self.finished.try_recv(), Ok(Ok(())) | Err(oneshot::error::TryRecvError::Empty))
     }
 }
 
@@ -372,32 +427,36 @@ impl Drop for Running {
 struct Deadline {
     allowed: Duration,
     first: Instant,
-    at: watch::Sender<Instant>,
+    at: Arc<Mutex<Instant>>,
 }
 
 impl Deadline {
     fn new(allowed: Duration) -> Deadline {
         let first = Instant::now() + allowed;
-        Deadline { allowed, first, at: watch::Sender::new(first) }
+        Deadline { allowed, first, at: Arc::new(Mutex::new(first)) }
     }
 
     fn move_on(&self) {
-        self.at.send_replace(Instant::now() + limits::STREAM_IDLE);
+        *self.at() = Instant::now() + limits::STREAM_IDLE;
     }
 
     /// What it means that it has passed.
     fn ended(&self) -> Ended {
-        match *self.at.borrow() == self.first {
+        match *self.at() == self.first {
             true => Ended::Deadline(self.allowed.as_millis() as u64),
             false => Ended::StreamIdle(limits::STREAM_IDLE.as_millis() as u64),
         }
     }
 
+    fn at(&self) -> MutexGuard<'_, Instant> {
+        self.at.lock().expect("BUG: nothing panics while holding a time")
+    }
+
     async fn passed(&self) {
         loop {
-            let at = *self.at.borrow();
+            let at = *self.at();
             tokio::time::sleep_until(at.into()).await;
-            if *self.at.borrow() <= Instant::now() {
+            if *self.at() <= Instant::now() {
                 return;
             }
         }
@@ -434,9 +493,9 @@ impl Body for Stream {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
             Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(BrokenOff))),
-            Poll::Ready(None) => match this.guest.failed_already() {
-                Some(_) => Poll::Ready(Some(Err(BrokenOff))),
-                None => Poll::Ready(None),
+            Poll::Ready(None) => match this.guest.has_failed() {
+                true => Poll::Ready(Some(Err(BrokenOff))),
+                false => Poll::Ready(None),
             },
         }
     }

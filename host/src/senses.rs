@@ -157,15 +157,20 @@ impl HostMonotonicClock for Still {
 
 enum Chance {
     Watched(Taint),
-    Derived(Box<blake3::OutputReader>),
+    /// From the seed; begun when it is first asked for, which most guests never do.
+    Derived(Digest, Option<Box<blake3::OutputReader>>),
 }
 
 impl Chance {
     fn derived(seed: &Digest) -> Chance {
-        let mut hasher = blake3::Hasher::new_derive_key("nearside guest randomness v1");
-        hasher.update(seed.as_bytes());
-        Chance::Derived(Box::new(hasher.finalize_xof()))
+        Chance::Derived(*seed, None)
     }
+}
+
+fn derivation(seed: &Digest) -> Box<blake3::OutputReader> {
+    let mut hasher = blake3::Hasher::new_derive_key("nearside guest randomness v1");
+    hasher.update(seed.as_bytes());
+    Box::new(hasher.finalize_xof())
 }
 
 impl rand_core::TryRng for Chance {
@@ -185,7 +190,7 @@ impl rand_core::TryRng for Chance {
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
         match self {
-            Chance::Derived(reader) => reader.fill(bytes),
+            Chance::Derived(seed, reader) => reader.get_or_insert_with(|| derivation(seed)).fill(bytes),
             Chance::Watched(taint) => {
                 taint.read_random();
                 getrandom::fill(bytes).expect("BUG: an operating system without randomness cannot serve");

@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    handler,
+    at_once, handler,
+    head_timer::HeadTimer,
     host::Host,
     stall::{Stalls, speaks},
 };
@@ -25,9 +26,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves visitors until `shutdown`, then lets what is under way finish, for at most [`limits::DRAIN`].
 pub async fn serve(host: Arc<Host>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    let answer = move |request, client: SocketAddr| {
-        let host = host.clone();
-        async move { handler::answer(&host, request, client.ip()).await }
+    let answer = move |request: Request<Incoming>, client: SocketAddr| {
+        let (parts, body) = request.into_parts();
+        let at_once = at_once::answer(&host, &parts, client.ip());
+        let answered = at_once.ok_or_else(|| {
+            let (host, request) = (host.clone(), Request::from_parts(parts, body));
+            Box::pin(async move { handler::answer(&host, request, client.ip()).await })
+        });
+        async move {
+            match answered {
+                Ok(reply) => reply,
+                Err(later) => later.await,
+            }
+        }
     };
     accept(listener, answer, shutdown).await;
 }
@@ -39,7 +50,6 @@ where
     R: Future<Output = Response<B>> + Send + 'static,
     B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let http = Arc::new(http());
     let graceful = GracefulShutdown::new();
     // Gone when this stops: connections that have not said a word are not waited for.
     let (running, stopping) = watch::channel(());
@@ -63,14 +73,14 @@ where
             let answered = answer(request, client);
             async move { Ok::<_, Infallible>(answered.await) }
         });
-        let (http, watcher, mut stopping) = (http.clone(), graceful.watcher(), stopping.clone());
+        let (watcher, mut stopping) = (graceful.watcher(), stopping.clone());
         tokio::spawn(async move {
             let spoke = tokio::select! {
                 spoke = speaks(&stream) => spoke,
                 _ = stopping.changed() => false,
             };
             if spoke {
-                let connection = http.serve_connection(TokioIo::new(Stalls::new(stream)), service).into_owned();
+                let connection = http().serve_connection(TokioIo::new(Stalls::new(stream)), service).into_owned();
                 // A client that leaves in the middle is no fault of ours.
                 let _ = watcher.watch(connection).await;
             }
@@ -91,10 +101,11 @@ fn prepared(stream: TcpStream) -> TcpStream {
     stream
 }
 
+/// Of one connection.
 fn http() -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::default())
         .header_read_timeout(limits::REQUEST_HEAD_WAIT)
         .max_buf_size(limits::REQUEST_HEAD_BYTES)
         .max_headers(limits::REQUEST_HEADERS);

@@ -21,7 +21,7 @@ use rusqlite::{
 };
 
 use crate::{
-    bindings::edge::types::{Rows, SqlError, Value},
+    bindings::edge::types::{FlatRows, SqlError, Value},
     budget::Budget,
     counts::run::Steps,
 };
@@ -144,7 +144,7 @@ impl Guarded {
         self.shared.hidden_clock.store(false, Ordering::Relaxed);
         // Not from the statement cache: what is there is not judged again.
         let statement = self.connection.prepare(sql).map_err(told)?;
-        refuse_odd(&statement)?;
+        refuse_odd(sql, &statement)?;
         Ok(Examined {
             parameters: statement.parameter_count(),
             read_only: statement.readonly(),
@@ -154,18 +154,23 @@ impl Guarded {
     }
 
     /// Runs a statement to its end and gives all its rows.
-    pub fn query(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<Rows, SqlError> {
+    pub fn query(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<FlatRows, SqlError> {
         self.counted(sql, parameters, budget).0
     }
 
     /// The same, and what SQLite did for it.
-    pub fn counted(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> (Result<Rows, SqlError>, Steps) {
+    pub fn counted(
+        &mut self,
+        sql: &str,
+        parameters: &[Value],
+        budget: Duration,
+    ) -> (Result<FlatRows, SqlError>, Steps) {
         self.start(budget);
         let mut statement = match self.connection.prepare_cached(sql) {
             Ok(statement) => statement,
             Err(error) => return (Err(told(error)), Steps::default()),
         };
-        let rows = all_rows(&mut statement, parameters);
+        let rows = all_rows(sql, &mut statement, parameters);
         // Read and put back to nothing: the statement is kept for the next run.
         let of = |status| u64::try_from(statement.reset_status(status)).unwrap_or(0);
         let steps = Steps {
@@ -181,7 +186,7 @@ impl Guarded {
     pub fn execute(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<(u64, i64), SqlError> {
         self.start(budget);
         let mut statement = self.connection.prepare_cached(sql).map_err(told)?;
-        refuse_odd(&statement)?;
+        refuse_odd(sql, &statement)?;
         bind(&mut statement, parameters)?;
         let changed = statement.raw_execute().map_err(told)?;
         drop(statement);
@@ -249,18 +254,27 @@ fn is_reserved(name: &str) -> bool {
 }
 
 /// A PRAGMA or EXPLAIN gives rows too, of a kind that is not in the pages.
-fn refuse_odd(statement: &Statement<'_>) -> Result<(), SqlError> {
-    let text = statement.expanded_sql().unwrap_or_default();
-    let first = text
-        .lines()
-        .map(str::trim_start)
-        .find(|line| !line.is_empty() && !line.starts_with("--"))
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if first.starts_with("pragma") || statement.is_explain() != 0 {
+fn refuse_odd(sql: &str, statement: &Statement<'_>) -> Result<(), SqlError> {
+    let first = without_comments(sql).get(..6).unwrap_or_default();
+    if first.eq_ignore_ascii_case("pragma") || statement.is_explain() != 0 {
         return Err(SqlError::Failed("PRAGMA and EXPLAIN are not for handlers".into()));
     }
     Ok(())
+}
+
+/// A statement from its first word on.
+fn without_comments(sql: &str) -> &str {
+    let mut rest = sql;
+    loop {
+        // SQLite passes over empty statements, too, and over a mark of byte order.
+        rest = rest.trim_start_matches([' ', '\t', '\n', '\x0c', '\r', ';', '\u{feff}']);
+        let comment = match (rest.strip_prefix("--"), rest.strip_prefix("/*")) {
+            (Some(line), _) => line.split_once('\n'),
+            (_, Some(block)) => block.split_once("*/"),
+            _ => return rest,
+        };
+        rest = comment.map_or("", |(_, after)| after);
+    }
 }
 
 /// A function of time reads the clock when it is given `now`, `subsec` alone, or nothing at all. Text in which that cannot
@@ -286,28 +300,21 @@ fn bind(statement: &mut Statement<'_>, parameters: &[Value]) -> Result<(), SqlEr
     Ok(())
 }
 
-fn all_rows(statement: &mut Statement<'_>, parameters: &[Value]) -> Result<Rows, SqlError> {
-    refuse_odd(statement)?;
+fn all_rows(sql: &str, statement: &mut Statement<'_>, parameters: &[Value]) -> Result<FlatRows, SqlError> {
+    refuse_odd(sql, statement)?;
     bind(statement, parameters)?;
-    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let width = columns.len();
-    let mut cells = Vec::new();
-    let mut bytes = 0;
+    let mut flat = FlatRows::of(statement.column_names());
+    let width = statement.column_count();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(told)? {
         for column in 0..width {
-            let value = value_of(row.get_ref(column).map_err(told)?);
-            bytes += size_of(&value);
-            cells.push(value);
-        }
-        if bytes > limits::SQL_RESULT_BYTES {
-            return Err(over(Budget::QueryBytes));
-        }
-        if cells.len() > limits::SQL_ROWS * width.max(1) {
-            return Err(over(Budget::QueryRows));
+            flat.push(row.get_ref(column).map_err(told)?);
+            if let Some(budget) = flat.over() {
+                return Err(over(budget));
+            }
         }
     }
-    Ok(Rows { columns, cells })
+    Ok(flat)
 }
 
 struct Bound<'a>(&'a Value);
@@ -322,25 +329,6 @@ impl rusqlite::ToSql for Bound<'_> {
             Value::Blob(blob) => ValueRef::Blob(blob),
         }))
     }
-}
-
-fn value_of(value: ValueRef<'_>) -> Value {
-    match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(integer) => Value::Integer(integer),
-        ValueRef::Real(real) => Value::Real(real),
-        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
-        ValueRef::Blob(blob) => Value::Blob(blob.to_vec()),
-    }
-}
-
-fn size_of(value: &Value) -> usize {
-    let content = match value {
-        Value::Text(text) => text.len(),
-        Value::Blob(blob) => blob.len(),
-        _ => 0,
-    };
-    content + std::mem::size_of::<Value>()
 }
 
 /// SQLite's errors in the guest's words.
@@ -406,12 +394,12 @@ mod tests {
 
     #[test]
     fn rows_come_back_typed() {
-        let rows =
-            guarded(Grant::Read).query("SELECT n, 'x', NULL FROM t WHERE n > ?", &[Value::Integer(1)], SECOND).unwrap();
+        let flat = guarded(Grant::Read).query("SELECT n, 'x', NULL FROM t WHERE n > ?", &[Value::Integer(1)], SECOND);
+        let rows = flat.unwrap().rows();
         assert_eq!(rows.columns, ["n", "'x'", "NULL"]);
         assert!(matches!(&rows.cells[..], [Value::Integer(2), Value::Text(x), Value::Null] if x == "x"));
-        let rows = guarded(Grant::Read).query("SELECT x FROM f WHERE f MATCH 'edge'", &[], SECOND).unwrap();
-        assert_eq!(rows.cells.len(), 1);
+        let flat = guarded(Grant::Read).query("SELECT x FROM f WHERE f MATCH 'edge'", &[], SECOND).unwrap();
+        assert_eq!(flat.count(), 1);
     }
 
     #[test]
@@ -439,6 +427,8 @@ mod tests {
             "SELECT load_extension('x')",
             "PRAGMA data_version",
             "-- hidden\nPRAGMA page_count",
+            "/* hidden */ /**/ -- too\n;; PRAGMA data_version",
+            "\u{feff}PRAGMA data_version",
             "SELECT * FROM pragma_page_count",
             "EXPLAIN SELECT 1",
             "ATTACH 'x' AS y",

@@ -1,5 +1,7 @@
 //! W3C trace context: the id under which a request is found in logs.
 
+use std::cell::RefCell;
+
 use http::HeaderMap;
 
 /// A trace is long enough to be found by so many of its first digits.
@@ -14,9 +16,20 @@ pub fn trace_id(headers: &HeaderMap) -> String {
             && id.bytes().any(|b| b != b'0');
         valid.then(|| id.to_owned())
     });
-    given.unwrap_or_else(|| {
-        let mut bytes = [0u8; 16];
-        getrandom::fill(&mut bytes).expect("BUG: an operating system without randomness cannot serve");
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    })
+    given.unwrap_or_else(new_trace)
+}
+
+thread_local! {
+    /// Begun by the system's randomness once a thread: it need not be asked for each request.
+    static IDS: RefCell<blake3::OutputReader> = RefCell::new({
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).expect("BUG: an operating system without randomness cannot serve");
+        blake3::Hasher::new_keyed(&seed).finalize_xof()
+    });
+}
+
+fn new_trace() -> String {
+    let mut bytes = [0; 16];
+    IDS.with_borrow_mut(|ids| ids.fill(&mut bytes));
+    format!("{:032x}", u128::from_le_bytes(bytes))
 }

@@ -16,14 +16,14 @@ use crate::{
         inputs::{self, Kind},
         page::{self, IncludeError},
         sql as edge_sql,
-        types::{self, Rows, SqlError, Value},
+        types::{self, FlatRows, Rows, SqlError, Value},
     },
     counts::{
         query::Why,
         run::{Measured, Run},
     },
     database::Reader,
-    evidence::{Gathering, Question, digest},
+    evidence::{Gathering, Question},
     fragment::Within,
     host::Host,
     missed,
@@ -90,7 +90,7 @@ impl Cost {
 }
 
 impl Visit {
-    fn run(&mut self, name: &str, parameters: &[Value], time: Duration) -> Result<Rows, SqlError> {
+    fn run(&mut self, name: &str, parameters: &[Value], time: Duration) -> Result<FlatRows, SqlError> {
         let Some(query) = self.release.queries.get(name) else {
             return Err(SqlError::UnknownQuery(format!("queries.sql has no query `{name}`")));
         };
@@ -117,7 +117,7 @@ impl Visit {
         // What fails taints, so that nothing is kept of it.
         if let Ok(rows) = &answer {
             let (query, parameters) = (name.to_owned(), parameters.to_vec());
-            self.evidence.with(|evidence| evidence.add(&pages, Question { query, parameters, rows: digest(rows) }));
+            self.evidence.with(|evidence| evidence.add(&pages, Question { query, parameters, rows: rows.digest() }));
         }
         answer
     }
@@ -139,18 +139,28 @@ impl Visit {
 
 impl types::Host for Visit {}
 
-impl edge_sql::Host for Visit {
-    fn query(&mut self, name: String, parameters: Vec<Value>) -> wasmtime::Result<Result<Rows, SqlError>> {
+impl Visit {
+    fn ask(&mut self, name: &str, parameters: &[Value]) -> Result<FlatRows, SqlError> {
         let time = self.query_time();
-        let result = self.run(&name, &parameters, time);
+        let result = self.run(name, parameters, time);
         if let Err(error) = &result {
             if !matches!(error, SqlError::UnknownQuery(_) | SqlError::WrongParameters(_)) {
                 self.taint.met_failure();
             }
-            let line = self.release.code.queries.get(&name).map(|query| query.line);
-            self.speaker.query_failed(&Asked { query: &name, line, time }, error);
+            let line = self.release.code.queries.get(name).map(|query| query.line);
+            self.speaker.query_failed(&Asked { query: name, line, time }, error);
         }
-        Ok(result)
+        result
+    }
+}
+
+impl edge_sql::Host for Visit {
+    fn query(&mut self, name: String, parameters: Vec<Value>) -> wasmtime::Result<Result<Rows, SqlError>> {
+        Ok(self.ask(&name, &parameters).map(|flat| flat.rows()))
+    }
+
+    fn query_flat(&mut self, name: String, parameters: Vec<Value>) -> wasmtime::Result<Result<FlatRows, SqlError>> {
+        Ok(self.ask(&name, &parameters))
     }
 }
 

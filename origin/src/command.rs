@@ -6,7 +6,7 @@ use std::{
 };
 
 use nearside_host::{
-    bindings::edge::types::{Rows, SqlError, Value},
+    bindings::edge::types::{FlatRows, Rows, SqlError, Value},
     budget::Role,
     engine::{Engine, EngineError},
     guest::{self, Given, Guest},
@@ -273,6 +273,10 @@ pub(crate) fn check_task_payload(payload: &str) -> Result<(), String> {
 
 impl store::Host for Transaction {
     fn query(&mut self, sql: String, parameters: Vec<Value>) -> wasmtime::Result<Result<Rows, SqlError>> {
+        Ok(self.query_flat(sql, parameters)?.map(|flat| flat.rows()))
+    }
+
+    fn query_flat(&mut self, sql: String, parameters: Vec<Value>) -> wasmtime::Result<Result<FlatRows, SqlError>> {
         Ok(self.run(&sql, |guarded, budget| guarded.query(&sql, &parameters, budget)))
     }
 

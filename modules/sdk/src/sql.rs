@@ -27,8 +27,8 @@ use crate::bindings::nearside::edge::{sql, types};
 /// # Errors
 /// When there is no such query, the parameters do not fit it, or it ran into a limit.
 pub fn query(name: &str, parameters: impl Parameters) -> Result<Rows, Error> {
-    match sql::query(name, &parameters.into_values()) {
-        Ok(rows) => Ok(Rows::new(name, rows)),
+    match sql::query_flat(name, &parameters.into_values()) {
+        Ok(flat) => Ok(Rows::new(name, flat)),
         Err(reason) => Err(Error::Host { reason }),
     }
 }
@@ -38,13 +38,27 @@ pub fn query(name: &str, parameters: impl Parameters) -> Result<Rows, Error> {
 pub struct Rows {
     /// The name of the query, or its text: for messages.
     query: String,
-    columns: Vec<String>,
-    cells: Vec<Value>,
+    flat: types::FlatRows,
+}
+
+/// A cell of a result, where it lies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell<'a> {
+    /// NULL.
+    Null,
+    /// An integer.
+    Integer(i64),
+    /// A real.
+    Real(f64),
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Blob(&'a [u8]),
 }
 
 impl Rows {
-    pub(crate) fn new(query: &str, rows: types::Rows) -> Self {
-        Self { query: query.to_owned(), columns: rows.columns, cells: rows.cells }
+    pub(crate) fn new(query: &str, flat: types::FlatRows) -> Self {
+        Self { query: query.to_owned(), flat }
     }
 
     /// How many rows there are.
@@ -56,16 +70,31 @@ impl Rows {
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.flat.kinds.is_empty()
     }
 
     /// The rows, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
         // A result without columns has no cells either.
-        self.cells.chunks_exact(self.columns.len().max(1)).map(|cells| Row {
-            query: &self.query,
-            columns: &self.columns,
-            cells,
+        let width = self.flat.names.len().max(1);
+        (0..self.flat.kinds.len() / width).map(move |row| Row { rows: self, start: row * width })
+    }
+
+    fn name(&self, column: usize) -> Option<&str> {
+        let start = column.checked_sub(1).map_or(Some(0), |before| self.flat.names.get(before).copied())?;
+        self.flat.texts.get(start as usize..*self.flat.names.get(column)? as usize)
+    }
+
+    /// As `wit/types.wit` lays it out.
+    fn cell(&self, at: usize) -> Option<Cell<'_>> {
+        let (kind, word) = (*self.flat.kinds.get(at)?, *self.flat.words.get(at)?);
+        let place = (word >> 32) as usize..word as u32 as usize;
+        Some(match kind {
+            0 => Cell::Null,
+            1 => Cell::Integer(word as i64),
+            2 => Cell::Real(f64::from_bits(word)),
+            3 => Cell::Text(self.flat.texts.get(place)?),
+            _ => Cell::Blob(self.flat.blobs.get(place)?),
         })
     }
 
@@ -105,9 +134,9 @@ impl Rows {
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
-    query: &'a str,
-    columns: &'a [String],
-    cells: &'a [Value],
+    rows: &'a Rows,
+    /// Its first cell.
+    start: usize,
 }
 
 impl<'a> Row<'a> {
@@ -132,15 +161,16 @@ impl<'a> Row<'a> {
     }
 
     // Not generic, so that there is one of it and not one for each type.
-    fn cell(self, at: usize, column: &'static str) -> Result<&'a Value, Error> {
-        let is_at = self.columns.get(at).is_some_and(|name| name == column);
-        let place = if is_at { Some(at) } else { self.columns.iter().position(|name| name == column) };
-        place.and_then(|at| self.cells.get(at)).ok_or_else(|| Error::NoColumn { query: self.query.to_owned(), column })
+    fn cell(self, at: usize, column: &'static str) -> Result<Cell<'a>, Error> {
+        let is = |at: &usize| self.rows.name(*at) == Some(column);
+        let place = if is(&at) { Some(at) } else { (0..self.rows.flat.names.len()).find(is) };
+        let cell = place.and_then(|at| self.rows.cell(self.start + at));
+        cell.ok_or_else(|| Error::NoColumn { query: self.rows.query.clone(), column })
     }
 
     #[cold]
-    fn wrong_type(self, column: &'static str, expected: &'static str, value: &Value) -> Error {
-        Error::WrongType { query: self.query.to_owned(), column, expected, found: found(value) }
+    fn wrong_type(self, column: &'static str, expected: &'static str, value: Cell<'_>) -> Error {
+        Error::WrongType { query: self.rows.query.clone(), column, expected, found: found(value) }
     }
 }
 
@@ -159,7 +189,7 @@ pub trait FromValue<'a>: Sized {
     const NAME: &'static str;
 
     /// None when `value` is of another kind or out of range.
-    fn from_value(value: &'a Value) -> Option<Self>;
+    fn from_value(value: Cell<'a>) -> Option<Self>;
 }
 
 macro_rules! from_integer {
@@ -167,9 +197,9 @@ macro_rules! from_integer {
         impl FromValue<'_> for $type {
             const NAME: &'static str = stringify!($type);
 
-            fn from_value(value: &Value) -> Option<Self> {
+            fn from_value(value: Cell<'_>) -> Option<Self> {
                 match value {
-                    Value::Integer(number) => (*number).try_into().ok(),
+                    Cell::Integer(number) => number.try_into().ok(),
                     _ => None,
                 }
             }
@@ -181,7 +211,7 @@ from_integer!(i64, i32, u64, u32, u16, u8, usize);
 impl FromValue<'_> for bool {
     const NAME: &'static str = "bool";
 
-    fn from_value(value: &Value) -> Option<Self> {
+    fn from_value(value: Cell<'_>) -> Option<Self> {
         i64::from_value(value).map(|number| number != 0)
     }
 }
@@ -189,10 +219,10 @@ impl FromValue<'_> for bool {
 impl FromValue<'_> for f64 {
     const NAME: &'static str = "f64";
 
-    fn from_value(value: &Value) -> Option<Self> {
+    fn from_value(value: Cell<'_>) -> Option<Self> {
         match value {
-            Value::Real(number) => Some(*number),
-            Value::Integer(number) => Some(*number as f64),
+            Cell::Real(number) => Some(number),
+            Cell::Integer(number) => Some(number as f64),
             _ => None,
         }
     }
@@ -201,9 +231,9 @@ impl FromValue<'_> for f64 {
 impl<'a> FromValue<'a> for &'a str {
     const NAME: &'static str = "text";
 
-    fn from_value(value: &'a Value) -> Option<Self> {
+    fn from_value(value: Cell<'a>) -> Option<Self> {
         match value {
-            Value::Text(text) => Some(text),
+            Cell::Text(text) => Some(text),
             _ => None,
         }
     }
@@ -212,7 +242,7 @@ impl<'a> FromValue<'a> for &'a str {
 impl FromValue<'_> for String {
     const NAME: &'static str = "text";
 
-    fn from_value(value: &Value) -> Option<Self> {
+    fn from_value(value: Cell<'_>) -> Option<Self> {
         <&str>::from_value(value).map(str::to_owned)
     }
 }
@@ -220,9 +250,9 @@ impl FromValue<'_> for String {
 impl<'a> FromValue<'a> for &'a [u8] {
     const NAME: &'static str = "blob";
 
-    fn from_value(value: &'a Value) -> Option<Self> {
+    fn from_value(value: Cell<'a>) -> Option<Self> {
         match value {
-            Value::Blob(bytes) => Some(bytes),
+            Cell::Blob(bytes) => Some(bytes),
             _ => None,
         }
     }
@@ -231,7 +261,7 @@ impl<'a> FromValue<'a> for &'a [u8] {
 impl FromValue<'_> for Vec<u8> {
     const NAME: &'static str = "blob";
 
-    fn from_value(value: &Value) -> Option<Self> {
+    fn from_value(value: Cell<'_>) -> Option<Self> {
         <&[u8]>::from_value(value).map(<[u8]>::to_vec)
     }
 }
@@ -240,9 +270,9 @@ impl FromValue<'_> for Vec<u8> {
 impl<'a, T: FromValue<'a>> FromValue<'a> for Option<T> {
     const NAME: &'static str = T::NAME;
 
-    fn from_value(value: &'a Value) -> Option<Self> {
+    fn from_value(value: Cell<'a>) -> Option<Self> {
         match value {
-            Value::Null => Some(None),
+            Cell::Null => Some(None),
             value => T::from_value(value).map(Some),
         }
     }
@@ -421,14 +451,14 @@ impl From<Error> for crate::Error {
 }
 
 /// What a value is. An integer is shown, because it may only be out of range; texts stay out of logs.
-fn found(value: &Value) -> String {
+fn found(value: Cell<'_>) -> String {
     match value {
-        Value::Null => "NULL: an Option takes that".to_owned(),
-        Value::Integer(number) => format!("the integer {number}"),
+        Cell::Null => "NULL: an Option takes that".to_owned(),
+        Cell::Integer(number) => format!("the integer {number}"),
         // Writing one out takes more code than the rest of this file.
-        Value::Real(_) => "a real".to_owned(),
-        Value::Text(text) => format!("text of {} bytes", text.len()),
-        Value::Blob(bytes) => format!("a blob of {} bytes", bytes.len()),
+        Cell::Real(_) => "a real".to_owned(),
+        Cell::Text(text) => format!("text of {} bytes", text.len()),
+        Cell::Blob(bytes) => format!("a blob of {} bytes", bytes.len()),
     }
 }
 

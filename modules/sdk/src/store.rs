@@ -21,8 +21,8 @@ pub struct Change {
 /// # Errors
 /// When the statement is wrong or ran into a limit.
 pub fn query(sql: &str, parameters: impl Parameters) -> Result<Rows, Error> {
-    match host::query(sql, &parameters.into_values()) {
-        Ok(rows) => Ok(Rows::new(sql, rows)),
+    match host::query_flat(sql, &parameters.into_values()) {
+        Ok(flat) => Ok(Rows::new(sql, flat)),
         Err(reason) => Err(Error::Host { reason }),
     }
 }

@@ -1,15 +1,40 @@
 use super::*;
 
-fn rows() -> Rows {
-    Rows {
-        query: "packages".into(),
-        columns: ["id", "name", "stars", "tags"].map(str::to_owned).into(),
-        cells: [(1, "vim", 4.5, "[\"editor\"]").into_values(), (2, None::<&str>, 3, "[]").into_values()].concat(),
+/// A result as the host lays it out.
+fn result(query: &str, columns: &[&str], cells: &[Value]) -> Rows {
+    let (mut names, mut texts, mut blobs) = (Vec::new(), String::new(), Vec::new());
+    for column in columns {
+        texts.push_str(column);
+        names.push(texts.len() as u32);
     }
+    let span = |start: usize, end: usize| (start as u64) << 32 | end as u64;
+    let cell = |value: &Value| match value {
+        Value::Null => (0, 0),
+        Value::Integer(number) => (1, *number as u64),
+        Value::Real(number) => (2, number.to_bits()),
+        Value::Text(text) => {
+            texts.push_str(text);
+            (3, span(texts.len() - text.len(), texts.len()))
+        }
+        Value::Blob(bytes) => {
+            blobs.extend_from_slice(bytes);
+            (4, span(blobs.len() - bytes.len(), blobs.len()))
+        }
+    };
+    let (kinds, words) = cells.iter().map(cell).unzip();
+    Rows::new(query, types::FlatRows { names, kinds, words, texts, blobs })
+}
+
+fn cells() -> Vec<Value> {
+    [(1, "vim", 4.5, "[\"editor\"]").into_values(), (2, None::<&str>, 3, "[]").into_values()].concat()
+}
+
+fn rows() -> Rows {
+    result("packages", &["id", "name", "stars", "tags"], &cells())
 }
 
 fn one(column: &str, value: Value) -> Rows {
-    Rows { query: "one".into(), columns: vec![column.into()], cells: vec![value] }
+    result("one", &[column], &[value])
 }
 
 #[test]
@@ -61,9 +86,9 @@ struct Rest {
 
 #[test]
 fn structs_may_borrow_nest_and_have_defaults() {
-    let mut rows = rows();
-    rows.columns[2] = "type".into();
-    rows.cells[2] = Value::Null;
+    let mut cells = cells();
+    cells[2] = Value::Null;
+    let rows = result("packages", &["id", "name", "type", "tags"], &cells);
     let read: Vec<Borrowed<'_>> = rows.rows().unwrap();
     assert_eq!(read[0], Borrowed { name: "vim", rest: Rest { id: 1 }, r#type: None });
     assert_eq!(read[1], Borrowed { name: "", rest: Rest { id: 2 }, r#type: Some(true) });
@@ -108,7 +133,25 @@ fn json_of_another_shape_is_an_error() {
 
 #[test]
 fn no_rows_are_no_rows() {
-    let rows = Rows { query: "none".into(), columns: vec!["size".into()], cells: vec![] };
+    let rows = result("none", &["size"], &[]);
     assert_eq!(rows.len(), 0);
     assert!(rows.row::<Sized>().unwrap().is_none() && rows.rows::<Sized>().unwrap().is_empty());
+}
+
+#[test]
+fn blobs_are_read_where_they_lie() {
+    let blob = |bytes: &[u8]| Value::Blob(bytes.to_owned());
+    let rows = result("blobs", &["a", "b"], &[blob(b"one"), blob(b""), blob(b"two"), Value::from("x")]);
+    let read: Vec<(&[u8], Option<Vec<u8>>)> =
+        rows.map(|row| Ok((row.get("a")?, row.get("b").unwrap_or_default()))).unwrap();
+    assert_eq!(read, [(&b"one"[..], Some(Vec::new())), (&b"two"[..], None)]);
+}
+
+#[test]
+fn a_place_outside_its_piece_is_an_error_and_no_panic() {
+    let mut rows = one("name", Value::from("vim"));
+    rows.flat.words[0] = 4 << 32 | 100;
+    assert!(rows.first(|row| row.get::<&str>("name")).is_err());
+    rows.flat.names[0] = 100;
+    assert!(rows.first(|row| row.get::<&str>("name")).is_err());
 }
