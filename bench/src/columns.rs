@@ -158,6 +158,8 @@ const VISITED: &[Column] = &[
     needed(Metric::PagesP99, "p99 ms"),
     where_measured(Metric::FormsP50, "of reviews, p50 ms"),
     where_measured(Metric::FormsP99, "p99 ms"),
+    where_measured(Metric::OwnP50, "of the author's page, p50 ms"),
+    where_measured(Metric::OwnP99, "p99 ms"),
     needed(Metric::Requests, "requests"),
     needed(Metric::Failed, "failed"),
     needed(Metric::CpuOpen, "CPU us a request"),

@@ -50,6 +50,20 @@ pub fn machine_microseconds() -> Result<u64> {
     parse_machine(&text).map(|ticks| ticks * MICROSECONDS_PER_TICK).context("reading /proc/stat: no cpu line")
 }
 
+/// All of the machine's, however few of them this thread may use.
+pub fn machine_cores() -> Result<usize> {
+    let text = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
+    Ok(count_cores(&text).max(1))
+}
+
+/// A line `cpu0 ...` for each.
+fn count_cores(text: &str) -> usize {
+    let is_core = |line: &&str| {
+        line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
+    };
+    text.lines().filter(is_core).count()
+}
+
 /// `cpu user nice system idle iowait irq softirq steal ...` (proc(5)).
 fn parse_machine(text: &str) -> Option<u64> {
     let fields = text.lines().find_map(|line| line.strip_prefix("cpu "))?.split_ascii_whitespace();
@@ -89,6 +103,7 @@ mod tests {
         assert_eq!(parse_machine("cpu  100 1 20 9999 7 3 4 50 0 0\ncpu0 1 1 1 1\n"), Some(171));
         assert_eq!(parse_machine("cpu 1 2\n"), None);
         assert!(machine_microseconds().is_ok());
+        assert_eq!(count_cores("cpu 1 2\ncpu0 1\ncpu1 1\nintr 5\n"), 2);
     }
 
     #[test]

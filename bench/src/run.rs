@@ -111,6 +111,7 @@ pub struct Used {
     servers_us: u64,
     harness_us: u64,
     machine_us: u64,
+    cores: usize,
 }
 
 impl Used {
@@ -122,14 +123,14 @@ impl Used {
             servers_us: used.sum::<Result<u64>>()?,
             harness_us: cpu::own_microseconds()?,
             machine_us: cpu::machine_microseconds()?,
+            cores: cpu::machine_cores()?,
         })
     }
 
     pub fn others_share_since(&self, before: &Self) -> f64 {
         let ours = (self.servers_us - before.servers_us) + (self.harness_us - before.harness_us);
         let others = (self.machine_us - before.machine_us).saturating_sub(ours);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        others as f64 / (self.at.duration_since(before.at).as_secs_f64() * 1e6 * cores as f64)
+        others as f64 / (self.at.duration_since(before.at).as_secs_f64() * 1e6 * self.cores as f64)
     }
 }
 

@@ -25,6 +25,7 @@ const ROWS: &[(Metric, &str)] = &[
     (Metric::FirstByteP99, "first byte, 99 of 100 within, ms"),
     (Metric::PagesP99, "the same of pages alone, ms"),
     (Metric::FormsP50, "sending a review, half within, ms"),
+    (Metric::OwnP50, "the page its author is led to, half within, ms"),
     (Metric::Failed, "failed"),
     (Metric::CpuOpen, "CPU a request, µs"),
     (Metric::QueriesRequest, "queries a request"),

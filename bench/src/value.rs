@@ -126,6 +126,11 @@ pub enum Metric {
     FormsP50,
     #[serde(rename = "forms_p99_ms")]
     FormsP99,
+    /// The same of the pages that authors are led to.
+    #[serde(rename = "own_p50_ms")]
+    OwnP50,
+    #[serde(rename = "own_p99_ms")]
+    OwnP99,
     /// Statements run for pages.
     #[serde(rename = "queries_per_request")]
     QueriesRequest,

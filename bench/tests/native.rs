@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nearside_bench::connection::fetch;
 use nearside_bench::contender::{Answers, Case, Checked, Contender, check};
 use nearside_bench::process::Process;
+use nearside_bench::receiver::Receiver;
 use nearside_bench::report::Settings;
 use nearside_bench::request::{Request, Requests};
 use nearside_bench::value::Metric;
@@ -146,4 +147,36 @@ async fn a_server_that_dies_under_load_fails_the_phase() {
     let (loaded, ()) = tokio::join!(load::closed(&plan, Duration::from_secs(5)), dying);
     assert!(format!("{:#}", loaded.unwrap_err()).contains("GET /package/tool-5"));
     assert!(cpu::microseconds(contender.process).is_err());
+}
+
+#[tokio::test]
+async fn the_plain_site_shows_a_review_and_has_told_of_it_before_it_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(Duration::from_millis(50)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nearside-bench"));
+    command.args(["serve-site", "--exit-with-stdin", "--db"]).arg(release(&directory)).arg("--app").arg(app());
+    command.args(["--webhook", &format!("http://{}/reviews", receiver.address)]);
+    let mut process = Process::spawn("site", command, directory.path()).unwrap();
+    let address = process.listening().await.unwrap();
+    for target in ["/", "/sections", "/section/math?page=2", "/package/tool-5", "/search?q=sharp%20tool"] {
+        let page = fetch(address, &Request::get("h", target, &[])).await.unwrap();
+        assert!(page.status == 200 && page.body().ends_with(b"</html>"), "{target}: {}", page.status);
+    }
+    for target in ["/section/none", "/package/none", "/none"] {
+        assert_eq!(fetch(address, &Request::get("h", target, &[])).await.unwrap().status, 404, "{target}");
+    }
+    let form = |body: &str| {
+        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+        Request::with_body("POST", "h", "/package/tool-5/reviews", &headers, body.as_bytes())
+    };
+    let refused = fetch(address, &form("author=Ann&rating=9&body=Good")).await.unwrap();
+    assert_eq!((refused.status, receiver.told()), (422, 0));
+    let began = Instant::now();
+    let posted = form("author=Ann&rating=5&body=Good+all+in+all").showing("Good all in all".to_owned());
+    let answer = fetch(address, &posted).await.unwrap();
+    assert_eq!((answer.status, receiver.told()), (303, 1));
+    assert!(began.elapsed() >= Duration::from_millis(50));
+    let page = fetch(address, &posted.following(&answer).unwrap()).await.unwrap();
+    let text = String::from_utf8(page.body().to_vec()).unwrap();
+    assert!(text.contains("Good all in all") && text.contains("5.0 of 5, from"), "{text}");
 }

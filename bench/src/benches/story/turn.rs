@@ -41,6 +41,8 @@ struct Counted {
 struct Visits {
     notes: Vec<Note>,
     send_late_p99_us: f64,
+    /// What the generator took of its core, while it sent.
+    generator_percent: f64,
 }
 
 impl Turn<'_> {
@@ -50,11 +52,8 @@ impl Turn<'_> {
         let places = contender.addresses.len();
         let dealt = self.traffic.turn(self.number, self.repeat, arrivals.max(places), places)?;
         let before = Counted::now(contender).await?;
-        let (began, generator_before) = (Instant::now(), cpu::own_microseconds()?);
-        let looking = fresh::look(contender, self.traffic, self.repeat, began + lasts);
+        let looking = fresh::look(contender, self.traffic, self.repeat, Instant::now() + lasts);
         let (visits, seen) = tokio::try_join!(self.visits(contender, dealt, lasts), looking)?;
-        let generator_us = cpu::own_microseconds()? - generator_before;
-        let generator = 100.0 * generator_us as f64 / began.elapsed().as_micros() as f64;
         let left = contender.done().await?;
         // What was put off may end with a release, which nodes have yet to take.
         tokio::time::sleep(STORY_SETTLE).await;
@@ -64,7 +63,7 @@ impl Turn<'_> {
         values.insert(Metric::Requests, requests);
         values.insert(Metric::CpuOpen, (after.cpu_us - before.cpu_us) as f64 / requests);
         values.insert(Metric::OthersCpu, after.used.others_share_since(&before.used));
-        values.insert(Metric::GeneratorCpu, generator);
+        values.insert(Metric::GeneratorCpu, visits.generator_percent);
         values.insert(Metric::WorkLeft, left.as_secs_f64());
         if let (Some(before), Some(after)) = (before.queries, after.queries) {
             values.insert(Metric::QueriesRequest, (after - before) as f64 / requests);
@@ -76,6 +75,7 @@ impl Turn<'_> {
 
     async fn visits(&self, contender: &Contender, dealt: Vec<Requests>, lasts: Duration) -> Result<Visits> {
         let places = contender.addresses.len();
+        let (began, before_us) = (Instant::now(), cpu::own_microseconds()?);
         let mut loads = JoinSet::new();
         for (address, requests) in contender.addresses.iter().zip(dealt) {
             let plan = Plan {
@@ -88,12 +88,14 @@ impl Turn<'_> {
             let rate_rps = self.rate_rps / places as f64;
             loads.spawn(async move { visited(&plan, rate_rps, lasts).await });
         }
-        let mut visits = Visits { notes: Vec::new(), send_late_p99_us: 0.0 };
+        let mut visits = Visits { notes: Vec::new(), send_late_p99_us: 0.0, generator_percent: 0.0 };
         while let Some(load) = loads.join_next().await {
             let (open, notes) = load.context("a load panicked")??;
             visits.notes.extend(notes);
             visits.send_late_p99_us = visits.send_late_p99_us.max(open.send_late_p99_us);
         }
+        let took_us = began.elapsed().as_micros() as f64;
+        visits.generator_percent = 100.0 * (cpu::own_microseconds()? - before_us) as f64 / took_us;
         Ok(visits)
     }
 
@@ -114,6 +116,7 @@ impl Turn<'_> {
             (Metric::FirstByteP50, Metric::FirstByteP99, sorted_ns(notes.iter())),
             (Metric::PagesP50, Metric::PagesP99, sorted_ns(is(|asked| asked == Asked::Page))),
             (Metric::FormsP50, Metric::FormsP99, sorted_ns(is(|asked| asked == Asked::Form))),
+            (Metric::OwnP50, Metric::OwnP99, sorted_ns(is(|asked| matches!(asked, Asked::Own { .. })))),
         ];
         for (p50, p99, sorted) in of {
             let ms = |share| percentile(&sorted, share).map(|ns| ns as f64 / 1e6);
