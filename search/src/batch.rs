@@ -132,6 +132,9 @@ pub struct Batch {
     pub bytes: usize,
 }
 
+/// A term and what a batch says of it.
+pub type Term = (Box<[u8]>, List);
+
 /// What a batch says of a term.
 #[derive(Default)]
 pub struct List {
@@ -198,7 +201,7 @@ impl Batch {
         Ok(())
     }
 
-    pub fn into_parts(self) -> (Vec<(Box<[u8]>, List)>, impl Iterator<Item = Told> + Clone) {
+    pub fn into_parts(self) -> (Vec<Term>, impl Iterator<Item = Told> + Clone) {
         let mut terms: Vec<_> = self.terms.into_iter().collect();
         terms.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         (terms, self.documents.into_iter().collect::<Vec<_>>().into_iter())

@@ -7,6 +7,8 @@ use crate::{
     top::Top,
 };
 
+/// There are few of them, and most are lists.
+#[allow(clippy::large_enum_variant)]
 pub enum Clause<'a> {
     List(Cursor<'a>),
     Phrase(Box<Phrase<'a>>),
@@ -109,8 +111,8 @@ impl Clause<'_> {
 /// The rarest leads; the others follow, and whoever gets ahead leads on.
 fn seek_all(parts: &mut [Clause<'_>], mut target: u32) -> Result<u32> {
     'again: loop {
-        for index in 0..parts.len() {
-            let document = parts[index].seek(target)?;
+        for (index, part) in parts.iter_mut().enumerate() {
+            let document = part.seek(target)?;
             if document == END {
                 return Ok(END);
             }

@@ -294,15 +294,15 @@ impl Long {
         })
     }
 
-    fn to_chunk(&mut self, from: u32) -> Option<Part> {
+    fn chunk_from(&mut self, from: u32) -> Option<Part> {
         while self.head.chunks.get(self.chunk_at).is_some_and(|chunk| chunk.last < from) {
             self.chunk_at += 1;
         }
         self.head.chunks.get(self.chunk_at).copied()
     }
 
-    fn to_block(&mut self, from: u32, scope: &Scope<'_>) -> Result<Option<Part>> {
-        let Some(part) = self.to_chunk(from) else { return Ok(None) };
+    fn block_from(&mut self, from: u32, scope: &Scope<'_>) -> Result<Option<Part>> {
+        let Some(part) = self.chunk_from(from) else { return Ok(None) };
         if self.loaded != Some(self.chunk_at) {
             (self.loaded, self.opened) = (None, None);
             self.chunk.load(scope.rows, row_id(scope.segment, self.list, self.chunk_at + 1, 0), part)?;
@@ -316,7 +316,7 @@ impl Long {
 
     fn seek(&mut self, mut target: u32, scope: &Scope<'_>, columns: Option<u32>) -> Result<u32> {
         self.started = true;
-        while let Some(part) = self.to_block(target, scope)? {
+        while let Some(part) = self.block_from(target, scope)? {
             let at = (self.chunk_at, self.block_at);
             if self.opened != Some(at) {
                 self.opened = None;
@@ -347,8 +347,8 @@ impl Long {
 
     fn reach(&mut self, level: Level, from: u32, scope: &Scope<'_>) -> Result<u32> {
         let part = match level {
-            Level::Chunk => self.to_chunk(from),
-            Level::Block => self.to_block(from, scope)?,
+            Level::Chunk => self.chunk_from(from),
+            Level::Block => self.block_from(from, scope)?,
         };
         Ok(part.map_or(END, |part| part.last))
     }

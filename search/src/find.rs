@@ -25,6 +25,7 @@ pub fn search(clause: &mut Clause<'_>, top: &mut Top) -> Result<()> {
             expect_champions(parts, top);
             any(clause, top)
         }
+        Clause::All(_) => together(clause, top),
         other => generic(other, top),
     }
 }
@@ -120,6 +121,38 @@ fn generic(clause: &mut Clause<'_>, top: &mut Top) -> Result<()> {
             top.offer(Hit { score: clause.score(document)?, document });
             clause.heed(top);
             document = clause.seek(document + 1)?;
+        }
+        next = to.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// All of the parts: the rarest leads, and the others are only looked at where it scores enough for them to do the rest.
+fn together(clause: &mut Clause<'_>, top: &mut Top) -> Result<()> {
+    let mut next = 0;
+    while let Some((from, to)) = next_window(clause, next, top)? {
+        let Clause::All(parts) = &mut *clause else { return Ok(()) };
+        let Some((leader, others)) = parts.split_first_mut() else { return Ok(()) };
+        let rest: u64 = others.iter_mut().filter_map(|part| part.bound(Level::Block, from, to)).sum();
+        let mut document = leader.seek(from)?;
+        while document <= to && document != END {
+            let mut score = leader.score(document)?;
+            let mut ahead = document + 1;
+            if !top.shuts_out(score + rest, document) {
+                let mut agreed = true;
+                for part in others.iter_mut() {
+                    let found = part.seek(document)?;
+                    if found != document {
+                        (agreed, ahead) = (false, found);
+                        break;
+                    }
+                    score += part.score(document)?;
+                }
+                if agreed {
+                    top.offer(Hit { score, document });
+                }
+            }
+            document = leader.seek(ahead)?;
         }
         next = to.saturating_add(1);
     }

@@ -149,6 +149,9 @@ fn finish(
     Ok(bytes)
 }
 
+/// A term's rows, the oldest segment's first.
+type Found = Vec<(Segment, TermRow)>;
+
 /// The terms of several segments in order, each with its rows.
 pub struct Terms {
     sources: Vec<Source>,
@@ -174,8 +177,7 @@ impl Terms {
         Terms { sources: segments.iter().map(source).collect() }
     }
 
-    #[allow(clippy::type_complexity)]
-    pub fn next(&mut self, rows: &dyn Rows) -> Result<Option<(Vec<u8>, Vec<(Segment, TermRow)>)>> {
+    pub fn next(&mut self, rows: &dyn Rows) -> Result<Option<(Vec<u8>, Found)>> {
         for source in &mut self.sources {
             source.refill(rows)?;
         }

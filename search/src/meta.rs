@@ -138,7 +138,7 @@ impl Meta {
         let merge = self.merge.as_ref().is_none_or(|merge| {
             let inputs = || self.segments.iter().filter(|segment| merge.changes.has(segment.changes));
             let first = inputs().next().is_some_and(|first| first.changes.first == merge.changes.first);
-            let last = inputs().last().is_some_and(|last| last.changes.last == merge.changes.last);
+            let last = inputs().next_back().is_some_and(|last| last.changes.last == merge.changes.last);
             first && last && merge.into < self.next_segment
         });
         let bounded =

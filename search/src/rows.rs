@@ -2,11 +2,14 @@
 
 use crate::{fault::Result, limits};
 
+/// Takes a term and its row; false ends the scan.
+pub type EachTerm<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'a;
+
 /// Reading. A row that is not there leaves `into` empty and gives false.
 pub trait Rows {
     fn term(&self, segment: u32, term: &[u8], into: &mut Vec<u8>) -> Result<bool>;
     /// Terms from `from` on, in order, while `each` gives true.
-    fn scan(&self, segment: u32, from: &[u8], each: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()>;
+    fn scan(&self, segment: u32, from: &[u8], each: &mut EachTerm<'_>) -> Result<()>;
     fn chunk(&self, id: i64, into: &mut Vec<u8>) -> Result<bool>;
     fn places(&self, id: i64, into: &mut Vec<u8>) -> Result<bool>;
     fn documents(&self, segment: u32, number: u32, into: &mut Vec<u8>) -> Result<bool>;
@@ -60,7 +63,7 @@ pub mod memory {
             give(self.terms.get(&(segment, term.to_vec())), into)
         }
 
-        fn scan(&self, segment: u32, from: &[u8], each: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
+        fn scan(&self, segment: u32, from: &[u8], each: &mut EachTerm<'_>) -> Result<()> {
             for ((_, term), data) in self.terms.range((segment, from.to_vec())..(segment + 1, Vec::new())) {
                 if !each(term, data)? {
                     break;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::{
     batch::document_of,
     fault::{Fault, Result},
-    rows::{Rows, RowsMut, segment_ids},
+    rows::{EachTerm, Rows, RowsMut, segment_ids},
 };
 
 /// The statements on one index's tables.
@@ -166,7 +166,7 @@ impl Rows for Shadow<'_> {
         self.get(&self.sql.term, params![segment, term], into)
     }
 
-    fn scan(&self, segment: u32, from: &[u8], each: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
+    fn scan(&self, segment: u32, from: &[u8], each: &mut EachTerm<'_>) -> Result<()> {
         let mut statement = self.connection.prepare_cached(&self.sql.scan)?;
         let mut rows = statement.query(params![segment, from])?;
         while let Some(row) = rows.next()? {

@@ -364,10 +364,10 @@ unsafe impl VTabCursor for SearchCursor {
         let columns = self.table.options.columns.len();
         let column = column as usize;
         if column > columns {
-            return context.set_result(&rank(hit.score));
+            return context.set_result(rank(hit.score));
         }
         if column == columns {
-            return context.set_result(&rusqlite::types::Null);
+            return context.set_result(rusqlite::types::Null);
         }
         let rowid = i64::from(hit.document);
         let mut held = self.row.borrow_mut();
@@ -376,7 +376,7 @@ unsafe impl VTabCursor for SearchCursor {
         }
         match held.as_ref().and_then(|(_, values)| values.get(column)) {
             Some(value) => context.set_result(value),
-            None => context.set_result(&rusqlite::types::Null),
+            None => context.set_result(rusqlite::types::Null),
         }
     }
 
