@@ -42,7 +42,9 @@ pub fn receipt_of(headers: &HeaderMap) -> Option<Receipt> {
         .and_then(|text| text.parse().ok())
 }
 
-/// Waits a moment for the release that holds the receipt, else takes the page from the origin, else says so.
+/// Waits for the release that holds the receipt or for the page from the origin, whichever comes first: releases wait for
+/// company, so that the page does more often than not. Where the origin is away, the release has its moment still; else it is
+/// said so.
 pub async fn settle(
     host: &Arc<Host>,
     served: &Served,
@@ -70,18 +72,21 @@ pub async fn settle(
             }
         }
     };
-    if let Ok(current) = tokio::time::timeout(limits::RECEIPT_WAIT, arrives).await {
+    tokio::pin!(arrives);
+    let rendered = async {
+        tokio::time::sleep(limits::RECEIPT_HEAD_START).await;
+        host.upstream().render(&served.name, &target.path_and_query(), visitor, receipt).await
+    };
+    let unreachable = tokio::select! {
+        current = &mut arrives => return Fresh::Waited(current, began.elapsed()),
+        rendered = rendered => match rendered {
+            Ok(response) => return Fresh::Origin(Box::new(reply::from_origin(response, method))),
+            Err(unreachable) => unreachable,
+        }
+    };
+    if let Ok(current) = tokio::time::timeout_at((began + limits::RECEIPT_WAIT).into(), arrives).await {
         return Fresh::Waited(current, began.elapsed());
     }
-    match host.upstream().render(&served.name, &target.path_and_query(), visitor, receipt).await {
-        Ok(response) => Fresh::Origin(Box::new(reply::from_origin(response, method))),
-        Err(unreachable) => {
-            tracing::warn!(app = %served.name, cause = %unreachable, "a visitor's own write cannot be shown yet");
-            let newest = served.current().unwrap_or(release);
-            match receipt.standing(&newest.manifest) {
-                Standing::Contains => Fresh::Release(newest),
-                _ => Fresh::Behind(newest, "receipt"),
-            }
-        }
-    }
+    tracing::warn!(app = %served.name, cause = %unreachable, "a visitor's own write cannot be shown yet");
+    Fresh::Behind(served.current().unwrap_or(release), "receipt")
 }

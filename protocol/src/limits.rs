@@ -151,7 +151,9 @@ pub const SUBMIT_WAIT: Duration = Duration::from_millis(1_500);
 pub const SUBMITS_AT_ONCE: usize = 256;
 /// Pages a node has the origin render at once, for visitors whose own writes it does not hold yet.
 pub const ORIGIN_RENDERS_AT_ONCE: usize = 64;
-/// How long a read with a receipt waits for the release that holds it before asking the origin for the rendering.
+/// How long a read with a receipt waits for the release that holds it before it asks the origin for the page, and waits for both.
+pub const RECEIPT_HEAD_START: Duration = Duration::from_millis(10);
+/// How long it waits for that release where the origin does not give the page.
 pub const RECEIPT_WAIT: Duration = Duration::from_millis(150);
 /// How long the origin waits for its read database to reach that receipt.
 pub const RECEIPT_PROJECTED_WAIT: Duration = Duration::from_millis(1_000);
