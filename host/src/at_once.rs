@@ -32,6 +32,7 @@ pub(crate) fn answer(host: &Arc<Host>, parts: &Parts, client: IpAddr) -> Option<
         let key = Seen::new(declared, target, &parts.headers, Some(client)).key(&served.name);
         let (entry, right) = host.cache.hit(&key, release)?;
         let reply = send_again(host, &key, &entry, release, CacheStatus::Hit(right), parts).ok()?;
+        release.counts.count_request();
         Some(finished(reply, served, route.cors.as_ref(), parts))
     })
 }
