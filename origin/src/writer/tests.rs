@@ -266,7 +266,7 @@ async fn together(app: &Fixture, commands: &[(&str, &str)]) -> Vec<Outcome> {
 #[tokio::test]
 async fn one_command_goes_down_alone() {
     for (payload, expected) in
-        [("{\"by\":700}", "undid the transaction"), ("{\"by\":900}", "point to rows that are not there")]
+        [("{\"by\":700}", "constraint: torn"), ("{\"by\":900}", "point to rows that are not there")]
     {
         let Some(app) = Fixture::start().await else { return };
         let outcomes = together(
