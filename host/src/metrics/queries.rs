@@ -9,6 +9,7 @@ use super::Metrics;
 
 type OfWork = fn(&Work) -> u64;
 type OfTally = fn(&Tally) -> u64;
+type OfCounts = fn(&Counts) -> u64;
 
 const WORK: [(&str, &str, OfWork); 2] = [
     ("nearside_app_requests_total", "Requests for an app's routes, hits among them.", |work| work.requests),
@@ -32,6 +33,12 @@ const OF_QUERIES: [(&str, &str, OfTally); 9] = [
     ("nearside_query_steps_total", "Steps of SQLite's machine.", |tally| tally.steps),
 ];
 
+/// Whoever divides by requests would otherwise have to add up the queries of each app.
+const SUMS: [(&str, &str, OfCounts); 2] = [
+    ("nearside_app_queries_total", "Runs of all named queries of an app.", Counts::runs),
+    ("nearside_app_rows_total", "Rows they gave.", Counts::rows),
+];
+
 pub(super) fn add(metrics: &mut Metrics, totals: &BTreeMap<String, Counts>) {
     for (name, help, value) in WORK {
         metrics.family(name, "counter", help);
@@ -47,12 +54,7 @@ pub(super) fn add(metrics: &mut Metrics, totals: &BTreeMap<String, Counts>) {
     metrics.family(name, "counter", "Time that renders took.");
     totals.iter().for_each(|(app, counts)| metrics.line(name, &[("app", app)], seconds(counts.work.render_ns)));
 
-    // Whoever divides by requests would otherwise have to add up the queries of each app.
-    let sums: [(_, _, fn(&Counts) -> u64); 2] = [
-        ("nearside_app_queries_total", "Runs of all named queries of an app.", Counts::runs),
-        ("nearside_app_rows_total", "Rows they gave.", Counts::rows),
-    ];
-    for (name, help, value) in sums {
+    for (name, help, value) in SUMS {
         metrics.family(name, "counter", help);
         totals.iter().for_each(|(app, counts)| metrics.line(name, &[("app", app)], value(counts)));
     }
