@@ -19,6 +19,7 @@ use crate::{
     compare::{self, Verdict},
     projector::Projected,
     read_database::{self, Position, ReadDatabase, ReadError, Scope, Shape},
+    stage::Stage,
     store::{self, StoreError},
 };
 
@@ -111,10 +112,10 @@ pub(crate) async fn run(app: &str, app_folder: &Path, projected: Projected, disk
 /// Copies, compares, and cleans up. Blocks.
 fn audit(app_folder: &Path, read: &Path, shape: &Shape) -> Result<(Position, Verdict), AuditError> {
     let ends_at = Instant::now() + limits::AUDIT_WORK;
-    let stage = Stage::set(app_folder)?;
-    let (store_copy, read_copy) = (stage.0.join(store::FILE_NAME), stage.0.join("read.db"));
+    let stage = Stage::set(app_folder.join(FOLDER)).map_err(|(path, error)| AuditError::Io { path, error })?;
+    let (store_copy, read_copy) = (stage.folder().join(store::FILE_NAME), stage.folder().join("read.db"));
     pin_and_copy(&app_folder.join(store::FILE_NAME), read, &store_copy, &read_copy)?;
-    on_copies(&stage.0, &store_copy, &read_copy, shape, ends_at)
+    on_copies(stage.folder(), &store_copy, &read_copy, shape, ends_at)
         .map_err(|error| if Instant::now() > ends_at { AuditError::TooLong } else { error })
 }
 
@@ -169,29 +170,6 @@ fn on_copies(
 pub(crate) fn is_due(last: Option<&Audited>, now_ms: u64) -> bool {
     let age = last.map(|last| Duration::from_millis(now_ms.saturating_sub(last.at_ms)));
     age.is_none_or(|age| age >= limits::AUDIT_EVERY)
-}
-
-/// A folder for the copies, gone when the audit is over; what a crash left of the one before is removed.
-struct Stage(PathBuf);
-
-impl Stage {
-    fn set(app_folder: &Path) -> Result<Stage, AuditError> {
-        let folder = app_folder.join(FOLDER);
-        let io = |error| AuditError::Io { path: folder.clone(), error };
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(io)?;
-        }
-        fs::create_dir(&folder).map_err(io)?;
-        Ok(Stage(folder))
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), cause = %error, "an audit's copies are left behind");
-        }
-    }
 }
 
 #[cfg(test)]

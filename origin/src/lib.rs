@@ -79,6 +79,7 @@ pub mod secrets;
 pub mod seed;
 pub mod site;
 pub mod snapshot;
+mod stage;
 pub mod store;
 mod task_diary;
 pub mod task_guest;

@@ -4,7 +4,7 @@
 //! without releases. Here that shows while there is still nothing to undo.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +15,7 @@ use crate::{
     change_log,
     migrate::{self, MigrateError},
     read_database::{ReadDatabase, ReadError, Shape},
+    stage::Stage,
     store,
 };
 
@@ -36,15 +37,15 @@ pub enum RehearsalError {
 
 /// Runs the migrations on a copy of the store, and makes the read database from it.
 pub fn rehearse(app_folder: &Path, archive: &Archive) -> Result<(), RehearsalError> {
-    let stage = Stage::set(app_folder)?;
-    let copy = stage.0.join(store::FILE_NAME);
+    let stage = Stage::set(app_folder.join(FOLDER)).map_err(|(folder, error)| RehearsalError::Io { folder, error })?;
+    let copy = stage.folder().join(store::FILE_NAME);
     copy_store(&app_folder.join(store::FILE_NAME), &copy)?;
     let mut connection = Connection::open(&copy)?;
     connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE")?;
     change_log::drop_triggers(&connection)?;
     migrate::run(&mut connection, &archive.migrations()?)?;
     connection.execute_batch("COMMIT")?;
-    ReadDatabase::build(&stage.0.join("read.db"), &copy, &Shape::of(archive)?)?;
+    ReadDatabase::build(&stage.folder().join("read.db"), &copy, &Shape::of(archive)?)?;
     Ok(())
 }
 
@@ -63,25 +64,3 @@ fn copy_store(store: &Path, copy: &Path) -> rusqlite::Result<()> {
 }
 
 const PAGES_AT_ONCE: i32 = 4_096;
-
-/// A folder that is gone when the rehearsal is over.
-struct Stage(PathBuf);
-
-impl Stage {
-    fn set(app_folder: &Path) -> Result<Stage, RehearsalError> {
-        let folder = app_folder.join(FOLDER);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(|error| RehearsalError::Io { folder: folder.clone(), error })?;
-        }
-        fs::create_dir(&folder).map_err(|error| RehearsalError::Io { folder: folder.clone(), error })?;
-        Ok(Stage(folder))
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), cause = %error, "a rehearsal's copy is left behind");
-        }
-    }
-}

@@ -25,7 +25,10 @@ use nearside_protocol::{
 };
 use rusqlite::{Connection, config::DbConfig};
 
-use crate::check::{self, Plan, Proposal};
+use crate::{
+    check::{self, Plan, Proposal},
+    stage::Stage,
+};
 
 /// Below the app's folder.
 pub(crate) const FOLDER: &str = "trial";
@@ -187,8 +190,8 @@ struct Copy {
 
 impl Copy {
     fn make(folder: &Path, table: &Table, ends_at: Instant) -> Result<Copy, TrialError> {
-        let stage = Stage::set(folder)?;
-        let file = stage.0.join("copy.db");
+        let stage = Stage::set(folder.join(FOLDER)).map_err(|(path, error)| TrialError::Io { path, error })?;
+        let file = stage.folder().join("copy.db");
         let io = |error| TrialError::Io { path: file.clone(), error };
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&file).map_err(io)?);
         table.export(&mut out)?;
@@ -204,7 +207,7 @@ impl Copy {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
         connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() > ends_at))?;
-        let store = PageStore::open(&stage.0.join("pages"), Disk::real())?;
+        let store = PageStore::open(&stage.folder().join("pages"), Disk::real())?;
         let draft = store.draft(None);
         Ok(Copy { file, connection, store, draft, _stage: stage })
     }
@@ -246,29 +249,6 @@ impl Copy {
 }
 
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
-
-/// A folder for the copy, gone when the trial is over; what a crash left of the one before is removed.
-struct Stage(PathBuf);
-
-impl Stage {
-    fn set(app_folder: &Path) -> Result<Stage, TrialError> {
-        let folder = app_folder.join(FOLDER);
-        let io = |error| TrialError::Io { path: folder.clone(), error };
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(io)?;
-        }
-        fs::create_dir(&folder).map_err(io)?;
-        Ok(Stage(folder))
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), cause = %error, "a trial's copy is left behind");
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
