@@ -195,7 +195,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, queue: Receiver<Job>) {
-        // Since when something waits to be published, and when that was last done.
+        // Since when something waits to be published, and when that was last done without being asked for.
         let (mut waits_since, mut last): (Option<Instant>, Option<Instant>) = (None, None);
         let mut retry_at: Option<Instant> = None;
         loop {
@@ -211,16 +211,19 @@ impl Worker {
                     if due(since, last) > Instant::now() {
                         continue;
                     }
+                    last = Some(Instant::now());
                     self.by_itself()
                 }
-                Err(RecvTimeoutError::Timeout) => self.by_itself(),
+                Err(RecvTimeoutError::Timeout) => {
+                    last = Some(Instant::now());
+                    self.by_itself()
+                }
                 Ok(Job::Publish(answer)) => self.answered(Worker::publish, answer),
                 Ok(Job::Rollback(to, answer)) => self.answered(|worker| worker.rollback(to), answer),
                 Ok(Job::Resume(answer)) => self.answered(Worker::resume, answer),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             };
             waits_since = None;
-            last = Some(Instant::now());
             retry_at = (published == Outcome::Again).then(|| Instant::now() + limits::RELEASE_RETRY);
         }
     }
