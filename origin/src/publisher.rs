@@ -204,6 +204,7 @@ impl Worker {
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(next) => queue.recv_timeout(next.saturating_duration_since(Instant::now())),
             };
+            let is_asked_for = !matches!(job, Ok(Job::Wake) | Err(RecvTimeoutError::Timeout));
             let published = match job {
                 Ok(Job::Wake) => {
                     let since = *waits_since.get_or_insert_with(Instant::now);
@@ -211,19 +212,18 @@ impl Worker {
                     if due(since, last) > Instant::now() {
                         continue;
                     }
-                    last = Some(Instant::now());
                     self.by_itself()
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    last = Some(Instant::now());
-                    self.by_itself()
-                }
+                Err(RecvTimeoutError::Timeout) => self.by_itself(),
                 Ok(Job::Publish(answer)) => self.answered(Worker::publish, answer),
                 Ok(Job::Rollback(to, answer)) => self.answered(|worker| worker.rollback(to), answer),
                 Ok(Job::Resume(answer)) => self.answered(Worker::resume, answer),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             };
             waits_since = None;
+            if !is_asked_for {
+                last = Some(Instant::now());
+            }
             retry_at = (published == Outcome::Again).then(|| Instant::now() + limits::RELEASE_RETRY);
         }
     }
