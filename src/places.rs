@@ -28,4 +28,7 @@ pub struct OriginAccess {
     /// File with the origin's token
     #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// PEM file with the authorities to believe where the origin is https:// [default: those everybody does]
+    #[arg(long, env = "NEARSIDE_ORIGIN_CA", value_name = "FILE")]
+    pub origin_ca: Option<PathBuf>,
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | **a request** | |
 //! | [`serve`], `stall`, [`admin`] | sockets, for visitors and for the operator |
+//! | [`certificates`], [`tls`] | encrypted sockets: what is shown for which name; whom a client believes |
 //! | [`handler`] | the life of a request, top to bottom |
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
 //! | [`conditional`], [`encoding`], `cors` | what a client has already or wants a part of; how it takes it; other sites |
@@ -47,6 +48,7 @@ pub mod budget;
 pub mod cache;
 pub mod cache_status;
 pub mod carry;
+pub mod certificates;
 pub mod code;
 pub mod conditional;
 mod cors;
@@ -108,6 +110,7 @@ mod stall;
 pub mod static_files;
 pub mod switch;
 pub mod target;
+pub mod tls;
 pub mod trace;
 pub mod trusted;
 pub mod upstream;

@@ -1,6 +1,7 @@
 //! The origin, spoken to over HTTP.
 
 use std::{
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -12,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -26,12 +28,17 @@ use nearside_protocol::{
 };
 use tokio::sync::Semaphore;
 
-use crate::upstream::{NotPut, Unreachable, Upstream, Visitor};
+use crate::{
+    tls::{self, TlsError},
+    upstream::{NotPut, Unreachable, Upstream, Visitor},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("`{0}` is not an origin: `http://host:port` expected")]
+    #[error("`{0}` is not an origin: `http://host:port` or `https://host` expected")]
     NotAUrl(String),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{url} does not answer: {why}")]
     Unreachable { url: String, why: String, was_sent: bool },
     #[error("the origin refuses: {}{}", .0.title, .0.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
@@ -43,7 +50,7 @@ pub enum ClientError {
 impl From<ClientError> for Unreachable {
     fn from(error: ClientError) -> Unreachable {
         let may_have_arrived = match &error {
-            ClientError::NotAUrl(_) => false,
+            ClientError::NotAUrl(_) | ClientError::Tls(_) => false,
             ClientError::Unreachable { was_sent, .. } => *was_sent,
             // It said that it does not: whoever answers so has done nothing; others may have.
             ClientError::Refused(problem) => problem.status >= 500 && problem.status != 503,
@@ -75,7 +82,7 @@ fn noted(content: impl Into<Bytes>) -> (ClientBody, Arc<AtomicBool>) {
 pub struct OriginClient {
     base: String,
     token: Option<String>,
-    http: Client<HttpConnector, ClientBody>,
+    http: Client<HttpsConnector<HttpConnector>, ClientBody>,
     submits: Semaphore,
     renders: Semaphore,
     blob_puts: Semaphore,
@@ -89,19 +96,42 @@ struct Link {
 }
 
 impl OriginClient {
+    /// A client that believes the authorities everybody does, where the origin speaks TLS.
     pub fn new(base: &str, token: Option<String>) -> Result<OriginClient, ClientError> {
+        OriginClient::believing(base, token, None)
+    }
+
+    /// The same with authorities of one's own.
+    pub fn believing(
+        base: &str,
+        token: Option<String>,
+        authorities: Option<&Path>,
+    ) -> Result<OriginClient, ClientError> {
         let not_a_url = || ClientError::NotAUrl(base.to_owned());
         let uri: Uri = base.parse().map_err(|_| not_a_url())?;
-        if uri.scheme_str() != Some("http") || uri.host().is_none() || uri.path() != "/" || uri.query().is_some() {
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        if !is_http || uri.host().is_none() || uri.path() != "/" || uri.query().is_some() {
             return Err(not_a_url());
         }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_keepalive(Some(Duration::from_secs(15)));
         connector.set_connect_timeout(Some(limits::OUTBOUND_CONNECT));
+        connector.enforce_http(false);
+        // Over TLS both ends can say that they speak HTTP/2, and then everything goes over one connection.
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls::believing(authorities)?)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(connector);
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
+            .timer(TokioTimer::new())
+            .http2_adaptive_window(true)
+            // One connection that is dead without a word must not hold up all that is sent over it.
+            .http2_keep_alive_interval(limits::ORIGIN_PING_EVERY)
+            .http2_keep_alive_timeout(limits::ORIGIN_PING_WAIT)
             .build(connector);
         Ok(OriginClient {
             base: base.trim_end_matches('/').to_owned(),

@@ -279,6 +279,18 @@ pub const TASKS_STEERED: usize = 1_000;
 pub const OUTBOUND_RESPONSE_BYTES: usize = 4 << 20;
 pub const OUTBOUND_CONNECT: Duration = Duration::from_secs(5);
 
+// --- TLS ------------------------------------------------------------------------------------------------------------
+
+/// Certificates in a listener's folder, and bytes of a file there.
+pub const CERTIFICATES: usize = 4_096;
+pub const CERTIFICATE_FILE_BYTES: u64 = 1 << 20;
+/// How often the folder is looked at.
+pub const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
+/// A connection to the origin that carries many requests is asked for a sign of life this often while it does, and given up
+/// without one.
+pub const ORIGIN_PING_EVERY: Duration = Duration::from_secs(5);
+pub const ORIGIN_PING_WAIT: Duration = Duration::from_secs(5);
+
 // --- Releases -------------------------------------------------------------------------------------------------------
 
 pub const PAGE_BYTES: usize = 4_096;

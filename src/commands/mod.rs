@@ -42,7 +42,7 @@ fn print_pushed(pushed: &Pushed) {
 /// A client for the origin the command line names.
 fn origin_client(access: &OriginAccess) -> anyhow::Result<OriginClient> {
     let token = access.token_file.as_deref().map(read_token).transpose()?;
-    Ok(OriginClient::new(&access.origin, token)?)
+    Ok(OriginClient::believing(&access.origin, token, access.origin_ca.as_deref())?)
 }
 
 /// Resolves at SIGINT or SIGTERM, for all who wait for it.
