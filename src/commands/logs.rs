@@ -193,7 +193,7 @@ fn may_pass(error: &ClientError) -> bool {
     match error {
         ClientError::Unreachable { .. } | ClientError::Malformed(_) => true,
         ClientError::Refused(problem) => problem.status >= 500,
-        ClientError::NotAUrl(_) => false,
+        ClientError::NotAUrl(_) | ClientError::Tls(_) => false,
     }
 }
 
