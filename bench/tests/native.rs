@@ -26,6 +26,7 @@ fn app() -> PathBuf {
 fn release(directory: &TempDir) -> PathBuf {
     let path = directory.path().join("release.db");
     let connection = Connection::open(&path).unwrap();
+    nearside_search::register(&connection).unwrap();
     connection.execute_batch(&std::fs::read_to_string(app().join("snapshot.sql")).unwrap()).unwrap();
     connection.execute_batch("BEGIN").unwrap();
     for id in 1..=PACKAGES {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use nearside_protocol::{limits, queries::Query};
+use nearside_search::Memory;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{
@@ -40,6 +41,8 @@ pub enum DatabaseError {
 pub struct Database {
     source: Source,
     idle: Mutex<Vec<Guarded>>,
+    /// What search indexes need to have in memory, once for all connections.
+    search: Arc<Memory>,
 }
 
 /// A named query, as this snapshot's schema understands it.
@@ -56,17 +59,24 @@ pub type PreparedQueries = BTreeMap<String, Prepared>;
 impl Database {
     /// Opens a release's pages.
     pub fn of(table: Arc<Table>) -> Result<Arc<Database>, DatabaseError> {
+        Database::following(table, None)
+    }
+
+    /// Opens the pages of a release after another one of the same app: what its search indexes keep in memory goes on from
+    /// there.
+    pub fn following(table: Arc<Table>, before: Option<&Database>) -> Result<Arc<Database>, DatabaseError> {
         let shelf = Shelf::put(table.clone()).map_err(|error| DatabaseError::Open(name_of(&table), error))?;
-        Database::open(Source::Pages { table, shelf })
+        let search = before.map_or_else(Memory::default, |before| Memory::following(&before.search));
+        Database::open(Source::Pages { table, shelf }, search)
     }
 
     /// Opens the origin's own read database.
     pub fn live(path: &Path) -> Result<Arc<Database>, DatabaseError> {
-        Database::open(Source::Live(path.to_owned()))
+        Database::open(Source::Live(path.to_owned()), Memory::default())
     }
 
-    fn open(source: Source) -> Result<Arc<Database>, DatabaseError> {
-        let database = Database { source, idle: Mutex::default() };
+    fn open(source: Source, search: Memory) -> Result<Arc<Database>, DatabaseError> {
+        let database = Database { source, idle: Mutex::default(), search: Arc::new(search) };
         let first = database.connect()?;
         database.give_back(first);
         Ok(Arc::new(database))
@@ -135,6 +145,7 @@ impl Database {
             // A sort that does not fit the cache goes to a file, so that no query can hold more memory than that.
             connection.pragma_update(None, "temp_store", "FILE")?;
             connection.pragma_update(None, "query_only", true)?;
+            nearside_search::register_sharing(&connection, self.search.clone())?;
             Guarded::new(connection, Grant::Read)
         };
         connect().map_err(|error| DatabaseError::Open(self.name(), error))

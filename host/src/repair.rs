@@ -206,7 +206,7 @@ fn proved(bytes: &[u8], table: &Table, numbers: &[u32]) -> Option<Vec<Page>> {
 fn reopen(host: &Host, app: &str, kept: &Kept) -> Result<(), RepairError> {
     let Some(current) = host.by_name(app).and_then(|served| served.current()) else { return Ok(()) };
     if current.manifest.root == kept.table.root() {
-        host.reopen(current.reopened(Database::of(kept.table.clone())?));
+        host.reopen(current.reopened(Database::following(kept.table.clone(), Some(&current.database))?));
     }
     Ok(())
 }

@@ -390,11 +390,15 @@ mod tests {
 
     fn guarded(grant: Grant) -> Guarded {
         let connection = Connection::open_in_memory().unwrap();
+        nearside_search::register(&connection).unwrap();
         connection
             .execute_batch(
                 "CREATE TABLE t (id INTEGER PRIMARY KEY, n); INSERT INTO t (n) VALUES (1), (2);
                  CREATE TABLE _nearside_task (id INTEGER PRIMARY KEY);
-                 CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES ('hello edge');",
+                 CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES ('hello edge');
+                 CREATE TABLE page (id INTEGER PRIMARY KEY, text, tag); INSERT INTO page VALUES (7, 'hello edge', 'x');
+                 CREATE VIRTUAL TABLE s USING nearside_search(text, tag, content = 'page', content_rowid = 'id', tags = 'tag');
+                 INSERT INTO s (s) VALUES ('rebuild');",
             )
             .unwrap();
         Guarded::new(connection, grant).unwrap()
@@ -408,6 +412,53 @@ mod tests {
         assert!(matches!(&rows.cells[..], [Value::Integer(2), Value::Text(x), Value::Null] if x == "x"));
         let flat = guarded(Grant::Read).query("SELECT x FROM f WHERE f MATCH 'edge'", &[], SECOND).unwrap();
         assert_eq!(flat.count(), 1);
+    }
+
+    #[test]
+    fn a_search_index_is_read_and_not_changed() {
+        let mut guarded = guarded(Grant::Read);
+        for sql in [
+            "SELECT rowid FROM s WHERE s MATCH 'edge' ORDER BY rank LIMIT 1",
+            "SELECT search_highlight(text, 'edge', '<', '>') FROM s WHERE s MATCH 'tag:x'",
+            "SELECT documents FROM search_facets('s', 'edge', 'tag', 5) LIMIT 1",
+            "SELECT text FROM search_spelled('s', 'hallo')",
+        ] {
+            assert_eq!(guarded.query(sql, &[], SECOND).unwrap().count(), 1, "{sql}");
+        }
+        for sql in [
+            "INSERT INTO s (s) VALUES ('rebuild')",
+            "INSERT INTO s (s) VALUES ('integrity-check')",
+            "INSERT INTO s (rowid, text) VALUES (1, 'x')",
+            "DELETE FROM s",
+            "DELETE FROM s_meta",
+            "DROP TABLE s",
+        ] {
+            assert!(guarded.query(sql, &[], SECOND).is_err(), "{sql} was run");
+        }
+        let damage = "UPDATE s_term SET data = x'00'";
+        guarded.trusted(|connection| connection.execute(damage, [])).unwrap();
+        let error = guarded.query("SELECT rowid FROM s WHERE s MATCH 'edge'", &[], SECOND).unwrap_err();
+        assert!(describe(&error).contains("the search index is damaged"), "{error:?}");
+    }
+
+    /// What an index does is not all SQLite's own steps; it ends all the same.
+    #[test]
+    fn a_long_search_ends_at_its_budget() {
+        let mut guarded = guarded(Grant::Read);
+        guarded
+            .trusted(|connection| {
+                connection.execute_batch(
+                    "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+                     INSERT INTO page SELECT i, 'common w' || (i % 50) || ' x' || i, 'y' FROM n; INSERT INTO s (s) VALUES ('rebuild')",
+                )
+            })
+            .unwrap();
+        let started = Instant::now();
+        let sql =
+            "SELECT sum(length(a.text)) FROM s AS a JOIN s AS b WHERE a.s MATCH 'common' AND b.s MATCH 'common OR w*'";
+        let error = guarded.query(sql, &[], Duration::from_millis(100)).unwrap_err();
+        assert!(matches!(error, SqlError::OverLimit(_)), "{error:?}");
+        assert!(started.elapsed() < 5 * SECOND, "{:?}", started.elapsed());
     }
 
     #[test]

@@ -86,12 +86,13 @@ pub fn load(
     table: Arc<Table>,
 ) -> Result<Release, SwitchError> {
     let current = host.by_name(&manifest.app).and_then(|served| served.current());
-    let code = match current {
+    let code = match &current {
         Some(current) if current.code.digest == manifest.app_digest => current.code.clone(),
         _ => Code::load(host.engine(), &Archive::unpack(&disk.archive(&manifest.app_digest)?)?, manifest.app_digest)?,
     };
     let secrets = disk.secrets(&manifest)?;
-    Ok(Release::assemble(manifest, secrets.as_ref(), code, Database::of(table)?)?)
+    let database = Database::following(table, current.as_ref().map(|current| &*current.database))?;
+    Ok(Release::assemble(manifest, secrets.as_ref(), code, database)?)
 }
 
 /// Opens connections and has them read the schema, so that the first visitors do not wait for that.

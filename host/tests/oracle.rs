@@ -65,7 +65,29 @@ CREATE TABLE item (id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b TEXT NOT NULL, 
 CREATE TABLE link (item INTEGER NOT NULL, tag TEXT NOT NULL, weight INTEGER NOT NULL, PRIMARY KEY (item, tag)) WITHOUT ROWID;
 CREATE TABLE part (id INTEGER PRIMARY KEY, item INTEGER NOT NULL, n INTEGER NOT NULL);
 CREATE VIRTUAL TABLE text USING fts5(b);
+CREATE TABLE page (id INTEGER PRIMARY KEY, title TEXT NOT NULL, body TEXT NOT NULL, tags TEXT NOT NULL);
+CREATE TRIGGER page_added AFTER INSERT ON page BEGIN
+  INSERT INTO page_search (rowid, title, body, tags) VALUES (new.id, new.title, new.body, new.tags);
+END;
+CREATE TRIGGER page_gone AFTER DELETE ON page BEGIN
+  INSERT INTO page_search (page_search, rowid, title, body, tags) VALUES ('delete', old.id, old.title, old.body, old.tags);
+END;
+CREATE TRIGGER page_changed AFTER UPDATE OF title, body, tags ON page
+WHEN new.title IS NOT old.title OR new.body IS NOT old.body OR new.tags IS NOT old.tags BEGIN
+  INSERT INTO page_search (page_search, rowid, title, body, tags) VALUES ('delete', old.id, old.title, old.body, old.tags);
+  INSERT INTO page_search (rowid, title, body, tags) VALUES (new.id, new.title, new.body, new.tags);
+END;
 ";
+
+/// A world has one of these: with places, or without and with lists that are long sooner, as all words stand in one column.
+const SEARCHES: [&str; 2] = [
+    "CREATE VIRTUAL TABLE page_search USING nearside_search(title, body, tags,
+       content='page', content_rowid='id', weights='3,1', tags='tags');",
+    "CREATE VIRTUAL TABLE page_search USING nearside_search(title UNINDEXED, body, tags,
+       content='page', content_rowid='id', tags='tags', detail='column');",
+];
+/// Enough for lists of the commonest words to be long ones, with heads and chunks of their own.
+const PAGES: i64 = 900;
 
 /// Some worlds have these, some have not: the same queries go other ways.
 const INDEXES: [&str; 4] = [
@@ -115,6 +137,35 @@ const QUERIES: &[(&str, &str, &str)] = &[
     ),
     ("found", "w", "SELECT count(*) AS n FROM text WHERE text MATCH ?1"),
     ("ranked", "w", "SELECT rowid, round(bm25(text), 6) AS r FROM text WHERE text MATCH ?1 ORDER BY r, rowid LIMIT 5"),
+    ("pages", "w", "SELECT rowid, rank FROM page_search WHERE page_search MATCH ?1 ORDER BY rank LIMIT 6"),
+    (
+        "pages-both",
+        "ww",
+        "SELECT rowid, rank FROM page_search WHERE page_search MATCH ?1 || ' ' || ?2 ORDER BY rank LIMIT 6 OFFSET 2",
+    ),
+    (
+        "pages-either",
+        "ww",
+        "SELECT rowid FROM page_search WHERE page_search MATCH ?1 || ' OR ' || ?2 || '*' ORDER BY rank LIMIT 5",
+    ),
+    (
+        "pages-tagged",
+        "wt",
+        "SELECT rowid, rank FROM page_search WHERE page_search MATCH 'body:' || ?1 || '* tags:' || ?2 ORDER BY rank LIMIT 6",
+    ),
+    (
+        "pages-but",
+        "ww",
+        "SELECT rowid FROM page_search WHERE page_search MATCH ?1 || ' NOT ' || ?2 ORDER BY rank LIMIT 6",
+    ),
+    ("pages-found", "w", "SELECT count(*) AS n FROM page_search WHERE page_search MATCH ?1"),
+    (
+        "pages-shown",
+        "w",
+        "SELECT p.id, hit.rank, search_snippet(p.body, ?1, '<', '>', '', 6) AS s
+         FROM (SELECT rowid, rank FROM page_search WHERE page_search MATCH ?1 ORDER BY rank LIMIT 3) AS hit
+         JOIN page AS p ON p.id = hit.rowid ORDER BY hit.rank, p.id",
+    ),
     (
         "recursive",
         "i",
@@ -127,6 +178,7 @@ fn parameters(kinds: &str, random: &mut Random) -> String {
         // Some that are not there yet.
         'i' => random.below(260).to_string(),
         'a' => random.below(100).to_string(),
+        't' => format!("t{}", random.below(9)),
         _ => random.word(),
     };
     kinds.chars().map(|kind| one(kind, random)).collect::<Vec<_>>().join(",")
@@ -147,7 +199,7 @@ fn edit(database: &Connection, random: &mut Random) {
     let id = random.below(240);
     let (a, c) = (random.below(100), random.below(1_000) as f64 / 8.0);
     let b = random.words(1 + id % 9);
-    let done = match random.below(14) {
+    let done = match random.below(18) {
         0..=2 => {
             let big = if random.one_in(3) { Some(random.words(6_000)) } else { None };
             database
@@ -166,12 +218,27 @@ fn edit(database: &Connection, random: &mut Random) {
         9 => database.execute("DELETE FROM link WHERE tag = ?1", [random.word()]),
         10 | 11 => database.execute("INSERT INTO part (item, n) VALUES (?1, ?2)", (id, random.below(240))),
         12 => database.execute("DELETE FROM part WHERE item = ?1", [id]),
+        13 | 14 => {
+            // Some are new, most are there.
+            let (id, tag) = (random.below(PAGES + 40), random.below(9));
+            let body = if random.one_in(20) { random.words(400) } else { random.words(2 + id % 30) };
+            let page = (id, random.words(3), body, format!("t{tag} all"));
+            let sql = "INSERT INTO page VALUES (?1, ?2, ?3, ?4)
+                ON CONFLICT (id) DO UPDATE SET title = excluded.title, body = excluded.body, tags = excluded.tags";
+            database.execute(sql, page)
+        }
+        15 => database.execute("DELETE FROM page WHERE id = ?1", [random.below(PAGES)]),
+        16 => database.execute("UPDATE page SET tags = ?2 WHERE id = ?1", (id, format!("t{}", random.below(9)))),
         // What nobody sees: rows that are written as they were.
         _ => database.execute("UPDATE item SET a = a, c = c WHERE a = ?1", [a]),
     };
     done.unwrap();
     if random.one_in(25) {
         database.execute("INSERT INTO text (text) VALUES ('optimize')", []).unwrap();
+    }
+    if random.one_in(60) {
+        let command = ["optimize", "rebuild"][random.below(2) as usize];
+        database.execute("INSERT INTO page_search (page_search) VALUES (?1)", [command]).unwrap();
     }
 }
 
@@ -210,6 +277,7 @@ impl World {
     fn new(random: &mut Random) -> World {
         let folder = tempfile::tempdir().unwrap();
         let mut snapshot = SCHEMA.to_owned();
+        snapshot.push_str(SEARCHES[random.below(2) as usize]);
         INDEXES.iter().filter(|_| random.one_in(2)).for_each(|index| snapshot.push_str(index));
         let mut queries = String::new();
         for (name, _, statement) in QUERIES {
@@ -220,7 +288,14 @@ impl World {
         let builds = [Build::of(build()), Build::of(other)];
         let file = folder.path().join("read.db");
         let database = Connection::open(&file).unwrap();
+        nearside_search::register(&database).unwrap();
         database.execute_batch(&snapshot).unwrap();
+        database.execute_batch("BEGIN").unwrap();
+        for id in 0..PAGES {
+            let page = (id, random.words(3), random.words(2 + id % 30), format!("t{} all", random.below(9)));
+            database.execute("INSERT INTO page VALUES (?1, ?2, ?3, ?4)", page).unwrap();
+        }
+        database.execute_batch("COMMIT").unwrap();
         for id in 0..120 {
             let b = random.words(1 + id % 9);
             database.execute("INSERT INTO item VALUES (?1, ?2, ?3, 1.5, NULL)", (id, random.below(100), &b)).unwrap();

@@ -146,31 +146,29 @@ END;
 
 -- Full text ------------------------------------------------------------------------------------------------------------
 
--- The text stays in `package`; only the index is kept here. Prefix indexes make `pre*` as quick as a word.
-CREATE VIRTUAL TABLE package_text USING fts5 (
-    name, summary, description,
-    content = 'package', content_rowid = 'id', prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2'
+-- The text stays in `package`; only the index is kept here. A word in the name says most, one in the description least.
+-- Sections and tags are whole values: they narrow a search, `section:editors`, and do not score.
+CREATE VIRTUAL TABLE package_search USING nearside_search (
+    name, summary, description, section, tags,
+    content = 'package', content_rowid = 'id', weights = '8,3,1', tags = 'section,tags'
 );
 
--- A word in the name says most, one in the description least.
-INSERT INTO package_text (package_text, rank) VALUES ('rank', 'bm25(8.0, 3.0, 1.0)');
-
-CREATE TRIGGER text_after_insert AFTER INSERT ON package BEGIN
-    INSERT INTO package_text (rowid, name, summary, description)
-        VALUES (new.id, new.name, new.summary, new.description);
+CREATE TRIGGER search_after_insert AFTER INSERT ON package BEGIN
+    INSERT INTO package_search (rowid, name, summary, description, section, tags)
+        VALUES (new.id, new.name, new.summary, new.description, new.section, new.tags);
 END;
 
--- An external index has to be told what it is to forget.
-CREATE TRIGGER text_after_update AFTER UPDATE OF id, name, summary, description ON package
+-- The index has to be told what it is to forget.
+CREATE TRIGGER search_after_update AFTER UPDATE OF id, name, summary, description, section, tags ON package
 WHEN new.id IS NOT old.id OR new.name IS NOT old.name OR new.summary IS NOT old.summary
-    OR new.description IS NOT old.description BEGIN
-    INSERT INTO package_text (package_text, rowid, name, summary, description)
-        VALUES ('delete', old.id, old.name, old.summary, old.description);
-    INSERT INTO package_text (rowid, name, summary, description)
-        VALUES (new.id, new.name, new.summary, new.description);
+    OR new.description IS NOT old.description OR new.section IS NOT old.section OR new.tags IS NOT old.tags BEGIN
+    INSERT INTO package_search (package_search, rowid, name, summary, description, section, tags)
+        VALUES ('delete', old.id, old.name, old.summary, old.description, old.section, old.tags);
+    INSERT INTO package_search (rowid, name, summary, description, section, tags)
+        VALUES (new.id, new.name, new.summary, new.description, new.section, new.tags);
 END;
 
-CREATE TRIGGER text_after_delete AFTER DELETE ON package BEGIN
-    INSERT INTO package_text (package_text, rowid, name, summary, description)
-        VALUES ('delete', old.id, old.name, old.summary, old.description);
+CREATE TRIGGER search_after_delete AFTER DELETE ON package BEGIN
+    INSERT INTO package_search (package_search, rowid, name, summary, description, section, tags)
+        VALUES ('delete', old.id, old.name, old.summary, old.description, old.section, old.tags);
 END;

@@ -1,11 +1,12 @@
 //! Two read databases held against each other: all that a query can see of them.
 //!
 //! Looked at are the schema, every row of every table in the order of its key, with its row id, and of full-text indexes
-//! each word at each place, the lengths that ranking goes by, and their own integrity check. What an index looks like
+//! each word at each place, the lengths and numbers that ranking goes by, and their own integrity check. What an index looks like
 //! inside (its segments, the order of its pages) depends on how it came about and shows in no answer.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
+use nearside_search::Fault;
 use rusqlite::{Connection, Row, types::ValueRef};
 
 /// Two that are the same.
@@ -65,6 +66,7 @@ pub fn compare(kept: &Connection, anew: &Connection) -> rusqlite::Result<Verdict
         same.tables += 1;
         let found = match table.kind {
             Kind::FullText => pair.full_text(&table.name, &mut same)?,
+            Kind::Search => pair.search(&table.name, &mut same)?,
             Kind::Ordinary { key } => {
                 let part = table_part(kept, &table.name, key)?;
                 pair.rows(&part, &mut same)?
@@ -99,10 +101,11 @@ struct Table {
 
 enum Kind {
     /// How its rows are told apart.
-    Ordinary {
-        key: Key,
-    },
+    Ordinary { key: Key },
+    /// FTS5's.
     FullText,
+    /// `nearside_search`.
+    Search,
 }
 
 enum Key {
@@ -118,23 +121,36 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
         WHERE l.schema = 'main' AND l.type IN ('table', 'virtual') AND l.name <> 'sqlite_schema' ORDER BY l.name";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
-    let mut tables = Vec::new();
+    let (mut tables, mut own) = (Vec::new(), BTreeSet::new());
     while let Some(row) = rows.next()? {
         let (name, kind, without_rowid, sql): (String, String, bool, String) =
             (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        let is_full_text = kind == "virtual" && sql.to_ascii_lowercase().contains("using fts5");
-        let kind = match (is_full_text, without_rowid) {
-            (true, _) => Kind::FullText,
-            (false, true) => Kind::Ordinary { key: Key::Columns(key_columns(connection, &name)?) },
-            (false, false) if name.starts_with("sqlite_") => {
+        let module = if kind == "virtual" { module(&sql) } else { String::new() };
+        let kind = match (module.as_str(), without_rowid) {
+            ("fts5", _) => Kind::FullText,
+            (nearside_search::MODULE, _) => {
+                // SQLite does not know that these are the index's.
+                own.extend(nearside_search::SHADOW_TABLES.map(|kind| format!("{name}_{kind}")));
+                Kind::Search
+            }
+            (_, true) => Kind::Ordinary { key: Key::Columns(key_columns(connection, &name)?) },
+            (_, false) if name.starts_with("sqlite_") => {
                 // The order of SQLite's own rows says only when they were first needed.
                 Kind::Ordinary { key: Key::Columns(columns(connection, &name)?) }
             }
-            (false, false) => Kind::Ordinary { key: Key::RowId },
+            (_, false) => Kind::Ordinary { key: Key::RowId },
         };
         tables.push(Table { name, kind });
     }
+    tables.retain(|table| !own.contains(&table.name));
     Ok(tables)
+}
+
+/// What a virtual table is made by.
+fn module(sql: &str) -> String {
+    let sql = sql.to_ascii_lowercase();
+    let after = sql.split_once("using ").map_or("", |(_, after)| after).trim_start();
+    after.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next().unwrap_or_default().to_owned()
 }
 
 fn key_columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
@@ -233,13 +249,8 @@ impl Pair<'_> {
 
     fn full_text(&self, table: &str, same: &mut Same) -> rusqlite::Result<Option<Difference>> {
         let place = format!("full-text index `{table}`");
-        for (connection, is_kept) in [(self.kept, true), (self.anew, false)] {
-            if let Some(fault) = index_fault(connection, table)? {
-                let sound = || "sound".to_owned();
-                let damaged = format!("not what its rows say (its integrity check: {fault})");
-                let (kept, anew) = if is_kept { (damaged, sound()) } else { (sound(), damaged) };
-                return Ok(Some(Difference { place, row: None, kept, anew }));
-            }
+        if let Some(fault) = self.unsound(&place, |connection| index_fault(connection, table))? {
+            return Ok(Some(fault));
         }
         let shadow = |suffix: &str| quoted(&format!("{table}_{suffix}"));
         let mut parts = vec![
@@ -277,12 +288,54 @@ impl Pair<'_> {
         }
         found
     }
+
+    /// The first of the two that finds something wrong with itself.
+    fn unsound(
+        &self,
+        place: &str,
+        fault: impl Fn(&Connection) -> rusqlite::Result<Option<String>>,
+    ) -> rusqlite::Result<Option<Difference>> {
+        for (connection, is_kept) in [(self.kept, true), (self.anew, false)] {
+            if let Some(fault) = fault(connection)? {
+                let sound = || "sound".to_owned();
+                let damaged = format!("not what its rows say (its integrity check: {fault})");
+                let (kept, anew) = if is_kept { (damaged, sound()) } else { (sound(), damaged) };
+                return Ok(Some(Difference { place: place.to_owned(), row: None, kept, anew }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn search(&self, table: &str, same: &mut Same) -> rusqlite::Result<Option<Difference>> {
+        let index = format!("search index `{table}`");
+        if let Some(fault) = self.unsound(&index, |connection| search_fault(connection, table))? {
+            return Ok(Some(fault));
+        }
+        let compared = nearside_search::inspect::compare(self.kept, self.anew, table).map_err(Fault::into_sqlite)?;
+        same.rows += compared.held;
+        Ok(compared.difference.map(|found| Difference {
+            place: format!("{index}, {}", found.place),
+            row: None,
+            kept: found.one,
+            anew: found.other,
+        }))
+    }
 }
 
 /// What FTS5 finds wrong when it holds an index against the rows it is of.
 fn index_fault(connection: &Connection, table: &str) -> rusqlite::Result<Option<String>> {
     let name = quoted(table);
-    match connection.execute(&format!("INSERT INTO main.{name} ({name}, rank) VALUES ('integrity-check', 1)"), []) {
+    checked(connection, &format!("INSERT INTO main.{name} ({name}, rank) VALUES ('integrity-check', 1)"))
+}
+
+/// The same of a search index.
+fn search_fault(connection: &Connection, table: &str) -> rusqlite::Result<Option<String>> {
+    let name = quoted(table);
+    checked(connection, &format!("INSERT INTO main.{name} ({name}) VALUES ('integrity-check')"))
+}
+
+fn checked(connection: &Connection, sql: &str) -> rusqlite::Result<Option<String>> {
+    match connection.execute(sql, []) {
         Ok(_) => Ok(None),
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
             Ok(Some(error.to_string()))

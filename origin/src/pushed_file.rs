@@ -186,6 +186,7 @@ fn look_at_header(file: &Path) -> Result<(), PushedError> {
 fn open_plain(file: &Path) -> Result<Connection, PushedError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(sqlite_at(file))?;
+    nearside_search::register(&connection).map_err(sqlite_at(file))?;
     // It may come from anyone.
     connection.pragma_update(None, "trusted_schema", false).map_err(sqlite_at(file))?;
     connection.pragma_update(None, "cell_size_check", true).map_err(sqlite_at(file))?;

@@ -270,6 +270,7 @@ fn connect(file: &Path, journal: &str, synchronous: &str) -> Result<Connection, 
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(64);
+        nearside_search::register(&connection)?;
         Ok(connection)
     };
     open().map_err(|error| ReadError::Open { file: file.to_owned(), error })

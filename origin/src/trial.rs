@@ -198,6 +198,7 @@ impl Copy {
         out.flush().map_err(io)?;
         drop(out);
         let mut connection = Connection::open(&file)?;
+        nearside_search::register(&connection)?;
         // Nobody needs it after a crash.
         connection.pragma_update(None, "journal_mode", "OFF")?;
         connection.pragma_update(None, "synchronous", "OFF")?;

@@ -8,7 +8,7 @@ use crate::{
     bytes::{Bytes, put_varint},
     documents::Told,
     fault::{Fault, Result},
-    limits,
+    limits, number,
     options::{Kind, Options, Shape},
     posting,
     score::length_code,
@@ -21,6 +21,9 @@ pub const TAG: u8 = 1;
 pub fn tag_term(column: usize, value: &str) -> Vec<u8> {
     [&[TAG, column as u8], value.as_bytes()].concat()
 }
+
+/// A JSON array of values can stand as it is.
+const BETWEEN_TAGS: [char; 8] = [' ', ',', '\n', '\t', '\r', '[', ']', '"'];
 
 /// How a tag is written in the index: in lower case, cut at the size of a term.
 pub fn tag_value(text: &str) -> String {
@@ -49,6 +52,7 @@ impl Analysis {
             match options.columns[column].kind {
                 Kind::Text => self.text(column, value),
                 Kind::Tags => self.tags(column, value),
+                Kind::Number => self.number(column, value),
                 Kind::Unindexed => {}
             }
         }
@@ -76,11 +80,19 @@ impl Analysis {
     }
 
     fn tags(&mut self, column: usize, value: &str) {
-        let values = value.split([' ', ',', '\n', '\t', '\r']).map(tag_value).filter(|value| !value.is_empty());
+        let values = value.split(BETWEEN_TAGS).map(tag_value).filter(|value| !value.is_empty());
         for (place, value) in values.enumerate() {
             let term = tag_term(column, &value);
             let start = self.terms.len() as u32;
             self.found.push((start, start + term.len() as u32, column as u32, place as u32));
+            self.terms.extend(term);
+        }
+    }
+
+    fn number(&mut self, column: usize, value: &str) {
+        for term in number::read(value).into_iter().flat_map(|number| number::terms(column, number)) {
+            let start = self.terms.len() as u32;
+            self.found.push((start, start + term.len() as u32, column as u32, 0));
             self.terms.extend(term);
         }
     }

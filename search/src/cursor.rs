@@ -105,6 +105,9 @@ impl<'a> Cursor<'a> {
 
     /// Several lists as one; a document has the best impact any of them gives it.
     pub fn gather(scope: Scope<'a>, mut cursors: Vec<Cursor<'a>>, idf: u64) -> Result<Cursor<'a>> {
+        if idf == 0 {
+            return Cursor::gather_unscored(scope, cursors);
+        }
         let mut found: Vec<(u32, u16)> = Vec::new();
         for cursor in &mut cursors {
             while cursor.seek(if cursor.started() { cursor.document + 1 } else { 0 })? != END {
@@ -116,6 +119,29 @@ impl<'a> Cursor<'a> {
         let (documents, impacts) = found.into_iter().unzip();
         let body = Body::Short(Short { documents, impacts, ..Short::default() });
         Ok(Cursor { scope, columns: 0, all_columns: true, idf, document: 0, body })
+    }
+
+    /// Without scores there is nothing to sort by: a bit a document will do.
+    fn gather_unscored(scope: Scope<'a>, mut cursors: Vec<Cursor<'a>>) -> Result<Cursor<'a>> {
+        let mut bits: Vec<u64> = Vec::new();
+        for cursor in &mut cursors {
+            while cursor.seek(if cursor.started() { cursor.document + 1 } else { 0 })? != END {
+                let word = cursor.document as usize / 64;
+                if word >= bits.len() {
+                    bits.resize(word + 1, 0);
+                }
+                bits[word] |= 1 << (cursor.document % 64);
+            }
+        }
+        let mut short = Short::default();
+        for (word, mut bits) in bits.into_iter().enumerate() {
+            while bits != 0 {
+                short.documents.push((word * 64) as u32 + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
+        short.impacts.resize(short.documents.len(), 0);
+        Ok(Cursor { scope, columns: 0, all_columns: true, idf: 0, document: 0, body: Body::Short(short) })
     }
 
     pub fn is_long(&self) -> bool {

@@ -1,6 +1,8 @@
 //! The documents of an index: how long each is, and which segment has its newest copy. On disk each segment tells of
 //! the documents it is about; in memory they are one table.
 
+use std::sync::Arc;
+
 use crate::{
     bytes::{Bytes, put_varint},
     fault::{Fault, Result},
@@ -57,10 +59,11 @@ pub fn read(rows: &dyn Rows, segment: &Segment, mut each: impl FnMut(Told) -> Re
     if left == 0 { Ok(()) } else { Err(Fault::Damaged("a segment has too few documents")) }
 }
 
-/// All documents in memory: ranges of 4,096 ids, those that are in use.
+/// All documents in memory: ranges of 4,096 ids, those that are in use. A copy shares its ranges until they change, so what
+/// one release knows costs the next only what is different.
 #[derive(Clone, Default)]
 pub struct Documents {
-    ranges: Vec<Option<Box<Range>>>,
+    ranges: Vec<Option<Arc<Range>>>,
     in_use: usize,
 }
 
@@ -100,12 +103,13 @@ impl Documents {
             }
         }
         let range = self.ranges[range].get_or_insert_with(|| {
-            Box::new(Range {
+            Arc::new(Range {
                 lengths: [0; RANGE_DOCUMENTS],
                 changes: [0; RANGE_DOCUMENTS],
                 gone: [0; RANGE_DOCUMENTS / 64],
             })
         });
+        let range = Arc::make_mut(range);
         range.lengths[index] = length.unwrap_or(0);
         range.changes[index] = change;
         let (word, bit) = (&mut range.gone[index / 64], 1 << (index % 64));
@@ -121,6 +125,17 @@ impl Documents {
     fn place(&self, document: u32) -> Option<(&Range, usize)> {
         let range = self.ranges.get(document as usize / RANGE_DOCUMENTS)?.as_deref()?;
         Some((range, document as usize % RANGE_DOCUMENTS))
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.in_use * size_of::<Range>()
+    }
+
+    /// All that are there, by ascending id, with their lengths.
+    pub fn all(&self) -> impl Iterator<Item = (u32, u8)> {
+        let ids = (0..self.ranges.len()).filter(|range| self.ranges[*range].is_some());
+        ids.flat_map(|range| range * RANGE_DOCUMENTS..(range + 1) * RANGE_DOCUMENTS)
+            .filter_map(|id| Some((id as u32, self.length(id as u32)?)))
     }
 
     /// The quantised length of a document that is there.

@@ -30,10 +30,12 @@ pub fn search(clause: &mut Clause<'_>, top: &mut Top) -> Result<()> {
     }
 }
 
-/// All documents of a segment, in order, with their scores if they are asked for.
-pub fn all(clause: &mut Clause<'_>, scored: bool, mut each: impl FnMut(Hit)) -> Result<()> {
+/// The first documents of a segment, in order, with their scores if they are asked for.
+pub fn first(clause: &mut Clause<'_>, (scored, most): (bool, usize), mut each: impl FnMut(Hit)) -> Result<()> {
     let mut document = clause.seek(0)?;
-    while document != END {
+    let mut found = 0;
+    while document != END && found < most {
+        found += 1;
         each(Hit { document, score: if scored { clause.score(document)? } else { 0 } });
         document = clause.seek(document + 1)?;
     }

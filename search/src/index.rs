@@ -6,7 +6,7 @@ use crate::{
     documents::{Changes, Documents},
     fault::{Fault, Result},
     find, limits, merge,
-    meta::{Meta, Stamp},
+    meta::Meta,
     options::Options,
     plan::{Plan, plan},
     query::Query,
@@ -16,7 +16,8 @@ use crate::{
     top::{Hit, Top},
 };
 
-/// What is remembered between statements. It is bound to the contents by the first row, which every statement reads.
+/// What is remembered between statements, by one connection or by all of a release. It is bound to the contents by the first row, which every statement reads.
+#[derive(Clone)]
 pub struct Known {
     row: Vec<u8>,
     pub meta: Meta,
@@ -26,32 +27,18 @@ pub struct Known {
 
 impl Known {
     /// What the index is now, by its first row; what was known of it before is used as far as it is of the same past.
-    pub fn load(rows: &dyn Rows, row: &[u8], options: &Options, before: Option<Known>) -> Result<Known> {
-        if let Some(known) = before {
-            if known.row == row {
-                return Ok(known);
-            }
-            return Known::read(
-                rows,
-                row,
-                options,
-                Some((known.meta.next_change - 1, known.meta.stamp, known.documents)),
-            );
-        }
-        Known::read(rows, row, options, None)
-    }
-
-    fn read(rows: &dyn Rows, row: &[u8], options: &Options, before: Option<(u32, Stamp, Documents)>) -> Result<Known> {
+    pub fn load(rows: &dyn Rows, row: &[u8], options: &Options, before: Option<&Known>) -> Result<Known> {
         let meta = Meta::read(row)?;
         if meta.options != options.digest() {
             return Err(Fault::Damaged("it was made for other columns or weights"));
         }
         // The changes that are known, when they are changes of this index.
-        let same = |(change, stamp, _): &(u32, Stamp, Documents)| {
-            meta.segments.iter().any(|segment| segment.changes.last == *change && segment.stamp == *stamp)
+        let same = |known: &&Known| {
+            let (change, stamp) = (known.meta.next_change - 1, known.meta.stamp);
+            meta.segments.iter().any(|segment| segment.changes.last == change && segment.stamp == stamp)
         };
         let (known, mut documents) = match before.filter(same) {
-            Some((change, _, documents)) => (change, documents),
+            Some(known) => (known.meta.next_change - 1, known.documents.clone()),
             None => (0, Documents::default()),
         };
         for segment in meta.segments.iter().filter(|segment| segment.changes.last > known) {
@@ -96,7 +83,7 @@ impl Known {
         while self.meta.merge.is_some() {
             merge::advance(rows, &mut self.meta, &self.documents, how, u64::MAX)?;
         }
-        self.meta.frozen = self.meta.live;
+        self.meta.frozen = self.meta.live.settled();
         if let [first, .., last] = &self.meta.segments[..] {
             let changes = Changes { first: first.changes.first, last: last.changes.last };
             merge::start(&mut self.meta, changes)?;
@@ -123,16 +110,24 @@ impl Known {
         Ok(top.into_sorted())
     }
 
-    /// All hits by document, with their scores if they are asked for.
-    pub fn all(&self, rows: &dyn Rows, options: &Options, query: &Query, scored: bool) -> Result<Vec<Hit>> {
+    /// The first hits by document, with their scores if they are asked for.
+    pub fn all(
+        &self,
+        rows: &dyn Rows,
+        options: &Options,
+        query: &Query,
+        (scored, most): (bool, usize),
+    ) -> Result<Vec<Hit>> {
         let plan: Plan = plan(rows, &self.meta, query)?;
         let mut hits = Vec::new();
         for number in 0..self.meta.segments.len() {
             if let Some(mut clause) = plan.clause(self.scope(rows, options, number), number, true)? {
-                find::all(&mut clause, scored, |hit| hits.push(hit))?;
+                find::first(&mut clause, (scored, most), |hit| hits.push(hit))?;
             }
         }
+        // The first of each segment have the first of all among them.
         hits.sort_unstable_by_key(|hit| hit.document);
+        hits.truncate(most);
         Ok(hits)
     }
 
@@ -143,7 +138,7 @@ impl Known {
         numbers
     }
 
-    fn scope<'a>(&'a self, rows: &'a dyn Rows, options: &'a Options, number: usize) -> Scope<'a> {
+    pub fn scope<'a>(&'a self, rows: &'a dyn Rows, options: &'a Options, number: usize) -> Scope<'a> {
         let segment = &self.meta.segments[number];
         Scope {
             rows,
@@ -166,15 +161,4 @@ pub fn count(live: &mut Statistics, before: Option<u8>, now: Option<u8>) {
     let gone = u64::from(before.is_some());
     live.documents = (live.documents + u64::from(now.is_some())).saturating_sub(gone);
     live.tokens = (live.tokens + tokens(now)).saturating_sub(tokens(before));
-}
-
-/// Scores by what is there now, if that has moved by a tenth since.
-pub fn thaw(meta: &mut Meta) {
-    let moved = |now: f64, then: f64| (now - then).abs() > then * 0.1;
-    let (live, frozen) = (meta.live, meta.frozen);
-    if moved(live.documents as f64, frozen.documents as f64)
-        || moved(f64::from(live.average()), f64::from(frozen.average()))
-    {
-        meta.frozen = live;
-    }
 }

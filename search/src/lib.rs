@@ -2,12 +2,14 @@
 //!
 //! `FORMAT.md` is the format; `docs/search.md` says how it is used and when to take FTS5 instead.
 
+mod asked;
 mod audit;
 mod batch;
 mod bytes;
 mod clause;
 mod cursor;
 mod documents;
+mod facets;
 mod fault;
 mod find;
 mod functions;
@@ -15,8 +17,10 @@ mod index;
 pub mod inspect;
 pub mod limits;
 mod list;
+mod memory;
 mod merge;
 mod meta;
+mod number;
 mod options;
 mod plan;
 mod posting;
@@ -25,10 +29,14 @@ mod rows;
 mod score;
 mod segment;
 mod shadow;
+mod spelling;
 mod table;
 mod tokens;
 mod top;
 mod vtab;
 
 pub use fault::Fault;
-pub use vtab::register;
+pub use memory::Memory;
+pub use options::MODULE;
+pub use shadow::SHADOW_TABLES;
+pub use vtab::{register, register_sharing};

@@ -25,9 +25,13 @@ pub const ROWID_MOST: i64 = u32::MAX as i64 - 1;
 pub const RANGE_DOCUMENTS: usize = 4_096;
 /// Ranges of rowids in use: together they bound that table's memory at 20 KiB each.
 pub const RANGES: usize = 1 << 14;
+/// Bytes of all tables of documents that the connections of one database share: some 50 million documents.
+pub const MEMORY_BYTES: usize = 256 << 20;
+/// Indexes of one database that are remembered for all its connections; of others, each connection remembers for itself.
+pub const INDEXES_IN_MEMORY: usize = 256;
 
 pub const QUERY_BYTES: usize = 4 << 10;
-pub const QUERY_TERMS: usize = 64;
+pub const QUERY_TERMS: usize = 128;
 pub const QUERY_DEPTH: usize = 32;
 /// Terms that one prefix may stand for in one segment.
 pub const PREFIX_TERMS: usize = 1 << 16;
@@ -43,5 +47,13 @@ pub const SEGMENTS: usize = 64;
 /// What a commit may write for merges beside its own segment, at the least and at the most.
 pub const MERGE_BYTES_LEAST: u64 = 16 * 4_096;
 pub const MERGE_BYTES_MOST: u64 = 128 * 4_096;
+
+/// Documents of a query whose values are counted; of more, these stand for all.
+pub const FACET_DOCUMENTS: usize = 10_000;
+/// Values of a column that are counted each.
+pub const FACET_VALUES: usize = 1 << 16;
+/// Unknown words of one text that others are looked for, and words that are compared with each, in a segment.
+pub const SPELLED_WORDS: usize = 8;
+pub const SPELLED_TERMS: usize = 200_000;
 
 pub const SNIPPET_TOKENS_MOST: usize = 256;

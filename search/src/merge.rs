@@ -15,10 +15,12 @@ use crate::{
 };
 
 /// Decides on the next merge: of the lowest level of which there are enough segments without a larger one between them.
-/// Smaller ones between and before them come along.
+/// Smaller ones between and before them come along. The newest waits for the next commit: so whoever knows the index up to the
+/// commit before finds the change it knows last in the first row, and reads on from there.
 pub fn begin(meta: &mut Meta) -> Result<bool> {
-    for level in 0..=meta.segments.iter().map(|segment| segment.level).max().unwrap_or(0) {
-        for run in meta.segments.chunk_by(|a, b| (a.level <= level) == (b.level <= level)) {
+    let Some((_, segments)) = meta.segments.split_last() else { return Ok(false) };
+    for level in 0..=segments.iter().map(|segment| segment.level).max().unwrap_or(0) {
+        for run in segments.chunk_by(|a, b| (a.level <= level) == (b.level <= level)) {
             let of_level = |segment: &&Segment| segment.level == level;
             if run.iter().filter(of_level).count() >= limits::FANOUT
                 && let Some(last) = run.iter().rfind(of_level)
@@ -28,10 +30,10 @@ pub fn begin(meta: &mut Meta) -> Result<bool> {
             }
         }
     }
-    if let [.., last] = &meta.segments[..]
-        && meta.segments.len() > limits::SEGMENTS
+    if let [.., last] = segments
+        && segments.len() >= limits::SEGMENTS
     {
-        let first = &meta.segments[meta.segments.len() - limits::FANOUT];
+        let first = &segments[segments.len() - limits::FANOUT];
         let changes = Changes { first: first.changes.first, last: last.changes.last };
         return start(meta, changes).map(|()| true);
     }

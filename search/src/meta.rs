@@ -18,7 +18,7 @@ pub struct Meta {
     /// What the index was declared as.
     pub options: u64,
     pub live: Statistics,
-    /// What is scored by: it follows `live` only when that has moved by a tenth.
+    /// What is scored by: `live`, rounded, so that it moves seldom.
     pub frozen: Statistics,
     pub next_segment: u32,
     pub next_change: u32,

@@ -7,6 +7,8 @@ use crate::{
 };
 
 pub const FORMAT: u8 = 1;
+/// What stands after `USING`.
+pub const MODULE: &str = "nearside_search";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -14,6 +16,8 @@ pub enum Kind {
     Text,
     /// Whole values between blanks and commas; they narrow a search and do not score.
     Tags,
+    /// A whole number; ranges of them narrow a search and do not score.
+    Number,
     /// Kept out of the index.
     Unindexed,
 }
@@ -58,7 +62,8 @@ impl Options {
         if columns.is_empty() || columns.len() > limits::COLUMNS {
             return Err(Fault::Refused(format!("{} columns: 1 to {} are possible", columns.len(), limits::COLUMNS)));
         }
-        named.mark_tags(&mut columns)?;
+        mark(&mut columns, "tags", named.tags.as_deref(), Kind::Tags)?;
+        mark(&mut columns, "numbers", named.numbers.as_deref(), Kind::Number)?;
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         for (index, name) in names.iter().enumerate() {
             if name.eq_ignore_ascii_case("rank") || names[..index].iter().any(|other| other.eq_ignore_ascii_case(name))
@@ -71,6 +76,12 @@ impl Options {
         let unscored = columns.iter().enumerate().filter(|(_, column)| column.kind != Kind::Text);
         unscored.for_each(|(index, _)| weights.forget(index));
         Ok(Options { content: named.content()?, weights, positions: named.positions()?, columns })
+    }
+
+    /// Those of a table, by the statement that made it.
+    pub fn of_statement(sql: &str) -> Result<Options> {
+        let arguments = arguments(sql).ok_or_else(|| Fault::Refused(format!("no declaration of an index: {sql}")))?;
+        Options::parse(&arguments)
     }
 
     /// What the index's bytes depend on, as one row of them remembers it.
@@ -116,6 +127,7 @@ struct Named {
     tokenize: Option<String>,
     detail: Option<String>,
     tags: Option<String>,
+    numbers: Option<String>,
 }
 
 impl Named {
@@ -127,9 +139,10 @@ impl Named {
             "tokenize" => &mut self.tokenize,
             "detail" => &mut self.detail,
             "tags" => &mut self.tags,
+            "numbers" => &mut self.numbers,
             _ => {
                 return Err(Fault::Refused(format!(
-                    "unknown option '{key}': content, content_rowid, weights, tokenize, detail and tags are known"
+                    "unknown option '{key}': content, content_rowid, weights, tokenize, detail, tags and numbers are known"
                 )));
             }
         };
@@ -164,17 +177,46 @@ impl Named {
             other => Err(Fault::Refused(format!("detail='{other}': 'full' (with phrases) and 'column' are known"))),
         }
     }
+}
 
-    fn mark_tags(&self, columns: &mut [Column]) -> Result<()> {
-        for name in self.tags.iter().flat_map(|tags| tags.split(',')).map(str::trim).filter(|name| !name.is_empty()) {
-            let column = columns.iter_mut().find(|column| column.name.eq_ignore_ascii_case(name));
-            match column {
-                Some(column) if column.kind == Kind::Text => column.kind = Kind::Tags,
-                _ => return Err(Fault::Refused(format!("tags: there is no text column '{name}'"))),
-            }
+/// Makes columns that an option names of its kind.
+fn mark(columns: &mut [Column], option: &str, names: Option<&str>, kind: Kind) -> Result<()> {
+    for name in names.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let column = columns.iter_mut().find(|column| column.name.eq_ignore_ascii_case(name));
+        match column {
+            Some(column) if column.kind == Kind::Text => column.kind = kind,
+            _ => return Err(Fault::Refused(format!("{option}: there is no text column '{name}'"))),
         }
-        Ok(())
     }
+    Ok(())
+}
+
+/// What stands between the outer parentheses of a `CREATE VIRTUAL TABLE`, cut at commas as SQLite cuts it.
+fn arguments(sql: &str) -> Option<Vec<&str>> {
+    let lower = sql.to_ascii_lowercase();
+    let mut declared = lower.match_indices("using").filter_map(|(at, word)| {
+        let after = lower[at + word.len()..].trim_start().strip_prefix(MODULE)?.trim_start();
+        after.starts_with('(').then(|| sql.len() - after.len())
+    });
+    let inner = sql.get(declared.next()? + 1..)?.trim_end().trim_end_matches(';').trim_end().strip_suffix(')')?;
+    let (mut arguments, mut start, mut depth, mut quote) = (Vec::new(), 0, 0, None);
+    for (at, letter) in inner.char_indices() {
+        match (quote, letter) {
+            (Some(end), _) if letter == end => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"' | '`') => quote = Some(letter),
+            (None, '[') => quote = Some(']'),
+            (None, '(') => depth += 1,
+            (None, ')') => depth -= 1,
+            (None, ',') if depth == 0 => {
+                arguments.push(&inner[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    arguments.push(&inner[start..]);
+    Some(arguments)
 }
 
 fn column(text: &str) -> Result<Column> {
@@ -224,6 +266,18 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_is_cut_as_sqlite_cuts_it() {
+        let options = Options::of_statement(
+            "CREATE VIRTUAL TABLE \"t (nearside_search)\" USING Nearside_Search (name, \"a, b\", [c)],\n content='pa''ck,age', weights='8,3')",
+        );
+        let options = options.unwrap();
+        let names: Vec<&str> = options.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["name", "a, b", "c)"]);
+        assert_eq!(options.content, Content::Table { name: "pa'ck,age".into(), rowid: "rowid".into() });
+        assert!(Options::of_statement("CREATE TABLE t (a)").is_err());
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (arguments, told) in [
             (&["content='t'"][..], "0 columns"),
@@ -234,6 +288,7 @@ mod tests {
             (&["rank", "content=t"], "taken"),
             (&["a fast", "content=t"], "UNINDEXED"),
             (&["a", "content=t", "tags='b'"], "no text column 'b'"),
+            (&["a", "b", "content=t", "tags='b'", "numbers='b'"], "numbers: there is no text column 'b'"),
             (&["a", "content=t", "content=t"], "twice"),
         ] {
             let error = Options::parse(arguments).unwrap_err().to_string();

@@ -7,6 +7,7 @@ use crate::{
     fault::{Fault, Result},
     limits,
     meta::Meta,
+    number,
     query::Query,
     rows::Rows,
     segment::{Place, TermRow},
@@ -39,6 +40,9 @@ pub fn plan(rows: &dyn Rows, meta: &Meta, query: &Query) -> Result<Plan> {
         Query::Tag { column, value, prefix } => {
             let found = look_up(rows, meta, &tag_term(*column, value), *prefix)?;
             Plan::Words { words: vec![Found { idf: 0, ..found }], columns: 1 << column }
+        }
+        Query::Range { column, from, to } => {
+            Plan::Words { words: vec![look_up_range(rows, meta, *column, (*from, *to))?], columns: 1 << column }
         }
         Query::And(parts) => Plan::And(all(parts)?),
         Query::Or(parts) => Plan::Or(all(parts)?),
@@ -77,6 +81,30 @@ fn look_up(rows: &dyn Rows, meta: &Meta, term: &[u8], prefix: bool) -> Result<Fo
         places.push(here);
     }
     Ok(Found { idf: meta.frozen.idf(documents), spelled: prefix, places })
+}
+
+fn look_up_range(rows: &dyn Rows, meta: &Meta, column: usize, (from, to): (i64, i64)) -> Result<Found> {
+    let mut places = Vec::new();
+    for segment in &meta.segments {
+        let mut here = Vec::new();
+        for span in number::spans(from, to) {
+            let (first, last) = span.terms(column);
+            rows.scan(segment.id, &first, &mut |found, row| {
+                let fits = found <= last.as_slice();
+                if fits {
+                    here.push(TermRow::read(row)?.postings);
+                }
+                if here.len() > limits::PREFIX_TERMS {
+                    let most = limits::PREFIX_TERMS;
+                    return Err(Fault::Refused(format!("{from}..{to} has over {most} parts: give a narrower range")));
+                }
+                Ok(fits)
+            })?;
+        }
+        here.retain(|place| *place != Place::Nowhere);
+        places.push(here);
+    }
+    Ok(Found { idf: 0, spelled: true, places })
 }
 
 /// Lists of a nested prefix that are gone through beside each other; more are gathered into one first.

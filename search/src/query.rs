@@ -22,6 +22,12 @@ pub enum Query {
         value: String,
         prefix: bool,
     },
+    /// Numbers from the first to the second, both included.
+    Range {
+        column: usize,
+        from: i64,
+        to: i64,
+    },
     And(Vec<Query>),
     Or(Vec<Query>),
     Not(Box<Query>, Box<Query>),
@@ -71,7 +77,10 @@ fn lex(text: &str) -> Result<Vec<(usize, Lexeme)>> {
                 }
                 lexemes.push((at, Lexeme::Text { text: quoted, quoted: true }));
             }
-            '(' | ')' | '{' | '}' | ':' | '*' | '+' | '-' | '^' | ',' => lexemes.push((at, Lexeme::Sign(letter))),
+            '(' | ')' | '{' | '}' | ':' | '*' | '+' | '-' | '^' | ',' | '<' | '>' | '=' => {
+                lexemes.push((at, Lexeme::Sign(letter)));
+            }
+            '.' if letters.next_if(|(_, next)| *next == '.').is_some() => lexemes.push((at, Lexeme::Sign('.'))),
             _ if is_bare(letter) => {
                 let mut word = String::from(letter);
                 while let Some((_, letter)) = letters.next_if(|(_, letter)| is_bare(*letter)) {
@@ -155,7 +164,7 @@ impl Parser<'_> {
         while self.begins_one() {
             parts.push(self.one(columns)?);
         }
-        Ok(joined(parts, Query::And))
+        Ok(joined(narrowed(parts), Query::And))
     }
 
     fn begins_one(&self) -> bool {
@@ -172,6 +181,7 @@ impl Parser<'_> {
             return Err(self.wrong("parentheses are nested too deep"));
         }
         let query = match self.filter()? {
+            Some(filter) if filter & self.numbers() != 0 => self.range(filter).map(Some),
             Some(filter) => {
                 // Of tags, only those that are named are looked at.
                 let outer = columns | if columns == self.options.text_columns() { self.tags() } else { 0 };
@@ -181,6 +191,59 @@ impl Parser<'_> {
         };
         self.depth -= 1;
         query
+    }
+
+    fn numbers(&self) -> u32 {
+        self.options.columns_of(Kind::Number)
+    }
+
+    /// `>= 10`, `< 10` and so on, `10`, `10..20`, `10..` or `..20`.
+    fn range(&mut self, filter: u32) -> Result<Query> {
+        if filter.count_ones() != 1 {
+            return Err(self.wrong("a column of numbers stands alone before its ':'"));
+        }
+        let column = filter.trailing_zeros() as usize;
+        self.terms += 1;
+        let (more, less) = (self.sign('>'), self.sign('<'));
+        let same = self.sign('=');
+        let none = Query::Range { column, from: i64::MAX, to: i64::MIN };
+        if more || less {
+            let number = self.number()?;
+            let from = if same { Some(number) } else { number.checked_add(1) };
+            let to = if same { Some(number) } else { number.checked_sub(1) };
+            return Ok(match (more, from, to) {
+                (true, Some(from), _) => Query::Range { column, from, to: i64::MAX },
+                (false, _, Some(to)) => Query::Range { column, from: i64::MIN, to },
+                _ => none,
+            });
+        }
+        let from = if self.peek() == Some(&Lexeme::Sign('.')) { None } else { Some(self.number()?) };
+        if same || !self.sign('.') {
+            let number = from.map_or_else(|| self.number(), Ok)?;
+            return Ok(Query::Range { column, from: number, to: number });
+        }
+        let ends = self.is_number(self.next);
+        let to = if ends || from.is_none() { self.number()? } else { i64::MAX };
+        Ok(Query::Range { column, from: from.unwrap_or(i64::MIN), to })
+    }
+
+    fn is_number(&self, at: usize) -> bool {
+        let lexeme = |at: usize| self.lexemes.get(at).map(|(_, lexeme)| lexeme);
+        let at = if lexeme(at) == Some(&Lexeme::Sign('-')) { at + 1 } else { at };
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        matches!(lexeme(at), Some(Lexeme::Text { text, quoted: false }) if digits(text))
+    }
+
+    fn number(&mut self) -> Result<i64> {
+        if !self.is_number(self.next) {
+            return Err(self.wrong("a whole number is expected"));
+        }
+        let minus = self.sign('-');
+        let Some(Lexeme::Text { text, .. }) = self.peek() else { return Err(self.wrong("a whole number is expected")) };
+        let text = if minus { format!("-{text}") } else { text.clone() };
+        let number = text.parse().map_err(|_| self.wrong("this number is too large"))?;
+        self.next += 1;
+        Ok(number)
     }
 
     fn tags(&self) -> u32 {
@@ -304,7 +367,9 @@ pub fn sought(text: &str) -> Result<Vec<Sought>> {
     let (mut found, mut folded, mut unwanted) = (Vec::<Sought>::new(), String::new(), false);
     for (at, (_, lexeme)) in lexemes.iter().enumerate() {
         let Lexeme::Text { text, quoted } = lexeme else { continue };
-        let filters = sign(at + 1) == Some(':') || (at > 0 && sign(at - 1) == Some(':'));
+        let before = at.checked_sub(1).and_then(sign);
+        let filters =
+            sign(at + 1) == Some(':') || (at > 0 && matches!(before, Some(':' | '<' | '>' | '=' | '.' | '-')));
         if !quoted && matches!(text.as_str(), "AND" | "OR" | "NOT") {
             unwanted = text == "NOT";
         } else if !std::mem::take(&mut unwanted) && !filters {
@@ -329,6 +394,24 @@ fn tag(column: usize, text: &str, prefix: bool) -> Option<Query> {
     (!value.is_empty()).then_some(Query::Tag { column, value, prefix })
 }
 
+/// Ranges of one column beside each other are one range.
+fn narrowed(parts: Vec<Option<Query>>) -> Vec<Option<Query>> {
+    let mut narrow: Vec<Option<Query>> = Vec::new();
+    for part in parts {
+        if let Some(Query::Range { column, from, to }) = part
+            && let Some(Query::Range { from: low, to: high, .. }) = narrow
+                .iter_mut()
+                .flatten()
+                .find(|one| matches!(one, Query::Range { column: other, .. } if *other == column))
+        {
+            (*low, *high) = (from.max(*low), to.min(*high));
+        } else {
+            narrow.push(part);
+        }
+    }
+    narrow
+}
+
 /// Parts without words are left out: they neither find nor forbid.
 fn joined(parts: Vec<Option<Query>>, join: impl FnOnce(Vec<Query>) -> Query) -> Option<Query> {
     let mut parts: Vec<Query> = parts.into_iter().flatten().collect();
@@ -340,7 +423,7 @@ mod tests {
     use super::*;
 
     fn options() -> Options {
-        Options::parse(&["name", "body", "section", "content=''", "tags='section'"]).unwrap()
+        Options::parse(&["name", "body", "section", "size", "content=''", "tags='section'", "numbers='size'"]).unwrap()
     }
 
     fn read(text: &str) -> String {
@@ -367,6 +450,11 @@ mod tests {
                 )
             }
             Query::Tag { value, prefix, .. } => format!("#{value}{}", if *prefix { "*" } else { "" }),
+            Query::Range { from, to, .. } if from > to => "[]".into(),
+            Query::Range { from, to, .. } => {
+                let end = |end: &i64, open: i64| if *end == open { String::new() } else { end.to_string() };
+                format!("[{}..{}]", end(from, i64::MIN), end(to, i64::MAX))
+            }
             Query::And(parts) => join(parts, " & "),
             Query::Or(parts) => join(parts, " | "),
             Query::Not(wanted, unwanted) => format!("({} - {})", shown(wanted), shown(unwanted)),
@@ -399,6 +487,19 @@ mod tests {
             ("\"a\"\"b\"", "a+b"),
             ("\"AND\"", "and"),
             ("größe*", "große*"),
+            ("size:>=10 one", "([10..] & one)"),
+            ("size : > 10", "[11..]"),
+            ("size:<=10", "[..10]"),
+            ("size:<10", "[..9]"),
+            ("size:=10", "[10..10]"),
+            ("size:-10", "[-10..-10]"),
+            ("size:10..20", "[10..20]"),
+            ("size:10.. one", "([10..] & one)"),
+            ("size:..20", "[..20]"),
+            ("size:-5..-3 OR one", "([-5..-3] | one)"),
+            ("size:>10 one size:<20", "([11..19] & one)"),
+            ("size:>9223372036854775807", "[]"),
+            ("one NOT size:>3", "(one - [4..])"),
         ] {
             assert_eq!(read(text), meaning, "{text}");
         }
@@ -417,12 +518,18 @@ mod tests {
             ("a.b", "'.' means nothing here at byte 1"),
             ("NEAR(a b)", "NEAR is not known"),
             ("^one", "'^' is not known"),
+            ("size:many", "a whole number is expected at byte 5"),
+            ("size:>", "a whole number is expected at byte 6"),
+            ("size:\"10\"", "a whole number is expected"),
+            ("size:99999999999999999999", "this number is too large"),
+            ("{size name} : 3", "stands alone"),
+            ("one > 3", "left over at byte 4"),
         ] {
             let error = read(text);
             assert!(error.contains(told), "{text}: {error}");
         }
         assert!(read(&"(".repeat(100)).contains("nested too deep"));
-        assert!(read(&"a ".repeat(100)).contains("more than 64 terms"));
+        assert!(read(&"a ".repeat(200)).contains("more than 128 terms"));
         assert!(read(&"a".repeat(5_000)).contains("5000 bytes"));
     }
 

@@ -15,7 +15,7 @@ const B: f32 = 0.75;
 pub const IMPACT_SCALE: f32 = 65_535.0;
 pub const IDF_SCALE: f64 = 65_536.0;
 
-/// What an index is scored by while its maxima stand.
+/// How many documents there are, and how long they are together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Statistics {
     pub documents: u64,
@@ -28,11 +28,30 @@ impl Statistics {
         if self.documents == 0 { 1.0 } else { (self.tokens as f32 / self.documents as f32).max(1.0) }
     }
 
+    /// What is scored by, of what is there: rounded, so that a change moves it seldom, and never by how it came about: an
+    /// index that was kept and one that is made anew score alike.
+    pub fn settled(&self) -> Statistics {
+        let documents = coarse(self.documents);
+        let average = coarse(self.tokens.saturating_mul(AVERAGE_PARTS) / self.documents.max(1));
+        Statistics { documents, tokens: documents.saturating_mul(average) / AVERAGE_PARTS }
+    }
+
     /// How rare a term is, in units of 2^-16: above zero for every term.
     pub fn idf(&self, documents_with: i64) -> u64 {
         let with = documents_with.clamp(1, self.documents.max(1) as i64) as f64;
         let all = self.documents.max(1) as f64;
         ((1.0 + (all - with + 0.5) / (with + 0.5)).ln() * IDF_SCALE).ceil() as u64
+    }
+}
+
+/// The average length is rounded in these parts of a word.
+const AVERAGE_PARTS: u64 = 256;
+
+/// The middle of all numbers with the same four highest bits: exact below 16, then in steps of an eighth to a sixteenth.
+fn coarse(number: u64) -> u64 {
+    match number.max(1).ilog2().checked_sub(3) {
+        None | Some(0) => number,
+        Some(shift) => (number >> shift << shift) + (1 << (shift - 1)),
     }
 }
 
@@ -151,6 +170,27 @@ mod tests {
         for code in 0..=255 {
             assert_eq!(length_code(length_of(code)), code);
         }
+    }
+
+    #[test]
+    fn statistics_settle_by_what_is_there_alone_and_near_it() {
+        let mut steps = 0;
+        let mut before = 0;
+        for documents in 0..100_000 {
+            let coarse = coarse(documents);
+            assert!(documents < 16 || coarse.abs_diff(documents) * 16 <= documents, "{documents} became {coarse}");
+            assert!(coarse >= before);
+            steps += u64::from(coarse != before);
+            before = coarse;
+        }
+        assert!(steps < 130, "{steps}");
+        let settled = Statistics { documents: 63_000, tokens: 63_000 * 37 }.settled();
+        assert!((34.0..40.0).contains(&settled.average()), "{settled:?}");
+        assert_eq!(settled, Statistics { documents: 63_100, tokens: 63_100 * 37 + 9_999 }.settled());
+        let none = Statistics { documents: 0, tokens: 0 };
+        assert_eq!(none.settled(), none);
+        let most = Statistics { documents: u32::MAX.into(), tokens: u64::MAX }.settled();
+        assert!(most.average().is_finite());
     }
 
     #[test]

@@ -135,7 +135,7 @@ pub fn append(
         hasher.update(&document.to_le_bytes()).update(&[u8::from(length.is_some()), length.unwrap_or(0)]);
         count += 1;
     }
-    crate::index::thaw(meta);
+    meta.frozen = meta.live.settled();
     let average = meta.frozen.average();
     let mut bytes = documents::write(rows, id, told)?;
     let norms = Norms::new(average);

@@ -8,6 +8,9 @@ use crate::{
     rows::{EachTerm, Rows, RowsMut, segment_ids},
 };
 
+/// What the index `t` keeps itself in: `t_meta` and so on.
+pub const SHADOW_TABLES: [&str; 6] = ["meta", "term", "chunk", "place", "document", "pending"];
+
 /// The statements on one index's tables.
 pub struct Sql {
     create: String,
@@ -40,18 +43,17 @@ pub fn quoted(name: &str) -> String {
 impl Sql {
     pub fn new(schema: &str, table: &str) -> Sql {
         let name = |kind: &str| format!("{}.{}", quoted(schema), quoted(&format!("{table}_{kind}")));
-        let (meta, term, chunk, place) = (name("meta"), name("term"), name("chunk"), name("place"));
-        let (document, pending) = (name("document"), name("pending"));
-        let all = [&meta, &term, &chunk, &place, &document, &pending];
+        let all = SHADOW_TABLES.map(name);
+        let [meta, term, chunk, place, document, pending] = &all;
         let each = |verb: &str| all.iter().map(|name| format!("{verb} {name};")).collect::<String>();
         let by_id = |name: &str| {
             let (read, put) =
                 (format!("SELECT data FROM {name} WHERE id = ?1"), format!("INSERT INTO {name} VALUES (?1, ?2)"));
             (read, put, format!("DELETE FROM {name} WHERE id >= ?1 AND id < ?2"))
         };
-        let (chunk_read, put_chunk, drop_chunks) = by_id(&chunk);
-        let (place_read, put_place, drop_places) = by_id(&place);
-        let (document_read, put_document, drop_documents) = by_id(&document);
+        let (chunk_read, put_chunk, drop_chunks) = by_id(chunk);
+        let (place_read, put_place, drop_places) = by_id(place);
+        let (document_read, put_document, drop_documents) = by_id(document);
         Sql {
             create: format!(
                 "CREATE TABLE {meta} (id INTEGER PRIMARY KEY, data BLOB);

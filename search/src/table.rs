@@ -1,18 +1,25 @@
 //! One index on one connection: what the virtual table does, without its machinery.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 use rusqlite::{Connection, types::ValueRef};
 
 use crate::{
     audit,
     batch::{Analysis, Batch},
+    facets::{self, Facets},
     fault::{Fault, Result},
     index::Known,
     limits,
+    memory::Memory,
+    meta::Meta,
     options::{Content, Options},
     query::{self, Query},
     shadow::{Shadow, Sql, quoted},
+    spelling,
     top::Hit,
 };
 
@@ -22,7 +29,10 @@ pub struct Table {
     connection: Connection,
     sql: Sql,
     content: Option<ContentSql>,
-    known: RefCell<Option<Known>>,
+    /// What the last statement went by.
+    known: RefCell<Option<Arc<Known>>>,
+    /// What all connections of a release know.
+    memory: Arc<Memory>,
     /// This connection may have changes that wait.
     writing: Cell<bool>,
 }
@@ -33,15 +43,16 @@ struct ContentSql {
     all: String,
 }
 
-/// Rows in the order of their rank, or all by rowid.
+/// Rows in the order of their rank, or by rowid: so many at the least, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     Best(usize),
+    First(usize),
     All { scored: bool },
 }
 
 impl Table {
-    pub fn new(connection: Connection, schema: &str, name: &str, options: Options) -> Table {
+    pub fn new(connection: Connection, schema: &str, name: &str, options: Options, memory: Arc<Memory>) -> Table {
         connection.set_prepared_statement_cache_capacity(32);
         let content = match &options.content {
             Content::Nowhere => None,
@@ -58,7 +69,7 @@ impl Table {
         };
         let sql = Sql::new(schema, name);
         let (known, writing) = (RefCell::new(None), Cell::new(false));
-        Table { name: name.to_owned(), options, connection, sql, content, known, writing }
+        Table { name: name.to_owned(), options, connection, sql, content, known, memory, writing }
     }
 
     pub fn connection(&self) -> &Connection {
@@ -79,15 +90,35 @@ impl Table {
     }
 
     /// The index as it is now: every statement begins with its first row, whatever is remembered.
+    ///
+    /// What is remembered may have been read by another connection, whose pages are not among those that whoever records
+    /// this statement's reads sees. It need not be: it is used only if the first row, which this statement did read, is
+    /// byte for byte the one it was made of, and the stamps in that row are hashes of all that the index was told. So it is
+    /// a function of the first row's page, and each change of a length or a segment changes that page.
+    fn known(&self, shadow: &Shadow<'_>) -> Result<Arc<Known>> {
+        let row = shadow.meta()?;
+        let held = self.known.borrow_mut().take();
+        let known = match held.filter(|known| known.row() == row) {
+            Some(known) => known,
+            None => self.memory.recall(&self.name, &row, |before| Known::load(shadow, &row, &self.options, before))?,
+        };
+        *self.known.borrow_mut() = Some(known.clone());
+        Ok(known)
+    }
+
+    /// For changes: no other connection knows of them before they are committed.
     fn with_known<T>(&self, work: impl FnOnce(&mut Known, Shadow<'_>) -> Result<T>) -> Result<T> {
         let shadow = self.shadow();
         let row = shadow.meta()?;
-        let mut held = self.known.borrow_mut();
-        let mut known = Known::load(&shadow, &row, &self.options, held.take())?;
+        let held = self.known.borrow_mut().take();
+        let mut known = match held {
+            Some(known) if known.row() == row => Arc::unwrap_or_clone(known),
+            held => Known::load(&shadow, &row, &self.options, held.as_deref())?,
+        };
         let result = work(&mut known, shadow);
         // What failed half way is not remembered.
         if result.is_ok() {
-            *held = Some(known);
+            *self.known.borrow_mut() = Some(Arc::new(known));
         }
         result
     }
@@ -247,10 +278,25 @@ impl Table {
         if self.writing.get() {
             self.flush()?;
         }
-        self.with_known(|known, shadow| match wanted {
+        let shadow = self.shadow();
+        let known = self.known(&shadow)?;
+        match wanted {
             Wanted::Best(most) => known.best(&shadow, &self.options, query, most),
-            Wanted::All { scored } => known.all(&shadow, &self.options, query, scored),
-        })
+            Wanted::First(most) => known.all(&shadow, &self.options, query, (false, most)),
+            Wanted::All { scored } => known.all(&shadow, &self.options, query, (scored, usize::MAX)),
+        }
+    }
+}
+
+impl Table {
+    pub fn facets(&self, query: &Query, how: (usize, usize)) -> Result<Facets> {
+        let shadow = self.shadow();
+        facets::facets(&*self.known(&shadow)?, &shadow, &self.options, query, how)
+    }
+
+    pub fn spelled(&self, text: &str) -> Result<Option<String>> {
+        let shadow = self.shadow();
+        spelling::spelled(&shadow, &Meta::read(&shadow.meta()?)?, text)
     }
 }
 

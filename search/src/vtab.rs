@@ -7,6 +7,7 @@ use std::{
     cell::RefCell,
     ffi::{CStr, CString, c_int},
     rc::Rc,
+    sync::Arc,
 };
 
 use rusqlite::{
@@ -20,6 +21,7 @@ use rusqlite::{
 
 use crate::{
     fault::Fault,
+    memory::Memory,
     options::Options,
     query::Query,
     score::rank,
@@ -30,8 +32,14 @@ use crate::{
 
 /// Makes `nearside_search` known to a connection, for tables that are there and tables to come.
 pub fn register(connection: &Connection) -> Result<()> {
+    register_sharing(connection, Arc::default())
+}
+
+/// The same, for one of several connections to the same database: what they need to have in memory they have once.
+pub fn register_sharing(connection: &Connection, memory: Arc<Memory>) -> Result<()> {
     const MODULE: Module<'_, SearchTable> = Module::update_module_with_tx();
-    connection.create_module(c"nearside_search", &MODULE, None::<()>)?;
+    connection.create_module(c"nearside_search", &MODULE, Some(memory.clone()))?;
+    crate::asked::register(connection, memory)?;
     crate::functions::register(connection)
 }
 
@@ -48,6 +56,7 @@ impl SearchTable {
         db: &mut VTabConnection,
         names: [&[u8]; 2],
         arguments: &[&[u8]],
+        memory: Option<&Arc<Memory>>,
     ) -> Result<(Cow<'static, CStr>, Self)> {
         let [schema, name] = names.map(std::str::from_utf8);
         let (schema, name) = (schema?, name?);
@@ -61,25 +70,25 @@ impl SearchTable {
         // `Connection` with them, before it closes. The `Connection` does not own the handle: dropping it ends its
         // statements and leaves the rest alone.
         let connection = unsafe { Connection::from_handle(db.handle())? };
-        let table = Rc::new(Table::new(connection, schema, name, options));
+        let table = Rc::new(Table::new(connection, schema, name, options, memory.cloned().unwrap_or_default()));
         Ok((Cow::Owned(declared), SearchTable { base: sqlite3_vtab::default(), table }))
     }
 }
 
 // SAFETY: `repr(C)`, and the base comes first.
 unsafe impl<'vtab> VTab<'vtab> for SearchTable {
-    type Aux = ();
+    type Aux = Arc<Memory>;
     type Cursor = SearchCursor;
 
     fn connect(
         db: &mut VTabConnection,
-        _: Option<&()>,
+        memory: Option<&Arc<Memory>>,
         _: &[u8],
         schema: &[u8],
         name: &[u8],
         arguments: &[&[u8]],
     ) -> Result<(Cow<'static, CStr>, Self)> {
-        SearchTable::open_table(db, [schema, name], arguments)
+        SearchTable::open_table(db, [schema, name], arguments, memory)
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
@@ -91,7 +100,7 @@ unsafe impl<'vtab> VTab<'vtab> for SearchTable {
             base: sqlite3_vtab_cursor::default(),
             table: self.table.clone(),
             query: None,
-            most: None,
+            wanted: None,
             hits: Vec::new(),
             at: 0,
             row: RefCell::default(),
@@ -104,13 +113,13 @@ impl CreateVTab<'_> for SearchTable {
 
     fn create(
         db: &mut VTabConnection,
-        _: Option<&()>,
+        memory: Option<&Arc<Memory>>,
         _: &[u8],
         schema: &[u8],
         name: &[u8],
         arguments: &[&[u8]],
     ) -> Result<(Cow<'static, CStr>, Self)> {
-        let (declared, made) = SearchTable::open_table(db, [schema, name], arguments)?;
+        let (declared, made) = SearchTable::open_table(db, [schema, name], arguments, memory)?;
         made.table.create().map_err(Fault::into_sqlite)?;
         Ok((declared, made))
     }
@@ -195,6 +204,8 @@ struct Choice;
 
 const BY_RANK: c_int = 1;
 const SCORED: c_int = 2;
+/// By rowid, and few are wanted.
+const FIRST: c_int = 4;
 
 impl Choice {
     fn of(info: &mut IndexInfo, columns: usize) -> bool {
@@ -246,7 +257,9 @@ impl Choice {
         let by_rowid = order[..] == [(-1, false)];
         info.set_order_by_consumed(by_rank || by_rowid);
         let scored = info.col_used() >> (columns + 1) & 1 == 1;
-        info.set_idx_num(if by_rank { BY_RANK } else { 0 } | if scored { SCORED } else { 0 });
+        let first = searching && limit.is_some() && !scored && (order.is_empty() || by_rowid);
+        let flag = |set: bool, flag: c_int| if set { flag } else { 0 };
+        info.set_idx_num(flag(by_rank, BY_RANK) | flag(scored, SCORED) | flag(first, FIRST));
         let (cost, rows) = match (searching, rowid.is_some()) {
             (true, _) => (if by_rank { 50.0 } else { 1_000.0 }, 100),
             (false, true) => (10.0, 1),
@@ -263,8 +276,8 @@ pub struct SearchCursor {
     base: sqlite3_vtab_cursor,
     table: Rc<Table>,
     query: Option<Query>,
-    /// How many of the best were looked for; there may be more.
-    most: Option<usize>,
+    /// What was looked for, if there may be more.
+    wanted: Option<Wanted>,
     hits: Vec<Hit>,
     at: usize,
     /// The current row's text, if it was asked for.
@@ -272,7 +285,7 @@ pub struct SearchCursor {
 }
 
 /// The best that are looked for when nothing tells how many are wanted, and how many times more when they were not enough.
-const FIRST: usize = 32;
+const UNTOLD: usize = 32;
 const MORE: usize = 8;
 
 impl SearchCursor {
@@ -311,12 +324,13 @@ impl SearchCursor {
         }
         let all: Option<Vec<Query>> = parts.into_iter().collect();
         self.query = all.and_then(|mut all| if all.len() > 1 { Some(Query::And(all)) } else { all.pop() });
-        Ok(Some((limit.unwrap_or(FIRST), offset)))
+        Ok(Some((limit.unwrap_or(UNTOLD), offset)))
     }
 
     fn search(&mut self, wanted: Wanted) -> Result<()> {
         let Some(query) = &self.query else { return Ok(()) };
         self.hits = self.table.find(query, wanted).map_err(Fault::into_sqlite)?;
+        self.wanted = Some(wanted);
         Ok(())
     }
 
@@ -328,16 +342,16 @@ impl SearchCursor {
 // SAFETY: `repr(C)`, and the base comes first.
 unsafe impl VTabCursor for SearchCursor {
     fn filter(&mut self, wanted: c_int, meaning: Option<&str>, arguments: &Filters<'_>) -> Result<()> {
-        (self.query, self.most, self.at) = (None, None, 0);
+        (self.query, self.wanted, self.at) = (None, None, 0);
         self.hits.clear();
         self.row.take();
         let Some((limit, offset)) = self.read_arguments(meaning.unwrap_or(""), arguments)? else { return Ok(()) };
-        if wanted & BY_RANK == 0 {
-            return self.search(Wanted::All { scored: wanted & SCORED != 0 });
-        }
         let most = limit.saturating_add(offset).clamp(1, u32::MAX as usize);
-        self.most = Some(most);
-        self.search(Wanted::Best(most))
+        self.search(match wanted {
+            _ if wanted & BY_RANK != 0 => Wanted::Best(most),
+            _ if wanted & FIRST != 0 => Wanted::First(most),
+            _ => Wanted::All { scored: wanted & SCORED != 0 },
+        })
     }
 
     fn next(&mut self) -> Result<()> {
@@ -345,11 +359,10 @@ unsafe impl VTabCursor for SearchCursor {
         if self.at < self.hits.len() {
             return Ok(());
         }
-        match self.most {
-            Some(most) if self.hits.len() >= most => {
-                let most = most.saturating_mul(MORE);
-                self.most = Some(most);
-                self.search(Wanted::Best(most))
+        match self.wanted {
+            Some(Wanted::Best(most)) if self.hits.len() >= most => self.search(Wanted::Best(most.saturating_mul(MORE))),
+            Some(Wanted::First(most)) if self.hits.len() >= most => {
+                self.search(Wanted::First(most.saturating_mul(MORE)))
             }
             _ => Ok(()),
         }

@@ -10,6 +10,10 @@ CREATE VIRTUAL TABLE found USING nearside_search(name, summary, section,
 CREATE TRIGGER added AFTER INSERT ON package BEGIN
     INSERT INTO found (rowid, name, summary, section) VALUES (new.id, new.name, new.summary, new.section);
 END;
+CREATE TRIGGER removed AFTER DELETE ON package BEGIN
+    INSERT INTO found (found, rowid, name, summary, section)
+    VALUES ('delete', old.id, old.name, old.summary, old.section);
+END;
 CREATE TRIGGER changed AFTER UPDATE ON package BEGIN
     INSERT INTO found (found, rowid, name, summary, section)
     VALUES ('delete', old.id, old.name, old.summary, old.section);
@@ -81,6 +85,22 @@ fn rows_go_on_past_what_was_looked_for_first() {
     connection.execute_batch("COMMIT").unwrap();
     let sql = "SELECT package.id FROM found JOIN package ON package.id = found.rowid WHERE found MATCH ?1 ORDER BY found.rank";
     assert_eq!(ids(&connection, sql, "same"), (1..=3_000).collect::<Vec<i64>>());
+    // By rowid a limit is heeded too, and it is no end where more rows are wanted than it told of.
+    let first = "SELECT rowid FROM found WHERE found MATCH ?1 LIMIT 5 OFFSET 100";
+    assert_eq!(ids(&connection, first, "same x3"), (0..5).map(|n| 703 + 7 * n).collect::<Vec<i64>>());
+    let filtered = "SELECT rowid FROM found WHERE found MATCH ?1 AND rowid % 2 = 0 ORDER BY rowid LIMIT 50";
+    assert_eq!(ids(&connection, filtered, "same"), (1..=50).map(|n| 2 * n).collect::<Vec<i64>>());
+    let counted = "SELECT count(*) FROM (SELECT rowid FROM found WHERE found MATCH ?1 LIMIT 1000)";
+    assert_eq!(ids(&connection, counted, "same"), [1_000]);
+}
+
+#[test]
+fn a_json_array_is_tags() {
+    let connection = filled();
+    connection.execute_batch(r#"INSERT INTO package VALUES (9, 'vim', '', '["Editor", "a::b"]')"#).unwrap();
+    assert_eq!(ids(&connection, BEST, "section:editor"), [9]);
+    assert_eq!(ids(&connection, BEST, "section:\"a::b\""), [9]);
+    connection.execute_batch("INSERT INTO found(found) VALUES ('integrity-check')").unwrap();
 }
 
 #[test]
@@ -150,6 +170,124 @@ fn another_connection_sees_what_was_committed_and_forgets_what_was_not() {
     assert_eq!((ids(&writer, BEST, "one"), ids(&reader, BEST, "one")), (vec![1, 2], vec![1]));
     writer.execute_batch("ROLLBACK; INSERT INTO package VALUES (3, 'one more', '', '')").unwrap();
     assert_eq!((ids(&writer, BEST, "one"), ids(&reader, BEST, "one")), (vec![1, 3], vec![1, 3]));
+}
+
+/// Connections that share a memory, and read different moments: each finds what is there at its own.
+#[test]
+fn one_memory_serves_connections_at_different_moments() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shared.db");
+    let writer = open(file.to_str().unwrap());
+    writer.execute_batch(&format!("PRAGMA journal_mode = WAL; {SCHEMA}")).unwrap();
+    let memory = std::sync::Arc::new(nearside_search::Memory::default());
+    let sharing = |memory: &std::sync::Arc<nearside_search::Memory>| {
+        let connection = Connection::open(&file).unwrap();
+        nearside_search::register_sharing(&connection, memory.clone()).unwrap();
+        connection
+    };
+    writer.execute_batch("INSERT INTO package VALUES (1, 'one', 'a a a', '')").unwrap();
+    let (old, new) = (sharing(&memory), sharing(&memory));
+    assert_eq!(memory.bytes(), 0);
+    old.execute_batch("BEGIN").unwrap();
+    assert_eq!(ids(&old, BEST, "one"), [1]);
+    let once = memory.bytes();
+    assert!(once > 0);
+    // The second document is another one later: shorter, so it comes first.
+    for (sql, found) in [
+        ("INSERT INTO package VALUES (2, 'one', 'b b b b b b b b b', '')", vec![1, 2]),
+        ("UPDATE package SET summary = '' WHERE id = 2", vec![2, 1]),
+        ("UPDATE package SET name = 'other' WHERE id = 1", vec![2]),
+    ] {
+        writer.execute_batch(sql).unwrap();
+        assert_eq!((ids(&new, BEST, "one"), ids(&old, BEST, "one")), (found.clone(), vec![1]), "{sql}");
+        assert_eq!(ids(&sharing(&memory), BEST, "one"), found);
+        let next = std::sync::Arc::new(nearside_search::Memory::following(&memory));
+        assert_eq!(ids(&sharing(&next), BEST, "one"), found);
+        assert_eq!(memory.bytes(), once, "known once, and what is known changes in place");
+    }
+}
+
+/// Value, documents, whether that is exact; the first row is of all that is found.
+type Facet = (Option<String>, i64, bool);
+
+fn facets(connection: &Connection, query: &str, most: i64) -> Vec<Facet> {
+    let sql = "SELECT value, documents, is_exact FROM search_facets('found', ?1, 'section', ?2)";
+    let mut statement = connection.prepare_cached(sql).unwrap();
+    let rows = statement.query_map(params![query, most], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+}
+
+#[test]
+fn facets_count_what_is_found() {
+    let connection = filled();
+    let told = |query: &str, most| -> Vec<String> {
+        let shown = |(value, count, exact): Facet| {
+            format!("{} {count}{}", value.unwrap_or_default(), if exact { "" } else { "~" })
+        };
+        facets(&connection, query, most).into_iter().map(shown).collect()
+    };
+    assert_eq!(told("web", 9), [" 3", "httpd 2", "graphics 1", "net 1", "web 1"]);
+    assert_eq!(told("web", 2), [" 3", "httpd 2", "graphics 1"]);
+    assert_eq!(told("editor section:web", 9), [" 1", "graphics 1", "web 1"]);
+    assert_eq!(told("nothing", 9), [" 0"]);
+    assert!(told("", 9).is_empty());
+    connection.execute_batch("UPDATE package SET section = 'net' WHERE id = 4").unwrap();
+    assert_eq!(told("web", 9), [" 3", "net 2", "graphics 1", "httpd 1", "web 1"]);
+    for (sql, told) in [
+        ("SELECT * FROM search_facets('found', 'web', 'name', 9)", "no column of tags 'name'"),
+        ("SELECT * FROM search_facets('package', 'web', 'section', 9)", "no search index 'package'"),
+        ("SELECT * FROM search_facets('found', 'web')", "4 parameters are wanted"),
+    ] {
+        let error = connection.prepare(sql).unwrap().query_map([], |_| Ok(())).unwrap().next().unwrap().unwrap_err();
+        assert!(error.to_string().contains(told), "{sql}: {error}");
+    }
+}
+
+/// Over the bound, counts are near and marked; and the same whatever the segments.
+#[test]
+fn facets_of_many_are_estimates_that_say_so() {
+    let connection = open(":memory:");
+    connection.execute_batch(SCHEMA).unwrap();
+    connection.execute_batch("BEGIN").unwrap();
+    for id in 1..=25_000_i64 {
+        let tags = format!("t{} u{}", id % 3, id * 7919 % 40);
+        connection
+            .execute(
+                "INSERT INTO package VALUES (?1, 'all', ?2, ?3)",
+                params![id, if id % 5 == 0 { "fifth" } else { "" }, tags],
+            )
+            .unwrap();
+    }
+    connection.execute_batch("COMMIT; DELETE FROM package WHERE id > 24_000 AND id % 2 = 0").unwrap();
+    let exact = facets(&connection, "fifth", 3);
+    assert_eq!(exact[0].1, 4_900);
+    assert!(exact.iter().all(|(.., exact)| *exact));
+    let estimated = facets(&connection, "all", 3);
+    assert!(estimated.iter().all(|(.., exact)| !exact), "{estimated:?}");
+    let there: i64 = connection.query_row("SELECT count(*) FROM package", [], |row| row.get(0)).unwrap();
+    assert!((estimated[0].1 - there).abs() <= there / 50, "{estimated:?} of {there}");
+    let third = there / 3;
+    assert!(estimated[1..].iter().all(|(_, count, _)| (count - third).abs() <= third / 20), "{estimated:?}");
+    connection.execute_batch("INSERT INTO found(found) VALUES ('rebuild')").unwrap();
+    assert_eq!(facets(&connection, "all", 3), estimated);
+}
+
+#[test]
+fn a_word_that_nobody_has_is_known_again() {
+    let connection = filled();
+    let spelled = |typed: &str| -> Option<String> {
+        let sql = "SELECT text FROM search_spelled('found', ?1)";
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([typed], |row| row.get(0)).unwrap().next().transpose().unwrap()
+    };
+    assert_eq!(spelled("Wbe sevrer,  powerfull!").as_deref(), Some("web server,  powerful!"));
+    assert_eq!(spelled("web server"), None);
+    assert_eq!(spelled("qqqqqq 12345"), None);
+    assert_eq!(spelled("\"unclosed edtior"), Some("\"unclosed editor".into()));
+    // Not what no document has any more.
+    connection.execute_batch("UPDATE package SET name = 'krita' WHERE id = 2").unwrap();
+    assert_eq!(spelled("gipm"), None);
+    assert_eq!(spelled("kirta").as_deref(), Some("krita"));
 }
 
 /// Any byte of the index may be another, or missing: that is an error or another answer, never a crash.

@@ -1,6 +1,7 @@
 //! `nearside snapshot`: a release's SQLite file, taken out, verified, compared.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{BufWriter, Read, Write},
     path::{Path, PathBuf},
@@ -255,7 +256,20 @@ fn tables(connection: &Connection, schema: &str) -> rusqlite::Result<Vec<String>
     let sql = "SELECT name FROM pragma_table_list WHERE schema = ?1 AND type = 'table' ORDER BY name";
     let names: Vec<String> =
         connection.prepare(sql)?.query_map([schema], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    Ok(names.into_iter().filter(|name| !name.starts_with("sqlite_") && !name.starts_with(RESERVED_PREFIX)).collect())
+    let follows = search_tables(connection, schema)?;
+    let is_own = |name: &String| !name.starts_with("sqlite_") && !name.starts_with(RESERVED_PREFIX);
+    Ok(names.into_iter().filter(|name| is_own(name) && !follows.contains(name)).collect())
+}
+
+/// What search indexes keep themselves in. SQLite takes these for tables like any other.
+fn search_tables(connection: &Connection, schema: &str) -> rusqlite::Result<BTreeSet<String>> {
+    let sql =
+        format!("SELECT name FROM {schema}.sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%USING%' || ?1 || '%'");
+    let mut statement = connection.prepare(&sql)?;
+    let indexes = statement.query_map([nearside_search::MODULE], |row| row.get::<_, String>(0))?;
+    let indexes = indexes.collect::<rusqlite::Result<Vec<_>>>()?;
+    let all = indexes.iter().flat_map(|index| nearside_search::SHADOW_TABLES.map(|kind| format!("{index}_{kind}")));
+    Ok(all.collect())
 }
 
 /// What happened to a table's rows, if anything did.
@@ -329,5 +343,27 @@ mod tests {
                 "table note: 1 rows added, 0 changed, 1 removed",
             ]
         );
+    }
+
+    #[test]
+    fn what_indexes_keep_is_no_table_of_the_apps() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            let connection = Connection::open(&file).unwrap();
+            nearside_search::register(&connection).unwrap();
+            let sql = "CREATE TABLE item (id INTEGER PRIMARY KEY, name);
+                CREATE VIRTUAL TABLE item_search USING nearside_search (name, content = 'item', content_rowid = 'id');
+                CREATE VIRTUAL TABLE item_text USING fts5 (name, content = 'item', content_rowid = 'id');
+                CREATE TRIGGER added AFTER INSERT ON item BEGIN
+                    INSERT INTO item_search (rowid, name) VALUES (new.id, new.name);
+                    INSERT INTO item_text (rowid, name) VALUES (new.id, new.name);
+                END;";
+            connection.execute_batch(sql).unwrap();
+            connection.execute("INSERT INTO item (name) VALUES (?1)", [text]).unwrap();
+            file
+        };
+        let (old, new) = (make("old.db", "a"), make("new.db", "b"));
+        assert_eq!(compare(&old, &new).unwrap(), ["table item: 0 rows added, 1 changed, 0 removed"]);
     }
 }

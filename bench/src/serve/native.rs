@@ -102,6 +102,7 @@ fn connect(uri: &str) -> Result<Connection> {
         let connection = Connection::open_with_flags(uri, flags)?;
         connection.pragma_update(None, "mmap_size", NATIVE_MMAP_BYTES)?;
         connection.set_prepared_statement_cache_capacity(NATIVE_STATEMENTS);
+        nearside_search::register(&connection)?;
         Ok::<_, rusqlite::Error>(connection)
     };
     open().with_context(|| format!("opening {uri}"))

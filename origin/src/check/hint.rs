@@ -21,6 +21,9 @@ pub(super) fn of(connection: &Connection, why: &str) -> String {
             None => "look at the CREATE TABLE: the column is not in it, or its table is not in FROM".into(),
         };
     }
+    if why.contains("no such module: nearside_search") {
+        return "search indexes belong in snapshot.sql, on the mirrored table: the write store has none".into();
+    }
     if why.contains("syntax error") || why.contains("incomplete input") || why.contains("unrecognized token") {
         return "look at this place and just before it: a comma, a bracket or a quote is missing, or a word misspelt"
             .into();
@@ -87,6 +90,7 @@ mod tests {
     fn a_misspelt_name_is_known_again() {
         let connection = Connection::open_in_memory().unwrap();
         assert_eq!(of(&connection, "no such table: item"), "there are no tables yet at this point");
+        assert!(of(&connection, "no such module: nearside_search").contains("snapshot.sql"));
         connection.execute_batch("CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT)").unwrap();
         assert_eq!(of(&connection, "no such table: main.itme"), "there is a table `item`");
         assert_eq!(of(&connection, "no such table: orders"), "the tables at this point: item");

@@ -14,8 +14,15 @@ const FILE: &str = archive::SNAPSHOT;
 
 pub(super) fn empty(archive: &Archive) -> Result<Connection, Finding> {
     let shape = Shape::of(archive).map_err(|error| Finding::of_archive(&error))?;
-    let connection = memory::open().map_err(|error| told(archive, error.into()))?;
+    let connection = open().map_err(|error| told(archive, error.into()))?;
     ReadDatabase::create(connection, &shape).map(ReadDatabase::into_connection).map_err(|error| told(archive, error))
+}
+
+/// Unlike the write store, a read database may have search indexes.
+fn open() -> rusqlite::Result<Connection> {
+    let connection = memory::open()?;
+    nearside_search::register(&connection)?;
+    Ok(connection)
 }
 
 fn told(archive: &Archive, error: ReadError) -> Finding {
@@ -42,7 +49,7 @@ fn told(archive: &Archive, error: ReadError) -> Finding {
 /// The database is gone with the error, so what came before the fault is made again for the hint.
 fn hint_before(archive: &Archive, line: usize, why: &str) -> String {
     let text = archive.text(FILE).unwrap_or_default();
-    let Ok(connection) = memory::open() else { return String::new() };
+    let Ok(connection) = open() else { return String::new() };
     for statement in script::split(&text).iter().take_while(|statement| statement.line <= line) {
         if connection.execute_batch(statement.sql).is_err() {
             break;

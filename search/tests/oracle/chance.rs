@@ -54,18 +54,33 @@ impl Chance {
             let topic = &document.texts[0].first().cloned().unwrap_or(topic);
             (0..self.below(200)).for_each(|_| document.texts[2].push(topic.clone()));
         }
+        // Near each other, far apart, below nothing, and none at all.
+        let wide = [1, 1_000, 1 << 30, 1 << 50][self.below(4) as usize];
+        document.size = (!self.one_in(8)).then(|| (self.below(600) as i64 - 100) * wide);
         document.tags = (0..self.below(3)).map(|_| format!("t{}", self.skewed(6))).collect();
         document
     }
 
     pub fn ask(&mut self, words: u64) -> Ask {
-        match self.below(10) {
+        match self.below(12) {
             0..3 => self.term(words),
             3..5 => Ask::Or((0..2 + self.below(2)).map(|_| self.term(words)).collect()),
             5..7 => Ask::And((0..2 + self.below(2)).map(|_| self.term(words)).collect()),
             7 => Ask::And(vec![self.term(words), Ask::Tag(format!("t{}", self.skewed(6)))]),
             8 => Ask::Not(Box::new((self.term(words), self.term(words)))),
+            9 => self.sizes(),
+            10 => Ask::And(vec![self.term(words), self.sizes()]),
             _ => self.tree(words, 3),
+        }
+    }
+
+    fn sizes(&mut self) -> Ask {
+        let wide = [1, 1_000, 1 << 30, 1 << 50][self.below(4) as usize];
+        let from = (self.below(600) as i64 - 100) * wide;
+        match self.below(4) {
+            0 => Ask::Sizes(from, i64::MAX),
+            1 => Ask::Sizes(i64::MIN, from),
+            _ => Ask::Sizes(from, from + self.below(1 << 12) as i64 * wide / 16),
         }
     }
 
@@ -93,7 +108,9 @@ impl Chance {
             last.truncate(1 + self.below(last.len() as u64) as usize);
         }
         let columns = self.one_in(5).then(|| 1 + self.below(7) as u32);
-        if self.one_in(20) {
+        if self.one_in(25) {
+            self.sizes()
+        } else if self.one_in(20) {
             Ask::Tag(format!("t{}", self.skewed(6)))
         } else {
             Ask::Words { words: asked, prefix, columns }

@@ -8,27 +8,33 @@ use std::{collections::BTreeMap, ops::Range};
 
 use chance::Chance;
 use model::{Ask, Document, Scale};
-use nearside_search::inspect::inspect;
+use nearside_search::inspect::{compare, inspect};
 use rusqlite::{Connection, params};
 
 const SCHEMA: &str = "
-CREATE TABLE package (id INTEGER PRIMARY KEY, name TEXT, summary TEXT, body TEXT, section TEXT);
-CREATE VIRTUAL TABLE package_search USING nearside_search(name, summary, body, section,
-    content='package', content_rowid='id', weights='8,3,1', tags='section', tokenize='unicode61');
+CREATE TABLE package (id INTEGER PRIMARY KEY, name TEXT, summary TEXT, body TEXT, section TEXT, size INTEGER);
+CREATE VIRTUAL TABLE package_search USING nearside_search(name, summary, body, section, size,
+    content='package', content_rowid='id', weights='8,3,1', tags='section', numbers='size', tokenize='unicode61');
 CREATE TRIGGER package_added AFTER INSERT ON package BEGIN
-    INSERT INTO package_search (rowid, name, summary, body, section)
-    VALUES (new.id, new.name, new.summary, new.body, new.section);
+    INSERT INTO package_search (rowid, name, summary, body, section, size)
+    VALUES (new.id, new.name, new.summary, new.body, new.section, new.size);
 END;
 CREATE TRIGGER package_removed AFTER DELETE ON package BEGIN
-    INSERT INTO package_search (package_search, rowid, name, summary, body, section)
-    VALUES ('delete', old.id, old.name, old.summary, old.body, old.section);
+    INSERT INTO package_search (package_search, rowid, name, summary, body, section, size)
+    VALUES ('delete', old.id, old.name, old.summary, old.body, old.section, old.size);
 END;
 CREATE TRIGGER package_changed AFTER UPDATE ON package BEGIN
-    INSERT INTO package_search (package_search, rowid, name, summary, body, section)
-    VALUES ('delete', old.id, old.name, old.summary, old.body, old.section);
-    INSERT INTO package_search (rowid, name, summary, body, section)
-    VALUES (new.id, new.name, new.summary, new.body, new.section);
+    INSERT INTO package_search (package_search, rowid, name, summary, body, section, size)
+    VALUES ('delete', old.id, old.name, old.summary, old.body, old.section, old.size);
+    INSERT INTO package_search (rowid, name, summary, body, section, size)
+    VALUES (new.id, new.name, new.summary, new.body, new.section, new.size);
 END;";
+
+fn insert(connection: &Connection, id: i64, document: &Document) {
+    let mut insert = connection.prepare_cached("INSERT INTO package VALUES (?1, ?2, ?3, ?4, ?5, ?6)").unwrap();
+    let [name, summary, body] = [0, 1, 2].map(|column| document.text(column));
+    insert.execute(params![id, name, summary, body, document.tags.join(" "), document.size]).unwrap();
+}
 
 struct History {
     connection: Connection,
@@ -54,10 +60,7 @@ impl History {
         let document = self.chance.document(self.words, self.most);
         let id = self.next_id;
         self.next_id += if self.chance.one_in(50) { 1_000 } else { 1 + self.chance.below(2) as i64 };
-        let mut insert = self.connection.prepare_cached("INSERT INTO package VALUES (?1, ?2, ?3, ?4, ?5)").unwrap();
-        let [name, summary, body] = [0, 1, 2].map(|column| document.text(column));
-        insert.execute(params![id, name, summary, body, document.tags.join(" ")]).unwrap();
-        drop(insert);
+        insert(&self.connection, id, &document);
         self.documents.insert(id, document);
     }
 
@@ -73,8 +76,11 @@ impl History {
             _ => {
                 let document = self.chance.document(self.words, self.most);
                 let [name, summary, body] = [0, 1, 2].map(|column| document.text(column));
-                let sql = "UPDATE package SET name = ?2, summary = ?3, body = ?4, section = ?5 WHERE id = ?1";
-                self.connection.execute(sql, params![id, name, summary, body, document.tags.join(" ")]).unwrap();
+                let sql =
+                    "UPDATE package SET name = ?2, summary = ?3, body = ?4, section = ?5, size = ?6 WHERE id = ?1";
+                self.connection
+                    .execute(sql, params![id, name, summary, body, document.tags.join(" "), document.size])
+                    .unwrap();
                 self.documents.insert(id, document);
             }
         }
@@ -125,6 +131,18 @@ impl History {
         }
     }
 
+    /// Another index of the documents as they are now.
+    fn made_anew(&self) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        nearside_search::register(&connection).unwrap();
+        connection.execute_batch(&format!("{SCHEMA} BEGIN")).unwrap();
+        for (id, document) in &self.documents {
+            insert(&connection, *id, document);
+        }
+        connection.execute_batch("COMMIT").unwrap();
+        connection
+    }
+
     /// How many of these queries are answered differently, and how many of them had ties where they end.
     fn differences(&mut self, queries: Range<u64>) -> (u64, u64) {
         let inspection = inspect(&self.connection, "package_search").unwrap();
@@ -139,6 +157,15 @@ impl History {
             let expected = &expected[..expected.len().min(limit)];
             tied += u64::from(ties);
             let found = find(&self.connection, &ask, limit, offset);
+            let all = scale.all(&ask);
+            let first: Vec<i64> = all.iter().skip(offset).take(limit).copied().collect();
+            let (counted, facets) = facets(&self.connection, &ask, limit);
+            if first_found(&self.connection, &ask, limit, offset) != first
+                || (counted, &facets) != (all.len() as i64, &scale.facets(&ask, limit))
+            {
+                different += 1;
+                eprintln!("{}: other ones by rowid, or other facets ({counted}, {facets:?})", ask.text());
+            }
             if found != expected {
                 different += 1;
                 if different == 1 {
@@ -150,6 +177,25 @@ impl History {
         }
         (different, tied)
     }
+}
+
+fn first_found(connection: &Connection, ask: &Ask, limit: usize, offset: usize) -> Vec<i64> {
+    let sql = "SELECT rowid FROM package_search WHERE package_search MATCH ?1 LIMIT ?2 OFFSET ?3";
+    let mut statement = connection.prepare_cached(sql).unwrap();
+    let rows = statement.query_map(params![ask.text(), limit as i64, offset as i64], |row| row.get(0));
+    rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+}
+
+/// How many are found, and the tags that most of them have.
+fn facets(connection: &Connection, ask: &Ask, most: usize) -> (i64, Vec<(String, i64)>) {
+    let sql = "SELECT value, documents FROM search_facets('package_search', ?1, 'section', ?2) WHERE is_exact";
+    let mut statement = connection.prepare_cached(sql).unwrap();
+    let rows = statement.query_map(params![ask.text(), most as i64], |row| {
+        Ok((row.get::<_, Option<String>>(0)?.unwrap_or_default(), row.get(1)?))
+    });
+    let mut rows: Vec<(String, i64)> = rows.unwrap().collect::<rusqlite::Result<_>>().unwrap();
+    let all = rows.remove(0).1;
+    (all, rows)
 }
 
 /// Rowids and scores, as whole numbers again.
@@ -187,6 +233,9 @@ fn what_is_found_is_what_looking_at_everything_finds() {
             tied += ties;
         }
         history.run("INSERT INTO package_search(package_search) VALUES ('integrity-check')");
+        let anew = history.made_anew();
+        let compared = compare(&history.connection, &anew, "package_search").unwrap();
+        assert_eq!(compared.difference, None, "kept, and made anew, in history {seed}");
         seed += 1;
     }
     println!("{asked} queries, {tied} with ties among the best, up to {most_segments} segments: 0 differences");

@@ -9,6 +9,7 @@ pub const WEIGHTS: [f32; COLUMNS] = [8.0, 3.0, 1.0];
 pub struct Document {
     pub texts: [Vec<String>; COLUMNS],
     pub tags: Vec<String>,
+    pub size: Option<i64>,
 }
 
 impl Document {
@@ -19,8 +20,14 @@ impl Document {
 
 #[derive(Clone, Debug)]
 pub enum Ask {
-    Words { words: Vec<String>, prefix: bool, columns: Option<u32> },
+    Words {
+        words: Vec<String>,
+        prefix: bool,
+        columns: Option<u32>,
+    },
     Tag(String),
+    /// Both ends are in it.
+    Sizes(i64, i64),
     And(Vec<Ask>),
     Or(Vec<Ask>),
     Not(Box<(Ask, Ask)>),
@@ -48,6 +55,9 @@ impl Ask {
                 }
             }
             Ask::Tag(tag) => format!("section:{tag}"),
+            Ask::Sizes(from, i64::MAX) => format!("size:>={from}"),
+            Ask::Sizes(i64::MIN, to) => format!("size:<={to}"),
+            Ask::Sizes(from, to) => format!("size:{from}..{to}"),
             Ask::And(parts) => join(parts, "AND"),
             Ask::Or(parts) => join(parts, "OR"),
             Ask::Not(pair) => format!("({} NOT {})", pair.0.text(), pair.1.text()),
@@ -101,6 +111,7 @@ impl<'a> Scale<'a> {
         match ask {
             Ask::Words { words, prefix, columns } => self.words(words, *prefix, columns.unwrap_or(7), document),
             Ask::Tag(tag) => document.tags.contains(tag).then_some(0),
+            Ask::Sizes(from, to) => document.size.filter(|size| (from..=to).contains(&size)).map(|_| 0),
             Ask::And(parts) => parts.iter().map(|part| self.score(part, document)).sum(),
             Ask::Or(parts) => {
                 let found: Vec<u64> = parts.iter().filter_map(|part| self.score(part, document)).collect();
@@ -140,6 +151,25 @@ impl<'a> Scale<'a> {
             any |= count > 0;
         }
         any.then_some(tf)
+    }
+
+    /// All that is found, by rowid.
+    pub fn all(&self, ask: &Ask) -> Vec<i64> {
+        let found = self.documents.iter().filter(|(_, document)| self.score(ask, document).is_some());
+        found.map(|(id, _)| *id).collect()
+    }
+
+    /// Tags and how many of what is found have them, the most first, then by name.
+    pub fn facets(&self, ask: &Ask, most: usize) -> Vec<(String, i64)> {
+        let mut counts = BTreeMap::<String, i64>::new();
+        for id in self.all(ask) {
+            let tags: BTreeSet<&String> = self.documents[&id].tags.iter().collect();
+            tags.into_iter().for_each(|tag| *counts.entry(tag.clone()).or_default() += 1);
+        }
+        let mut counts: Vec<(String, i64)> = counts.into_iter().collect();
+        counts.sort_by_key(|(tag, count)| (std::cmp::Reverse(*count), tag.clone()));
+        counts.truncate(most);
+        counts
     }
 
     /// The best, the best first, and lower rowids first among those that are tied.

@@ -77,6 +77,7 @@ fn connect(path: &Path) -> Result<Connection> {
         connection.pragma_update(None, "mmap_size", NATIVE_MMAP_BYTES)?;
         connection.busy_timeout(SITE_BUSY_WAIT)?;
         connection.set_prepared_statement_cache_capacity(NATIVE_STATEMENTS);
+        nearside_search::register(&connection)?;
         Ok::<_, rusqlite::Error>(connection)
     };
     open().with_context(|| format!("opening {}", path.display()))

@@ -1,4 +1,4 @@
-//! From what a visitor types to a full-text query that FTS5 always understands.
+//! From what a visitor types to a query that the search index always understands.
 //!
 //! Words must all occur. `"quoted words"` must occur side by side. A word that ends in `*`, and the last word while
 //! it may still be being typed, stands for all words that begin so. Everything is handed over in quotes, so that
@@ -10,10 +10,10 @@ const MAX_TERMS: usize = 8;
 /// Shorter beginnings are in too many words to be of use.
 const MIN_PREFIX_CHARS: usize = 2;
 
-/// The FTS5 query for `typed`; none when there is nothing in it to search for.
+/// The query for `typed`; none when there is nothing in it to search for.
 pub(crate) fn full_text(typed: &str) -> Option<String> {
     let terms: Vec<String> =
-        Terms { rest: typed }.filter(|term| term.is_searchable()).take(MAX_TERMS).map(|term| term.to_fts5()).collect();
+        Terms { rest: typed }.filter(|term| term.is_searchable()).take(MAX_TERMS).map(|term| term.to_query()).collect();
     (!terms.is_empty()).then(|| terms.join(" "))
 }
 
@@ -24,12 +24,12 @@ struct Term<'a> {
 }
 
 impl Term<'_> {
-    /// FTS5 knows letters and digits; the rest only separates them.
+    /// The index knows letters and digits; the rest only separates them.
     fn is_searchable(&self) -> bool {
         self.text.chars().any(char::is_alphanumeric)
     }
 
-    fn to_fts5(&self) -> String {
+    fn to_query(&self) -> String {
         let text: String = self.text.chars().map(|c| if c.is_control() || c == '"' { ' ' } else { c }).collect();
         let letters = text.chars().rev().take_while(|c| c.is_alphanumeric()).count();
         let star = if self.is_prefix && letters >= MIN_PREFIX_CHARS { " *" } else { "" };

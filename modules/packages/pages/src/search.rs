@@ -32,6 +32,8 @@ struct Found {
     sections: Vec<Facet>,
     tags: Vec<Facet>,
     hits: Vec<Hit>,
+    /// What was perhaps meant, where nothing was found.
+    meant: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -65,9 +67,9 @@ pub(crate) fn page(request: &Request) -> Result {
 impl Search {
     fn read(query: &Fields) -> Self {
         Self {
-            text: query.get("q").unwrap_or_default().chars().take(200).collect(),
-            section: query.filled("section").map(str::to_owned),
-            tag: query.filled("tag").map(str::to_owned),
+            text: short(query.get("q").unwrap_or_default()),
+            section: query.filled("section").map(short),
+            tag: query.filled("tag").map(short),
             page: query.read("page"),
         }
     }
@@ -78,17 +80,22 @@ impl Search {
         if let Some(words) = full_text(&self.text) {
             let words = words.as_str();
             let facets = sql::query("search-facets", (words, section, tag))?;
-            return Found::collect(&facets, self.page, |pager| {
+            let mut found = Found::collect(&facets, self.page, |pager| {
                 let hits =
                     sql::query("search", (words, section, tag, pager.rows(), pager.offset()))?.map(Hit::ranked)?;
                 self.with_exact(hits, pager)
-            });
+            })?;
+            if found.total == 0 {
+                found.meant = sql::query("spelling", (self.text.as_str(),))?.first(|row| row.get("text"))?;
+            }
+            return Ok(Some(found));
         }
         let Some(tag) = tag else { return Ok(None) };
         let facets = sql::query("tagged-facets", (tag, section))?;
-        Found::collect(&facets, self.page, |pager| {
+        let found = Found::collect(&facets, self.page, |pager| {
             sql::query("tagged", (tag, section, pager.rows(), pager.offset()))?.map(Hit::plain)
-        })
+        });
+        found.map(Some)
     }
 
     /// Who types a whole name means that package, however often others mention it.
@@ -111,6 +118,11 @@ impl Search {
         links::search(&self.text, self.section.as_deref(), self.tag.as_deref(), page)
     }
 
+    /// Other words, with the same filters.
+    fn with_text(&self, text: &str) -> String {
+        links::search(text, self.section.as_deref(), self.tag.as_deref(), 1)
+    }
+
     fn with_section(&self, section: Option<&str>) -> String {
         links::search(&self.text, section, self.tag.as_deref(), 1)
     }
@@ -120,13 +132,18 @@ impl Search {
     }
 }
 
+/// No more than anybody types: a query has its limits, too.
+fn short(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
 impl Found {
     /// Counts first, so that a page past the end becomes the last one before anything is fetched for it.
     fn collect(
         counts: &sql::Rows,
         page: Option<u32>,
         hits: impl FnOnce(Pager) -> Result<Vec<Hit>, sql::Error>,
-    ) -> Result<Option<Self>, sql::Error> {
+    ) -> Result<Self, sql::Error> {
         let (mut total, mut sections, mut tags) = (0, Vec::new(), Vec::new());
         for row in counts.iter() {
             let facet = Facet { value: row.get("value")?, packages: row.get("packages")? };
@@ -138,7 +155,7 @@ impl Found {
         }
         let pager = Pager::new(page, total, ROWS);
         let hits = if total == 0 { Vec::new() } else { hits(pager)? };
-        Ok(Some(Self { pager, total, sections, tags, hits }))
+        Ok(Self { pager, total, sections, tags, hits, meant: None })
     }
 }
 

@@ -22,6 +22,9 @@ impl Search {
                 Some(found) if found.hits.is_empty() => {
                     (self.filters_set())
                     p.lead role="status" { "Nothing was found." }
+                    @if let Some(meant) = &found.meant {
+                        p { "Did you mean " a href=(self.with_text(meant)) { (meant) } "?" }
+                    }
                     p.hint { "Fewer words, or a shorter beginning of a word, find more." }
                 },
                 Some(found) => {

@@ -16,6 +16,8 @@ pub(super) struct Document<'a> {
     pages: u32,
     /// Counted up to a thousand.
     total: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meant: Option<&'a str>,
     results: Vec<Item<'a>>,
     sections: &'a [Facet],
     tags: &'a [Facet],
@@ -39,6 +41,7 @@ impl<'a> Document<'a> {
             page: found.map_or(1, |found| found.pager.page()),
             pages: found.map_or(1, |found| found.pager.pages()),
             total: found.map_or(0, |found| found.total),
+            meant: found.and_then(|found| found.meant.as_deref()),
             results: found.map_or(&[][..], |found| &found.hits).iter().map(Item::new).collect(),
             sections: found.map_or(&[], |found| &found.sections),
             tags: found.map_or(&[], |found| &found.tags),
