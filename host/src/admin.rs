@@ -140,7 +140,6 @@ impl Admin {
             ..self.host.status(self.origin.as_deref().map(OriginClient::link))
         }
     }
-
 }
 
 /// Why no visitors should be sent here.

@@ -1,6 +1,12 @@
 //! Sockets: accept, speak HTTP/1.1 and HTTP/2 with limits, and drain when told to stop.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::{Duration, Instant}};
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};

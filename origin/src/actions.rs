@@ -173,8 +173,12 @@ mod tests {
         (0..20).for_each(keep);
         log.0.lock().unwrap().execute("UPDATE action SET id = ?1 WHERE id = 20", [limits::ACTIONS_KEPT + 9]).unwrap();
         keep(20);
-        let count: usize = log.0.lock().unwrap().query_row("SELECT count(*) FROM action", [], |row| row.get(0)).unwrap();
+        let count: usize =
+            log.0.lock().unwrap().query_row("SELECT count(*) FROM action", [], |row| row.get(0)).unwrap();
         assert_eq!(count, 11);
-        assert_eq!(log.newest(3).unwrap().iter().filter_map(|action| action.what.as_deref()).collect::<Vec<_>>(), ["20", "19", "18"]);
+        assert_eq!(
+            log.newest(3).unwrap().iter().filter_map(|action| action.what.as_deref()).collect::<Vec<_>>(),
+            ["20", "19", "18"]
+        );
     }
 }

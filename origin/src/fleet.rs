@@ -30,7 +30,7 @@ use nearside_protocol::{
 };
 
 pub(crate) use health::Head;
-use node::Node;
+use node::{Moment, Node};
 use noted::Noted;
 use sums::{Names, Sums};
 
@@ -57,7 +57,8 @@ struct Span {
 impl Nodes {
     /// With those that were known before.
     pub(crate) fn open(folder: &Path) -> io::Result<Nodes> {
-        let nodes = noted::load(folder)?.into_iter().map(|noted| (noted.node.clone(), Node::remembered(noted))).collect();
+        let nodes =
+            noted::load(folder)?.into_iter().map(|noted| (noted.node.clone(), Node::remembered(noted))).collect();
         let began = Instant::now();
         let known = Known { nodes, names: Names::default(), is_news: false, noted: began };
         Ok(Nodes { began, known: Mutex::new(known) })
@@ -66,7 +67,7 @@ impl Nodes {
     /// A node tells how it is, and is told of the others.
     pub(crate) fn take(&self, beat: Heartbeat, now: Instant) -> Result<Siblings, BadHeartbeat> {
         beat.check()?;
-        let slot = self.slot(now);
+        let at = Moment { now, slot: self.slot(now), listened: self.since(now) };
         let mut known = self.known();
         let Known { nodes, names, is_news, .. } = &mut *known;
         let sums = Sums::of(&beat.totals, names);
@@ -76,7 +77,7 @@ impl Nodes {
             Node::default()
         });
         *is_news |= node.declared != beat.declared;
-        node.hear(beat, sums, slot, now);
+        node.hear(beat, sums, at);
         known.keep_bounds();
         Ok(known.siblings_of(&name, place.as_deref(), now))
     }
@@ -199,7 +200,7 @@ impl Known {
                 Some((is_near, node.sibling(other, now)?))
             })
             .collect();
-        let busy = |sibling: &Sibling| sibling.load.renders_running + sibling.load.renders_waiting;
+        let busy = |sibling: &Sibling| sibling.load.renders_running.saturating_add(sibling.load.renders_waiting);
         siblings.sort_by(|(near, one), (other_near, other)| {
             other_near.cmp(near).then(busy(one).cmp(&busy(other))).then_with(|| one.node.cmp(&other.node))
         });

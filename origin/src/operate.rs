@@ -69,7 +69,9 @@ impl Work<'_> {
             let steered = steered.map_err(|busy| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()))?;
             Ok(steered?)
         };
-        let told = |steered: &Steered| format!("{} changed{}", steered.changed, if steered.more { "; more are left" } else { "" });
+        let told = |steered: &Steered| {
+            format!("{} changed{}", steered.changed, if steered.more { "; more are left" } else { "" })
+        };
         self.noted(deed, app, Some(what), steered.await, told).await
     }
 

@@ -15,7 +15,7 @@
 //! | `session` | who is signed in |
 //! | `facts` | what there is to show, gathered once for all who look |
 //! | `concerns` | what of it needs a hand |
-//! | `frame`, `sections`, `picture`, `words` | how it looks: the page, its parts, drawings, numbers |
+//! | `frame`, `sections`, `picture` | how it looks: the page, its parts, drawings |
 //! | `act` | what its buttons do |
 //! | `live` | following it |
 
@@ -27,7 +27,6 @@ mod live;
 mod picture;
 mod sections;
 mod session;
-mod words;
 
 use std::sync::{Arc, LazyLock};
 

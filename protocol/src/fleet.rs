@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     heartbeat::{AppBeat, Declared, Load, OutboxBeat},
     release::ReleaseId,
+    words::lasting,
 };
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -122,16 +123,6 @@ impl Health {
                 })
             }
         }
-    }
-}
-
-/// A time span in the largest unit of which there are enough to tell one from another.
-pub fn lasting(ms: u64) -> String {
-    match ms / 1_000 {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7_200 => format!("{} min", seconds / 60),
-        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
-        seconds => format!("{} d", seconds / 86_400),
     }
 }
 

@@ -165,9 +165,8 @@ pub enum BadHeartbeat {
 impl Heartbeat {
     /// Whether it keeps the bounds.
     pub fn check(&self) -> Result<(), BadHeartbeat> {
-        let is_name = |name: &str| {
-            (1..=limits::NODE_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
-        };
+        let is_name =
+            |name: &str| (1..=limits::NODE_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control);
         if !is_name(&self.node) || !is_name(&self.process) {
             return Err(BadHeartbeat::Name);
         }
@@ -183,7 +182,8 @@ impl Heartbeat {
             ("refused", refused),
             ("closed", closed),
         ];
-        if let Some((what, _)) = words.iter().find(|(_, words)| words.is_some_and(|it| it.len() > limits::NODE_WORDS_BYTES))
+        if let Some((what, _)) =
+            words.iter().find(|(_, words)| words.is_some_and(|it| it.len() > limits::NODE_WORDS_BYTES))
         {
             return Err(BadHeartbeat::Words(what));
         }

@@ -26,6 +26,7 @@
 //! | [`action`] | what operators did |
 //! | [`cache_report`] | what a node reports about its stored responses |
 //! | [`problem`] | RFC 9457 problem details |
+//! | [`words`] | numbers and times as a person reads them |
 //! | [`limits`] | every bound, with its unit |
 //! | [`unix_time`] | the time of day, as files and messages have it |
 
@@ -57,4 +58,5 @@ pub mod unix_time;
 pub mod voucher;
 pub mod watermark;
 pub mod wire;
+pub mod words;
 pub mod write;

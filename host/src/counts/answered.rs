@@ -60,12 +60,7 @@ fn totals(numbers: &Numbers) -> Answers {
     let sums = numbers.sums();
     let last = sums.iter().rposition(|sum| *sum > 0).map_or(TIMES, |last| (last + 1).max(TIMES));
     let times = sums[TIMES..last].to_vec();
-    Answers {
-        count: times.iter().sum(),
-        client_errors: sums[CLIENT_ERRORS],
-        server_errors: sums[SERVER_ERRORS],
-        times,
-    }
+    Answers { count: times.iter().sum(), client_errors: sums[CLIENT_ERRORS], server_errors: sums[SERVER_ERRORS], times }
 }
 
 #[cfg(test)]

@@ -22,13 +22,7 @@ pub(crate) struct Head {
 }
 
 /// The first of these that holds: silent, unready, behind, serving. `started` is how long the origin has listened.
-pub(super) fn of(
-    node: &Node,
-    heads: &BTreeMap<String, Head>,
-    now: Instant,
-    now_ms: u64,
-    started: Duration,
-) -> Health {
+pub(super) fn of(node: &Node, heads: &BTreeMap<String, Head>, now: Instant, now_ms: u64, started: Duration) -> Health {
     let Some(beat) = node.beat.as_ref().filter(|_| !node.is_silent(now)) else {
         let never_heard = node.heard.is_none();
         return match node.heard_at_ms {
@@ -71,7 +65,8 @@ mod tests {
     #[test]
     fn a_node_has_a_moment_to_take_what_is_new() {
         let head = Head { release: release(2), since_ms: 0 };
-        let serves = |seq| AppBeat { release: release(seq), behind_at_most_ms: None, refused: None, pulled_permille: None };
+        let serves =
+            |seq| AppBeat { release: release(seq), behind_at_most_ms: None, refused: None, pulled_permille: None };
         assert_eq!(lag(Some(&serves(2)), &head, 60_000), None);
         assert_eq!(lag(Some(&serves(1)), &head, 5_000), None);
         assert_eq!(lag(Some(&serves(1)), &head, 60_000), Some(Lag::NotTaken { out_ms: 60_000 }));

@@ -32,6 +32,15 @@ pub(super) struct Node {
     twins: Option<Instant>,
 }
 
+/// When something is heard.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now: Instant,
+    pub(super) slot: u64,
+    /// Since the origin's start.
+    pub(super) listened: Duration,
+}
+
 impl Node {
     pub(super) fn remembered(noted: Noted) -> Node {
         Node { declared: noted.declared, heard_at_ms: noted.heard_at_ms, ..Node::default() }
@@ -41,7 +50,8 @@ impl Node {
         Noted { node: name.to_owned(), declared: self.declared.clone(), heard_at_ms: self.heard_at_ms }
     }
 
-    pub(super) fn hear(&mut self, beat: Heartbeat, totals: Sums, slot: u64, now: Instant) {
+    pub(super) fn hear(&mut self, beat: Heartbeat, totals: Sums, at: Moment) {
+        let Moment { now, slot, listened } = at;
         let before = self.beat.take();
         let is_same = before.as_ref().is_some_and(|before| before.process == beat.process);
         if let Some(before) = before.as_ref().filter(|_| !is_same) {
@@ -49,8 +59,8 @@ impl Node {
         }
         let news = match is_same {
             true => totals.since(&self.totals),
-            false if beat.uptime_ms <= limits::FLEET_SLOT.as_millis() as u64 => totals.clone(),
-            // It has counted for long, and this origin has not listened: when what happened cannot be told.
+            false if beat.uptime_ms <= listened.min(limits::FLEET_SLOT).as_millis() as u64 => totals.clone(),
+            // It has counted for longer than this origin has listened, or for long: when what happened cannot be told.
             false => Sums::default(),
         };
         self.cpu_share = before.filter(|_| is_same).and_then(|before| share(&before, &beat)).or(self.cpu_share);

@@ -127,7 +127,10 @@ fn a_silent_node_is_missed_also_after_the_origin_was_away() {
     assert!(Nodes::open(folder.path()).unwrap().view(&heads, again.began).nodes.is_empty());
 
     std::fs::write(folder.path().join("nodes.json"), "{").unwrap();
-    assert!(Nodes::open(folder.path()).unwrap().view(&heads, again.began).nodes.is_empty(), "damaged, and no more than that");
+    assert!(
+        Nodes::open(folder.path()).unwrap().view(&heads, again.began).nodes.is_empty(),
+        "damaged, and no more than that"
+    );
 }
 
 #[test]

@@ -4,14 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use hyper::body::Incoming;
 use nearside_protocol::{
-    action::Deed,
-    app, limits,
-    query_report::Advise,
-    release::ReleaseId,
-    task_report::Steered,
+    action::Deed, app, limits, query_report::Advise, release::ReleaseId, task_report::Steered, words,
 };
 
-use super::words;
 use crate::{
     actions::{Asked, Operator},
     api,
@@ -45,11 +40,14 @@ pub(super) async fn act(origin: &Arc<Origin>, operator: &Operator, form: &Form) 
         Wanted::Rollback { app, to } => {
             let pushed = work.rollback(&*api::site(origin, &app)?, Some(to)).await?;
             let release = pushed.release.map_or("nothing".to_owned(), |release| format!("release {release}"));
-            Ok(format!("{app}: the content of {to} is published again, as {release}. Releases are held until you resume."))
+            Ok(format!(
+                "{app}: the content of {to} is published again, as {release}. Releases are held until you resume."
+            ))
         }
         Wanted::Resume { app } => {
             let pushed = work.resume(&*api::site(origin, &app)?).await?;
-            let release = pushed.release.map_or("nothing is released yet".to_owned(), |it| format!("release {it} is out"));
+            let release =
+                pushed.release.map_or("nothing is released yet".to_owned(), |it| format!("release {it} is out"));
             Ok(format!("{app}: releases go on; {release}."))
         }
         Wanted::Steer { app, order } => {
@@ -87,7 +85,8 @@ pub(super) async fn act(origin: &Arc<Origin>, operator: &Operator, form: &Form) 
 }
 
 fn wanted(form: &Form) -> Result<Wanted, ApiError> {
-    let field = |name: &str| form.get(name).cloned().ok_or_else(|| ApiError::bad_request(format!("`{name}` is missing")));
+    let field =
+        |name: &str| form.get(name).cloned().ok_or_else(|| ApiError::bad_request(format!("`{name}` is missing")));
     let named = |name: &str| {
         let value = field(name)?;
         match app::is_name(&value) {
@@ -97,9 +96,7 @@ fn wanted(form: &Form) -> Result<Wanted, ApiError> {
     };
     // A task by its number, or all dead ones of a kind.
     let which = || match form.get("task") {
-        Some(id) => {
-            id.parse().map(Which::One).map_err(|_| ApiError::bad_request("`task` is not a task's number"))
-        }
+        Some(id) => id.parse().map(Which::One).map_err(|_| ApiError::bad_request("`task` is not a task's number")),
         None => Ok(Which::DeadOf(named("kind")?)),
     };
     let steer = |order| Ok(Wanted::Steer { app: named("app")?, order });

@@ -1,11 +1,11 @@
 //! What needs a hand, the gravest first: a function of what is known.
 
-use nearside_protocol::fleet::{Health, Node};
-
-use super::{
-    facts::{AppFacts, Facts},
+use nearside_protocol::{
+    fleet::{Health, Node},
     words,
 };
+
+use super::facts::{AppFacts, Facts};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Weight {
@@ -53,7 +53,8 @@ fn of_node(node: &Node, now_ms: u64, concerns: &mut Vec<Concern>) {
     let share = minute.server_errors as f64 / minute.answers.max(1) as f64;
     if share >= ERRORS_SHARE {
         let rate = words::number(minute.per_second(minute.server_errors));
-        let text = format!("{rate} server errors a second, {} of its answers in the last minute", words::percent(share));
+        let text =
+            format!("{rate} server errors a second, {} of its answers in the last minute", words::percent(share));
         add(Weight::Grave, text);
     }
     let Some(told) = &node.told else { return };
@@ -64,9 +65,10 @@ fn of_node(node: &Node, now_ms: u64, concerns: &mut Vec<Concern>) {
         if let Some(why) = &outbox.closed {
             add(Weight::Grave, format!("its outbox takes no more writes until it is started again: {why}"));
         }
-        let waiting = outbox.waiting_writes + outbox.unsure_writes;
+        let waiting = outbox.waiting_writes.saturating_add(outbox.unsure_writes);
         if waiting > 0 {
-            let since = outbox.oldest_at_ms.map(|at| format!(", the oldest for {}", words::lasting(now_ms.saturating_sub(at))));
+            let since =
+                outbox.oldest_at_ms.map(|at| format!(", the oldest for {}", words::lasting(now_ms.saturating_sub(at))));
             let what = words::count(waiting, "write waits", "writes wait");
             add(Weight::Warning, format!("{what} for the origin{}", since.unwrap_or_default()));
         }
@@ -80,11 +82,19 @@ fn of_app(app: &AppFacts, now_ms: u64, concerns: &mut Vec<Concern>) {
     }
     if let Some(audit) = app.status.audit.as_ref().filter(|audit| !audit.is_same()) {
         let what = audit.difference.as_ref().or(audit.failure.as_ref()).cloned().unwrap_or_default();
-        add(Weight::Grave, format!("the audit found that its read database is not what it should be: {what}"), "releases");
+        add(
+            Weight::Grave,
+            format!("the audit found that its read database is not what it should be: {what}"),
+            "releases",
+        );
     }
     if let Some(held) = app.releases.held {
         let since = words::lasting(now_ms.saturating_sub(held.since_ms));
-        add(Weight::Note, format!("releases are held since the rollback to {}, for {since}", held.rolled_back_to), "releases");
+        add(
+            Weight::Note,
+            format!("releases are held since the rollback to {}, for {since}", held.rolled_back_to),
+            "releases",
+        );
     }
     for (kind, counts) in &app.kinds {
         if counts.dead > 0 {

@@ -89,7 +89,15 @@ impl Gatherer {
         let mut releases = api::releases::list(site);
         releases.releases.truncate(limits::FLEET_PAGE_RELEASES);
         let advice = self.advice.lock().await.get(&name).cloned();
-        AppFacts { status: site.status().await, releases, kinds, dead, queries: self.slow(&name, site).await, advice, name }
+        AppFacts {
+            status: site.status().await,
+            releases,
+            kinds,
+            dead,
+            queries: self.slow(&name, site).await,
+            advice,
+            name,
+        }
     }
 
     async fn slow(&self, name: &str, site: &Arc<Site>) -> Arc<Slow> {

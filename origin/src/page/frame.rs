@@ -2,14 +2,9 @@
 
 use http::StatusCode;
 use maud::{DOCTYPE, Markup, html};
+use nearside_protocol::words;
 
-use super::{
-    VERSION,
-    facts::Facts,
-    sections,
-    session::Session,
-    words,
-};
+use super::{VERSION, facts::Facts, sections, session::Session};
 
 /// The parts that change, each below an element of its name.
 pub(super) fn parts(facts: &Facts) -> [(&'static str, Markup); 8] {
@@ -71,7 +66,7 @@ pub(super) fn sign_in(wrong: Option<&str>) -> Markup {
                 @if wrong.is_some() {
                     p class="ill" role="alert" { "That is not this origin's token." }
                 }
-                label { span { "Your name" } input name="who" autocomplete="name" maxlength="64" required value=[wrong]; }
+                label { span { "Your name" } input name="who" autocomplete="name" maxlength="64" required value=[wrong] autofocus[wrong.is_none()]; }
                 p class="soft" { "For the log of what operators do. It proves nothing; it helps colleagues find each other." }
                 label { span { "Operator's token" } input name="token" type="password" autocomplete="current-password" required autofocus[wrong.is_some()]; }
                 p class="soft" { "In the file " code { "token" } " of the origin's data folder, unless its configuration names another." }

@@ -33,7 +33,12 @@ pub(super) fn follow(origin: &Arc<Origin>, session: Session) -> Result<Response<
     Ok(response)
 }
 
-async fn run(origin: Arc<Origin>, session: Session, mut sender: Sender<Bytes, std::io::Error>, _place: OwnedSemaphorePermit) {
+async fn run(
+    origin: Arc<Origin>,
+    session: Session,
+    mut sender: Sender<Bytes, std::io::Error>,
+    _place: OwnedSemaphorePermit,
+) {
     let mut stopping = origin.stopping();
     let mut sent: BTreeMap<&'static str, Digest> = BTreeMap::new();
     let mut sent_at = Instant::now();

@@ -28,7 +28,9 @@ pub(super) fn spark(values: &[Option<f64>], slots: usize, class: &str, label: &s
         }
         let (from, to) = (x(run[0].0), x(run[run.len() - 1].0));
         let _ = write!(area, "M{from:.1} {HEIGHT}");
-        run.iter().for_each(|(at, value)| drop(write!(area, "L{:.1} {:.1}", x(*at), height(*value))));
+        for (at, value) in &run {
+            let _ = write!(area, "L{:.1} {:.1}", x(*at), height(*value));
+        }
         let _ = write!(area, "L{to:.1} {HEIGHT}Z");
     }
     html! {

@@ -8,12 +8,11 @@ mod releases;
 mod tasks;
 
 use maud::{Markup, html};
-use nearside_protocol::fleet::Health;
+use nearside_protocol::{fleet::Health, words};
 
 use super::{
     concerns::{self, Weight},
     facts::Facts,
-    words,
 };
 
 pub(super) use log::{action_words, log};

@@ -63,11 +63,8 @@ impl Sessions {
             return None;
         }
         let (ends_at_ms, who) = signed.split_once('.')?;
-        let bytes: Option<Vec<u8>> = who
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-            .collect();
+        let bytes: Option<Vec<u8>> =
+            who.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
         let who = String::from_utf8(bytes?).ok()?;
         let session =
             Session { who: Operator::named(Some(&who), None, By::Page).who, ends_at_ms: ends_at_ms.parse().ok()? };

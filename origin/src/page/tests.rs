@@ -91,12 +91,15 @@ fn beat(node: &str) -> Heartbeat {
         version: HOSTILE.into(),
         uptime_ms: 1,
         unready: Some(HOSTILE.into()),
-        apps: [(HOSTILE.to_owned(), AppBeat {
-            release: ReleaseId { epoch: 1, seq: 1 },
-            behind_at_most_ms: Some(1),
-            refused: Some(HOSTILE.into()),
-            pulled_permille: Some(60_000),
-        })]
+        apps: [(
+            HOSTILE.to_owned(),
+            AppBeat {
+                release: ReleaseId { epoch: 1, seq: 1 },
+                behind_at_most_ms: Some(1),
+                refused: Some(HOSTILE.into()),
+                pulled_permille: Some(60_000),
+            },
+        )]
         .into(),
         load: Load::default(),
         totals: Totals { results: [(HOSTILE.to_owned(), 3)].into(), ..Totals::default() },
@@ -152,7 +155,10 @@ async fn only_who_shows_the_token_sees_it_and_only_the_page_itself_posts() {
     let json = ("accept", "application/json");
     let form = "deed=forget_node&node=nobody";
     assert_eq!(running.ask(Method::POST, "/fleet/do", &[OWN], form).await.status, 401);
-    assert_eq!(running.ask(Method::POST, "/fleet/do", &[session, ("sec-fetch-site", "cross-site")], form).await.status, 403);
+    assert_eq!(
+        running.ask(Method::POST, "/fleet/do", &[session, ("sec-fetch-site", "cross-site")], form).await.status,
+        403
+    );
     let done = running.ask(Method::POST, "/fleet/do", &[session, OWN, json], form).await;
     assert!(done.status == 200 && done.text.contains("nothing is forgotten"), "{}", done.text);
     let refused = running.ask(Method::POST, "/fleet/do", &[session, OWN, json], "deed=resume&app=shop").await;
@@ -239,8 +245,10 @@ fn concerns_are_told_the_gravest_first() {
         }],
         actions: Vec::new(),
     };
-    let told: Vec<(Weight, String)> =
-        concerns(&facts).into_iter().map(|concern| (concern.weight, format!("{} {}", concern.of, concern.text))).collect();
+    let told: Vec<(Weight, String)> = concerns(&facts)
+        .into_iter()
+        .map(|concern| (concern.weight, format!("{} {}", concern.of, concern.text)))
+        .collect();
     let expected = [
         (Weight::Grave, "failing 0.10 server errors a second, 6.0 % of its answers in the last minute"),
         (Weight::Grave, "silent silent for 60 s"),

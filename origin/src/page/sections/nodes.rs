@@ -1,13 +1,15 @@
 //! A row for each node: is it well, is it busy, what does it serve.
 
 use maud::{Markup, html};
-use nearside_protocol::fleet::{Fleet, Health, Node, Told};
+use nearside_protocol::{
+    fleet::{Fleet, Health, Node, Told},
+    words,
+};
 
 use super::{
     super::{
         facts::Facts,
         picture::{Part, bar, spark},
-        words,
     },
     button,
     now::{SLOTS, stacked},
@@ -133,7 +135,7 @@ fn releases(told: &Told, fleet: &Fleet) -> Markup {
                 li class=[(!is_newest).then_some("older")] {
                     (app) " " b { (beat.release) }
                     @if let Some(behind_ms) = beat.behind_at_most_ms {
-                        div class="soft" { "at most " (words::lasting(behind_ms + 999)) " behind" }
+                        div class="soft" { "at most " (words::lasting(behind_ms.saturating_add(999))) " behind" }
                     }
                 }
             }
@@ -141,8 +143,9 @@ fn releases(told: &Told, fleet: &Fleet) -> Markup {
                 li class="soft" { "and " (told.apps.len() - RELEASES_SHOWN) " more" }
             }
         }
-        @if let Some(outbox) = told.outbox.as_ref().filter(|outbox| outbox.waiting_writes + outbox.unsure_writes > 0) {
-            div class="ill" { (words::count(outbox.waiting_writes + outbox.unsure_writes, "write waits", "writes wait")) " in its outbox" }
+        @let waiting = told.outbox.as_ref().map_or(0, |outbox| outbox.waiting_writes.saturating_add(outbox.unsure_writes));
+        @if waiting > 0 {
+            div class="ill" { (words::count(waiting, "write waits", "writes wait")) " in its outbox" }
         }
         @if told.refusals > 0 {
             div class="soft" { (words::count(told.refusals, "refusal", "refusals")) " since its start" }

@@ -1,12 +1,14 @@
 //! Traffic, first bytes, hits, errors, amplification: the last minute in numbers, the last hour as a line.
 
 use maud::{Markup, html};
-use nearside_protocol::fleet::{Hits, Kind, Point, Window};
+use nearside_protocol::{
+    fleet::{Hits, Kind, Point, Window},
+    words,
+};
 
 use super::super::{
     facts::Facts,
     picture::{Part, bar, spark},
-    words,
 };
 
 /// Points of a line.
@@ -65,8 +67,12 @@ fn hits(minute: &Window, hour: &Window) -> Markup {
 
 fn reasons(hour: &Window) -> Markup {
     let hits = hour.hits();
-    let mut results: Vec<(&String, u64, Kind)> =
-        hour.results.iter().map(|(name, count)| (name, *count, Kind::of(name))).filter(|it| it.2 != Kind::Beside).collect();
+    let mut results: Vec<(&String, u64, Kind)> = hour
+        .results
+        .iter()
+        .map(|(name, count)| (name, *count, Kind::of(name)))
+        .filter(|it| it.2 != Kind::Beside)
+        .collect();
     results.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
     let share = |count: u64| count as f64 / hits.all().max(1) as f64;
     html! {

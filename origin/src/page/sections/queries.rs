@@ -1,13 +1,15 @@
 //! Which queries cost most, and the index that would help.
 
 use maud::{Markup, html};
-use nearside_protocol::query_report::{Advice, Advised, QueryShown};
+use nearside_protocol::{
+    query_report::{Advice, Advised, QueryShown},
+    words,
+};
 
 use super::{
     super::{
         facts::{AppFacts, Facts, Slow, time_ns},
         picture::{Part, bar},
-        words,
     },
     button,
 };
@@ -56,7 +58,8 @@ fn row(query: &QueryShown, slow: &Slow) -> Markup {
     let runs = all.runs.max(1);
     let share = time_ns(query) as f64 / slow.time_ns.max(1) as f64;
     let each = |count: u64| words::number(count as f64 / runs as f64);
-    let part = Part { class: if query.costly.is_empty() { "busy" } else { "hot" }, share, title: words::percent(share) };
+    let part =
+        Part { class: if query.costly.is_empty() { "busy" } else { "hot" }, share, title: words::percent(share) };
     html! {
         tr role="row" data-key=(query.name) {
             th role="rowheader" scope="row" {

@@ -5,13 +5,13 @@ use nearside_protocol::{
     fleet::{Fleet, Health, Node},
     release::ReleaseId,
     wire::ReleaseInfo,
+    words,
 };
 
 use super::{
     super::{
         facts::{AppFacts, Facts},
         picture::{Dot, dot},
-        words,
     },
     button, moment, sure,
 };

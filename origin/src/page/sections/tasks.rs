@@ -1,13 +1,13 @@
 //! Work after the answer: what waits, what failed for good, and another try.
 
 use maud::{Markup, html};
-use nearside_protocol::task_report::{Kind, TaskInfo};
+use nearside_protocol::{
+    task_report::{Kind, TaskInfo},
+    words,
+};
 
 use super::{
-    super::{
-        facts::{AppFacts, Facts},
-        words,
-    },
+    super::facts::{AppFacts, Facts},
     button, moment, sure,
 };
 

@@ -1,9 +1,17 @@
 //! Numbers and times as a person reads them, each with its unit.
 
-pub(super) use nearside_protocol::fleet::lasting;
+/// A time span in the largest unit of which there are enough to tell one from another.
+pub fn lasting(ms: u64) -> String {
+    match ms / 1_000 {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
 
 /// To about two digits: what differs less is no difference to whoever looks.
-pub(super) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     match value {
         v if v <= 0.0 => "0".into(),
         v if v < 0.01 => "<0.01".into(),
@@ -16,7 +24,7 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
-pub(super) fn percent(part: f64) -> String {
+pub fn percent(part: f64) -> String {
     match part * 100.0 {
         p if p <= 0.0 => "0 %".into(),
         p if p < 0.1 => "<0.1 %".into(),
@@ -26,7 +34,7 @@ pub(super) fn percent(part: f64) -> String {
     }
 }
 
-pub(super) fn micros(us: u64) -> String {
+pub fn micros(us: u64) -> String {
     let us = us as f64;
     match us {
         us if us < 1_000.0 => format!("{us:.0} µs"),
@@ -36,7 +44,7 @@ pub(super) fn micros(us: u64) -> String {
     }
 }
 
-pub(super) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     match bytes {
         0..10_240 => format!("{bytes} B"),
         10_240..10_485_760 => format!("{} KiB", bytes >> 10),
@@ -46,7 +54,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// `one node`, `3 nodes`.
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+pub fn count(number: u64, one: &str, many: &str) -> String {
     match number {
         1 => format!("1 {one}"),
         number => format!("{number} {many}"),
@@ -54,7 +62,7 @@ pub(super) fn count(number: u64, one: &str, many: &str) -> String {
 }
 
 /// How long ago, at a glance.
-pub(super) fn ago(now_ms: u64, at_ms: u64) -> String {
+pub fn ago(now_ms: u64, at_ms: u64) -> String {
     match now_ms.saturating_sub(at_ms) {
         0..2_000 => "just now".into(),
         ms => format!("{} ago", lasting(ms)),
@@ -62,7 +70,7 @@ pub(super) fn ago(now_ms: u64, at_ms: u64) -> String {
 }
 
 /// Unix time as `2026-11-29 21:14:05 UTC`.
-pub(super) fn utc(at_ms: u64) -> String {
+pub fn utc(at_ms: u64) -> String {
     let seconds = at_ms / 1_000;
     let (days, second) = ((seconds / 86_400) as i64, seconds % 86_400);
     // Years that begin in March, in eras of 400 of them, which all have as many days.
@@ -89,7 +97,10 @@ mod tests {
         assert_eq!([0.0, 0.0004, 0.5, 0.9999, 1.0].map(percent), ["0 %", "<0.1 %", "50.0 %", "99.9 %", "100 %"]);
         assert_eq!([340, 4_130, 41_300, 1_200_000].map(micros), ["340 µs", "4.1 ms", "41 ms", "1.2 s"]);
         assert_eq!((count(1, "node", "nodes"), count(0, "node", "nodes")), ("1 node".into(), "0 nodes".into()));
-        assert_eq!((ago(5_000, 4_000), ago(65_000, 0), ago(0, 9)), ("just now".into(), "65 s ago".into(), "just now".into()));
+        assert_eq!(
+            (ago(5_000, 4_000), ago(65_000, 0), ago(0, 9)),
+            ("just now".into(), "65 s ago".into(), "just now".into())
+        );
     }
 
     #[test]
