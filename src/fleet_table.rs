@@ -6,8 +6,7 @@ use nearside_protocol::{
     limits, words,
 };
 
-const HEADS: [&str; 10] =
-    ["NODE", "PLACE", "HEALTH", "REQUESTS", "P50", "P99", "HITS", "5XX", "CPU", "RELEASES"];
+const HEADS: [&str; 10] = ["NODE", "PLACE", "HEALTH", "REQUESTS", "P50", "P99", "HITS", "5XX", "CPU", "RELEASES"];
 /// Steps of the trend that are drawn.
 const DRAWN: usize = 12;
 
@@ -36,9 +35,7 @@ pub fn table(fleet: &Fleet, columns: Option<usize>, colours: bool) -> Vec<String
     let mut nodes: Vec<&Node> = fleet.nodes.iter().collect();
     nodes.sort_by_key(|node| (node.declared.place.clone(), node.node.clone()));
     let rows: Vec<[String; 10]> = nodes.iter().map(|node| row(node, fleet)).collect();
-    let width = |at: usize| {
-        rows.iter().map(|row| row[at].chars().count()).chain([HEADS[at].len()]).max().unwrap_or(0)
-    };
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).chain([HEADS[at].len()]).max().unwrap_or(0);
     let widths: [usize; 10] = std::array::from_fn(width);
     let joined = |cells: &[String; 10]| {
         let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
@@ -139,7 +136,8 @@ mod tests {
     use super::*;
 
     fn fleet(nodes: Vec<Node>) -> Fleet {
-        let minute = Window { seconds: 60, answers: 600, server_errors: 6, ttfb_p50_us: Some(340), ..Window::default() };
+        let minute =
+            Window { seconds: 60, answers: 600, server_errors: 6, ttfb_p50_us: Some(340), ..Window::default() };
         Fleet {
             version: "1".into(),
             uptime_s: 90,
@@ -173,7 +171,10 @@ mod tests {
         let lines = table(&fleet(nodes), None, false);
         assert!(lines[0].starts_with("1 of 2 nodes serve   origin 1, up 90 s"), "{lines:#?}");
         assert!(lines[1].starts_with("10/s   first byte p50 340 µs, p99 –   hits –   5xx 1.0 %"), "{lines:#?}");
-        assert!(lines[4].contains("▁▄█ 2.0/s") && lines[5].contains("silent") && lines[6] == "  for 60 s", "{lines:#?}");
+        assert!(
+            lines[4].contains("▁▄█ 2.0/s") && lines[5].contains("silent") && lines[6] == "  for 60 s",
+            "{lines:#?}"
+        );
         assert!(!lines.concat().contains('\x1b'));
         let narrow = table(&fleet(vec![node("a", Health::Serving)]), Some(20), false);
         assert!(narrow.iter().all(|line| line.chars().count() <= 20), "{narrow:#?}");

@@ -44,7 +44,10 @@ fn a_fleet_is_known_by_its_heartbeats() {
     // Both are there, with what was declared, and what they serve.
     let serving = |name: &'static str| move |fleet: &Value| of(fleet, name)["health"]["state"] == "serving";
     let both = until(&origin, "both serve", |fleet| serving("a")(fleet) && serving("b")(fleet));
-    assert_eq!((&of(&both, "a")["place"], &of(&both, "a")["public"]), (&"fra".into(), &"http://probe.localhost".into()));
+    assert_eq!(
+        (&of(&both, "a")["place"], &of(&both, "a")["public"]),
+        (&"fra".into(), &"http://probe.localhost".into())
+    );
     assert_eq!(of(&both, "b")["told"]["apps"]["probe"]["release"], both["heads"]["probe"]);
 
     // Traffic: hits and renders, each counted once, and errors apart.
@@ -72,7 +75,8 @@ fn a_fleet_is_known_by_its_heartbeats() {
     // A new release is told at once.
     let pushed = Instant::now();
     origin.push_data(&probe::data(folder.path(), 7), "probe").went_well();
-    let newest = |fleet: &Value, name: &str| of(fleet, name)["told"]["apps"]["probe"]["release"] == fleet["heads"]["probe"];
+    let newest =
+        |fleet: &Value, name: &str| of(fleet, name)["told"]["apps"]["probe"]["release"] == fleet["heads"]["probe"];
     until(&origin, "the push has arrived at both", |fleet| {
         fleet["heads"] != both["heads"] && newest(fleet, "a") && newest(fleet, "b")
     });
@@ -90,7 +94,9 @@ fn a_fleet_is_known_by_its_heartbeats() {
     let shown = origin.operator(&["top", "--once"]);
     shown.went_well();
     assert!(shown.out.contains("1 of 2 nodes serve") && shown.out.contains("silent"), "{}", shown.out);
-    let alone = eventually("b hears that a is gone", || Some(b.status()["siblings"].clone()).filter(|it| it == &Value::Array(Vec::new())));
+    let alone = eventually("b hears that a is gone", || {
+        Some(b.status()["siblings"].clone()).filter(|it| it == &Value::Array(Vec::new()))
+    });
     drop(alone);
 
     // While the origin is away the last word stands; when it is back, what b has counted before is no new traffic, what it
@@ -148,7 +154,8 @@ fn what_operators_do_is_written_down() {
     origin.start_again("");
     let token = std::fs::read_to_string(origin.token_file()).unwrap();
     let bearer = format!("Bearer {}", token.trim());
-    let ask = |path: &str| http::request(origin.address, "origin", "GET", path, &[("Authorization", &bearer)], "").unwrap();
+    let ask =
+        |path: &str| http::request(origin.address, "origin", "GET", path, &[("Authorization", &bearer)], "").unwrap();
     let told: Value = serde_json::from_slice(&ask("/v1/actions").body).unwrap();
     let deeds: Vec<(&str, bool)> = told["actions"]
         .as_array()

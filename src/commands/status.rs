@@ -41,7 +41,12 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let all_answer = origin.is_ok() && nodes.iter().all(|(_, node)| node.is_ok());
     if args.json {
         let nodes: Vec<_> = nodes.iter().map(|(_, node)| node.as_ref().ok()).collect();
-        println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "origin": origin.ok(), "fleet": fleet, "nodes": nodes }))?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(
+                &serde_json::json!({ "origin": origin.ok(), "fleet": fleet, "nodes": nodes })
+            )?
+        );
     } else {
         show_origin(&args.origin.origin, &origin);
         if let Some(fleet) = &fleet {

@@ -13,7 +13,7 @@ use nearside_protocol::{
     query_report::{Advice, QueryShown, Window},
     status::OriginApp,
     task_report::{Kind, TaskInfo},
-    wire::Releases,
+    wire::{ReleaseInfo, Releases},
 };
 use tokio::sync::Mutex;
 
@@ -87,7 +87,7 @@ impl Gatherer {
         let tasks = site.tasks(asked).await.ok().flatten();
         let (kinds, dead) = tasks.map(|tasks| (tasks.kinds, tasks.tasks)).unwrap_or_default();
         let mut releases = api::releases::list(site);
-        releases.releases.truncate(limits::FLEET_PAGE_RELEASES);
+        releases.releases = worth_going_back_to(releases.releases);
         let advice = self.advice.lock().await.get(&name).cloned();
         AppFacts {
             status: site.status().await,
@@ -117,6 +117,22 @@ impl Gatherer {
         kept.insert(name.to_owned(), (Instant::now(), slow.clone()));
         slow
     }
+}
+
+/// Of releases, new to old: the newest, and the last of each version of the app before. Data may be released every second, and
+/// nobody goes back by that.
+fn worth_going_back_to(releases: Vec<ReleaseInfo>) -> Vec<ReleaseInfo> {
+    const NEWEST: usize = 4;
+    let mut newer = None;
+    let mut worth = Vec::new();
+    for (at, release) in releases.into_iter().enumerate() {
+        let is_last_of_version = newer.replace(release.app_digest) != Some(release.app_digest);
+        if at < NEWEST || is_last_of_version || release.rolled_back_to.is_some() {
+            worth.push(release);
+        }
+    }
+    worth.truncate(limits::FLEET_PAGE_RELEASES);
+    worth
 }
 
 pub(super) fn time_ns(query: &QueryShown) -> u64 {

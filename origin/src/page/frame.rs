@@ -48,8 +48,10 @@ pub(super) fn page(facts: &Facts, session: &Session, told: Option<u64>) -> Marku
             div id="concerns" { (concerns) }
             div id="now" { (now) }
             section id="nodes" aria-label="Nodes" { (nodes) }
-            section id="releases" aria-label="Releases" { (releases) }
-            section id="tasks" aria-label="Tasks" { (tasks) }
+            div class="pair" {
+                section id="releases" aria-label="Releases" { (releases) }
+                section id="tasks" aria-label="Tasks" { (tasks) }
+            }
             section id="queries" aria-label="Queries" { (queries) }
             section id="log" aria-label="Log of operators" { (log) }
         }

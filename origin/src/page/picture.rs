@@ -36,7 +36,8 @@ pub(super) fn spark(values: &[Option<f64>], slots: usize, class: &str, label: &s
     html! {
         svg class={ "spark " (class) } viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(label) {
             path class="base" d={ "M0 " (HEIGHT - 0.5) "H" (WIDTH) } vector-effect="non-scaling-stroke" {}
-            @if !line.is_empty() {
+            // Nothing but nothing is the line below.
+            @if most > 0.0 {
                 path class="area" d=(area) {}
                 path class="line" d=(line) vector-effect="non-scaling-stroke" {}
             }

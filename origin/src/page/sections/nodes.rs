@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use nearside_protocol::{
     fleet::{Fleet, Health, Node, Told},
-    words,
+    limits, words,
 };
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
         picture::{Part, bar, spark},
     },
     button,
-    now::{SLOTS, stacked},
+    now::{slots, stacked},
 };
 
 /// Of its releases, what has room in a row.
@@ -74,7 +74,7 @@ fn row(node: &Node, fleet: &Fleet) -> Markup {
             }
             @if is_here {
                 td role="cell" data-label="Requests" class="drawn" {
-                    (spark(&line, SLOTS, "", &format!("Requests a second at {}", node.node)))
+                    (spark(&line, slots(fleet), "", &format!("Requests a second at {}", node.node)))
                     span { (words::number(minute.per_second(minute.answers))) span class="unit" { " /s" } }
                 }
                 td role="cell" data-label="First byte" { (us(minute.ttfb_p50_us)) div class="soft" { "p99 " (us(minute.ttfb_p99_us)) } }
@@ -134,7 +134,7 @@ fn releases(told: &Told, fleet: &Fleet) -> Markup {
                 @let is_newest = fleet.heads.get(app).is_none_or(|head| *head == beat.release);
                 li class=[(!is_newest).then_some("older")] {
                     (app) " " b { (beat.release) }
-                    @if let Some(behind_ms) = beat.behind_at_most_ms {
+                    @if let Some(behind_ms) = beat.behind_at_most_ms.filter(|ms| *ms > limits::BEHIND_SHOWN.as_millis() as u64) {
                         div class="soft" { "at most " (words::lasting(behind_ms.saturating_add(999))) " behind" }
                     }
                 }

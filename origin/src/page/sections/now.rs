@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use nearside_protocol::{
-    fleet::{Hits, Kind, Point, Window},
+    fleet::{Fleet, Hits, Kind, Point, Window},
     words,
 };
 
@@ -11,16 +11,19 @@ use super::super::{
     picture::{Part, bar, spark},
 };
 
-/// Points of a line.
-pub(super) const SLOTS: usize = 60;
+/// Points of a line that is drawn from edge to edge: young ones are not lost in an hour that was not.
+pub(super) fn slots(fleet: &Fleet) -> usize {
+    const LEAST: usize = 12;
+    fleet.trend.len().max(LEAST)
+}
 
 pub(in super::super) fn now(facts: &Facts) -> Markup {
     let fleet = &facts.fleet;
     let (minute, hour) = (&fleet.minute, &fleet.hour);
-    let span = words::lasting(fleet.trend_step_s.max(1) * SLOTS as u64 * 1_000);
+    let span = words::lasting(fleet.trend_step_s.max(1) * slots(fleet) as u64 * 1_000);
     let line = |class: &str, what: &str, of: &dyn Fn(&Point) -> Option<f64>| {
         let values: Vec<Option<f64>> = fleet.trend.iter().map(of).collect();
-        spark(&values, SLOTS, class, &format!("{what} over the last {span}"))
+        spark(&values, slots(fleet), class, &format!("{what} over the last {span}"))
     };
     let step = fleet.trend_step_s.max(1) as f64;
     let us = |us: Option<u64>| us.map_or("–".to_owned(), words::micros);
@@ -52,7 +55,7 @@ pub(in super::super) fn now(facts: &Facts) -> Markup {
                 p class="soft" { (words::number(minute.per_second(minute.client_errors))) " /s say that the client is wrong (4xx)" }
             }
             li {
-                h2 { "Amplification" }
+                h2 { "A request leads to" }
                 (amplification(minute, hour))
             }
         }
@@ -120,11 +123,11 @@ fn amplification(minute: &Window, hour: &Window) -> Markup {
     let counted = if minute.answers > 0 { minute } else { hour };
     let each = |count: u64| words::number(count as f64 / counted.answers.max(1) as f64);
     html! {
-        p class="big" { (each(counted.renders)) span class="unit" { " renders a request" } }
+        p class="big" { (each(counted.renders)) span class="unit" { " renders" } }
         dl class="pairs" {
-            dt { "queries a request" } dd { (each(counted.query_runs)) }
-            dt { "rows a request" } dd { (each(counted.query_rows)) }
-            dt { "renders" } dd { (words::number(counted.per_second(counted.renders))) " /s" }
+            dt { "queries" } dd { (each(counted.query_runs)) }
+            dt { "rows" } dd { (each(counted.query_rows)) }
+            dt { "renders in all" } dd { (words::number(counted.per_second(counted.renders))) " /s" }
         }
     }
 }

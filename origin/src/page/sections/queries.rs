@@ -18,7 +18,7 @@ pub(in super::super) fn queries(facts: &Facts) -> Markup {
     let with_queries: Vec<&AppFacts> = facts.apps.iter().filter(|app| !app.queries.worst.is_empty()).collect();
     html! {
         h2 { "Queries" }
-        @if with_queries.is_empty() { p class="soft" { "No named query has run in the last hour." } }
+        @if with_queries.is_empty() { p class="soft" { "No named query of what is released now has run in the last hour." } }
         @for app in with_queries {
             article class="queries" data-key=(app.name) {
                 div class="headline" {

@@ -57,7 +57,7 @@ fn card(app: &AppFacts, fleet: &Fleet) -> Markup {
         @if let Some(newest) = newest {
             table class="history" {
                 caption class="unseen" { "Releases of " (app.name) ", new to old" }
-                thead class="unseen" { tr { th scope="col" { "Release" } th scope="col" { "When" } th scope="col" { "Cost" } th scope="col" { "Back to it" } } }
+                thead class="unseen" { tr { th scope="col" { "Release" } th scope="col" { "When" } th scope="col" { "App" } th scope="col" { "Cost" } th scope="col" { "Back to it" } } }
                 tbody { @for release in &app.releases.releases { (row(app, release, newest, fleet)) } }
             }
         }
@@ -114,7 +114,8 @@ fn row(app: &AppFacts, release: &ReleaseInfo, newest: &ReleaseInfo, fleet: &Flee
         tr data-key=(id) class=[is_same.then_some("same")] {
             td class="id" { (id) }
             td { (moment(fleet.now_ms, release.created_at_ms)) }
-            td class="soft" {
+            td { code title=(release.app_digest) { (release.app_digest.short()) } }
+            td class="soft cost" {
                 @if let Some(to) = release.rolled_back_to { "content of " (to) }
                 @else if let (Some(pages), Some(bytes)) = (release.delta_pages, release.delta_bytes) {
                     (words::count(u64::from(pages), "page", "pages")) ", " (words::bytes(bytes))

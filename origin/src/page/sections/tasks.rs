@@ -26,20 +26,24 @@ pub(in super::super) fn tasks(facts: &Facts) -> Markup {
 
 fn card(app: &AppFacts, now_ms: u64) -> Markup {
     let dead: u64 = app.kinds.values().map(|kind| kind.dead).sum();
+    let is_quiet = |kind: &Kind| kind.due + kind.running + kind.done + kind.dead == 0 && kind.paused_at_ms.is_none();
+    let (quiet, busy): (Vec<_>, Vec<_>) = app.kinds.iter().partition(|(_, kind)| is_quiet(kind));
     html! {
         h3 { (app.name) }
-        table class="kinds" {
-            thead {
-                tr {
-                    th scope="col" { "Kind" }
-                    th scope="col" { "due" }
-                    th scope="col" { "running" }
-                    th scope="col" { "done" }
-                    th scope="col" { "dead" }
-                    th scope="col" { span class="unseen" { "Pause" } }
+        @if !busy.is_empty() {
+            table class="kinds" {
+                thead {
+                    tr {
+                        th scope="col" { "Kind" }
+                        th scope="col" { "due" }
+                        th scope="col" { "running" }
+                        th scope="col" { "done" }
+                        th scope="col" { "dead" }
+                        th scope="col" { span class="unseen" { "Pause" } }
+                    }
                 }
+                tbody { @for (name, kind) in busy { (row(app, name, kind)) } }
             }
-            tbody { @for (name, kind) in &app.kinds { (row(app, name, kind)) } }
         }
         @if dead > 0 {
             h4 { (words::count(dead, "dead letter", "dead letters")) }
@@ -47,6 +51,21 @@ fn card(app: &AppFacts, now_ms: u64) -> Markup {
                 @for task in &app.dead { (letter(app, task, now_ms)) }
                 @if dead > app.dead.len() as u64 {
                     li class="soft" { "and " (dead - app.dead.len() as u64) " more: " code { "nearside tasks --app " (app.name) " --state dead" } }
+                }
+            }
+        }
+        @if !quiet.is_empty() { (quiet_kinds(app, &quiet)) }
+    }
+}
+
+/// Kinds that have had nothing to do lately.
+fn quiet_kinds(app: &AppFacts, kinds: &[(&String, &Kind)]) -> Markup {
+    html! {
+        details class="more quiet" {
+            summary { (words::count(kinds.len() as u64, "quiet kind", "quiet kinds")) }
+            ul {
+                @for (name, _) in kinds {
+                    li data-key=(name) { (name) (button("pause_tasks", &[("app", app.name.as_str()), ("kind", name)], "Pause", name)) }
                 }
             }
         }
