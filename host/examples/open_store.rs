@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let manifest = format!(r#"{{"release":"{release}","root":"{}"}}"#, draft.root());
         let key = SecretKey::from_seed([1; 32]).public().id();
         let signed = SignedManifest { key, signature: String::new(), manifest };
-        store.commit(draft, release, signed, Keep { releases: 1, bytes: u64::MAX })?;
+        store.commit(draft, release, signed, Keep { releases: 1, strides: &[], bytes: u64::MAX })?;
     }
     let mut times: Vec<f64> = Vec::new();
     for _ in 0..TIMES {

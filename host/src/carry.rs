@@ -3,7 +3,8 @@
 //!
 //! Entries whose pages are untouched stand. Of the others, those that
 //! have answered lately are asked again, and rendered if an answer differs, the hottest first, of these the dearest, until the
-//! time is over. The rest is made when somebody asks, one render each; or, after the switch, when there is nothing better to do.
+//! time is over, or what visitors earned is spent (`credit.rs`). The rest is made when somebody asks, one render each; or, after
+//! the switch, when there is nothing better to do.
 
 use std::{
     sync::{
@@ -84,11 +85,11 @@ pub(crate) struct Candidate {
     hits: u32,
 }
 
-/// Makes entries right for `release`, which is not served yet, for so long at most. They are in its `ahead` then. Blocks.
-/// Gives what is left to be done.
-pub(crate) fn carry(host: &Arc<Host>, release: &Arc<Release>, time: Duration) -> (Arc<Carried>, Vec<Candidate>) {
+/// Makes entries right for `release`, which is not served yet. They are in its `ahead` then. Blocks, for a moment. Gives what is
+/// left to be done.
+pub(crate) fn carry(host: &Arc<Host>, served: &Arc<Served>, release: &Arc<Release>) -> (Arc<Carried>, Vec<Candidate>) {
     let started = Instant::now();
-    let by = started + time;
+    let by = started + limits::CARRY_TIME;
     let carried = Arc::new(Carried::default());
     let (mut untouched, mut candidates) = (Vec::new(), Vec::new());
     for (key, entry) in host.cache.of_app(&release.code.app.name) {
@@ -110,7 +111,7 @@ pub(crate) fn carry(host: &Arc<Host>, release: &Arc<Release>, time: Duration) ->
     let cold = candidates.split_off(candidates.partition_point(|candidate| candidate.hits > 0));
     let mut left = match candidates.is_empty() {
         true => Vec::new(),
-        false => make_right(host, release, candidates, &carried, by),
+        false => make_right(host, served, release, candidates, &carried, by),
     };
     left.extend(cold);
     let [(_, pages), (_, same_rows), (_, rendered_ahead), ..] = carried.counts();
@@ -133,13 +134,20 @@ pub(crate) fn carry(host: &Arc<Host>, release: &Arc<Release>, time: Duration) ->
 
 /// After the switch: what is left, a little at a time, as long as the release is served and nobody else wants the room.
 pub(crate) async fn afterwards(host: Arc<Host>, served: Arc<Served>, release: Arc<Release>, left: Vec<Candidate>) {
+    let is_served = || served.current().is_some_and(|current| Arc::ptr_eq(&current, &release));
     let mut worked = Duration::ZERO;
     for candidate in left {
         if worked >= limits::CARRY_AFTERWARDS_WORK {
             tokio::time::sleep(worked * limits::CARRY_AFTERWARDS_REST).await;
             worked = Duration::ZERO;
         }
-        if !served.current().is_some_and(|current| Arc::ptr_eq(&current, &release)) {
+        while !served.credit.is_left(release.counts.demand()) {
+            if !is_served() {
+                return;
+            }
+            tokio::time::sleep(limits::CARRY_AFTERWARDS_WAIT).await;
+        }
+        if !is_served() {
             return;
         }
         // Whoever asks meanwhile waits for this one.
@@ -149,6 +157,7 @@ pub(crate) async fn afterwards(host: Arc<Host>, served: Arc<Served>, release: Ar
             host.carried().afterwards.fetch_add(1, Ordering::Relaxed);
         }
         drop(lead);
+        served.credit.spend(started.elapsed());
         worked += started.elapsed();
     }
 }
@@ -163,6 +172,7 @@ fn aged(entry: &Entry) -> u32 {
 /// A few at once, until all are done or the time is over. What is under way then is given up. Gives those it did not come to.
 fn make_right(
     host: &Arc<Host>,
+    served: &Arc<Served>,
     release: &Arc<Release>,
     candidates: Vec<Candidate>,
     carried: &Arc<Carried>,
@@ -173,16 +183,19 @@ fn make_right(
     let (tell_done, done) = mpsc::channel::<()>();
     let workers: Vec<_> = (0..at_once)
         .map(|_| {
-            let (host, release, carried) = (host.clone(), release.clone(), carried.clone());
-            let (candidates, tell_done) = (candidates.clone(), tell_done.clone());
+            let (host, served, release) = (host.clone(), served.clone(), release.clone());
+            let (carried, candidates, tell_done) = (carried.clone(), candidates.clone(), tell_done.clone());
             host.clone().spawn(async move {
                 let next = || candidates.lock().expect("BUG: nothing panics while taking the next one").next();
-                while let Some(candidate) = next().filter(|_| Instant::now() < by) {
+                while Instant::now() < by && served.credit.is_left(release.counts.demand()) {
+                    let Some(candidate) = next() else { break };
+                    let started = Instant::now();
                     match one(&host, &release, &candidate, by).await {
                         Some(Made::SameRows) => carried.same_rows.fetch_add(1, Ordering::Relaxed),
                         Some(Made::Rendered) => carried.rendered_ahead.fetch_add(1, Ordering::Relaxed),
-                        None => continue,
+                        None => 0,
                     };
+                    served.credit.spend(started.elapsed());
                 }
                 drop(tell_done);
             })

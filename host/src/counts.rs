@@ -47,6 +47,14 @@ const AHEAD: usize = 3;
 const RENDER_NS: usize = 4;
 const ASKED_AGAIN: usize = 5;
 
+/// What visitors ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Demand {
+    pub(crate) requests: u64,
+    /// What a render takes, on the whole.
+    pub(crate) a_render: Duration,
+}
+
 /// The counts of one version of an app: of releases that differ in rows only.
 pub struct AppCounts {
     fingerprint: Digest,
@@ -85,6 +93,12 @@ impl AppCounts {
 
     pub fn count_asked_again(&self) {
         self.work.add(ASKED_AGAIN, 1);
+    }
+
+    pub(crate) fn demand(&self) -> Demand {
+        let work = self.work.sums();
+        let renders = work[RENDERS] + work[INCLUDED] + work[AHEAD];
+        Demand { requests: work[REQUESTS], a_render: Duration::from_nanos(work[RENDER_NS] / renders.max(1)) }
     }
 
     /// All counts as they are now. Whoever counts meanwhile may be in some of them.

@@ -32,6 +32,7 @@ use crate::{
     cache_status::CacheStatus,
     carry::{Carried, afterwards, carry},
     counts::versions::Versions,
+    credit::Credit,
     engine::Engine,
     forms::FormMaker,
     in_fleet::InFleet,
@@ -90,8 +91,10 @@ pub struct Served {
     pub name: String,
     current: ArcSwapOption<Release>,
     switched: watch::Sender<Option<ReleaseId>>,
-    /// Held by who switches; when that was last done.
-    switching: Mutex<Option<Instant>>,
+    /// Held by who switches.
+    switching: Mutex<()>,
+    /// For responses that nobody waits for.
+    pub(crate) credit: Credit,
     refused: Mutex<Option<String>>,
     verified: Mutex<Verified>,
     /// What responses say of how much they may be behind; nothing while that is little.
@@ -274,7 +277,7 @@ impl Host {
     pub fn switch(self: &Arc<Host>, mut release: Release) -> Result<(), NotSwitched> {
         let name = release.code.app.name.clone();
         let served = self.by_name(&name).unwrap_or_else(|| Served::new(&name));
-        let mut switched = served.switching.lock().expect("BUG: nothing panics while switching");
+        let _switching = served.switching.lock().expect("BUG: nothing panics while switching");
         self.accepts(&release.manifest)?;
         release.counts = self.counts.of(&release);
         let mut left = Vec::new();
@@ -285,14 +288,12 @@ impl Host {
                 release.past = Past::after(&before, &release);
                 release.ahead = Ahead::open();
                 let release = Arc::new(release);
-                let since = switched.map_or(limits::CARRY_TIME, |switched| switched.elapsed() / limits::CARRY_SHARE);
                 let carried;
-                (carried, left) = carry(self, &release, since.min(limits::CARRY_TIME));
+                (carried, left) = carry(self, &served, &release);
                 self.carried.add(&carried);
                 release
             }
         };
-        *switched = Some(Instant::now());
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
         served.current.store(Some(release.clone()));
@@ -468,6 +469,7 @@ impl Served {
             current: ArcSwapOption::empty(),
             switched: watch::Sender::new(None),
             switching: Mutex::default(),
+            credit: Credit::default(),
             refused: Mutex::default(),
             verified: Mutex::default(),
             behind_header: ArcSwapOption::empty(),

@@ -8,7 +8,7 @@
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
 //! | [`conditional`], [`encoding`], `cors` | what a client has already or wants a part of; how it takes it; other sites |
 //! | [`evidence`], [`past`], `again` | what a response was computed from; whether it stands on a later release |
-//! | `carry`, `ahead`, `stale` | what is made for a release before it is served; what may be shown until it is made |
+//! | `carry`, `ahead`, `credit`, `stale` | what is made for a release before it is served, and may cost; what may be shown until it is made |
 //! | [`cache`], [`forms`], [`policy`], [`freshness`] | stored responses; compressed; what may be stored; whose own writes must show |
 //! | [`cache_status`] | what the cache did, and why |
 //! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
@@ -52,6 +52,7 @@ pub mod code;
 pub mod conditional;
 mod cors;
 pub mod counts;
+mod credit;
 pub mod database;
 pub mod disk;
 mod encoded;

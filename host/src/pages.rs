@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`store`] | the store: opening, committing, retiring, repairing |
+//! | [`keep`] | which releases stay when another comes |
 //! | [`draft`] | the next release's pages, while they come |
 //! | [`table`] | a release's pages: where each is, and what it must hash to |
 //! | `book` | the tables on disk: one record a release, whose sync is the moment it is kept |
@@ -18,6 +19,7 @@
 
 mod book;
 pub mod draft;
+pub mod keep;
 mod mapping;
 pub mod reads;
 mod slots;
@@ -30,7 +32,8 @@ use std::{io, path::PathBuf};
 use nearside_protocol::digest::Digest;
 
 pub use draft::Draft;
-pub use store::{Keep, Kept, PageStore};
+pub use keep::Keep;
+pub use store::{Kept, PageStore};
 pub use table::Table;
 
 #[derive(Debug, thiserror::Error)]

@@ -49,7 +49,7 @@ const FOLDERS: [&str; 2] = ["archives", "secrets"];
 const FOLDERS_BEFORE: [&str; 2] = ["releases", "snapshots"];
 const FILE_BEFORE: &str = "CURRENT";
 
-const KEEP: Keep = Keep { releases: limits::RELEASES_KEPT_NODE, bytes: limits::RELEASES_KEPT_NODE_BYTES };
+const KEEP: Keep = Keep { releases: limits::RELEASES_KEPT_NODE, strides: &[], bytes: limits::RELEASES_KEPT_NODE_BYTES };
 
 /// Cheap to clone.
 #[derive(Clone)]

@@ -166,31 +166,39 @@ impl Guarded {
         budget: Duration,
     ) -> (Result<FlatRows, SqlError>, Steps) {
         self.start(budget);
-        let mut statement = match self.connection.prepare_cached(sql) {
-            Ok(statement) => statement,
-            Err(error) => return (Err(told(error)), Steps::default()),
-        };
-        let rows = all_rows(sql, &mut statement, parameters);
-        // Read and put back to nothing: the statement is kept for the next run.
-        let of = |status| u64::try_from(statement.reset_status(status)).unwrap_or(0);
-        let steps = Steps {
-            scanned_rows: of(StatementStatus::FullscanStep),
-            sorts: of(StatementStatus::Sort),
-            indexed_rows: of(StatementStatus::AutoIndex),
-            steps: of(StatementStatus::VmStep),
-        };
-        (rows, steps)
+        let done = self.prepared(sql, |statement| {
+            let rows = all_rows(sql, statement, parameters);
+            // Read and put back to nothing: the statement is kept for the next run.
+            let of = |status| u64::try_from(statement.reset_status(status)).unwrap_or(0);
+            let steps = Steps {
+                scanned_rows: of(StatementStatus::FullscanStep),
+                sorts: of(StatementStatus::Sort),
+                indexed_rows: of(StatementStatus::AutoIndex),
+                steps: of(StatementStatus::VmStep),
+            };
+            (rows, steps)
+        });
+        done.unwrap_or_else(|error| (Err(error), Steps::default()))
     }
 
     /// Runs a statement that changes rows; gives how many, and the last rowid.
     pub fn execute(&mut self, sql: &str, parameters: &[Value], budget: Duration) -> Result<(u64, i64), SqlError> {
         self.start(budget);
-        let mut statement = self.connection.prepare_cached(sql).map_err(told)?;
-        refuse_odd(sql, &statement)?;
-        bind(&mut statement, parameters)?;
-        let changed = statement.raw_execute().map_err(told)?;
-        drop(statement);
+        let changed = self.prepared(sql, |statement| {
+            refuse_odd(sql, statement)?;
+            bind(statement, parameters)?;
+            statement.raw_execute().map_err(told)
+        })??;
         Ok((changed as u64, self.connection.last_insert_rowid()))
+    }
+
+    /// Prepares a guest's statement, or finds it prepared. One that names what is reserved is neither kept nor found: the
+    /// host's own statements, which do, stay prepared under the host's own rights.
+    fn prepared<T>(&self, sql: &str, work: impl FnOnce(&mut Statement<'_>) -> T) -> Result<T, SqlError> {
+        if sql.contains(RESERVED_PREFIX) {
+            return Ok(work(&mut self.connection.prepare(sql).map_err(told)?));
+        }
+        Ok(work(&mut *self.connection.prepare_cached(sql).map_err(told)?))
     }
 
     fn start(&self, budget: Duration) {

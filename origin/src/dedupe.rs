@@ -4,6 +4,8 @@ use nearside_protocol::{digest::Digest, limits, write::IdempotencyKey};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::kept::Kept;
+
 /// What is known of a key.
 pub(crate) enum Known<T> {
     Nothing,
@@ -20,7 +22,7 @@ pub(crate) fn look_up<T: DeserializeOwned>(
 ) -> rusqlite::Result<Known<T>> {
     let sql = "SELECT fingerprint, outcome FROM _nearside_dedupe WHERE key = ?1";
     let found: Option<([u8; 32], String)> =
-        connection.query_row(sql, [key.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        connection.kept(sql)?.query_row([key.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     match found {
         None => Ok(Known::Nothing),
         Some((known, _)) if known != *fingerprint.as_bytes() => Ok(Known::Conflict),
@@ -44,15 +46,15 @@ pub(crate) fn record(
 ) -> rusqlite::Result<()> {
     let outcome = serde_json::to_string(outcome).expect("BUG: outcomes are plain data");
     let sql = "INSERT INTO _nearside_dedupe (key, fingerprint, outcome, commit_no, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)";
-    connection.execute(sql, params![key.to_string(), fingerprint.as_bytes(), outcome, commit, worked_ms])?;
-    Ok(())
+    let values = params![key.to_string(), fingerprint.as_bytes(), outcome, commit, worked_ms];
+    connection.kept(sql)?.execute(values).map(drop)
 }
 
 /// The last commit of which a key was forgotten; those of later ones are all there. By it a node's copy is told from a new
 /// command, and not by anybody's clock.
 pub(crate) fn forgotten(connection: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT value FROM _nearside_meta WHERE key = 'forgotten'";
-    Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(0))
+    Ok(connection.kept(sql)?.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 /// Forgets keys older than they are promised to be kept, some at a time: `before` is of the

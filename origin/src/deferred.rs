@@ -4,6 +4,8 @@
 use nearside_protocol::write::OutboxId;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::kept::Kept;
+
 /// How a command stands to what its outbox has delivered before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Standing {
@@ -19,7 +21,7 @@ pub(crate) enum Standing {
 /// `oldest` is the oldest the outbox still has: those before it will never come, from a store restored from an old copy.
 pub(crate) fn standing(connection: &Connection, outbox: &OutboxId, n: u64, oldest: u64) -> rusqlite::Result<Standing> {
     let sql = "SELECT n FROM _nearside_outbox WHERE outbox = ?1";
-    let last: Option<u64> = connection.query_row(sql, [outbox.to_string()], |row| row.get(0)).optional()?;
+    let last: Option<u64> = connection.kept(sql)?.query_row([outbox.to_string()], |row| row.get(0)).optional()?;
     let next = last.unwrap_or(0) + 1;
     Ok(match n {
         _ if n < next => Standing::Before,
@@ -36,7 +38,7 @@ pub(crate) fn standing(connection: &Connection, outbox: &OutboxId, n: u64, oldes
 pub(crate) fn settle(connection: &Connection, outbox: &OutboxId, n: u64) -> rusqlite::Result<()> {
     let sql =
         "INSERT INTO _nearside_outbox (outbox, n) VALUES (?1, ?2) ON CONFLICT (outbox) DO UPDATE SET n = excluded.n";
-    connection.execute(sql, params![outbox.to_string(), n]).map(drop)
+    connection.kept(sql)?.execute(params![outbox.to_string(), n]).map(drop)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::{
     group::chance,
     install::Version,
     job::{Answer, Command, Enqueue, Job, Place},
+    kept::Kept,
     tasks::{self, Moment, claim::Claims, crons, history, steer},
     writer::EnqueueError,
 };
@@ -36,6 +37,11 @@ pub(crate) struct Entries {
     pub(crate) clock: WorkingClock,
     pub(crate) version: Option<Arc<Version>>,
 }
+
+/// Around each command, whatever it does is undone alone.
+const SAVEPOINT: &str = "SAVEPOINT _nearside_command";
+const UNDO: &str = "ROLLBACK TO _nearside_command";
+const RELEASE: &str = "RELEASE _nearside_command";
 
 /// How a job went inside the transaction.
 pub(crate) enum Step {
@@ -64,10 +70,7 @@ impl Done {
 }
 
 impl Entries {
-    /// The store, for statements of the origin's own.
-    ///
-    /// These must not go through the connection's cache of prepared statements: a guest that sent the same text would
-    /// be given what was prepared under the origin's own rights.
+    /// The store, for statements of the origin's own; those that are to stay prepared go through [`Kept`].
     pub(crate) fn trusted<T>(&mut self, work: impl FnOnce(&Connection) -> T) -> T {
         let guarded = self.guarded.as_mut().expect("BUG: commands give the connection back");
         guarded.trusted(|connection| work(connection))
@@ -164,7 +167,7 @@ impl Entries {
             return Ok(Done::read(Answer::Command(Outcome::Invalid { message })));
         }
 
-        self.trusted(|connection| connection.execute_batch("SAVEPOINT command"))?;
+        self.trusted(|connection| connection.kept(SAVEPOINT)?.execute([]))?;
         let (applied, queued_task) = self.apply(job, &version);
         let outcome = match applied {
             Applied::Reply(reply) => {
@@ -178,11 +181,13 @@ impl Entries {
         if self.trusted(|connection| connection.is_autocommit()) {
             return Ok(Step::Torn(outcome));
         }
-        let end = match &outcome {
-            Outcome::Applied { .. } => "RELEASE command",
-            _ => "ROLLBACK TO command; RELEASE command",
-        };
-        self.trusted(|connection| connection.execute_batch(end))?;
+        let applied = matches!(outcome, Outcome::Applied { .. });
+        self.trusted(|connection| {
+            if !applied {
+                connection.kept(UNDO)?.execute([])?;
+            }
+            connection.kept(RELEASE)?.execute([])
+        })?;
         self.conclude(job, outcome, number, queued_task)
     }
 

@@ -16,7 +16,7 @@
 //! | [`check`], [`rehearsal`] | what is wrong with an app, found before it is installed |
 //! | **writing** | |
 //! | [`store`] | the write store's file and reserved tables |
-//! | [`writer`], `job`, `group`, `entry` | the thread that owns it: jobs in, one commit for all that queued |
+//! | [`writer`], `job`, `group`, `entry`, `kept` | the thread that owns it: jobs in, one commit for all that queued; statements that stay prepared |
 //! | [`command`], `dedupe`, `deferred` | a command's component in its transaction, exactly once; what nodes had to defer |
 //! | [`install`], [`migrate`], `script` | an app version taking over; SQL files |
 //! | [`change_log`] | which mirrored rows each commit touched |
@@ -61,6 +61,7 @@ mod group;
 pub mod hold;
 pub mod install;
 mod job;
+mod kept;
 pub mod keyed;
 mod made;
 pub mod merge;

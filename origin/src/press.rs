@@ -156,7 +156,11 @@ pub struct Press {
 
 impl Press {
     pub fn new(app: String, objects: Objects, pages: PageStore, key: SecretKey, vouchers: Vouchers) -> Press {
-        let keep = Keep { releases: limits::RELEASES_KEPT_ORIGIN, bytes: limits::RELEASES_ORIGIN_BYTES };
+        let keep = Keep {
+            releases: limits::RELEASES_KEPT_ORIGIN,
+            strides: &limits::RELEASES_KEPT_STRIDES,
+            bytes: limits::RELEASES_ORIGIN_BYTES,
+        };
         Press { app, objects, pages, key, vouchers, keep, next_seq: None, bases: Bases::default() }
     }
 
@@ -374,22 +378,32 @@ impl Press {
         Ok(())
     }
 
-    /// Manifests below the oldest kept release, which a crash between letting go and deleting left.
+    /// What a crash between letting go and deleting left: manifests of releases that the newest one's record let go of, and
+    /// below the oldest that is kept.
     fn forget_orphans(&self) -> Result<(), PressError> {
         let kept = self.pages.kept();
         let Some(oldest) = kept.first().map(|kept| kept.release) else { return Ok(()) };
         let named: BTreeSet<Name> =
             kept.iter().filter_map(manifest_of).flat_map(|manifest| names_in(&manifest)).collect();
         let mut forgotten = BTreeSet::new();
-        for seq in (1..oldest.seq).rev() {
-            let name = Name::Release(ReleaseId { seq, ..oldest });
+        let mut forget = |release: ReleaseId| -> Result<bool, PressError> {
+            let name = Name::Release(release);
             let most = limits::MANIFEST_BYTES as u64;
-            let Some(text) = self.objects.bucket.wait(self.objects.bucket.get(name, most))? else { break };
+            let Some(text) = self.objects.bucket.wait(self.objects.bucket.get(name, most))? else { return Ok(false) };
             let manifest = serde_json::from_slice::<SignedManifest>(&text)
                 .ok()
                 .and_then(|signed| serde_json::from_str::<Manifest>(&signed.manifest).ok());
             forgotten.insert(name);
             forgotten.extend(manifest.iter().flat_map(names_in).filter(|name| !named.contains(name)));
+            Ok(true)
+        };
+        for release in self.pages.thinned() {
+            forget(release)?;
+        }
+        for seq in (1..oldest.seq).rev() {
+            if !forget(ReleaseId { seq, ..oldest })? {
+                break;
+            }
         }
         Ok(self.objects.forget(&forgotten)?)
     }

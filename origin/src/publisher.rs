@@ -22,13 +22,10 @@ use crate::{
     bucket::Name,
     hold::Hold,
     moved::Since,
-    pace::{Pace, Pending},
     press::{Content, Made, Press, PressError, manifest_of},
     projector::{Capturer, NotCaptured, Projected},
     pushed_file::{FileId, PushedError, PushedFile},
 };
-
-const PACE: Pace = Pace { quiet: limits::PUBLISH_DEBOUNCE, latest: limits::PUBLISH_LATEST };
 
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -198,19 +195,20 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, queue: Receiver<Job>) {
-        let mut pending: Option<Pending> = None;
+        // Since when something waits to be published, and when that was last done.
+        let (mut waits_since, mut last): (Option<Instant>, Option<Instant>) = (None, None);
         let mut retry_at: Option<Instant> = None;
         loop {
-            let next = pending.map(|pending| pending.due(PACE)).into_iter().chain(retry_at).min();
+            let next = waits_since.map(|since| due(since, last)).into_iter().chain(retry_at).min();
             let job = match next {
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(next) => queue.recv_timeout(next.saturating_duration_since(Instant::now())),
             };
             let published = match job {
                 Ok(Job::Wake) => {
-                    pending = Some(Pending::asked(pending, Instant::now()));
+                    let since = *waits_since.get_or_insert_with(Instant::now);
                     // Wakes that keep coming must not keep the release from being made.
-                    if pending.is_some_and(|pending| pending.due(PACE) > Instant::now()) {
+                    if due(since, last) > Instant::now() {
                         continue;
                     }
                     self.by_itself()
@@ -221,7 +219,8 @@ impl Worker {
                 Ok(Job::Resume(answer)) => self.answered(Worker::resume, answer),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             };
-            pending = None;
+            waits_since = None;
+            last = Some(Instant::now());
             retry_at = (published == Outcome::Again).then(|| Instant::now() + limits::RELEASE_RETRY);
         }
     }
@@ -413,6 +412,12 @@ impl Worker {
         }
         Ok(Published { release, cost: made.map(|made| made.cost.to_string()) })
     }
+}
+
+/// When what has waited since then is published, after the release that was made last.
+fn due(waits_since: Instant, last: Option<Instant>) -> Instant {
+    let with_company = waits_since + limits::PUBLISH_COMPANY;
+    last.map_or(with_company, |last| with_company.max(last + limits::PUBLISH_APART))
 }
 
 /// Whether a try is to be repeated by itself.

@@ -26,7 +26,7 @@ use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, backup::Backup, params,
 };
 
-use crate::tasks;
+use crate::{kept::Kept, tasks};
 
 pub const FILE_NAME: &str = "store.db";
 
@@ -262,7 +262,7 @@ pub(crate) fn count_commit(connection: &Connection) -> rusqlite::Result<u64> {
 /// Inside a write transaction: the next number of a counter.
 pub(crate) fn grow(connection: &Connection, counter: &'static str) -> rusqlite::Result<u64> {
     let sql = "UPDATE _nearside_meta SET value = value + 1 WHERE key = ?1 RETURNING value";
-    connection.query_row(sql, [counter], |row| row.get(0))
+    connection.kept(sql)?.query_row([counter], |row| row.get(0))
 }
 
 fn value<T: rusqlite::types::FromSql>(connection: &Connection, key: &'static str) -> Result<T, StoreError> {

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use nearside_protocol::{app::TaskDecl, limits, write::Enqueued};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::store;
+use crate::{kept::Kept, store};
 use history::Notes;
 
 /// What the clocks show: the time of day, which may be set, and for how long this process has been up.
@@ -130,7 +130,7 @@ pub(crate) fn add(
     let unique_key = declared.unique.as_ref().map(|fields| unique::key(fields, payload));
     if let Some(key) = &unique_key {
         let like = "SELECT id FROM _nearside_task WHERE name = ?1 AND unique_key = ?2 AND state IN ('due', 'running')";
-        let like: Option<u64> = connection.query_row(like, [kind, key], |row| row.get(0)).optional()?;
+        let like: Option<u64> = connection.kept(like)?.query_row([kind, key], |row| row.get(0)).optional()?;
         if let Some(id) = like {
             return Ok(Some(Queued::Existing(id)));
         }
@@ -144,31 +144,20 @@ pub(crate) fn add(
         (id, name, payload, state, attempts, backoff_first_ms, backoff_most_ms, due_at_ms, created_at_ms, unique_key)
         VALUES (?1, ?2, ?3, 'due', ?4, ?5, ?6, ?7, ?8, ?9)";
     let (retry, due_at_ms) = (declared.retry, now_ms.saturating_add(declared.delay_ms));
-    connection.execute(
-        sql,
-        params![
-            id,
-            kind,
-            payload,
-            retry.attempts,
-            retry.backoff_first_ms,
-            retry.backoff_most_ms,
-            due_at_ms,
-            now_ms,
-            unique_key
-        ],
-    )?;
+    let (first_ms, most_ms) = (retry.backoff_first_ms, retry.backoff_most_ms);
+    let values = params![id, kind, payload, retry.attempts, first_ms, most_ms, due_at_ms, now_ms, unique_key];
+    connection.kept(sql)?.execute(values)?;
     Ok(Some(Queued::Inserted(id)))
 }
 
 /// How many are due or running: counted as they come and go, for looking through all of them would be slow.
 fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.query_row("SELECT value FROM _nearside_meta WHERE key = 'task_waiting'", [], |row| row.get(0))
+    connection.kept("SELECT value FROM _nearside_meta WHERE key = 'task_waiting'")?.query_row([], |row| row.get(0))
 }
 
 fn now_wait(connection: &Connection, more: i64) -> rusqlite::Result<()> {
     let sql = "UPDATE _nearside_meta SET value = value + ?1 WHERE key = 'task_waiting'";
-    connection.execute(sql, [more]).map(drop)
+    connection.kept(sql)?.execute([more]).map(drop)
 }
 
 /// Ends an attempt; false when the task is no longer under that lease. `chance` spreads the retries.
@@ -183,7 +172,8 @@ pub(crate) fn finish(
     let under_lease = "SELECT attempt, attempts, backoff_first_ms, backoff_most_ms FROM _nearside_task
         WHERE id = ?1 AND lease = ?2 AND state = 'running'";
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-    let found: Option<(u32, u32, u64, u64)> = connection.query_row(under_lease, params![id, lease], row).optional()?;
+    let found: Option<(u32, u32, u64, u64)> =
+        connection.kept(under_lease)?.query_row(params![id, lease], row).optional()?;
     let Some((attempt, attempts, first_ms, most_ms)) = found else { return Ok(false) };
     let later = now_ms + backoff_ms(attempt, first_ms, most_ms, chance);
     let (state, how, error, due_at_ms) = match &end.ending {
@@ -204,7 +194,7 @@ pub(crate) fn finish(
     history::ended(connection, id, attempt, how, error, &end.notes, now_ms)?;
     let sql = "UPDATE _nearside_task SET state = ?2, last_error = ?3, due_at_ms = coalesce(?4, due_at_ms),
         ended_at_ms = CASE WHEN ?2 = 'due' THEN NULL ELSE ?5 END WHERE id = ?1";
-    connection.execute(sql, params![id, state, error, due_at_ms, now_ms])?;
+    connection.kept(sql)?.execute(params![id, state, error, due_at_ms, now_ms])?;
     if state != "due" {
         now_wait(connection, -1)?;
     }
@@ -216,7 +206,7 @@ pub(crate) fn sign(connection: &Connection, signs: &[Sign], at: Moment) -> rusql
     let mut lost = Vec::new();
     let sql = "UPDATE _nearside_task SET lease_until_ms = ?3 WHERE id = ?1 AND lease = ?2 AND state = 'running'
         RETURNING attempt";
-    let mut renew = connection.prepare(sql)?;
+    let mut renew = connection.kept(sql)?;
     for (place, sign) in signs.iter().enumerate() {
         let until_ms = at.up_ms + sign.lease_ms;
         let attempt: Option<u32> =

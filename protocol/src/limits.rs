@@ -89,15 +89,20 @@ pub const QUESTIONS_TIME: Duration = Duration::from_millis(5);
 pub const ROUTE_STALE_MS_MOST: u64 = 60_000;
 /// Switches back to which an entry is judged page by page; those before count as one.
 pub const STEPS_BACK: usize = 64;
-/// What is made for a release before it is served: for so long, and for no longer than one part in so many of the time since
-/// the switch before; so many at once; and so many of an app's entries.
+/// What is made for a release before it is served: for so long; so many at once; and so many of an app's entries.
 pub const CARRY_TIME: Duration = Duration::from_millis(400);
-pub const CARRY_SHARE: u32 = 4;
 pub const CARRY_AT_ONCE: usize = 4;
 pub const CARRY_ENTRIES: usize = 16_384;
-/// What is left is made after the switch: after so much work, so many times as long a rest.
+/// What it may cost, before a switch and after: as much as a render for so many requests, and one part in so many of a core
+/// when nobody asks; both together one part in so many.
+pub const CARRY_REQUESTS_A_RENDER: u32 = 2;
+pub const CARRY_SHARE_IDLE: u32 = 200;
+pub const CARRY_SHARE: u32 = 4;
+/// What is left is made after the switch: after so much work, so many times as long a rest; when it may cost nothing more,
+/// a longer one.
 pub const CARRY_AFTERWARDS_WORK: Duration = Duration::from_millis(2);
 pub const CARRY_AFTERWARDS_REST: u32 = 3;
+pub const CARRY_AFTERWARDS_WAIT: Duration = Duration::from_millis(50);
 /// Renders at once of visitors beyond which nothing is made ahead.
 pub const CARRY_BESIDE_RENDERS: usize = RENDERS_AT_ONCE / 2;
 /// What `nearside cache` lists, and what unless it is told; entries explained at once, and pages named of each; its answer.
@@ -278,15 +283,17 @@ pub const OUTBOUND_CONNECT: Duration = Duration::from_secs(5);
 
 pub const PAGE_BYTES: usize = 4_096;
 /// A write waits this long for company before it is published,
-pub const PUBLISH_DEBOUNCE: Duration = Duration::from_millis(250);
-/// but never longer than this.
-pub const PUBLISH_LATEST: Duration = Duration::from_millis(2_000);
+pub const PUBLISH_COMPANY: Duration = Duration::from_millis(250);
+/// and releases come no closer after one another than this: who wrote meanwhile waits for that, and for nothing else.
+pub const PUBLISH_APART: Duration = Duration::from_millis(1_000);
 /// Pages that moved since the last release, as far as they are listed; above that, all pages are compared.
 pub const MOVED_PAGES: usize = 1 << 18;
 /// Frames of the read database's log that are moved into its file at once, though it is busy: 64 MiB.
 pub const READ_LOG_FRAMES: u32 = 16 << 10;
-/// Releases the origin keeps, and nodes keep on disk.
+/// Releases the origin keeps: the newest; of those before as many whose number is a multiple of the first of these, and of
+/// those before as many of the second: a minute, an hour and three days where there is one a second.
 pub const RELEASES_KEPT_ORIGIN: usize = 64;
+pub const RELEASES_KEPT_STRIDES: [u64; 2] = [64, 4_096];
 /// What their pages may take on the origin's disk, of each app; the newest release stays whatever it takes.
 pub const RELEASES_ORIGIN_BYTES: u64 = 96 << 30;
 /// How long an origin that starts waits for its object store to show that it creates things once.
@@ -314,6 +321,7 @@ pub const REPAIR_PAGES: usize = 256;
 pub const HEAD_BYTES: u64 = 64;
 /// How long an object store has to begin its answer.
 pub const OBJECT_STORE_WAIT: Duration = Duration::from_secs(30);
+/// Releases nodes keep on disk.
 pub const RELEASES_KEPT_NODE: usize = 2;
 /// Releases a node keeps are let go from the oldest on when all pages take more than this; the newest always stays.
 pub const RELEASES_KEPT_NODE_BYTES: u64 = 64 << 30;

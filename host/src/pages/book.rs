@@ -4,15 +4,16 @@
 //! | at | bytes | what |
 //! |---|---|---|
 //! | 0 | 4 | `NSBR` |
-//! | 4 | 2 | format, 1 |
+//! | 4 | 2 | format, 2; 1 is read as well |
 //! | 6 | 2 | kind: 1 release, 2 repair |
 //! | 8 | 8 | bytes of the body |
 //! | 16 | … | body |
 //! | … | 32 | BLAKE3 of all before it in this record |
 //!
 //! The body of a release: the oldest release kept from now on (epoch, seq: 8 bytes each), its own (16), pages of its
-//! snapshot (4), entries (4), bytes of its manifest (4), the entries, the signed manifest as JSON. The body of a repair:
-//! entries (4), the entries. An entry: page (4), slot (4), hash (32).
+//! snapshot (4), entries (4), bytes of its manifest (4), later ones than the oldest that are let go of (4; not in format 1),
+//! those (16 each), the entries, the signed manifest as JSON. The body of a repair: entries (4), the entries. An entry: page
+//! (4), slot (4), hash (32).
 
 use std::{
     fs,
@@ -25,7 +26,8 @@ use super::PagesError;
 use crate::disk::{Disk, DiskFile};
 
 const MAGIC: [u8; 4] = *b"NSBR";
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
+const FIRST_FORMAT: u16 = 1;
 const HEAD_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 const ENTRY_BYTES: usize = 40;
@@ -39,6 +41,7 @@ pub(super) type Entry = (u32, u32, Digest);
 pub(super) enum Record {
     Release {
         oldest: ReleaseId,
+        thinned: Vec<ReleaseId>,
         release: ReleaseId,
         pages: u32,
         entries: Vec<Entry>,
@@ -170,8 +173,12 @@ fn encode(record: &Record) -> Vec<u8> {
         bytes.extend_from_slice(&pages.to_le_bytes());
     }
     bytes.extend_from_slice(&(entries.len() as u32).to_le_bytes());
-    if let Record::Release { manifest, .. } = record {
+    if let Record::Release { manifest, thinned, .. } = record {
         bytes.extend_from_slice(&(manifest.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&(thinned.len() as u32).to_le_bytes());
+        for number in thinned.iter().flat_map(|release| [release.epoch, release.seq]) {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
     }
     for (number, slot, hash) in entries {
         bytes.extend_from_slice(&number.to_le_bytes());
@@ -190,7 +197,15 @@ fn encode(record: &Record) -> Vec<u8> {
 
 /// A record as it stands in the book: a whole table has megabytes of entries, which are gone through once.
 pub(super) enum Seen<'a> {
-    Release { oldest: ReleaseId, release: ReleaseId, pages: u32, entries: Entries<'a>, manifest: &'a [u8] },
+    Release {
+        oldest: ReleaseId,
+        /// Later than that, and let go of.
+        thinned: Vec<ReleaseId>,
+        release: ReleaseId,
+        pages: u32,
+        entries: Entries<'a>,
+        manifest: &'a [u8],
+    },
     Repair(Entries<'a>),
 }
 
@@ -236,19 +251,21 @@ fn read_one(bytes: &[u8]) -> Option<(u16, Option<Seen<'_>>, usize)> {
     }
     let format = u16::from_le_bytes([head[4], head[5]]);
     let kind = u16::from_le_bytes([head[6], head[7]]);
-    let record = if format == FORMAT { decode(kind, &mut Fields(&bytes[HEAD_BYTES..length])) } else { None };
+    let is_known = (FIRST_FORMAT..=FORMAT).contains(&format);
+    let record = if is_known { decode(format, kind, &mut Fields(&bytes[HEAD_BYTES..length])) } else { None };
     Some((format, record, length + HASH_BYTES))
 }
 
-fn decode<'a>(kind: u16, body: &mut Fields<'a>) -> Option<Seen<'a>> {
+fn decode<'a>(format: u16, kind: u16, body: &mut Fields<'a>) -> Option<Seen<'a>> {
     match kind {
         RELEASE => {
-            let oldest = ReleaseId { epoch: body.u64()?, seq: body.u64()? };
-            let release = ReleaseId { epoch: body.u64()?, seq: body.u64()? };
+            let (oldest, release) = (body.release()?, body.release()?);
             let (pages, count, manifest) = (body.u32()?, body.u32()?, body.u32()?);
+            let gone = if format == FIRST_FORMAT { 0 } else { body.u32()? };
+            let thinned = (0..gone).map(|_| body.release()).collect::<Option<_>>()?;
             let entries = body.entries(count)?;
             let manifest = body.take(manifest as usize)?;
-            Some(Seen::Release { oldest, release, pages, entries, manifest })
+            Some(Seen::Release { oldest, thinned, release, pages, entries, manifest })
         }
         REPAIR => {
             let count = body.u32()?;
@@ -275,6 +292,10 @@ impl<'a> Fields<'a> {
         Some(u64::from_le_bytes(*self.take(8)?.first_chunk()?))
     }
 
+    fn release(&mut self) -> Option<ReleaseId> {
+        Some(ReleaseId { epoch: self.u64()?, seq: self.u64()? })
+    }
+
     fn entries(&mut self, count: u32) -> Option<Entries<'a>> {
         let bytes = self.take((count as usize).checked_mul(ENTRY_BYTES)?)?;
         Some(Entries(bytes.as_chunks().0.iter()))
@@ -288,14 +309,16 @@ mod tests {
     fn release(seq: u64) -> Record {
         let id = |seq| ReleaseId { epoch: 1, seq };
         let entries = (0..3).map(|page| (page, page + seq as u32, Digest::of(&[page as u8]))).collect();
-        Record::Release { oldest: id(1), release: id(seq), pages: 3, entries, manifest: b"{}".to_vec() }
+        let thinned = (2..seq).map(id).collect();
+        Record::Release { oldest: id(1), thinned, release: id(seq), pages: 3, entries, manifest: b"{}".to_vec() }
     }
 
     fn owned(seen: Seen<'_>) -> Record {
         match seen {
             Seen::Repair(entries) => Record::Repair(entries.collect()),
-            Seen::Release { oldest, release, pages, entries, manifest } => {
-                Record::Release { oldest, release, pages, entries: entries.collect(), manifest: manifest.to_vec() }
+            Seen::Release { oldest, thinned, release, pages, entries, manifest } => {
+                let (entries, manifest) = (entries.collect(), manifest.to_vec());
+                Record::Release { oldest, thinned, release, pages, entries, manifest }
             }
         }
     }
@@ -311,9 +334,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let disk = Disk::real();
         let mut book = Book::create(folder.path(), &disk, None, &[release(1)]).unwrap();
-        book.append(&release(2)).unwrap();
+        book.append(&release(4)).unwrap();
         book.append(&Record::Repair(vec![(1, 9, Digest::of(b"x"))])).unwrap();
-        let all = vec![release(1), release(2), Record::Repair(vec![(1, 9, Digest::of(b"x"))])];
+        let all = vec![release(1), release(4), Record::Repair(vec![(1, 9, Digest::of(b"x"))])];
         let mut records = Vec::new();
         let book = Book::open(folder.path(), &disk, &mut |seen| records.push(owned(seen))).unwrap().unwrap();
         assert_eq!(records, all);
@@ -324,6 +347,21 @@ mod tests {
             assert_eq!(records, all[..records.len()], "cut at {cut}");
             assert!(records.len() < 3 && (cut < second) == records.is_empty());
         }
+    }
+
+    #[test]
+    fn a_book_of_the_first_format_is_read() {
+        let mut bytes = encode(&release(1));
+        bytes.truncate(bytes.len() - HASH_BYTES);
+        bytes[4] = FIRST_FORMAT as u8;
+        // It has no number of those let go of.
+        let at = HEAD_BYTES + 4 * 8 + 3 * 4;
+        bytes.drain(at..at + 4);
+        let body = (bytes.len() - HEAD_BYTES) as u64;
+        bytes[8..HEAD_BYTES].copy_from_slice(&body.to_le_bytes());
+        let hash = Digest::of(&bytes);
+        bytes.extend_from_slice(hash.as_bytes());
+        assert_eq!(records_in(&bytes), [release(1)]);
     }
 
     #[test]

@@ -22,13 +22,6 @@ use super::{
 };
 use crate::disk::Disk;
 
-/// How much is kept: the newest release always is.
-#[derive(Clone, Copy, Debug)]
-pub struct Keep {
-    pub releases: usize,
-    pub bytes: u64,
-}
-
 /// A release the store has, whole.
 #[derive(Clone, Debug)]
 pub struct Kept {
@@ -55,6 +48,8 @@ struct State {
     book: Option<Book>,
     /// Old to new.
     kept: Vec<Kept>,
+    /// What had to go for the last of them.
+    thinned: Vec<ReleaseId>,
     /// Tables that are kept no more and that someone may still read.
     leaving: Vec<Arc<Table>>,
 }
@@ -70,6 +65,7 @@ impl PageStore {
         let on_damage = Arc::<DamageBell>::default();
         let mut tables = Tables::new(slots.clone(), on_damage.clone());
         let book = Book::open(folder, &disk, &mut |record| tables.take(record))?;
+        let thinned = tables.thinned.clone();
         let kept = if book.is_some() { tables.kept() } else { Vec::new() };
         // A book without a release that can be used is begun again.
         let book = book.filter(|_| !kept.is_empty());
@@ -83,7 +79,7 @@ impl PageStore {
             });
         }
         slots.occupy(&used);
-        let state = State { book, kept, leaving: Vec::new() };
+        let state = State { book, kept, thinned, leaving: Vec::new() };
         Ok(PageStore(Arc::new(Inner {
             slots,
             limbo: Arc::default(),
@@ -108,6 +104,11 @@ impl PageStore {
 
     pub fn newest(&self) -> Option<Kept> {
         self.state().kept.last().cloned()
+    }
+
+    /// What had to go for the newest release, but for those before the oldest.
+    pub fn thinned(&self) -> Vec<ReleaseId> {
+        self.state().thinned.clone()
     }
 
     /// The newest release with these pages.
@@ -140,21 +141,26 @@ impl PageStore {
         self.0.slots.sync()?;
 
         let table = draft.table();
-        let stay = self.staying(&state, keep);
-        let oldest = state.kept.get(state.kept.len() - stay).map_or(release, |kept| kept.release);
+        let stays = self.staying(&state, keep);
+        let standing = || state.kept.iter().zip(&stays);
+        let oldest = standing().find(|(_, stays)| **stays).map_or(release, |(kept, _)| kept.release);
+        let thinned = standing().filter(|(kept, stays)| !**stays && kept.release > oldest);
+        let thinned: Vec<ReleaseId> = thinned.map(|(kept, _)| kept.release).collect();
         let manifest = serde_json::to_vec(&signed).expect("BUG: a signed manifest is plain data");
         let entries = table.entries_since(state.kept.last().map(|newest| &*newest.table));
-        let record = Record::Release { oldest, release, pages: table.pages(), entries, manifest };
+        let gone = thinned.clone();
+        let record = Record::Release { oldest, thinned: gone, release, pages: table.pages(), entries, manifest };
         match &mut state.book {
             Some(book) => book.append(&record)?,
             none => *none = Some(Book::create(&self.0.folder, &self.0.disk, None, &[record])?),
         }
 
         let kept = Kept { release, signed: Arc::new(signed), table: draft.kept() };
-        let leaving = state.kept.len() - stay;
-        let left: Vec<_> = state.kept.drain(..leaving).map(|kept| kept.table).collect();
-        state.leaving.extend(left);
+        for (kept, stays) in std::mem::take(&mut state.kept).into_iter().zip(stays) {
+            if stays { state.kept.push(kept) } else { state.leaving.push(kept.table) }
+        }
         state.kept.push(kept.clone());
+        state.thinned = thinned;
         drop(table);
         self.collect(&mut state);
         if state.book.as_ref().is_some_and(Book::is_long) {
@@ -208,17 +214,20 @@ impl PageStore {
         self.0.state.lock().expect("BUG: nothing panics while holding the store")
     }
 
-    /// How many of the kept releases stay when one more comes.
-    fn staying(&self, state: &State, keep: Keep) -> usize {
-        let mut first = state.kept.len().saturating_sub(keep.releases.max(1) - 1);
+    /// Whether each of the kept releases stays when one more comes.
+    fn staying(&self, state: &State, keep: Keep) -> Vec<bool> {
+        let releases: Vec<ReleaseId> = state.kept.iter().map(|kept| kept.release).collect();
+        let mut stays = keep.stays(&releases);
         let mut used = self.0.slots.used_bytes();
-        while used > keep.bytes && first < state.kept.len() {
+        while used > keep.bytes
+            && let Some(first) = stays.iter().position(|stays| *stays)
+        {
             let later: Vec<_> = state.kept[first + 1..].iter().map(|kept| kept.table.clone()).collect();
             let own = state.kept[first].table.slots_not_in(&later).len();
             used = used.saturating_sub(own as u64 * std::mem::size_of::<Page>() as u64);
-            first += 1;
+            stays[first] = false;
         }
-        state.kept.len() - first
+        stays
     }
 
     fn collect(&self, state: &mut State) {
@@ -263,12 +272,16 @@ impl PageStore {
         for kept in &state.kept {
             records.push(Record::Release {
                 oldest,
+                thinned: Vec::new(),
                 release: kept.release,
                 pages: kept.table.pages(),
                 entries: kept.table.entries_since(before),
                 manifest: serde_json::to_vec(&*kept.signed).expect("BUG: a signed manifest is plain data"),
             });
             before = Some(&kept.table);
+        }
+        if let Some(Record::Release { thinned, .. }) = records.last_mut() {
+            thinned.clone_from(&state.thinned);
         }
         let book = Book::create(&self.0.folder, &self.0.disk, state.book.as_ref(), &records)?;
         state.book = Some(book);
@@ -292,13 +305,15 @@ struct Tables {
     kept: Vec<Kept>,
     /// The oldest that is kept.
     floor: Option<ReleaseId>,
+    /// What the last record let go of.
+    thinned: Vec<ReleaseId>,
     /// A record was not that of its manifest: nothing after it is believed.
     ended: bool,
 }
 
 impl Tables {
     fn new(slots: Arc<Slots>, on_damage: Arc<DamageBell>) -> Tables {
-        Tables { slots, on_damage, kept: Vec::new(), floor: None, ended: false }
+        Tables { slots, on_damage, kept: Vec::new(), floor: None, thinned: Vec::new(), ended: false }
     }
 
     fn take(&mut self, record: Seen<'_>) {
@@ -307,10 +322,12 @@ impl Tables {
         }
         match record {
             Seen::Repair(entries) => entries.for_each(|entry| self.repair(entry)),
-            Seen::Release { oldest, release, pages, entries, manifest } => {
+            Seen::Release { oldest, thinned, release, pages, entries, manifest } => {
                 match self.release(release, pages, entries, manifest) {
                     Some(kept) => {
                         self.floor = Some(oldest);
+                        self.kept.retain(|kept| !thinned.contains(&kept.release));
+                        self.thinned = thinned;
                         self.kept.push(kept);
                     }
                     None => {

@@ -36,7 +36,7 @@ use crate::{
 
 const PAGES: u32 = 24;
 const PUBLISHES: u64 = 5;
-const KEEP: Keep = Keep { releases: 3, bytes: u64::MAX };
+const KEEP: Keep = Keep { releases: 3, strides: &[4], bytes: u64::MAX };
 /// What of the un-synced is lost, for each crash point: all, nothing, and twice some of it.
 const WAYS: u32 = 4;
 /// They wait for the disk, mostly.

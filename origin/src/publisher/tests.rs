@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fs, sync::Arc, sync::mpsc};
+use std::{collections::BTreeMap, fs, sync::Arc, sync::mpsc, time::Duration};
 
 use nearside_host::{
     archive::Archive,
@@ -259,6 +259,15 @@ fn another_version_of_the_same_pages_moves_no_page() {
 }
 
 #[test]
+fn a_write_waits_for_company_and_for_the_release_before_but_not_for_those_after_it() {
+    let start = Instant::now();
+    let at = |ms: u64| start + Duration::from_millis(ms);
+    assert_eq!(due(at(5_000), None), at(5_250));
+    assert_eq!(due(at(5_000), Some(at(1_000))), at(5_250));
+    assert_eq!(due(at(5_000), Some(at(4_900))), at(5_900));
+}
+
+#[test]
 fn a_wake_is_answered_after_the_pause_once() {
     let fixture = fixture();
     let parts = fixture.run();
@@ -269,16 +278,16 @@ fn a_wake_is_answered_after_the_pause_once() {
     let asked = Instant::now();
     let wake = parts.publisher.waker();
     (0..5).for_each(|_| wake());
-    parts.heard.recv_timeout(limits::PUBLISH_LATEST * 4).unwrap();
-    assert!(asked.elapsed() >= limits::PUBLISH_DEBOUNCE);
-    assert!(parts.heard.recv_timeout(limits::PUBLISH_DEBOUNCE * 2).is_err());
+    parts.heard.recv_timeout(limits::PUBLISH_APART * 4).unwrap();
+    assert!(asked.elapsed() >= limits::PUBLISH_COMPANY);
+    assert!(parts.heard.recv_timeout(limits::PUBLISH_COMPANY * 2).is_err());
 }
 
 #[test]
 fn a_crash_after_any_change_of_the_object_store_leaves_whole_releases_and_a_clean_next() {
     let mut changes = 0;
     loop {
-        let fixture = Fixture { keep: Some(Keep { releases: 3, bytes: u64::MAX }), ..fixture() };
+        let fixture = Fixture { keep: Some(Keep { releases: 3, strides: &[], bytes: u64::MAX }), ..fixture() };
         let before = fixture.run();
         for name in ["one", "two", "three"] {
             fixture.insert(name);
@@ -334,7 +343,7 @@ fn what_cannot_be_put_is_put_when_the_store_is_back() {
 
 #[test]
 fn old_releases_go_with_what_only_they_needed() {
-    let fixture = Fixture { keep: Some(Keep { releases: 10, bytes: u64::MAX }), ..fixture() };
+    let fixture = Fixture { keep: Some(Keep { releases: 10, strides: &[], bytes: u64::MAX }), ..fixture() };
     let parts = fixture.run();
     for number in 1..=26 {
         fixture.insert(&number.to_string());
@@ -412,7 +421,7 @@ fn a_rollback_publishes_old_content_and_holds_until_it_is_resumed() {
     assert_eq!(parts.publisher.hold().map(|hold| hold.rolled_back_to.seq), Some(1));
     block_on(parts.projector.update()).unwrap();
     parts.publisher.waker()();
-    assert!(parts.heard.recv_timeout(limits::PUBLISH_LATEST).is_err());
+    assert!(parts.heard.recv_timeout(limits::PUBLISH_APART).is_err());
     assert_eq!((parts.names().len(), parts.publisher.error()), (1, None));
 
     let resumed = block_on(parts.publisher.resume()).unwrap();

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use nearside_protocol::limits;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::kept::Kept;
+
 /// What an attempt tells of itself while it runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Notes {
@@ -47,7 +49,7 @@ pub(super) fn ended(
     notes: &Notes,
     now_ms: u64,
 ) -> rusqlite::Result<()> {
-    connection.execute(ENDED, params![task, number, now_ms, how, message, notes.progress, notes.log])?;
+    connection.kept(ENDED)?.execute(params![task, number, now_ms, how, message, notes.progress, notes.log])?;
     if let Some(oldest) = number.checked_sub(limits::TASK_HISTORY_ATTEMPTS as u32) {
         connection.execute("DELETE FROM _nearside_attempt WHERE task = ?1 AND number <= ?2", (task, oldest))?;
     }
@@ -75,16 +77,17 @@ pub(crate) fn step(
         return Ok(Err(refused));
     }
     let under_lease = "SELECT 1 FROM _nearside_task WHERE id = ?1 AND lease = ?2 AND state = 'running'";
-    if connection.query_row(under_lease, (task, lease), |_| Ok(())).optional()?.is_none() {
+    if connection.kept(under_lease)?.query_row((task, lease), |_| Ok(())).optional()?.is_none() {
         return Ok(Err(StepRefused::Lost));
     }
     let sizes = "SELECT count(*), coalesce(sum(length(CAST(result AS BLOB))), 0) FROM _nearside_step WHERE task = ?1";
-    let (count, bytes): (usize, usize) = connection.query_row(sizes, [task], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (count, bytes): (usize, usize) =
+        connection.kept(sizes)?.query_row([task], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if count == limits::TASK_STEPS || bytes + result.len() > limits::TASK_STEPS_BYTES {
         return Ok(Err(StepRefused::TooMany));
     }
     let sql = "INSERT OR IGNORE INTO _nearside_step (task, name, result, at_ms) VALUES (?1, ?2, ?3, ?4)";
-    connection.execute(sql, params![task, name, result, now_ms])?;
+    connection.kept(sql)?.execute(params![task, name, result, now_ms])?;
     Ok(Ok(()))
 }
 
