@@ -17,6 +17,7 @@ use super::{
     PagesError,
     book::{Book, Entries, Entry, Record, Seen},
     draft::{Draft, Limbo},
+    keep::Keep,
     slots::{NO_SLOT, Slots},
     table::{self, DamageBell, OnDamage, Table},
 };

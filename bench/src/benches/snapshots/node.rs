@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use nearside_protocol::limits::PUBLISH_DEBOUNCE;
+use nearside_protocol::limits::PUBLISH_COMPANY;
 use tokio::time::sleep;
 
 use super::edit::Edit;
@@ -34,7 +34,7 @@ pub(super) async fn follow(cluster: &mut Cluster, edit: &mut Edit, round: usize)
     let shown = page.until(|page| newest(page.body()).is_some_and(|newest| newest >= revision)).await;
     let there = shown.with_context(|| format!("waiting for revision {revision} at the node"))?.duration_since(answered);
     cluster.still_running()?;
-    before.since(cluster, there, Some(PUBLISH_DEBOUNCE)).await
+    before.since(cluster, there, Some(PUBLISH_COMPANY)).await
 }
 
 /// What the node has pulled and written so far.
