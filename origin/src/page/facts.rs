@@ -58,8 +58,7 @@ const FRESH: Duration = Duration::from_millis(limits::FLEET_PAGE_EVERY.as_millis
 impl Gatherer {
     pub(super) async fn facts(&self, origin: &Origin) -> Arc<Facts> {
         let mut kept = self.facts.lock().await;
-        if let Some((at, facts)) = kept.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            let _ = at;
+        if let Some((_, facts)) = kept.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return facts.clone();
         }
         let mut apps = Vec::new();
