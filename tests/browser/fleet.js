@@ -178,11 +178,11 @@ try {
   // A rollback, by its button.
   const served = async () => (await card.locator(".release").innerText()).trim();
   const before = await served();
-  const row = card.locator(".history tr", { has: page.getByText("Roll back…") }).first();
-  const wanted = (await row.locator(".id").innerText()).trim();
+  const wanted = (await card.locator(".history tr", { has: page.getByText("Roll back…") }).first().locator(".id").innerText()).trim();
+  const row = card.locator(`.history tr[data-key="${wanted}"]`);
   await row.getByText("Roll back…").click();
-  await rest(1_500);
-  check("the question stays open while the page follows", await row.getByRole("button", { name: `Roll back to ${wanted}` }).isVisible());
+  await rest(5_000);
+  check("the question stays where it is while the page follows", await row.getByRole("button", { name: `Roll back to ${wanted}` }).isVisible());
   await look(page, "fleet-question", false);
   await row.getByRole("button", { name: `Roll back to ${wanted}` }).click();
   await says("#told", `the content of ${wanted} is published again`);

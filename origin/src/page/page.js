@@ -60,15 +60,25 @@
     if (sentence) document.title = `${sentence} · ${title}`;
   };
 
+  // What stands still until a question in it is answered: no row slides away under the one who decides.
+  const waiting = new Map();
+  const renew = (part) => {
+    const old = document.getElementById(part);
+    if (!old || !waiting.has(part) || old.querySelector("details.sure[open]")) return;
+    const next = new DOMParser().parseFromString(`<div>${waiting.get(part)}</div>`, "text/html").body.firstChild;
+    waiting.delete(part);
+    layAll(old, document.adoptNode(next));
+    if (part === "state") entitle();
+  };
+  document.addEventListener("toggle", (event) => event.target.open || [...waiting.keys()].forEach(renew), true);
+
   const follow = () => {
     const events = new EventSource("/fleet/events");
     events.addEventListener("open", () => show("on", "live"));
     events.addEventListener("part", (event) => {
       const { part, html } = JSON.parse(event.data);
-      const next = new DOMParser().parseFromString(`<div>${html}</div>`, "text/html").body.firstChild;
-      const old = document.getElementById(part);
-      if (old && next) layAll(old, document.adoptNode(next));
-      if (part === "state") entitle();
+      waiting.set(part, html);
+      renew(part);
     });
     events.addEventListener("over", () => location.reload());
     events.addEventListener("error", () => {
