@@ -144,7 +144,8 @@ impl Nodes {
         let noted: Vec<Noted> = {
             let mut known = self.known();
             let is_old = now.saturating_duration_since(known.noted) >= limits::FLEET_NOTED_EVERY;
-            if !known.is_news && !(is_old && known.nodes.values().any(|node| node.heard.is_some())) {
+            let is_due = known.is_news || is_old && known.nodes.values().any(|node| node.heard.is_some());
+            if !is_due {
                 return Ok(());
             }
             (known.is_news, known.noted) = (false, now);

@@ -248,7 +248,7 @@ try {
   check("without a script the page is whole", (await snapshot.locator("#nodes tbody tr").count()) === 2 && (await snapshot.locator("#live").innerText()).startsWith("as of"));
   await snapshot.getByText("quiet kinds").click();
   await Promise.all([snapshot.waitForEvent("load"), snapshot.getByRole("button", { name: "Pause always-fail" }).click()]);
-  check("and says what came of a button", (await snapshot.locator("#told").innerText()).includes("Ada paused tasks probe always-fail: 1 changed"));
+  check("and says what came of a button", (await snapshot.locator("#told").innerText()).includes("Ada paused tasks of probe always-fail: 1 changed"));
   check("which is done", await snapshot.getByRole("button", { name: "Resume always-fail" }).isVisible());
   await Promise.all([snapshot.waitForEvent("load"), snapshot.getByRole("button", { name: "Sign out" }).click()]);
   check("signed out is out", (await snapshot.getByLabel("Operator's token").isVisible()) && (await plain.cookies()).length === 0);

@@ -24,9 +24,9 @@ pub(crate) struct Head {
 /// The first of these that holds: silent, unready, behind, serving. `started` is how long the origin has listened.
 pub(super) fn of(node: &Node, heads: &BTreeMap<String, Head>, now: Instant, now_ms: u64, started: Duration) -> Health {
     let Some(beat) = node.beat.as_ref().filter(|_| !node.is_silent(now)) else {
-        let never_heard = node.heard.is_none();
         return match node.heard_at_ms {
-            Some(since_ms) if !never_heard || started > limits::SILENT_AFTER => Health::Silent { since_ms },
+            // One from before is given as long to be heard as any.
+            Some(since_ms) if node.heard.is_some() || started > limits::SILENT_AFTER => Health::Silent { since_ms },
             _ => Health::Unknown,
         };
     };

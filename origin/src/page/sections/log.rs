@@ -1,7 +1,7 @@
 //! What operators did.
 
 use maud::{Markup, html};
-use nearside_protocol::action::{Action, By};
+use nearside_protocol::action::{Action, By, Deed};
 
 use super::{super::facts::Facts, moment};
 
@@ -31,8 +31,19 @@ pub(in super::super) fn log(facts: &Facts) -> Markup {
 pub(in super::super) fn action_words(action: &Action) -> Markup {
     html! {
         b { (action.who) } " " (action.deed.words())
-        @if let Some(app) = &action.app { " " b { (app) } }
+        @if let Some(app) = &action.app { (between(action.deed)) b { (app) } }
         @if let Some(what) = &action.what { " " (what) }
         @if !action.outcome.is_empty() { ": " span class=[(!action.went_well).then_some("said")] { (action.outcome) } }
+    }
+}
+
+/// What stands between a deed and its app.
+fn between(deed: Deed) -> &'static str {
+    match deed {
+        Deed::Resume | Deed::PauseTasks | Deed::ResumeTasks => " of ",
+        Deed::RetryTasks | Deed::DiscardTasks => " in ",
+        Deed::PushData => " to ",
+        Deed::TryIndexes => " for ",
+        Deed::PushApp | Deed::Rollback | Deed::ForgetNode | Deed::SignIn => " ",
     }
 }
