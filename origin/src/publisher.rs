@@ -195,7 +195,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, queue: Receiver<Job>) {
-        // Since when something waits to be published, and when that was last done.
+        // Since when something waits to be published, and when that was last done without being asked for.
         let (mut waits_since, mut last): (Option<Instant>, Option<Instant>) = (None, None);
         let mut retry_at: Option<Instant> = None;
         loop {
@@ -204,6 +204,7 @@ impl Worker {
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(next) => queue.recv_timeout(next.saturating_duration_since(Instant::now())),
             };
+            let is_asked_for = !matches!(job, Ok(Job::Wake) | Err(RecvTimeoutError::Timeout));
             let published = match job {
                 Ok(Job::Wake) => {
                     let since = *waits_since.get_or_insert_with(Instant::now);
@@ -220,7 +221,9 @@ impl Worker {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             };
             waits_since = None;
-            last = Some(Instant::now());
+            if !is_asked_for {
+                last = Some(Instant::now());
+            }
             retry_at = (published == Outcome::Again).then(|| Instant::now() + limits::RELEASE_RETRY);
         }
     }
