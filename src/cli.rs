@@ -24,6 +24,7 @@ use crate::commands::{
     status::StatusArgs,
     tasks::TasksArgs,
     test::TestArgs,
+    top::TopArgs,
 };
 
 /// An edge runtime: WebAssembly handlers render pages next to the visitor, from a verified replica of the site's SQLite
@@ -73,6 +74,7 @@ pub enum Command {
     Status(StatusArgs),
     Tasks(TasksArgs),
     Test(TestArgs),
+    Top(TopArgs),
 }
 
 pub const DEFAULT_LOG: &str = "info,wasmtime=warn,wasmtime_wasi_http=error,cranelift=warn,hyper=warn";
@@ -81,7 +83,7 @@ impl Command {
     /// What is logged where nobody says so. Some commands tell by themselves what their reader is to know.
     pub fn default_log(&self) -> &'static str {
         match self {
-            Command::Dev(_) | Command::Test(_) => "off",
+            Command::Dev(_) | Command::Test(_) | Command::Top(_) => "off",
             _ => DEFAULT_LOG,
         }
     }

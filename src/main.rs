@@ -3,6 +3,7 @@
 mod age;
 mod cli;
 mod commands;
+mod fleet_table;
 mod log_line;
 mod places;
 mod settings;
@@ -51,6 +52,7 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
             cli::Command::Snapshot(args) => commands::snapshot::run(args).await,
             cli::Command::Tasks(args) => commands::tasks::run(args).await,
             cli::Command::Test(args) => commands::test::run(args, logbook).await,
+            cli::Command::Top(args) => commands::top::run(args).await,
             cli::Command::Status(args) => commands::status::run(args).await,
         }
     });

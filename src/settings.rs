@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use nearside_protocol::limits;
+use nearside_protocol::{heartbeat::Declared, limits};
 use serde::Deserialize;
 
 use crate::commands::host::HostArgs;
@@ -25,6 +25,9 @@ struct File {
     cache_mib: Option<u64>,
     siblings: Option<Vec<String>>,
     max_staleness_s: Option<u64>,
+    place: Option<String>,
+    public_url: Option<String>,
+    admin_url: Option<String>,
 }
 
 pub struct NodeSettings {
@@ -37,6 +40,7 @@ pub struct NodeSettings {
     pub cache_mib: u64,
     pub siblings: Vec<String>,
     pub max_staleness: Option<Duration>,
+    pub declared: Declared,
 }
 
 /// More than this is more likely a slip than a machine.
@@ -65,9 +69,18 @@ impl NodeSettings {
         if let Some(most) = max_staleness_s.filter(|most| *most < least) {
             bail!("max_staleness_s is {most}; a node that hears its origin all the time can be at {least}");
         }
+        let declared = Declared {
+            place: declared("place", args.place.or(file.place))?,
+            public: declared("public_url", args.public_url.or(file.public_url))?,
+            admin: declared("admin_url", args.admin_url.or(file.admin_url))?,
+        };
+        let name = args.name.or(file.name).unwrap_or_else(|| "node".into());
+        if !(1..=limits::NODE_NAME_BYTES).contains(&name.len()) || name.chars().any(char::is_control) {
+            bail!("a node's name has 1 to {} bytes, without control characters", limits::NODE_NAME_BYTES);
+        }
         let token_file = args.token_file.or(file.token_file);
         Ok(NodeSettings {
-            name: args.name.or(file.name).unwrap_or_else(|| "node".into()),
+            name,
             listen,
             admin,
             origin: args.origin.or(file.origin),
@@ -76,7 +89,19 @@ impl NodeSettings {
             cache_mib,
             siblings,
             max_staleness: max_staleness_s.map(Duration::from_secs),
+            declared,
         })
+    }
+}
+
+/// What others are told: short, and on one line.
+fn declared(what: &str, words: Option<String>) -> anyhow::Result<Option<String>> {
+    let is_fitting = |words: &String| words.len() <= limits::NODE_WORDS_BYTES && !words.chars().any(char::is_control);
+    match words {
+        Some(words) if !is_fitting(&words) => {
+            bail!("{what} has at most {} bytes, without control characters", limits::NODE_WORDS_BYTES)
+        }
+        words => Ok(words.filter(|words| !words.is_empty())),
     }
 }
 

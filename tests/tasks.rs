@@ -134,7 +134,9 @@ fn an_operator_sees_and_steers_tasks() {
     steered(origin, &["resume", "ok"], "`ok` is resumed");
     wait_for(origin, &[("due", 0), ("done", 1), ("dead", 0)]);
     let log = origin.process.log_text();
-    assert_eq!(log.matches("an operator has steered tasks").count(), 5, "{log}");
+    let acted =
+        |line: &&str| line.contains("an operator acted") && line.contains("_tasks") && line.contains("went_well=true");
+    assert_eq!(log.lines().filter(acted).count(), 5, "{log}");
     let stranger = http::request(origin.address, "origin", "POST", "/v1/apps/probe/tasks/ok/pause", &[], "").unwrap();
     assert_eq!(stranger.status, 401);
 }

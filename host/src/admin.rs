@@ -68,7 +68,7 @@ impl Admin {
             "/cache" => self.cached(uri, Host::stored).await,
             "/cache/explain" => self.cached(uri, Host::explain).await,
             "/livez" => plain(StatusCode::OK, "alive\n".into()),
-            "/readyz" => match self.unready() {
+            "/readyz" => match unready(&self.host, self.max_staleness) {
                 None => plain(StatusCode::OK, "ready\n".into()),
                 Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             },
@@ -140,19 +140,19 @@ impl Admin {
             ..self.host.status(self.origin.as_deref().map(OriginClient::link))
         }
     }
+}
 
-    /// Why no visitors should be sent here.
-    fn unready(&self) -> Option<String> {
-        if !self.host.is_ready() {
-            return Some("no release is loaded yet".into());
-        }
-        let most = self.max_staleness?;
-        let stale = self.host.behind().into_iter().find(|(_, behind)| *behind > most);
-        stale.map(|(app, behind)| {
-            let (behind, most) = (behind.as_secs(), most.as_secs());
-            format!("the release of `{app}` may be {behind} s behind the origin's; max_staleness_s is {most}")
-        })
+/// Why no visitors should be sent here.
+pub(crate) fn unready(host: &Host, max_staleness: Option<Duration>) -> Option<String> {
+    if !host.is_ready() {
+        return Some("no release is loaded yet".into());
     }
+    let most = max_staleness?;
+    let stale = host.behind().into_iter().find(|(_, behind)| *behind > most);
+    stale.map(|(app, behind)| {
+        let (behind, most) = (behind.as_secs(), most.as_secs());
+        format!("the release of `{app}` may be {behind} s behind the origin's; max_staleness_s is {most}")
+    })
 }
 
 const NO_OUTBOX: &str = "this node takes no writes for later: it has no origin";

@@ -7,9 +7,11 @@
 //! | [`query`] | the runs of one named query, added up |
 //! | `samples` | parameters of the runs that read most |
 //! | `sharded` | numbers that many threads add to |
+//! | [`answered`] | answers, and how long their first byte took |
 //! | [`versions`] | the counts of each app, by version |
 //! | [`report`] | telling the origin |
 
+pub mod answered;
 pub mod query;
 pub mod report;
 pub mod run;

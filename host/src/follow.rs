@@ -27,6 +27,7 @@ use tokio::{
 
 use crate::{
     counts::report,
+    heartbeat,
     host::Host,
     origin_client::{ClientError, OriginClient, bytes, whole},
     pages::Kept,
@@ -101,7 +102,8 @@ pub async fn follow(host: Arc<Host>, replica: Replica, sources: Sources, shutdow
         () = shutdown => {}
         () = Follower::new(host.clone(), replica.clone(), sources.clone()).run() => {}
         () = tell_behind(&host) => {}
-        () = report::run(host.clone(), origin) => {}
+        () = report::run(host.clone(), origin.clone()) => {}
+        () = heartbeat::run(host.clone(), origin) => {}
         () = repair::run(host.clone(), replica.clone(), sources) => {}
         () = scrub::run(replica) => {}
     }

@@ -13,6 +13,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
 use nearside_protocol::{
+    heartbeat::Load,
     limits,
     release::{Manifest, ReleaseId},
     status::{NodeApp, NodeStatus, OriginLink, Scrub},
@@ -34,6 +35,7 @@ use crate::{
     credit::Credit,
     engine::Engine,
     forms::FormMaker,
+    in_fleet::InFleet,
     outbox::Outbox,
     past::Past,
     pull::progress::Pulls,
@@ -74,6 +76,7 @@ pub struct Host {
     pub pulls: Pulls,
     /// Whether this node has an origin to be behind of.
     follows: AtomicBool,
+    pub in_fleet: InFleet,
 }
 
 /// Who is served here, by host name and by app name.
@@ -152,6 +155,7 @@ impl Host {
             refusals: Refusals::default(),
             pulls: Pulls::default(),
             follows: AtomicBool::new(false),
+            in_fleet: InFleet::default(),
         }))
     }
 
@@ -298,6 +302,7 @@ impl Host {
         self.list(&served, &hosts);
         *served.refused.lock().expect("BUG: nothing panics while holding it") = None;
         served.switched.send_replace(Some(id));
+        self.in_fleet.has_news();
         if !left.is_empty() {
             self.spawn(afterwards(self.clone(), served.clone(), release, left));
         }
@@ -384,6 +389,22 @@ impl Host {
         self.directory.load().by_name.values().any(|served| served.current().is_some())
     }
 
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How busy this node is at this moment.
+    pub fn load(&self) -> Load {
+        Load {
+            renders_running: (limits::RENDERS_AT_ONCE - self.places.available_permits()) as u64,
+            renders_waiting: self.waiting.load(Ordering::Relaxed) as u64,
+            render_places: limits::RENDERS_AT_ONCE as u64,
+            queue_delay_us: None,
+            cores: self.cores as u64,
+            cpu_ms: cpu_time().as_millis() as u64,
+        }
+    }
+
     pub fn status(&self, origin: Option<OriginLink>) -> NodeStatus {
         let directory = self.directory.load();
         let behind = self.behind();
@@ -421,8 +442,15 @@ impl Host {
             pages_written_bytes: 0,
             scrub: Scrub::default(),
             outbox: self.outbox().map(|outbox| outbox.status()),
+            siblings: self.in_fleet.siblings(),
         }
     }
+}
+
+/// What this process has taken of the machine's processors.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.clamp(0, 999_999_999) as u32)
 }
 
 impl Drop for Host {

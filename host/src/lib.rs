@@ -34,6 +34,7 @@
 //! | `inspect` | what is kept in the cache, why, and taking it away |
 //! | [`logbook`], [`logs`] | the last things logged, to be asked for and followed |
 //! | [`counts`] | what requests lead to, and what each named query costs |
+//! | [`in_fleet`], `heartbeat` | what the origin is told of this node all the time, and tells it of its siblings |
 //! | `metrics`, [`trace`] | counts as Prometheus reads them; which request an answer and its log lines belong to |
 
 pub mod accept;
@@ -69,7 +70,9 @@ pub mod freshness;
 pub mod guest;
 pub mod handler;
 mod head_timer;
+mod heartbeat;
 pub mod host;
+pub mod in_fleet;
 pub mod inputs;
 mod inspect;
 mod least_recent;

@@ -165,6 +165,7 @@ mod tests {
                 unsure_writes: 10,
                 closed: None,
             }),
+            siblings: Vec::new(),
         };
         let rendering = Tally { runs: 3, time_ns: 1_500_000_000, pages: 12, ..Tally::default() };
         let query = QueryCounts { renders: 2, rendering, ..QueryCounts::default() };

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -19,6 +19,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use nearside_protocol::{
+    action::OPERATOR_HEADER,
     digest::Digest,
     limits,
     problem::Problem,
@@ -82,6 +83,7 @@ fn noted(content: impl Into<Bytes>) -> (ClientBody, Arc<AtomicBool>) {
 pub struct OriginClient {
     base: String,
     token: Option<String>,
+    operator: Option<HeaderValue>,
     http: Client<HttpsConnector<HttpConnector>, ClientBody>,
     submits: Semaphore,
     renders: Semaphore,
@@ -136,12 +138,19 @@ impl OriginClient {
         Ok(OriginClient {
             base: base.trim_end_matches('/').to_owned(),
             token,
+            operator: None,
             http,
             submits: Semaphore::new(limits::SUBMITS_AT_ONCE),
             renders: Semaphore::new(limits::ORIGIN_RENDERS_AT_ONCE),
             blob_puts: Semaphore::new(limits::BLOB_PUTS_AT_ONCE),
             link: Mutex::default(),
         })
+    }
+
+    /// Says with each request who asks, for the log of what operators do; what fits in no header is left out.
+    pub fn as_operator(mut self, who: &str) -> OriginClient {
+        self.operator = HeaderValue::from_str(who).ok();
+        self
     }
 
     pub fn url(&self) -> &str {
@@ -159,7 +168,10 @@ impl OriginClient {
 
     /// A request without headers yet but the token's.
     pub fn request(&self, method: Method, path: &str) -> http::request::Builder {
-        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(operator) = &self.operator {
+            request = request.header(OPERATOR_HEADER, operator);
+        }
         match &self.token {
             Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
             None => request,

@@ -1,6 +1,12 @@
 //! Sockets: accept, speak HTTP/1.1 and HTTP/2 with limits, and drain when told to stop.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
@@ -8,7 +14,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use nearside_protocol::limits;
+use nearside_protocol::{heartbeat::Way, limits};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
@@ -27,11 +33,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves visitors until `shutdown`, then lets what is under way finish, for at most [`limits::DRAIN`].
 pub async fn serve(host: Arc<Host>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let answer = move |request: Request<Incoming>, client: SocketAddr| {
+        let began = Instant::now();
         let (parts, body) = request.into_parts();
         let at_once = at_once::answer(&host, &parts, client.ip());
+        if let Some(reply) = &at_once {
+            host.in_fleet.answered.count(Way::AtOnce, reply.status(), began);
+        }
         let answered = at_once.ok_or_else(|| {
             let (host, request) = (host.clone(), Request::from_parts(parts, body));
-            Box::pin(async move { handler::answer(&host, request, client.ip()).await })
+            Box::pin(async move {
+                let reply = handler::answer(&host, request, client.ip()).await;
+                host.in_fleet.answered.count(Way::Longer, reply.status(), began);
+                reply
+            })
         });
         async move {
             match answered {

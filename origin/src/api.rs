@@ -1,19 +1,21 @@
 //! The origin's HTTP interface, as the table in [`nearside_protocol::wire`] has it.
 
-mod queries;
-mod releases;
+pub(crate) mod queries;
+pub(crate) mod releases;
 mod tasks;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use nearside_host::file_pieces::FilePieces;
 use nearside_protocol::{
+    action::{Actions, By, OPERATOR_HEADER},
     app,
     digest::Digest,
     heads::HeadsAsked,
+    heartbeat::Heartbeat,
     limits,
     release::ReleaseId,
     voucher::AppVoucher,
@@ -22,11 +24,13 @@ use nearside_protocol::{
 };
 
 use crate::{
+    actions::Operator,
     api_error::ApiError,
     body::{self, Body, IncomingFile},
     bucket::Name,
+    operate::Work,
     origin::Origin,
-    render,
+    page, render,
     site::{Running, Site},
     tasks::steer::{Order, Which},
 };
@@ -70,9 +74,19 @@ enum Asked {
     Audit(String),
     Watermark(String),
     Metrics,
+    Heartbeat,
+    Fleet,
+    Actions,
 }
 
+/// Who is at the other end of a request's connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Client(pub(crate) SocketAddr);
+
 pub(crate) async fn answer(origin: &Arc<Origin>, request: Request<Incoming>) -> Response<Body> {
+    if page::is_at(request.uri().path()) {
+        return page::answer(origin, request).await;
+    }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     match respond(origin, request).await {
         Ok(response) => response,
@@ -87,10 +101,15 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
     authorize(origin, request.headers())?;
     let asked = asked(request.method(), request.uri().path())?;
     let (head, body) = request.into_parts();
+    let operator = operator(&head);
+    let work = Work { origin, operator: &operator };
     match asked {
         Asked::Key => Ok(answered(TEXT, origin.key().to_string())),
         Asked::Heads => heads(origin, body).await,
         Asked::Status => Ok(json(&origin.status().await)),
+        Asked::Heartbeat => heartbeat(origin, body).await,
+        Asked::Fleet => Ok(json(&origin.fleet())),
+        Asked::Actions => actions(origin, head.uri.query().unwrap_or_default()).await,
         Asked::Metrics => Ok(answered(TEXT, crate::metrics::text(&origin.status().await))),
         Asked::Logs => logs(origin, head.uri.query()),
         Asked::Releases(app) => Ok(json(&releases::list(&*site(origin, &app)?))),
@@ -107,9 +126,9 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
                     ApiError::bad_request(format!("the body is {{\"release\": \"1.4\"}}, or empty; {error}"))
                 })?,
             };
-            Ok(json(&site(origin, &app)?.rollback(release).await?))
+            Ok(json(&work.rollback(&*site(origin, &app)?, release).await?))
         }
-        Asked::Resume(app) => Ok(json(&site(origin, &app)?.go_on().await?)),
+        Asked::Resume(app) => Ok(json(&work.resume(&*site(origin, &app)?).await?)),
         Asked::Secrets(app, digest) => {
             let site = site(origin, &app)?;
             file(&site.objects.secrets_path(&digest), JSON, || format!("`{app}` has no secrets {digest}")).await
@@ -119,18 +138,21 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
             file(&site.blobs.path(&digest), BYTES, || format!("`{app}` has no blob {digest}")).await
         }
         Asked::PutBlob(app, digest) => put_blob(origin, &app, digest, body).await,
-        Asked::PushArchive(app) => push_archive(origin, &app, &head, body).await,
-        Asked::PushData(app) => push_data(origin, &app, is_resumed(&head.uri), body).await,
+        Asked::PushArchive(app) => push_archive(&work, &app, &head, body).await,
+        Asked::PushData(app) => push_data(&work, &app, is_resumed(&head.uri), body).await,
         Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
         Asked::Deferred(app) => deferred(origin, &app, body).await,
         Asked::Unsure(app) => unsure(origin, &app, body).await,
         Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
         Asked::Tasks(app) => self::tasks::list(&*site(origin, &app)?, head.uri.query().unwrap_or_default()).await,
         Asked::TaskShown(app, id) => self::tasks::show(&*site(origin, &app)?, id).await,
-        Asked::Steer(app, order) => self::tasks::steer(&*running(origin, &app)?, &app, order).await,
+        Asked::Steer(app, order) => Ok(json(&work.steer(&app, order).await?)),
         Asked::Queries(app) => queries::list(&site(origin, &app)?, head.uri.query()).await,
         Asked::Counted(app) => queries::take(&*site(origin, &app)?, body).await,
-        Asked::Advise(app) => queries::advise(&site(origin, &app)?, body).await,
+        Asked::Advise(app) => {
+            let (site, wanted) = (site(origin, &app)?, queries::wanted(body).await?);
+            Ok(json(&work.advise(&site, wanted).await?))
+        }
         Asked::Audit(app) => {
             let site = site(origin, &app)?;
             // It goes on, and is noted, though whoever asked goes away.
@@ -150,6 +172,13 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
             render::render(&site(origin, &app)?, &target, &head.headers).await
         }
     }
+}
+
+/// Who asks, by what they say of themselves.
+fn operator(head: &Parts) -> Operator {
+    let said = head.headers.get(OPERATOR_HEADER).and_then(|value| value.to_str().ok());
+    let from = head.extensions.get::<Client>().map(|Client(address)| address.ip().to_string());
+    Operator::named(said, from, By::Program)
 }
 
 fn authorize(origin: &Origin, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -179,6 +208,9 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
         ["key"] => only(Method::GET, "GET", Asked::Key),
         ["heads"] => only(Method::POST, "POST", Asked::Heads),
         ["logs"] => only(Method::GET, "GET", Asked::Logs),
+        ["heartbeat"] => only(Method::POST, "POST", Asked::Heartbeat),
+        ["fleet"] => only(Method::GET, "GET", Asked::Fleet),
+        ["actions"] => only(Method::GET, "GET", Asked::Actions),
         ["status"] => only(Method::GET, "GET", Asked::Status),
         ["apps", app, "releases", id] => {
             let id = id.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
@@ -275,11 +307,11 @@ fn digest_in(text: &str) -> Result<Digest, ApiError> {
     text.parse().map_err(|error| ApiError::not_found(format!("{error}")))
 }
 
-fn site(origin: &Origin, app: &str) -> Result<Arc<Site>, ApiError> {
+pub(crate) fn site(origin: &Origin, app: &str) -> Result<Arc<Site>, ApiError> {
     origin.site(app).ok_or_else(|| ApiError::not_found(format!("no app `{app}` here: push it first")))
 }
 
-fn running(origin: &Origin, app: &str) -> Result<Arc<Running>, ApiError> {
+pub(crate) fn running(origin: &Origin, app: &str) -> Result<Arc<Running>, ApiError> {
     site(origin, app)?.running().ok_or_else(|| not_running(app))
 }
 
@@ -311,28 +343,48 @@ fn logs(origin: &Origin, query: Option<&str>) -> Result<Response<Body>, ApiError
     }
 }
 
+/// A node tells how it is.
+async fn heartbeat(origin: &Origin, body: Incoming) -> Result<Response<Body>, ApiError> {
+    let body = body::whole(body, limits::HEARTBEAT_BYTES).await?;
+    let beat: Heartbeat = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::bad_request(format!("the body is how a node is; {error}")))?;
+    let siblings = origin.nodes.take(beat, Instant::now());
+    Ok(json(&siblings.map_err(|error| ApiError::bad_request(error.to_string()))?))
+}
+
+/// `?limit=…`
+async fn actions(origin: &Origin, query: &str) -> Result<Response<Body>, ApiError> {
+    let limit = match query.strip_prefix("limit=") {
+        Some(number) => number.parse().map_err(|_| ApiError::bad_request("limit: a number expected"))?,
+        None if query.is_empty() => limits::ACTIONS_SHOWN_UNASKED,
+        None => return Err(ApiError::bad_request("actions takes ?limit= and nothing else")),
+    };
+    Ok(json(&Actions { actions: origin.newest_actions(limit).await? }))
+}
+
 /// `?resume`: a push that ends the hold after a rollback.
 fn is_resumed(uri: &Uri) -> bool {
     uri.query().is_some_and(|query| query.split('&').any(|part| part == "resume" || part == "resume=true"))
 }
 
-async fn push_archive(origin: &Origin, app: &str, head: &Parts, body: Incoming) -> Result<Response<Body>, ApiError> {
-    let _place = origin.pushes.acquire().await;
+async fn push_archive(work: &Work<'_>, app: &str, head: &Parts, body: Incoming) -> Result<Response<Body>, ApiError> {
+    let _place = work.origin.pushes.acquire().await;
     let packed = body::whole(body, limits::APP_ARCHIVE_BYTES).await?;
     let voucher = head.headers.get(VOUCHER_HEADER).map(|value| {
         let text = value.to_str().unwrap_or_default();
         AppVoucher::from_header(text, app, &Digest::of(&packed))
             .map_err(|error| ApiError::bad_request(error.to_string()))
     });
-    Ok(json(&origin.push_and(app, packed, voucher.transpose()?, is_resumed(&head.uri)).await?))
+    Ok(json(&work.push_app(app, packed, voucher.transpose()?, is_resumed(&head.uri)).await?))
 }
 
-async fn push_data(origin: &Origin, app: &str, resume: bool, body: Incoming) -> Result<Response<Body>, ApiError> {
+async fn push_data(work: &Work<'_>, app: &str, resume: bool, body: Incoming) -> Result<Response<Body>, ApiError> {
+    let origin = work.origin;
     let site = site(origin, app)?;
     let _place = origin.pushes.acquire().await;
     let path = site.incoming(origin.next_incoming());
     let file = IncomingFile::receive(body, limits::DATABASE_BYTES, path).await?;
-    Ok(json(&site.push_data(file.path(), resume).await?))
+    Ok(json(&work.push_data(&site, file.path(), resume).await?))
 }
 
 async fn put_blob(origin: &Origin, app: &str, digest: Digest, body: Incoming) -> Result<Response<Body>, ApiError> {

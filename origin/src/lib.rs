@@ -8,6 +8,9 @@
 //! | [`site`] | one app: its parts, and what a push does |
 //! | `metrics` | what monitoring watches |
 //! | `gathered`, `trial` | what queries cost at the nodes; which index would help |
+//! | `fleet` | the nodes, as their heartbeats tell |
+//! | `operate`, `actions` | what operators do, and the log of it |
+//! | `page` | the fleet page |
 //! | [`backup`], [`restore`] | the data folder's copy, and its return in a new epoch |
 //! | `api`, `api_error`, [`body`], `render` | the HTTP interface |
 //! | [`check`], [`rehearsal`] | what is wrong with an app, found before it is installed |
@@ -32,6 +35,7 @@
 //! | [`bucket`], [`objects`], `made` | where nodes find them: a folder or S3; the app's part; what is made for who asks |
 //! | [`blobs`] | what visitors sent |
 
+mod actions;
 mod api;
 mod api_error;
 mod app_secrets;
@@ -51,6 +55,7 @@ mod dedupe;
 mod deferred;
 pub mod encode;
 mod entry;
+mod fleet;
 mod gathered;
 mod group;
 pub mod hold;
@@ -64,8 +69,10 @@ mod metrics;
 pub mod migrate;
 pub mod moved;
 pub mod objects;
+mod operate;
 pub mod origin;
 mod pace;
+mod page;
 pub mod press;
 pub mod projector;
 pub mod publisher;

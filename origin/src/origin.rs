@@ -13,12 +13,14 @@ use std::{
     time::Instant,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use nearside_host::{disk::Disk, engine::Engine, logbook::Logbook, logs::Logs, serve};
 use nearside_protocol::{
+    action::Action,
     app,
     digest::Digest,
+    fleet::Fleet,
     heads::{Nonce, SignedHeads},
     key::PublicKey,
     limits,
@@ -32,10 +34,14 @@ use tokio::{
 };
 
 use crate::{
-    api,
+    actions::Log,
+    api::{self, Client},
+    api_error::ApiError,
     body::Body,
     bucket::{Bucket, BucketError},
     config::Config,
+    fleet::{Head, Nodes},
+    page::Page,
     render,
     secrets::{self, SecretError, Token},
     site::{Common, PushError, Site, SiteError},
@@ -58,6 +64,8 @@ pub enum OriginError {
     Bucket(#[from] BucketError),
     #[error("app `{app}`: {error}")]
     Site { app: String, error: SiteError },
+    #[error("the log of what operators did cannot be opened: {0}")]
+    Actions(#[from] rusqlite::Error),
     #[error("{0} apps are here already; that is the most one origin takes")]
     TooManyApps(usize),
 }
@@ -82,6 +90,9 @@ pub struct Origin {
     pub(crate) blob_puts: Semaphore,
     incoming: AtomicU64,
     pub(crate) logs: Logs,
+    pub(crate) nodes: Nodes,
+    pub(crate) actions: Log,
+    pub(crate) page: Page,
     stopping: watch::Sender<bool>,
     /// Held for as long as the origin lives.
     _lock: File,
@@ -99,6 +110,8 @@ impl Origin {
         let lock = lock(&config.data)?;
         let token = Token::load(&config.data, config.token_file.as_deref())?;
         let key = secrets::signing_key(&config.data)?;
+        let (nodes, actions) = (Nodes::open(&config.data).map_err(io)?, Log::open(&config.data)?);
+        let page = Page::of(&token);
         let host = render::host(engine.clone())?;
         let bucket = match &config.objects {
             Some(objects) => Bucket::open(objects)?,
@@ -123,6 +136,9 @@ impl Origin {
             blob_puts: Semaphore::new(limits::BLOB_PUTS_AT_ONCE),
             incoming: AtomicU64::new(0),
             logs: Logs::new(logbook),
+            nodes,
+            actions,
+            page,
             stopping: watch::channel(false).0,
             _lock: lock,
         });
@@ -139,8 +155,9 @@ impl Origin {
     /// and stops all apps.
     pub async fn serve(self: &Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let origin = self.clone();
-        let answer = move |request, _| {
+        let answer = move |mut request: Request<Incoming>, client| {
             let origin = origin.clone();
+            request.extensions_mut().insert(Client(client));
             async move { origin.answer(request).await }
         };
         let shutdown = async {
@@ -148,8 +165,10 @@ impl Origin {
             self.end_waits();
         };
         let audits = tokio::spawn(self.clone().audits());
+        let notes = tokio::spawn(self.clone().notes());
         serve::accept(listener, answer, shutdown).await;
         audits.abort();
+        notes.abort();
         self.stop().await;
     }
 
@@ -159,6 +178,18 @@ impl Origin {
             tokio::time::sleep(limits::AUDIT_LOOK).await;
             for site in self.sites().into_values() {
                 site.audit_if_due().await;
+            }
+        }
+    }
+
+    /// Writes down now and then which nodes there are.
+    async fn notes(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(limits::HEARTBEAT_EVERY).await;
+            let origin = self.clone();
+            let note = move || origin.nodes.note(&origin.config.data, &Disk::real(), Instant::now());
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(note).await {
+                tracing::warn!(cause = %error, "which nodes there are cannot be written down");
             }
         }
     }
@@ -213,6 +244,24 @@ impl Origin {
             key: self.key().to_string(),
             apps,
         }
+    }
+
+    /// The nodes, by what they told last.
+    pub(crate) fn fleet(&self) -> Fleet {
+        let head = |site: &Site| {
+            let head = site.newest()?;
+            Some(Head { release: head.release, since_ms: head.created_at_ms })
+        };
+        let heads = self.sites().into_iter().filter_map(|(name, site)| Some((name, head(&site)?))).collect();
+        self.nodes.view(&heads, Instant::now())
+    }
+
+    /// What operators did, new to old.
+    pub(crate) async fn newest_actions(&self, limit: usize) -> Result<Vec<Action>, ApiError> {
+        let log = self.actions.clone();
+        let fault = |error: &dyn std::fmt::Display| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+        let newest = tokio::task::spawn_blocking(move || log.newest(limit)).await.map_err(|error| fault(&error))?;
+        newest.map_err(|error| fault(&error))
     }
 
     /// Takes an app's archive. An app that is new here and comes to nothing is forgotten.
@@ -300,7 +349,7 @@ impl Origin {
         }
     }
 
-    fn sites(&self) -> BTreeMap<String, Arc<Site>> {
+    pub(crate) fn sites(&self) -> BTreeMap<String, Arc<Site>> {
         self.sites.read().expect("BUG: nothing panics while holding the sites").clone()
     }
 }

@@ -226,6 +226,14 @@ impl Site {
         manifest_of(&self.pages.newest()?)
     }
 
+    /// The same, without reading it from the disk where something runs.
+    pub(crate) fn newest(&self) -> Option<Manifest> {
+        match self.running() {
+            Some(running) => running.head(),
+            None => self.head(),
+        }
+    }
+
     fn io(&self, error: std::io::Error) -> SiteError {
         SiteError::Io { path: self.folder.clone(), error }
     }
@@ -416,10 +424,7 @@ impl Site {
 
     pub async fn status(&self) -> OriginApp {
         let running = self.running();
-        let head = match &running {
-            Some(running) => running.publisher.head(),
-            None => self.head(),
-        };
+        let head = self.newest();
         let mut status = OriginApp {
             release: head.as_ref().map(|head| head.release),
             app_digest: head.as_ref().map(|head| head.app_digest),

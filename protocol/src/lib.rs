@@ -21,17 +21,24 @@
 //! | [`status`] | what nodes and origin report about themselves |
 //! | [`task_report`] | what the origin reports about an app's tasks |
 //! | [`query_report`] | what named queries cost at nodes, and indexes that would help |
+//! | [`times`] | how long things took, counted in buckets |
+//! | [`heartbeat`], [`fleet`] | what a node tells of itself all the time; what the origin makes of that |
+//! | [`action`] | what operators did |
 //! | [`cache_report`] | what a node reports about its stored responses |
 //! | [`problem`] | RFC 9457 problem details |
+//! | [`words`] | numbers and times as a person reads them |
 //! | [`limits`] | every bound, with its unit |
 //! | [`unix_time`] | the time of day, as files and messages have it |
 
+pub mod action;
 pub mod app;
 pub mod cache_report;
 pub mod cors;
 pub mod digest;
 pub mod error_pages;
+pub mod fleet;
 pub mod heads;
+pub mod heartbeat;
 pub mod key;
 pub mod limits;
 pub mod page_object;
@@ -45,9 +52,11 @@ pub mod schedule;
 pub mod secrets;
 pub mod status;
 pub mod task_report;
+pub mod times;
 pub mod trust;
 pub mod unix_time;
 pub mod voucher;
 pub mod watermark;
 pub mod wire;
+pub mod words;
 pub mod write;

@@ -474,6 +474,61 @@ pub const ADVICE_RUNS_TIME: Duration = Duration::from_secs(2);
 /// A query that reads fewer pages a run is not looked at unless it is named.
 pub const ADVICE_PAGES_LEAST: u64 = 16;
 
+// --- The fleet --------------------------------------------------------------------------------------------------------
+
+/// How often a node tells the origin how it is, give or take a fifth, so that a thousand of them do not come at once.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+/// and never more often than this, when there is news.
+pub const HEARTBEAT_LEAST: Duration = Duration::from_millis(250);
+pub const HEARTBEAT_WAIT: Duration = Duration::from_secs(5);
+pub const HEARTBEAT_BYTES: usize = 128 << 10;
+/// A node that says nothing for so long is silent: four heartbeats.
+pub const SILENT_AFTER: Duration = Duration::from_secs(8);
+/// A silent node is forgotten after this,
+pub const SILENT_FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
+/// and so is the longest silent one when there are more than this.
+pub const FLEET_NODES: usize = 128;
+/// How long a release may be out before a node that does not serve it is behind.
+pub const BEHIND_AFTER: Duration = Duration::from_secs(10);
+/// A node's name, place and addresses, and each reason it gives.
+pub const NODE_NAME_BYTES: usize = 128;
+pub const NODE_WORDS_BYTES: usize = 512;
+/// Names of results that are counted apart, of the whole fleet.
+pub const FLEET_RESULTS: usize = 128;
+/// The last hour of each node, in parts.
+pub const FLEET_SLOT: Duration = Duration::from_secs(10);
+pub const FLEET_SLOTS: usize = 360;
+/// How many of its siblings a node is told of, the nearest first.
+pub const SIBLINGS_TOLD: usize = 32;
+/// What the origin answers a heartbeat.
+pub const SIBLINGS_BYTES: usize = 512 << 10;
+/// What it answers about the fleet.
+pub const FLEET_REPORT_BYTES: usize = 16 << 20;
+/// How often the list of nodes is written down though only what was heard last has changed.
+pub const FLEET_NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// What operators did: lines that are kept, lines that are shown at once, and how long what was done may be.
+pub const ACTIONS_KEPT: usize = 10_000;
+pub const ACTIONS_SHOWN: usize = 1_000;
+pub const ACTIONS_SHOWN_UNASKED: usize = 50;
+pub const ACTION_WHO_BYTES: usize = 64;
+pub const ACTION_WORDS_BYTES: usize = 1 << 10;
+
+/// The fleet page: how long who signed in is let in, and a form that is sent to it.
+pub const SESSION: Duration = Duration::from_secs(12 * 3600);
+pub const FORM_BYTES: usize = 8 << 10;
+/// Pages that follow at once, how often they are told what has changed, and silence after which a sign of life is sent.
+pub const FLEET_WATCHERS: usize = 32;
+pub const FLEET_PAGE_EVERY: Duration = Duration::from_secs(1);
+pub const FLEET_PAGE_HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often it is looked which queries are slow: it takes plans to be made.
+pub const FLEET_QUERIES_EVERY: Duration = Duration::from_secs(15);
+/// What of each app is on the page.
+pub const FLEET_PAGE_RELEASES: usize = 8;
+pub const FLEET_PAGE_DEAD: usize = 10;
+pub const FLEET_PAGE_QUERIES: usize = 5;
+pub const FLEET_PAGE_ACTIONS: usize = 30;
+
 // --- Shutting down --------------------------------------------------------------------------------------------------
 
 pub const DRAIN: Duration = Duration::from_secs(10);

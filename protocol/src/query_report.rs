@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, limits, release::ReleaseId};
+use crate::{digest::Digest, release::ReleaseId, times};
 
 /// What one process of a node has counted of an app since it started.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -126,9 +126,7 @@ impl Work {
 
 impl Tally {
     fn both(&self, other: &Tally, with: impl Fn(u64, u64) -> u64) -> Tally {
-        let at = |times: &[u64], index: usize| times.get(index).copied().unwrap_or(0);
-        let length = self.times.len().max(other.times.len()).min(limits::QUERY_TIME_BUCKETS);
-        let times = (0..length).map(|index| with(at(&self.times, index), at(&other.times, index))).collect();
+        let times = times::both(&self.times, &other.times, &with);
         Tally {
             runs: with(self.runs, other.runs),
             failed: with(self.failed, other.failed),
@@ -150,28 +148,12 @@ impl Tally {
 
     /// In which of `times` a run is counted.
     pub fn bucket(time_ns: u64) -> usize {
-        let us = time_ns / 1_000;
-        ((u64::BITS - us.leading_zeros()) as usize).min(limits::QUERY_TIME_BUCKETS - 1)
+        times::bucket(time_ns)
     }
 
     /// The time, in nanoseconds, that this part of the runs did not exceed; as exactly as the buckets tell.
     pub fn time_ns_of(&self, part: f64) -> Option<u64> {
-        let all: u64 = self.times.iter().fold(0, |all, runs| all.saturating_add(*runs));
-        if all == 0 {
-            return None;
-        }
-        let wanted = (part.clamp(0.0, 1.0) * all as f64).max(1.0);
-        let mut below = 0.0;
-        for (bucket, runs) in self.times.iter().enumerate() {
-            let runs = *runs as f64;
-            if below + runs >= wanted {
-                let (from, to) =
-                    if bucket == 0 { (0.0, 1.0) } else { ((1u64 << (bucket - 1)) as f64, (1u64 << bucket) as f64) };
-                return Some(((from + (to - from) * (wanted - below) / runs) * 1_000.0) as u64);
-            }
-            below += runs;
-        }
-        None
+        times::time_ns_of(&self.times, part)
     }
 }
 
@@ -327,6 +309,7 @@ pub struct Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     fn tally(times_us: &[u64]) -> Tally {
         let mut tally = Tally::default();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::{digest::Digest, release::ReleaseId, watermark::BackedUp};
+use crate::{digest::Digest, heartbeat::Sibling, release::ReleaseId, watermark::BackedUp};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -38,6 +38,9 @@ pub struct NodeStatus {
     pub scrub: Scrub,
     #[serde(default)]
     pub outbox: Option<OutboxStatus>,
+    /// The origin's last word on other nodes.
+    #[serde(default)]
+    pub siblings: Vec<Sibling>,
 }
 
 /// A node's outbox.

@@ -30,6 +30,9 @@
 //! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt` | the page itself, from the newest read database |
 //! | `POST /v1/apps/{app}/audit` | | [`crate::status::Audited`], once it is done |
 //! | `GET /v1/apps/{app}/watermark` | | [`crate::watermark::Watermark`] |
+//! | `POST /v1/heartbeat` | [`crate::heartbeat::Heartbeat`] | [`crate::heartbeat::Siblings`] |
+//! | `GET /v1/fleet` | | [`crate::fleet::Fleet`] |
+//! | `GET /v1/actions?limit=…` | | [`crate::action::Actions`], new to old |
 //! | `GET /v1/status` | | [`crate::status::OriginStatus`] |
 //! | `GET /v1/metrics` | | the same in numbers, as Prometheus reads them |
 //! | `GET /v1/logs?app=…` | | the origin's logbook, a JSON object a line; nodes have the same at `/logs` of their admin address |

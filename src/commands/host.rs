@@ -47,7 +47,10 @@ The same as a file, for --config:
   data = \"/var/lib/nearside\"
   cache_mib = 256
   siblings = [\"http://10.0.0.2:8081\"]
-  max_staleness_s = 60")]
+  max_staleness_s = 60
+  place = \"zrh\"                          # told the origin, for its fleet page and for siblings
+  public_url = \"http://zurich-1.example\"
+  admin_url = \"http://10.0.0.1:8081\"")]
 pub struct HostArgs {
     /// TOML file with any of these settings
     #[arg(long, env = "NEARSIDE_CONFIG", value_name = "FILE")]
@@ -79,6 +82,15 @@ pub struct HostArgs {
     /// Answer 503 at /readyz when a release may be further behind the origin's than this [default: never]
     #[arg(long, env = "NEARSIDE_MAX_STALENESS_S", value_name = "SECONDS")]
     pub max_staleness_s: Option<u64>,
+    /// Where this node is, in your words: shown on the fleet page; nodes of one place are near each other
+    #[arg(long, env = "NEARSIDE_PLACE", value_name = "WORDS")]
+    pub place: Option<String>,
+    /// Where visitors reach this node, as the fleet page shows it
+    #[arg(long, env = "NEARSIDE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Where operators and siblings reach its admin address
+    #[arg(long, env = "NEARSIDE_ADMIN_URL", value_name = "URL")]
+    pub admin_url: Option<String>,
 }
 
 /// Below the node's folder.
@@ -98,6 +110,7 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let engine = Engine::start(&replica.compiled())?;
     let mut host = Host::new(&settings.name, engine, settings.cache_mib, upstream.clone())?;
     host = host.with_blobs(&replica.blobs())?;
+    host.in_fleet.declare(settings.declared.clone(), settings.max_staleness);
     // A node without an origin has nobody to deliver to; what waits from before stays where it is.
     let outbox = origin.is_some().then(|| Outbox::open(&settings.data.join(OUTBOX))).transpose()?;
     if let Some(outbox) = &outbox {

@@ -22,6 +22,7 @@ pub mod snapshot;
 pub mod status;
 pub mod tasks;
 pub mod test;
+pub mod top;
 
 use std::future::Future;
 
@@ -42,7 +43,19 @@ fn print_pushed(pushed: &Pushed) {
 /// A client for the origin the command line names.
 fn origin_client(access: &OriginAccess) -> anyhow::Result<OriginClient> {
     let token = access.token_file.as_deref().map(read_token).transpose()?;
-    Ok(OriginClient::believing(&access.origin, token, access.origin_ca.as_deref())?)
+    Ok(OriginClient::believing(&access.origin, token, access.origin_ca.as_deref())?.as_operator(&operator()))
+}
+
+/// Whoever runs this, as the origin's log of operators is told: NEARSIDE_OPERATOR, or the user and the machine.
+fn operator() -> String {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    set("NEARSIDE_OPERATOR").unwrap_or_else(|| {
+        let user = set("USER").or_else(|| set("LOGNAME")).unwrap_or_else(|| "somebody".into());
+        match std::fs::read_to_string("/proc/sys/kernel/hostname") {
+            Ok(machine) => format!("{user}@{}", machine.trim()),
+            Err(_) => user,
+        }
+    })
 }
 
 /// Resolves at SIGINT or SIGTERM, for all who wait for it.

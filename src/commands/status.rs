@@ -6,11 +6,12 @@ use clap::Args;
 use nearside_host::origin_client::{ClientError, OriginClient};
 use nearside_protocol::status::{AppCache, NodeStatus, OriginStatus};
 
-use crate::places::OriginAccess;
+use crate::{fleet_table, places::OriginAccess};
 
 /// Shows what the origin and nodes are doing
 ///
-/// Asks the origin, and each node named by its admin address, and prints releases, writes, tasks and cache; for nodes also by
+/// Asks the origin, and prints releases, writes, tasks, and a line for each node it hears of; `nearside top` follows them. Asks
+/// each node named by its admin address, too, and prints its releases and cache; by
 /// how much a release may be behind, what is being pulled, what was refused and why, and damaged pages. Exits with 1 when
 /// one of them does not answer.
 #[derive(Args)]
@@ -30,6 +31,9 @@ pub struct StatusArgs {
 
 pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let origin: Result<OriginStatus, ClientError> = super::origin_client(&args.origin)?.get_json("/v1/status").await;
+    let origin_client = super::origin_client(&args.origin)?;
+    // An origin of an earlier version has none.
+    let fleet = fleet_table::ask(&origin_client).await.ok();
     let mut nodes: Vec<(String, Result<NodeStatus, ClientError>)> = Vec::new();
     for url in &args.nodes {
         nodes.push((url.clone(), OriginClient::new(url, None)?.get_json("/status").await));
@@ -37,9 +41,18 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let all_answer = origin.is_ok() && nodes.iter().all(|(_, node)| node.is_ok());
     if args.json {
         let nodes: Vec<_> = nodes.iter().map(|(_, node)| node.as_ref().ok()).collect();
-        println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "origin": origin.ok(), "nodes": nodes }))?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(
+                &serde_json::json!({ "origin": origin.ok(), "fleet": fleet, "nodes": nodes })
+            )?
+        );
     } else {
         show_origin(&args.origin.origin, &origin);
+        if let Some(fleet) = &fleet {
+            println!("fleet");
+            fleet_table::table(fleet, None, false).iter().for_each(|line| println!("  {line}"));
+        }
         nodes.iter().for_each(|(url, node)| show_node(url, node));
     }
     Ok(if all_answer { ExitCode::SUCCESS } else { ExitCode::FAILURE })

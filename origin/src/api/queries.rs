@@ -39,6 +39,10 @@ pub(super) async fn take(site: &Site, body: Incoming) -> Result<Response<Body>, 
 
 pub(super) async fn list(site: &Arc<Site>, query: Option<&str>) -> Result<Response<Body>, ApiError> {
     let (window, node) = asked(query.unwrap_or_default())?;
+    Ok(json(&report(site, window, node).await?))
+}
+
+pub(crate) async fn report(site: &Arc<Site>, window: Window, node: Option<String>) -> Result<Queries, ApiError> {
     let released = released(site).await?;
     let fingerprint = released.manifest.fingerprint;
     let view = site.gathered.view(&fingerprint, window, node.as_deref(), Instant::now());
@@ -51,7 +55,7 @@ pub(super) async fn list(site: &Arc<Site>, query: Option<&str>) -> Result<Respon
     }
     let app = site.name().to_owned();
     let shown = tokio::task::spawn_blocking(move || shown(app, &released, window, view)).await;
-    Ok(json(&shown.map_err(|_| stopping())??))
+    shown.map_err(|_| stopping())?
 }
 
 /// `?window=version|hour&node=NAME`
@@ -98,14 +102,18 @@ fn shown(app: String, released: &Released, window: Window, mut view: View) -> Re
     Ok(Queries { app, release, window, nodes, work, queries })
 }
 
-pub(super) async fn advise(site: &Arc<Site>, body: Incoming) -> Result<Response<Body>, ApiError> {
+/// What to find indexes for.
+pub(super) async fn wanted(body: Incoming) -> Result<Advise, ApiError> {
     let body = body::whole(body, limits::HEADS_BYTES).await?;
-    let wanted: Advise = match body.is_empty() {
-        true => Advise::default(),
+    match body.is_empty() {
+        true => Ok(Advise::default()),
         false => serde_json::from_slice(&body).map_err(|error| {
             ApiError::bad_request(format!("the body is {{\"query\": name, \"parameters\": […]}}, or empty; {error}"))
-        })?,
-    };
+        }),
+    }
+}
+
+pub(crate) async fn advise(site: &Arc<Site>, wanted: Advise) -> Result<Advice, ApiError> {
     let released = released(site).await?;
     let view = site.gathered.view(&released.manifest.fingerprint, Window::Version, None, Instant::now());
     let (subjects, without_samples) = subjects(site.name(), &released, &view, wanted)?;
@@ -131,7 +139,7 @@ pub(super) async fn advise(site: &Arc<Site>, body: Incoming) -> Result<Response<
         tracing::info!(app = site.name(), query = %found.query, index, "an operator has asked for an index");
     }
     let (app, release) = (site.name().to_owned(), released.manifest.release);
-    Ok(json(&Advice { app, release, place: place.to_owned(), advised, without_samples }))
+    Ok(Advice { app, release, place: place.to_owned(), advised, without_samples })
 }
 
 /// The one that is named, or those that cost most, with what they are tried with; and those that nothing is known to try

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// All releases that are kept, new to old.
-pub(super) fn list(site: &Site) -> Releases {
+pub(crate) fn list(site: &Site) -> Releases {
     let kept: Vec<(Kept, Manifest)> =
         site.pages.kept().into_iter().filter_map(|kept| manifest_of(&kept).map(|manifest| (kept, manifest))).collect();
     let info = |(at, (kept_one, manifest)): (usize, &(Kept, Manifest))| {

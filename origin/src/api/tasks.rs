@@ -6,11 +6,8 @@ use super::{json, not_running};
 use crate::{
     api_error::ApiError,
     body::Body,
-    site::{Running, Site},
-    tasks::{
-        report::Asked,
-        steer::{NotSteered, Order, Which},
-    },
+    site::Site,
+    tasks::{report::Asked, steer::NotSteered},
 };
 
 pub(super) async fn list(site: &Site, query: &str) -> Result<Response<Body>, ApiError> {
@@ -22,29 +19,6 @@ pub(super) async fn list(site: &Site, query: &str) -> Result<Response<Body>, Api
 pub(super) async fn show(site: &Site, id: u64) -> Result<Response<Body>, ApiError> {
     let task = site.task(id).await.map_err(fault)?;
     task.map(|task| json(&task)).ok_or_else(|| NotSteered::NoTask(id).into())
-}
-
-pub(super) async fn steer(running: &Running, app: &str, order: Order) -> Result<Response<Body>, ApiError> {
-    let steered = running
-        .writer
-        .steer(order.clone())
-        .await
-        .map_err(|busy| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()))??;
-    let (order, which) = match order {
-        Order::Pause(kind) => ("pause", kind),
-        Order::Resume(kind) => ("resume", kind),
-        Order::Retry(which) => ("retry", named(which)),
-        Order::Discard(which) => ("discard", named(which)),
-    };
-    tracing::info!(%app, %order, %which, changed = steered.changed, "an operator has steered tasks");
-    Ok(json(&steered))
-}
-
-fn named(which: Which) -> String {
-    match which {
-        Which::One(id) => id.to_string(),
-        Which::DeadOf(kind) => format!("dead {kind}"),
-    }
 }
 
 fn fault(error: impl std::fmt::Display) -> ApiError {

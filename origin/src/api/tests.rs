@@ -366,7 +366,7 @@ async fn strangers_and_nonsense_are_refused_in_words() {
     }
     let digest = Digest::of(b"");
     for (method, path, body, expected) in [
-        (Method::GET, "/", "", "404: there is nothing at this path"),
+        (Method::GET, "/elsewhere", "", "404: there is nothing at this path"),
         (Method::GET, "/v1/logs?level=loud", "", "400: level `loud` is none of trace, debug, info, warn, error"),
         (Method::GET, "/v1/apps/none/releases/1.1", "", "404: no app `none` here: push it first"),
         (Method::PUT, "/v1/apps/none/data", "x", "404: no app `none` here"),

@@ -1,0 +1,119 @@
+//! What operators do to apps, by programs or on the fleet page: each deed in one place, done and written down.
+
+use std::{path::Path, sync::Arc};
+
+use http::StatusCode;
+use nearside_protocol::{
+    action::Deed,
+    query_report::{Advice, Advise},
+    release::ReleaseId,
+    task_report::Steered,
+    voucher::AppVoucher,
+    wire::Pushed,
+};
+
+use crate::{
+    actions::{Asked, Operator},
+    api,
+    api_error::ApiError,
+    origin::Origin,
+    site::Site,
+    tasks::steer::{Order, Which},
+};
+
+/// An operator at work.
+pub(crate) struct Work<'a> {
+    pub(crate) origin: &'a Origin,
+    pub(crate) operator: &'a Operator,
+}
+
+impl Work<'_> {
+    pub(crate) async fn push_app(
+        &self,
+        app: &str,
+        packed: Vec<u8>,
+        voucher: Option<AppVoucher>,
+        resume: bool,
+    ) -> Result<Pushed, ApiError> {
+        let signed = voucher.as_ref().map(|voucher| format!("vouched for by key {}", voucher.key));
+        let pushed = self.origin.push_and(app, packed, voucher, resume).await.map_err(ApiError::from);
+        self.noted(Deed::PushApp, app, signed, pushed, released).await
+    }
+
+    pub(crate) async fn push_data(&self, site: &Site, file: &Path, resume: bool) -> Result<Pushed, ApiError> {
+        let pushed = site.push_data(file, resume).await.map_err(ApiError::from);
+        self.noted(Deed::PushData, site.name(), None, pushed, released).await
+    }
+
+    pub(crate) async fn rollback(&self, site: &Site, to: Option<ReleaseId>) -> Result<Pushed, ApiError> {
+        let what = to.map_or("to the one before".to_owned(), |to| format!("to {to}"));
+        let rolled_back = site.rollback(to).await.map_err(ApiError::from);
+        self.noted(Deed::Rollback, site.name(), Some(what), rolled_back, released).await
+    }
+
+    pub(crate) async fn resume(&self, site: &Site) -> Result<Pushed, ApiError> {
+        let resumed = site.go_on().await.map_err(ApiError::from);
+        self.noted(Deed::Resume, site.name(), None, resumed, released).await
+    }
+
+    pub(crate) async fn steer(&self, app: &str, order: Order) -> Result<Steered, ApiError> {
+        let (deed, what) = match &order {
+            Order::Pause(kind) => (Deed::PauseTasks, kind.clone()),
+            Order::Resume(kind) => (Deed::ResumeTasks, kind.clone()),
+            Order::Retry(which) => (Deed::RetryTasks, named(which)),
+            Order::Discard(which) => (Deed::DiscardTasks, named(which)),
+        };
+        let steered = async {
+            let running = api::running(self.origin, app)?;
+            let steered = running.writer.steer(order).await;
+            let steered = steered.map_err(|busy| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()))?;
+            Ok(steered?)
+        };
+        let told = |steered: &Steered| {
+            format!("{} changed{}", steered.changed, if steered.more { "; more are left" } else { "" })
+        };
+        self.noted(deed, app, Some(what), steered.await, told).await
+    }
+
+    pub(crate) async fn advise(&self, site: &Arc<Site>, wanted: Advise) -> Result<Advice, ApiError> {
+        let what = wanted.query.clone();
+        let advice = api::queries::advise(site, wanted).await;
+        if let Ok(advice) = &advice {
+            self.origin.page.advised(advice.clone()).await;
+        }
+        let told = |advice: &Advice| {
+            let proposed = advice.advised.iter().filter(|advised| advised.index.is_some()).count();
+            format!("{} queries looked at, {proposed} indexes proposed", advice.advised.len())
+        };
+        self.noted(Deed::TryIndexes, site.name(), what, advice, told).await
+    }
+
+    /// Writes down what came of it.
+    async fn noted<T>(
+        &self,
+        deed: Deed,
+        app: &str,
+        what: Option<String>,
+        done: Result<T, ApiError>,
+        told: impl Fn(&T) -> String,
+    ) -> Result<T, ApiError> {
+        let (went_well, outcome) = match &done {
+            Ok(done) => (true, told(done)),
+            Err(error) => (false, error.detail().to_owned()),
+        };
+        let asked = Asked { deed, app: Some(app.to_owned()), what };
+        self.origin.actions.keep(self.operator, asked, went_well, outcome).await;
+        done
+    }
+}
+
+fn released(pushed: &Pushed) -> String {
+    pushed.release.map_or("nothing is released yet".to_owned(), |release| format!("release {release}"))
+}
+
+fn named(which: &Which) -> String {
+    match which {
+        Which::One(id) => format!("task {id}"),
+        Which::DeadOf(kind) => format!("dead {kind}"),
+    }
+}
