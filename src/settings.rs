@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use nearside_host::queue::Load;
 use nearside_protocol::limits;
 use serde::Deserialize;
 
@@ -25,6 +26,9 @@ struct File {
     cache_mib: Option<u64>,
     siblings: Option<Vec<String>>,
     max_staleness_s: Option<u64>,
+    renders_per_client_s: Option<f64>,
+    agent: Option<SocketAddr>,
+    unready_ms: Option<u64>,
 }
 
 pub struct NodeSettings {
@@ -37,10 +41,16 @@ pub struct NodeSettings {
     pub cache_mib: u64,
     pub siblings: Vec<String>,
     pub max_staleness: Option<Duration>,
+    pub load: Load,
+    pub agent: Option<SocketAddr>,
+    /// How long those in front have to hear that it leaves.
+    pub unready: Duration,
 }
 
 /// More than this is more likely a slip than a machine.
 const CACHE_MIB_MOST: u64 = 1 << 20;
+/// Less is more likely meant as a number of seconds.
+const RATE_LEAST: f64 = 0.01;
 
 impl NodeSettings {
     pub fn resolve(args: HostArgs) -> anyhow::Result<NodeSettings> {
@@ -65,6 +75,16 @@ impl NodeSettings {
         if let Some(most) = max_staleness_s.filter(|most| *most < least) {
             bail!("max_staleness_s is {most}; a node that hears its origin all the time can be at {least}");
         }
+        let renders_per_client_s = args.renders_per_client_s.or(file.renders_per_client_s);
+        if let Some(rate) =
+            renders_per_client_s.filter(|rate| !(RATE_LEAST..=limits::CLIENT_RENDERS_PER_S_MOST).contains(rate))
+        {
+            bail!("renders_per_client_s is {rate}; {RATE_LEAST} to {} make sense", limits::CLIENT_RENDERS_PER_S_MOST);
+        }
+        let unready_ms = args.unready_ms.or(file.unready_ms).unwrap_or(0);
+        if unready_ms > limits::UNREADY_MS_MOST {
+            bail!("unready_ms is {unready_ms}; at most {} make sense", limits::UNREADY_MS_MOST);
+        }
         let token_file = args.token_file.or(file.token_file);
         Ok(NodeSettings {
             name: args.name.or(file.name).unwrap_or_else(|| "node".into()),
@@ -76,6 +96,9 @@ impl NodeSettings {
             cache_mib,
             siblings,
             max_staleness: max_staleness_s.map(Duration::from_secs),
+            agent: args.agent.or(file.agent),
+            unready: Duration::from_millis(unready_ms),
+            load: Load { sheds: !args.no_shedding, renders_per_client_s, ..Load::default() },
         })
     }
 }

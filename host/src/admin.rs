@@ -14,6 +14,7 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     host::Host,
     inspect::InspectError,
+    leaving::Leaving,
     logs::{self, Logs},
     metrics,
     origin_client::OriginClient,
@@ -31,11 +32,11 @@ pub struct Admin {
     pub peer: Peer,
     /// A release that may be further behind than this makes the node unready.
     pub max_staleness: Option<Duration>,
+    pub leaving: Leaving,
 }
 
-pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+pub async fn serve(admin: Arc<Admin>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let (stop, stopping) = watch::channel(false);
-    let admin = Arc::new(admin);
     let answer = move |request: http::Request<hyper::body::Incoming>, _| {
         let (admin, stopping) = (admin.clone(), stopping.clone());
         async move { admin.respond(&request, stopping).await }
@@ -142,7 +143,10 @@ impl Admin {
     }
 
     /// Why no visitors should be sent here.
-    fn unready(&self) -> Option<String> {
+    pub(crate) fn unready(&self) -> Option<String> {
+        if self.leaving.has_begun() {
+            return Some("it is leaving".into());
+        }
         if !self.host.is_ready() {
             return Some("no release is loaded yet".into());
         }

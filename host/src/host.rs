@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,13 +30,14 @@ use crate::{
     cache::Cache,
     cache_status::CacheStatus,
     carry::{Carried, afterwards, carry},
+    clients::Clients,
     counts::versions::Versions,
     engine::Engine,
     forms::FormMaker,
     outbox::Outbox,
     past::Past,
     pull::progress::Pulls,
-    refusal::Refusal,
+    queue::{Load, Place, Queue},
     refusals::Refusals,
     release::Release,
     running_keys::RunningKeys,
@@ -53,10 +54,11 @@ pub struct Host {
     /// Guests run here, apart from the sockets, so that a heavy page does not hold up a hit.
     renders: Option<Runtime>,
     cores: usize,
-    places: Arc<Semaphore>,
+    /// Who may render now.
+    pub queue: Arc<Queue>,
+    pub clients: Clients,
     stream_places: Arc<Semaphore>,
     body_places: Arc<Semaphore>,
-    waiting: AtomicUsize,
     upstream: Arc<dyn Upstream>,
     /// What visitors sent, where this host has a disk for it.
     blobs: OnceLock<Arc<Blobs>>,
@@ -117,7 +119,18 @@ impl Host {
         cache_mib: u64,
         upstream: Arc<dyn Upstream>,
     ) -> Result<Arc<Host>, HostError> {
-        let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get());
+        Host::under(Load::default(), name, engine, cache_mib, upstream)
+    }
+
+    /// One that is to take so much.
+    pub fn under(
+        load: Load,
+        name: &str,
+        engine: Engine,
+        cache_mib: u64,
+        upstream: Arc<dyn Upstream>,
+    ) -> Result<Arc<Host>, HostError> {
+        let cores = load.cores;
         let renders = tokio::runtime::Builder::new_multi_thread()
             .thread_name("nearside-render")
             // A query cannot yield, so a few more threads than cores keep slow ones from holding up all others.
@@ -134,10 +147,10 @@ impl Host {
             forms: FormMaker::default(),
             renders: Some(renders),
             cores,
-            places: Arc::new(Semaphore::new(limits::RENDERS_AT_ONCE)),
+            queue: Queue::new(&load),
+            clients: Clients::new(load.renders_per_client_s),
             stream_places: Arc::new(Semaphore::new(limits::STREAMS_AT_ONCE)),
             body_places: Arc::new(Semaphore::new(limits::REQUEST_BODIES_AT_ONCE)),
-            waiting: AtomicUsize::new(0),
             upstream,
             blobs: OnceLock::new(),
             outbox: OnceLock::new(),
@@ -189,27 +202,9 @@ impl Host {
         self.renders.as_ref().expect("BUG: only drop takes the runtime").spawn(task)
     }
 
-    /// A place among the renders at once; refused when too many wait, or when it takes too long.
-    pub async fn place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Ok(place);
-        }
-        let queue = Waiting(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= limits::RENDERS_WAITING {
-            return Err(Refusal::Busy);
-        }
-        let place = tokio::time::timeout(patience, self.places.clone().acquire_owned()).await;
-        drop(queue);
-        place.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
-    }
-
     /// A place for what no visitor waits for; none while they need them.
-    pub fn spare_place(&self) -> Option<OwnedSemaphorePermit> {
-        let busy = limits::RENDERS_AT_ONCE - self.places.available_permits();
-        if busy >= limits::CARRY_BESIDE_RENDERS || self.waiting.load(Ordering::Relaxed) > 0 {
-            return None;
-        }
-        self.places.clone().try_acquire_owned().ok()
+    pub fn spare_place(&self) -> Option<Arc<Place>> {
+        self.queue.spare()
     }
 
     pub(crate) fn carried(&self) -> &Carried {
@@ -420,6 +415,8 @@ impl Host {
             pages_written_bytes: 0,
             scrub: Scrub::default(),
             outbox: self.outbox().map(|outbox| outbox.status()),
+            queue: self.queue.status(),
+            shed: self.queue.shed(),
         }
     }
 }
@@ -467,15 +464,6 @@ impl Served {
     /// Tells of each switch.
     pub fn switched(&self) -> watch::Receiver<Option<ReleaseId>> {
         self.switched.subscribe()
-    }
-}
-
-/// Leaves the queue however the wait ends.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
