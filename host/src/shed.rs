@@ -93,7 +93,7 @@ fn next_wait() -> usize {
     static TOLD: AtomicU32 = AtomicU32::new(0);
     // Steps of the golden ratio: evenly spread, in no order.
     let place = TOLD.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9);
-    (u64::from(place) * u64::from(limits::RETRY_AFTER_MOST_S) >> 32) as usize
+    ((u64::from(place) * u64::from(limits::RETRY_AFTER_MOST_S)) >> 32) as usize
 }
 
 struct Ready {
