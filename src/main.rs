@@ -3,11 +3,14 @@
 mod age;
 mod cli;
 mod commands;
+mod data_lock;
 mod fleet_table;
+mod handed;
 mod log_line;
 mod places;
 mod settings;
 mod stderr_log;
+mod stopping;
 
 use clap::Parser;
 use nearside_host::logbook::Logbook;

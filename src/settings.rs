@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use nearside_host::queue::Load;
 use nearside_protocol::{heartbeat::Declared, limits};
 use serde::Deserialize;
 
@@ -28,6 +29,9 @@ struct File {
     place: Option<String>,
     public_url: Option<String>,
     admin_url: Option<String>,
+    renders_per_client_s: Option<f64>,
+    agent: Option<SocketAddr>,
+    unready_ms: Option<u64>,
 }
 
 pub struct NodeSettings {
@@ -41,10 +45,16 @@ pub struct NodeSettings {
     pub siblings: Vec<String>,
     pub max_staleness: Option<Duration>,
     pub declared: Declared,
+    pub load: Load,
+    pub agent: Option<SocketAddr>,
+    /// How long those in front have to hear that it leaves.
+    pub unready: Duration,
 }
 
 /// More than this is more likely a slip than a machine.
 const CACHE_MIB_MOST: u64 = 1 << 20;
+/// Less is more likely meant as a number of seconds.
+const RATE_LEAST: f64 = 0.01;
 
 impl NodeSettings {
     pub fn resolve(args: HostArgs) -> anyhow::Result<NodeSettings> {
@@ -78,6 +88,16 @@ impl NodeSettings {
         if !(1..=limits::NODE_NAME_BYTES).contains(&name.len()) || name.chars().any(char::is_control) {
             bail!("a node's name has 1 to {} bytes, without control characters", limits::NODE_NAME_BYTES);
         }
+        let renders_per_client_s = args.renders_per_client_s.or(file.renders_per_client_s);
+        if let Some(rate) =
+            renders_per_client_s.filter(|rate| !(RATE_LEAST..=limits::CLIENT_RENDERS_PER_S_MOST).contains(rate))
+        {
+            bail!("renders_per_client_s is {rate}; {RATE_LEAST} to {} make sense", limits::CLIENT_RENDERS_PER_S_MOST);
+        }
+        let unready_ms = args.unready_ms.or(file.unready_ms).unwrap_or(0);
+        if unready_ms > limits::UNREADY_MS_MOST {
+            bail!("unready_ms is {unready_ms}; at most {} make sense", limits::UNREADY_MS_MOST);
+        }
         let token_file = args.token_file.or(file.token_file);
         Ok(NodeSettings {
             name,
@@ -90,6 +110,9 @@ impl NodeSettings {
             siblings,
             max_staleness: max_staleness_s.map(Duration::from_secs),
             declared,
+            agent: args.agent.or(file.agent),
+            unready: Duration::from_millis(unready_ms),
+            load: Load { sheds: !args.no_shedding, renders_per_client_s, ..Load::default() },
         })
     }
 }

@@ -25,7 +25,7 @@ pub struct Run {
     /// Rounds in which the contenders alternate; fewer than five only to try a bench out
     #[arg(long, default_value_t = ROUNDS_MIN, value_parser = positive)]
     pub rounds: usize,
-    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10, of `story` 6]
+    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10, of `overload` 60, of `story` 6]
     #[arg(long, value_parser = seconds)]
     pub seconds: Option<f64>,
     /// Connections of the load generator [default: 32; of `story` 128]

@@ -22,6 +22,8 @@ pub enum Kind {
     Carried,
     /// The same addresses while others are asked for once.
     Flood,
+    /// More renders than can be made, beside hits.
+    Overload,
     /// Clients that write, each waiting for its answer.
     Written,
     /// Work that waits in a store.
@@ -136,6 +138,21 @@ const FLOOD: &[Column] = &[
     needed(Metric::Failed, "failed"),
 ];
 
+const OVERLOAD: &[Column] = &[
+    needed(Metric::Peak, "peak, renders/s"),
+    needed(Metric::Throughput, "in time at 3x, /s"),
+    needed(Metric::UsualP99, "p99 at 80 %, us"),
+    needed(Metric::LatencyP50, "p50 at 3x, us"),
+    needed(Metric::LatencyP99, "p99 at 3x, us"),
+    needed(Metric::HitsAloneP99, "hits alone, p99 us"),
+    needed(Metric::HitsP99, "hits at 3x, p99 us"),
+    needed(Metric::HitsFailed, "hits failed"),
+    needed(Metric::UsualRate, "in time at 80 %, /s"),
+    needed(Metric::AfterRate, "the same afterwards, /s"),
+    needed(Metric::Requests, "renders asked for"),
+    needed(Metric::Failed, "refused"),
+];
+
 const WRITTEN: &[Column] = &[
     needed(Metric::Throughput, "writes/s"),
     needed(Metric::LatencyP50, "p50 us"),
@@ -220,6 +237,20 @@ const FLOOD_PANELS: &[Panel] = &[
     linear(Metric::HitsAfter, "hits after it, %, more is better"),
 ];
 
+const OVERLOAD_PANELS: &[Panel] = &[
+    linear(Metric::Throughput, "made in time at 3x, /s, more is better"),
+    Panel {
+        metric: Metric::LatencyP99,
+        title: "p99 of those, us, logarithmic, less is better",
+        logarithmic_from: Some(100.0),
+    },
+    Panel {
+        metric: Metric::HitsP99,
+        title: "hits, p99 us, logarithmic, less is better",
+        logarithmic_from: Some(100.0),
+    },
+];
+
 const WRITTEN_PANELS: &[Panel] = &[
     linear(Metric::Throughput, "writes a second, more is better"),
     Panel { metric: Metric::LatencyP99, title: "p99, us, logarithmic, less is better", logarithmic_from: Some(100.0) },
@@ -256,6 +287,7 @@ impl Kind {
             Kind::Crowd => CROWD,
             Kind::Carried => CARRIED,
             Kind::Flood => FLOOD,
+            Kind::Overload => OVERLOAD,
             Kind::Written => WRITTEN,
             Kind::Tasks => TASKS,
             Kind::Visited | Kind::Step => VISITED,
@@ -272,6 +304,7 @@ impl Kind {
             Kind::Crowd => CROWD_PANELS,
             Kind::Carried => CARRIED_PANELS,
             Kind::Flood => FLOOD_PANELS,
+            Kind::Overload => OVERLOAD_PANELS,
             Kind::Written => WRITTEN_PANELS,
             Kind::Tasks => TASKS_PANELS,
             Kind::Visited | Kind::Step => VISITED_PANELS,

@@ -97,6 +97,22 @@ pub const FLOOD_ADDRESSES_MOST: usize = 5_000;
 pub const FLOOD_CONNECTIONS: usize = 8;
 /// Searches that are looked at to know how large they are.
 pub const FLOOD_SAMPLED: usize = 200;
+/// How long more renders are asked for than can be made, and how long each of the other phases is of that.
+pub const OVERLOAD_SECONDS: f64 = 60.0;
+pub const OVERLOAD_PHASE_SHARE: f64 = 1.0 / 6.0;
+pub const OVERLOAD_AFTER: Duration = Duration::from_secs(5);
+pub const OVERLOAD_TIMES: f64 = 3.0;
+pub const OVERLOAD_USUAL_SHARE: f64 = 0.8;
+/// Few enough that nobody waits for long while the peak is found, and more than have an answer under way at any time later.
+pub const OVERLOAD_PEAK_CONNECTIONS: usize = 8;
+pub const OVERLOAD_CONNECTIONS: usize = 768;
+/// No contender finds more in one second.
+pub const OVERLOAD_PEAK_MOST_RPS: f64 = 20_000.0;
+pub const OVERLOAD_HITS_RPS: f64 = 200.0;
+pub const OVERLOAD_HIT_CONNECTIONS: usize = 8;
+pub const OVERLOAD_IN_TIME_MS: f64 = 1_000.0;
+/// How long a visitor waits for somebody to take a request.
+pub const OVERLOAD_PATIENCE: Duration = Duration::from_secs(2);
 /// How many clients write at once, and how long those may take that are under way when the time is over.
 pub const WRITE_CLIENTS: [usize; 4] = [1, 8, 64, 256];
 pub const WRITE_PHASE_GRACE: Duration = Duration::from_secs(30);

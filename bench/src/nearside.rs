@@ -113,14 +113,19 @@ impl Cluster {
 
     /// Starts the node, and does not wait for it.
     pub fn start_node(&mut self) -> Result<()> {
-        self.node = Some(self.spawn_node("a", "node", [self.address, self.admin], self.cache_mib)?);
+        self.node = Some(self.spawn_node("a", "node", [self.address, self.admin], self.cache_mib, &[])?);
         Ok(())
     }
 
     /// Starts another node of the same origin, and waits until it is ready.
     pub async fn start_beside(&self, name: &str, cache_mib: Option<u32>) -> Result<Beside> {
+        self.start_beside_with(name, cache_mib, &[]).await
+    }
+
+    /// The same with more to say to it.
+    pub async fn start_beside_with(&self, name: &str, cache_mib: Option<u32>, more: &[&str]) -> Result<Beside> {
         let [address, admin] = free_addresses()?;
-        let mut process = self.spawn_node(name, &format!("node-{name}"), [address, admin], cache_mib)?;
+        let mut process = self.spawn_node(name, &format!("node-{name}"), [address, admin], cache_mib, more)?;
         wait_until_ready(&mut process, admin).await?;
         Ok(Beside { process, address, admin })
     }
@@ -131,6 +136,7 @@ impl Cluster {
         folder: &str,
         [address, admin]: [SocketAddr; 2],
         cache_mib: Option<u32>,
+        more: &[&str],
     ) -> Result<Process> {
         let mut command = Command::new(&self.program);
         command.args(["host", "--name", name, "--listen", &address.to_string()]);
@@ -139,6 +145,7 @@ impl Cluster {
         if let Some(mib) = cache_mib {
             command.args(["--cache-mib", &mib.to_string()]);
         }
+        command.args(more);
         Process::spawn(folder, command, &self.scratch)
     }
 

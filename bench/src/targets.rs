@@ -30,6 +30,7 @@ const PUSHES: &str = "pushes";
 const WRITES: &str = "writes";
 const TASKS: &str = "tasks";
 const STORY: &str = "story";
+const OVERLOAD: &str = "overload";
 
 /// Other ways to bring the same change, of which the smallest is compared with.
 const BESIDE: &[&str] = &["copy", "zstd --patch-from", "sqlite3_rsync"];
@@ -89,7 +90,32 @@ const fn p99_ratio(case: &'static str) -> Formula<'static> {
     Formula::Ratio(of(case, "pushed", Metric::LatencyP99), of(case, "calm", Metric::LatencyP99))
 }
 
+/// Of our node, one thing over another.
+const fn overload(over: Metric, under: Metric) -> Formula<'static> {
+    Formula::Ratio(of("3x", "nearside", over), of("3x", "nearside", under))
+}
+
 pub const TARGETS: &[Target] = &[
+    Target {
+        bench: OVERLOAD,
+        name: "renders in time at 3x over the peak",
+        formula: overload(Metric::Throughput, Metric::Peak),
+        bound: Bound::AtLeast(0.85),
+    },
+    at_most(OVERLOAD, "p99 of renders at 3x over that at 80 %", overload(Metric::LatencyP99, Metric::UsualP99), 2.0),
+    at_most(
+        OVERLOAD,
+        "p99 of hits at 3x over that of hits alone",
+        overload(Metric::HitsP99, Metric::HitsAloneP99),
+        1.5,
+    ),
+    at_most(OVERLOAD, "hits failed", Formula::Most(of("3x", "nearside", Metric::HitsFailed)), 0.0),
+    Target {
+        bench: OVERLOAD,
+        name: "in time at 80 % five seconds after it over before it",
+        formula: overload(Metric::AfterRate, Metric::UsualRate),
+        bound: Bound::AtLeast(0.95),
+    },
     Target {
         bench: TASKS,
         name: "tasks/s over one commit a task",

@@ -154,6 +154,23 @@ pub enum Metric {
     /// Of its core.
     #[serde(rename = "generator_cpu_percent")]
     GeneratorCpu,
+    /// The most that can be made a second.
+    #[serde(rename = "peak_rps")]
+    Peak,
+    /// What is made in time of somewhat less than that, before an overload and after it.
+    #[serde(rename = "usual_rps")]
+    UsualRate,
+    #[serde(rename = "after_rps")]
+    AfterRate,
+    /// At that rate.
+    #[serde(rename = "usual_p99_us")]
+    UsualP99,
+    #[serde(rename = "hits_alone_p99_us")]
+    HitsAloneP99,
+    #[serde(rename = "hits_p99_us")]
+    HitsP99,
+    #[serde(rename = "hits_failed")]
+    HitsFailed,
     /// The first rate that was not borne.
     #[serde(rename = "bends_at_rps")]
     BendsAt,
@@ -166,7 +183,18 @@ impl Metric {
         use Metric::*;
         let counted =
             matches!(self, Requests | Releases | Failed | Mixed | Stale | Renders | SamePages | Pushed | Tasks)
-                || matches!(self, Rate | Deferred | NotTold | WorkLeft | GeneratorCpu | OwnShown);
+                || matches!(
+                    self,
+                    Peak | UsualRate
+                        | AfterRate
+                        | HitsFailed
+                        | Rate
+                        | Deferred
+                        | NotTold
+                        | WorkLeft
+                        | GeneratorCpu
+                        | OwnShown
+                );
         let shares =
             matches!(self, Hits | HitsBefore | HitsAfter | HitsLost | ByPages | ByRows | Ahead | OnDemand | SameKept);
         !(counted || shares || matches!(self, SendLateP99 | WaiterP50Over))

@@ -33,9 +33,8 @@ pub struct Admin {
     pub max_staleness: Option<Duration>,
 }
 
-pub async fn serve(admin: Admin, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+pub async fn serve(admin: Arc<Admin>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let (stop, stopping) = watch::channel(false);
-    let admin = Arc::new(admin);
     let answer = move |request: http::Request<hyper::body::Incoming>, _| {
         let (admin, stopping) = (admin.clone(), stopping.clone());
         async move { admin.respond(&request, stopping).await }
@@ -144,6 +143,9 @@ impl Admin {
 
 /// Why no visitors should be sent here.
 pub(crate) fn unready(host: &Host, max_staleness: Option<Duration>) -> Option<String> {
+    if host.leaving.has_begun() {
+        return Some("it is leaving".into());
+    }
     if !host.is_ready() {
         return Some("no release is loaded yet".into());
     }

@@ -30,7 +30,9 @@ use x509_parser::{
 pub enum CertificateError {
     #[error("{0}: {1}")]
     Io(PathBuf, io::Error),
-    #[error("{0}: there is no certificate in it: `NAME.crt` with `NAME.key`, or a folder with `fullchain.pem` and `privkey.pem`")]
+    #[error(
+        "{0}: there is no certificate in it: `NAME.crt` with `NAME.key`, or a folder with `fullchain.pem` and `privkey.pem`"
+    )]
     Empty(PathBuf),
     #[error("{0}: over {most} certificates", most = limits::CERTIFICATES)]
     TooMany(PathBuf),

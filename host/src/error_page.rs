@@ -48,6 +48,10 @@ pub(crate) async fn response(
     let Some(path) = release.code.app.error_pages.page(status.as_u16()).filter(|_| !prefers_json(request)) else {
         return response;
     };
+    // That nothing can be rendered now is not told by rendering.
+    if matches!(refusal, Refusal::Shed(_)) && target_of_static(path).is_none() {
+        return response;
+    }
     match page(host, release, path, status).await {
         Ok((headers, body)) => {
             let (mut parts, _) = response.into_parts();

@@ -14,7 +14,7 @@ use crate::{
     cache::{Because, Entry, Look},
     code::Found,
     evidence::Gathering,
-    handler::{Asking, keep, make},
+    handler::{Asking, keep, make, room},
     host::Host,
     inputs::{Key, Seen},
     refusal::Refusal,
@@ -68,7 +68,8 @@ impl Host {
         let seen = Seen::new(declared, target, &visitor.headers, Some(visitor.client));
         let request = seen.request(canonical_host(&release), Full::default());
         let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone() };
-        let rendered = make(self, asking, false).await?;
+        let place = room(self, &asking, visitor.client).await?;
+        let rendered = make(self, place, asking, false).await?;
         let (made, _) = keep(rendered, release, route, Because::default());
         let entry = made.entry.ok_or(Refusal::Handler { trace })?;
         let mut response = http::Response::new(entry.whole.body.clone());
@@ -152,7 +153,11 @@ impl Host {
         let patience = Duration::from_millis(release.code.app.routes[route].deadline_ms);
         let place = match place {
             Place::OfItsPage => None,
-            Place::ItsOwn => Some(self.place(patience).await.map_err(failed)?),
+            Place::ItsOwn => {
+                let class = release.code.app.routes[route].class(true);
+                let place = self.queue.place(class, patience).await;
+                Some(place.map_err(|shed| failed(Refusal::Shed(shed)))?)
+            }
         };
         let ask = Ask {
             whom: within.whom,

@@ -15,6 +15,7 @@ use crate::{
     engine::{Engine, EngineError, TICK},
     log::{Ear, GuestLog},
     outbound::Outbound,
+    queue::Place,
     senses::{self, Senses, Waits},
     speaker::Speaker,
 };
@@ -40,6 +41,8 @@ pub struct Given<'a> {
     pub outbound: Outbound,
     pub memory_mib: u64,
     pub cpu: Duration,
+    /// Which is told when the guest is interrupted.
+    pub place: Option<Arc<Place>>,
 }
 
 /// Why a guest did not come to its end.
@@ -117,13 +120,17 @@ impl<C: Send + 'static> Guest<C> {
         store.limiter(|guest| &mut guest.bounds);
         store.set_hostcall_fuel(limits::GUEST_HOSTCALL_BYTES);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|mut store| {
+        let place = given.place;
+        store.epoch_deadline_callback(move |mut store| {
             let bounds = &mut store.data_mut().bounds;
             if bounds.ticks_left == 0 {
                 bounds.cpu_spent = true;
                 return Err(Trap::Interrupt.into());
             }
             bounds.ticks_left -= 1;
+            if let Some(place) = &place {
+                place.tick();
+            }
             // Yielding at each tick keeps one busy guest from holding up the others of its thread.
             Ok(UpdateDeadline::Yield(1))
         });

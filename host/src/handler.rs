@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method as HttpMethod, Request, header, reque
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use nearside_protocol::{
+    class::Class,
     cors::Cors,
     limits,
     route::{Inputs, Method},
@@ -34,11 +35,13 @@ use crate::{
     inputs::{Key, Seen, everything},
     outbox::{self, Ticket},
     policy::{Lifetime, NotStored, storable},
+    queue::Place,
     refusal::Refusal,
     release::Release,
     render::{Ask, For, Rendered, RenderedBody, render},
     reply::{self, Reply},
     reply_body::ReplyBody,
+    shed::Shed,
     stale::{self, Before},
     target::Target,
     trace::trace_id,
@@ -169,17 +172,18 @@ async fn read(
         let request =
             everything(canonical_host(&release), &target, &parts.method, &parts.headers, client, Bytes::new());
         let ask = Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) };
-        return Box::pin(alone(host, ask, None, true, parts)).await;
+        return Box::pin(alone(host, ask, None, true, parts, client)).await;
     };
     let seen = Seen::new(declared, target, &parts.headers, Some(client));
     let key = seen.key(&served.name);
     match host.cache.look(&key, &release) {
         Look::Hit(entry, right) => send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
-        missed => Box::pin(fill(host, release, route, seen, key, missed, parts)).await,
+        missed => Box::pin(fill(host, release, route, seen, key, missed, parts, client)).await,
     }
 }
 
 /// Waits for the render in flight, or leads it.
+#[allow(clippy::too_many_arguments)]
 async fn fill(
     host: &Arc<Host>,
     release: Arc<Release>,
@@ -188,11 +192,12 @@ async fn fill(
     key: Key,
     looked: Look,
     parts: &Parts,
+    client: IpAddr,
 ) -> Result<Reply, Refusal> {
     let before = match looked {
         Look::Hit(entry, right) => return send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
         Look::Unstorable(_) => {
-            return alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await;
+            return alone(host, asking(release, route, &seen, parts), Some(key), false, parts, client).await;
         }
         Look::InDoubt(entry) => Before::InDoubt(entry),
         Look::Wrong(entry, cause) => Before::Wrong(entry, cause),
@@ -207,12 +212,22 @@ async fn fill(
                 return send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts);
             }
             Joined::Leads(lead) => {
-                let led = led(host, lead, asking(release.clone(), route, &seen, parts), before);
-                // It goes on without this visitor.
+                let asking = asking(release.clone(), route, &seen, parts);
                 if let Some((entry, since)) = stale {
+                    refresh(host, lead, asking, before);
                     return send_stale(host, &key, &entry, &release, since, parts);
                 }
-                return match led.await? {
+                // As long as this visitor waits for a place, the render is theirs: it is not made for who has hung up.
+                let place = match room(host, &asking, client).await {
+                    Ok(place) => place,
+                    // What this client has asked for too often, others may get.
+                    Err(refusal @ Refusal::Shed(Shed::Client(_))) => return Err(refusal),
+                    Err(refusal) => {
+                        let _ = lead.land(Err(refusal.clone()));
+                        return Err(refusal);
+                    }
+                };
+                return match led(host, lead, place, asking, before).await? {
                     Led::Confirmed(entry) => {
                         send_again(host, &key, &entry, &release, CacheStatus::Hit(Right::SameRows), parts)
                     }
@@ -239,7 +254,13 @@ async fn fill(
                 return send_again(host, &key, &entry, &release, status, parts);
             }
             Some(Landing::Unstorable) => {
-                return alone(host, asking(release, route, &seen, parts), Some(key), false, parts).await;
+                return alone(host, asking(release, route, &seen, parts), Some(key), false, parts, client).await;
+            }
+            // Who led has hung up, or nobody waited for it; whoever waits now has a place in the queue of their own.
+            Some(Landing::Left)
+            | Some(Landing::Failed(Refusal::Shed(Shed::Delay(Class::Refresh) | Shed::Full(Class::Refresh)))) => {
+                joined = host.cache.join_again(&waiter, &key, &release);
+                continue;
             }
             Some(Landing::Failed(refusal)) => refusal,
             None => Refusal::Handler { trace: trace_id(&parts.headers) },
@@ -277,50 +298,98 @@ pub(crate) struct Made {
     status: CacheStatus,
 }
 
-pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool) -> Result<Rendered, Refusal> {
-    let patience = Duration::from_millis(asking.release.code.app.routes[asking.route].deadline_ms);
-    let place = host.place(patience).await?;
+/// A place to make it in, if this client may ask for more, and there is one soon. Here a node that has none would ask a
+/// sibling for the page, if it knew of one that has.
+pub(crate) async fn room(host: &Arc<Host>, asking: &Asking, client: IpAddr) -> Result<Arc<Place>, Refusal> {
+    let route = &asking.release.code.app.routes[asking.route];
+    let class = route.class(asking.request.method().is_safe());
+    if !host.clients.may_ask(client, Instant::now()) {
+        let shed = Shed::Client(class);
+        host.queue.count(shed);
+        return Err(Refusal::Shed(shed));
+    }
+    host.queue.place(class, Duration::from_millis(route.deadline_ms)).await.map_err(Refusal::Shed)
+}
+
+pub(crate) async fn make(
+    host: &Arc<Host>,
+    place: Arc<Place>,
+    asking: Asking,
+    streams: bool,
+) -> Result<Rendered, Refusal> {
     let Asking { release, route, request, request_key, trace } = asking;
     let (whom, depth, place) = (For::Visitor, 0, Some(place));
     render(host, Ask { whom, release, route, request, request_key, trace, depth, streams, place }).await
 }
 
 /// Renders for this visitor and all who wait for the same; begins at once, and goes on when this visitor leaves.
-fn led(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) -> impl Future<Output = Result<Led, Refusal>> {
+fn led(
+    host: &Arc<Host>,
+    lead: Lead,
+    place: Arc<Place>,
+    asking: Asking,
+    before: Before,
+) -> impl Future<Output = Result<Led, Refusal>> {
     let (tell, told) = oneshot::channel();
-    let (release, route) = (asking.release.clone(), asking.route);
     let trace = asking.trace.clone();
     let task_host = host.clone();
     host.spawn(async move {
-        let because = match before {
-            Before::Nothing => Because::default(),
-            Before::Wrong(_, cause) => Because::of(cause),
-            Before::InDoubt(entry) => match ask_again(&release, &entry) {
-                Ok(confirmed) => {
-                    let confirmed = Arc::new(confirmed);
-                    // Right in any case, and stored unless there is a newer one.
-                    let _ = lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
-                    let _ = tell.send(Ok(Led::Confirmed(confirmed)));
-                    return;
-                }
-                Err(because) => because,
-            },
-        };
-        let mut result = make(&task_host, asking, false).await.map(|rendered| keep(rendered, release, route, because));
-        match &mut result {
-            Err(refusal) => drop(lead.land(Err(refusal.clone()))),
-            Ok((made, verdict)) => match &made.entry {
-                Some(entry) => {
-                    if let Err(why) = lead.land(Ok((entry.clone(), *verdict))) {
-                        made.status = CacheStatus::NotStored(why);
-                    }
-                }
-                None => lead.land_unstorable(verdict.err().unwrap_or(NotStored::TooLarge)),
-            },
-        }
-        let _ = tell.send(result.map(|(made, _)| Led::Made(Box::new(made))));
+        let _ = tell.send(lead_on(&task_host, lead, place, asking, before).await);
     });
     async move { told.await.unwrap_or(Err(Refusal::Handler { trace })) }
+}
+
+/// Makes what a visitor has just been shown as it was. Nobody waits for it, so it comes after all who wait.
+fn refresh(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) {
+    let task_host = host.clone();
+    host.spawn(async move {
+        let patience = Duration::from_millis(asking.release.code.app.routes[asking.route].deadline_ms);
+        match task_host.queue.place(Class::Refresh, patience).await {
+            Ok(place) => drop(lead_on(&task_host, lead, place, asking, before).await),
+            Err(shed) => drop(lead.land(Err(Refusal::Shed(shed)))),
+        }
+    });
+}
+
+/// Asks again or renders, and lands.
+async fn lead_on(
+    host: &Arc<Host>,
+    mut lead: Lead,
+    place: Arc<Place>,
+    asking: Asking,
+    before: Before,
+) -> Result<Led, Refusal> {
+    lead.begin();
+    let (release, route) = (asking.release.clone(), asking.route);
+    let because = match before {
+        Before::Nothing => Because::default(),
+        Before::Wrong(_, cause) => Because::of(cause),
+        Before::InDoubt(entry) => match ask_again(&release, &entry) {
+            Ok(confirmed) => {
+                let confirmed = Arc::new(confirmed);
+                // Right in any case, and stored unless there is a newer one.
+                let _ = lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
+                return Ok(Led::Confirmed(confirmed));
+            }
+            Err(because) => because,
+        },
+    };
+    let (mut made, verdict) = match make(host, place, asking, false).await {
+        Ok(rendered) => keep(rendered, release, route, because),
+        Err(refusal) => {
+            let _ = lead.land(Err(refusal.clone()));
+            return Err(refusal);
+        }
+    };
+    match &made.entry {
+        Some(entry) => {
+            if let Err(why) = lead.land(Ok((entry.clone(), verdict))) {
+                made.status = CacheStatus::NotStored(why);
+            }
+        }
+        None => lead.land_unstorable(verdict.err().unwrap_or(NotStored::TooLarge)),
+    }
+    Ok(Led::Made(Box::new(made)))
 }
 
 /// What a leader has, for itself and all who wait.
@@ -373,9 +442,11 @@ async fn alone(
     key: Option<Key>,
     streams: bool,
     parts: &Parts,
+    client: IpAddr,
 ) -> Result<Reply, Refusal> {
     let (release, route) = (asking.release.clone(), asking.route);
-    let rendered = make(host, asking, streams).await?;
+    let place = room(host, &asking, client).await?;
+    let rendered = make(host, place, asking, streams).await?;
     let (mut made, verdict) = keep(rendered, release, route, Because::default());
     if let (Some(key), Some(entry), Ok(_)) = (key, &made.entry, verdict) {
         host.cache.forget_unstorable(&key);
@@ -466,11 +537,12 @@ async fn write(
     };
     let begin = |key: &IdempotencyKey| host.running_keys.begin(&release.code.app.name, key).ok_or(Refusal::KeyRunning);
     let _running = request_key.as_ref().map(begin).transpose()?;
-    let (room, body) = whole_body(host, declared.body_bytes, parts, body).await?;
+    let (body_room, body) = whole_body(host, declared.body_bytes, parts, body).await?;
     let request = everything(canonical_host(&release), &target, &parts.method, &headers, client, body);
     let asking = Asking { release: release.clone(), route, request, request_key, trace: trace_id(&parts.headers) };
-    let rendered = make(host, asking, false).await?;
-    drop(room);
+    let place = room(host, &asking, client).await?;
+    let rendered = make(host, place, asking, false).await?;
+    drop(body_room);
     host.counters.count(CacheStatus::Method);
 
     let timing = rendered.cost.server_timing(rendered.took);

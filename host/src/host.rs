@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -13,10 +13,9 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
 use nearside_protocol::{
-    heartbeat::Load,
-    limits,
+    heartbeat, limits,
     release::{Manifest, ReleaseId},
-    status::{NodeApp, NodeStatus, OriginLink, Scrub},
+    status::{NodeApp, NodeStatus, OriginLink, QueueStatus, Scrub},
     wire::Heads,
 };
 use tokio::{
@@ -31,15 +30,17 @@ use crate::{
     cache::Cache,
     cache_status::CacheStatus,
     carry::{Carried, afterwards, carry},
+    clients::Clients,
     counts::versions::Versions,
     credit::Credit,
     engine::Engine,
     forms::FormMaker,
     in_fleet::InFleet,
+    leaving::Leaving,
     outbox::Outbox,
     past::Past,
     pull::progress::Pulls,
-    refusal::Refusal,
+    queue::{Load, Place, Queue},
     refusals::Refusals,
     release::Release,
     running_keys::RunningKeys,
@@ -56,10 +57,11 @@ pub struct Host {
     /// Guests run here, apart from the sockets, so that a heavy page does not hold up a hit.
     renders: Option<Runtime>,
     cores: usize,
-    places: Arc<Semaphore>,
+    /// Who may render now.
+    pub queue: Arc<Queue>,
+    pub clients: Clients,
     stream_places: Arc<Semaphore>,
     body_places: Arc<Semaphore>,
-    waiting: AtomicUsize,
     upstream: Arc<dyn Upstream>,
     /// What visitors sent, where this host has a disk for it.
     blobs: OnceLock<Arc<Blobs>>,
@@ -77,6 +79,7 @@ pub struct Host {
     /// Whether this node has an origin to be behind of.
     follows: AtomicBool,
     pub in_fleet: InFleet,
+    pub leaving: Leaving,
 }
 
 /// Who is served here, by host name and by app name.
@@ -123,11 +126,26 @@ impl Host {
         cache_mib: u64,
         upstream: Arc<dyn Upstream>,
     ) -> Result<Arc<Host>, HostError> {
-        let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get());
+        Host::under(Load::default(), name, engine, cache_mib, upstream)
+    }
+
+    /// One that is to take so much.
+    pub fn under(
+        load: Load,
+        name: &str,
+        engine: Engine,
+        cache_mib: u64,
+        upstream: Arc<dyn Upstream>,
+    ) -> Result<Arc<Host>, HostError> {
+        let cores = load.cores;
         let renders = tokio::runtime::Builder::new_multi_thread()
             .thread_name("nearside-render")
             // A query cannot yield, so a few more threads than cores keep slow ones from holding up all others.
             .worker_threads(cores + 2)
+            .on_thread_start(|| {
+                // Of this thread alone, as Linux understands it. Where it may not be, nothing else is wrong.
+                let _ = rustix::process::setpriority_process(None, limits::RENDERS_NICE);
+            })
             .enable_time()
             .enable_io()
             .build()
@@ -140,10 +158,10 @@ impl Host {
             forms: FormMaker::default(),
             renders: Some(renders),
             cores,
-            places: Arc::new(Semaphore::new(limits::RENDERS_AT_ONCE)),
+            queue: Queue::new(&load),
+            clients: Clients::new(load.renders_per_client_s),
             stream_places: Arc::new(Semaphore::new(limits::STREAMS_AT_ONCE)),
             body_places: Arc::new(Semaphore::new(limits::REQUEST_BODIES_AT_ONCE)),
-            waiting: AtomicUsize::new(0),
             upstream,
             blobs: OnceLock::new(),
             outbox: OnceLock::new(),
@@ -156,6 +174,7 @@ impl Host {
             pulls: Pulls::default(),
             follows: AtomicBool::new(false),
             in_fleet: InFleet::default(),
+            leaving: Leaving::default(),
         }))
     }
 
@@ -196,27 +215,9 @@ impl Host {
         self.renders.as_ref().expect("BUG: only drop takes the runtime").spawn(task)
     }
 
-    /// A place among the renders at once; refused when too many wait, or when it takes too long.
-    pub async fn place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Ok(place);
-        }
-        let queue = Waiting(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= limits::RENDERS_WAITING {
-            return Err(Refusal::Busy);
-        }
-        let place = tokio::time::timeout(patience, self.places.clone().acquire_owned()).await;
-        drop(queue);
-        place.map_err(|_| Refusal::Busy)?.map_err(|_| Refusal::Busy)
-    }
-
     /// A place for what no visitor waits for; none while they need them.
-    pub fn spare_place(&self) -> Option<OwnedSemaphorePermit> {
-        let busy = limits::RENDERS_AT_ONCE - self.places.available_permits();
-        if busy >= limits::CARRY_BESIDE_RENDERS || self.waiting.load(Ordering::Relaxed) > 0 {
-            return None;
-        }
-        self.places.clone().try_acquire_owned().ok()
+    pub fn spare_place(&self) -> Option<Arc<Place>> {
+        self.queue.spare()
     }
 
     pub(crate) fn carried(&self) -> &Carried {
@@ -394,11 +395,12 @@ impl Host {
     }
 
     /// How busy this node is at this moment.
-    pub fn load(&self) -> Load {
-        Load {
-            renders_running: (limits::RENDERS_AT_ONCE - self.places.available_permits()) as u64,
-            renders_waiting: self.waiting.load(Ordering::Relaxed) as u64,
-            render_places: limits::RENDERS_AT_ONCE as u64,
+    pub fn load(&self) -> heartbeat::Load {
+        let QueueStatus { cores_most, running, waiting, .. } = self.queue.status();
+        heartbeat::Load {
+            renders_running: running,
+            renders_waiting: waiting.values().sum(),
+            render_places: cores_most,
             queue_delay_us: None,
             cores: self.cores as u64,
             cpu_ms: cpu_time().as_millis() as u64,
@@ -443,12 +445,14 @@ impl Host {
             scrub: Scrub::default(),
             outbox: self.outbox().map(|outbox| outbox.status()),
             siblings: self.in_fleet.siblings(),
+            queue: self.queue.status(),
+            shed: self.queue.shed(),
         }
     }
 }
 
 /// What this process has taken of the machine's processors.
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.clamp(0, 999_999_999) as u32)
 }
@@ -497,15 +501,6 @@ impl Served {
     /// Tells of each switch.
     pub fn switched(&self) -> watch::Receiver<Option<ReleaseId>> {
         self.switched.subscribe()
-    }
-}
-
-/// Leaves the queue however the wait ends.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

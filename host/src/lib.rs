@@ -5,6 +5,7 @@
 //! | **a request** | |
 //! | [`serve`], `stall`, [`admin`] | sockets, for visitors and for the operator |
 //! | [`certificates`], [`tls`] | encrypted sockets: what is shown for which name; whom a client believes |
+//! | [`agent`], [`leaving`] | what a balancer in front is told |
 //! | [`handler`] | the life of a request, top to bottom |
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
 //! | [`conditional`], [`encoding`], `cors` | what a client has already or wants a part of; how it takes it; other sites |
@@ -16,6 +17,7 @@
 //! | [`refusal`], `error_page`, `plain_page` | refusing to, and how that looks |
 //! | [`outbox`], [`running_keys`] | writes taken while the origin is away, or did not answer; keys being worked on |
 //! | [`working_clock`] | how long that is remembered |
+//! | [`queue`], `clients`, [`shed`] | who may render now; what single clients ask for; telling those who may not |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
 //! | **a guest** | |
 //! | [`engine`], [`guest`], [`senses`], [`budget`] | WebAssembly, one instance's bounds, what time looks like to it |
@@ -25,7 +27,7 @@
 //! | [`release`], [`code`], [`archive`] | an app version on a snapshot, loaded |
 //! | [`static_files`], `encoded` | its files, and their compressed forms |
 //! | [`follow`], [`pull`], [`switch`], [`plans`] | hearing of releases, pulling them, and serving them |
-//! | [`origin_client`], [`peer`] | asking the origin and siblings; being asked by them |
+//! | [`origin_client`], `throttle`, [`peer`] | asking the origin and siblings, and when not; being asked by them |
 //! | [`verified`], [`refusals`] | by how much a release may be behind; what was not taken, and why |
 //! | [`repair`], [`scrub`] | damaged pages made whole; looking for them |
 //! | [`replica`], [`trusted`], [`disk`] | the node's own disk; whose signatures count; how it is written |
@@ -40,6 +42,7 @@
 pub mod accept;
 pub mod admin;
 mod again;
+pub mod agent;
 mod ahead;
 pub mod archive;
 mod at_once;
@@ -50,6 +53,7 @@ pub mod cache;
 pub mod cache_status;
 pub mod carry;
 pub mod certificates;
+mod clients;
 pub mod code;
 pub mod conditional;
 mod cors;
@@ -76,6 +80,7 @@ pub mod in_fleet;
 pub mod inputs;
 mod inspect;
 mod least_recent;
+pub mod leaving;
 mod log;
 pub mod logbook;
 pub mod logs;
@@ -92,6 +97,7 @@ mod plain_page;
 pub mod plans;
 pub mod policy;
 pub mod pull;
+pub mod queue;
 pub mod refusal;
 pub mod refusals;
 pub mod release;
@@ -106,6 +112,7 @@ pub mod schemas;
 pub mod scrub;
 pub mod senses;
 pub mod serve;
+pub mod shed;
 pub mod speaker;
 pub mod sql;
 mod stale;
@@ -113,6 +120,7 @@ mod stall;
 pub mod static_files;
 pub mod switch;
 pub mod target;
+mod throttle;
 pub mod tls;
 pub mod trace;
 pub mod trusted;

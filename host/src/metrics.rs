@@ -91,6 +91,45 @@ pub(crate) fn text(status: &NodeStatus, totals: &BTreeMap<String, Counts>) -> St
     let written = "Bytes of pages written to this node's disk.";
     metrics.one("nearside_pages_written_bytes_total", "counter", written, status.pages_written_bytes);
 
+    let queue = &status.queue;
+    metrics.one("nearside_renders_running", "gauge", "Renders that use a core now.", queue.running);
+    let most = "Renders that may use a core before others wait for one.";
+    metrics.one("nearside_renders_running_most", "gauge", most, queue.cores_most);
+    metrics.one("nearside_renders_under_way", "gauge", "Renders, whatever they wait for.", queue.under_way);
+    type OfClass = fn(u64) -> f64;
+    let of_classes: [(_, _, _, _, OfClass); 3] = [
+        ("nearside_renders_waiting", "gauge", "Renders that wait for a core, by class.", &queue.waiting, |count| {
+            count as f64
+        }),
+        (
+            "nearside_renders_admitted_total",
+            "counter",
+            "Renders that got a place, by class.",
+            &queue.admitted,
+            |count| count as f64,
+        ),
+        (
+            "nearside_renders_waited_seconds_total",
+            "counter",
+            "How long all of those had waited.",
+            &queue.waited_ms,
+            |ms| ms as f64 / 1_000.0,
+        ),
+    ];
+    for (name, kind, help, values, value) in of_classes {
+        metrics.family(name, kind, help);
+        for (class, count) in values {
+            metrics.line(name, &[("class", class)], value(*count));
+        }
+    }
+    let shed = "Renders that were not made because more was asked for than can be, by class and reason.";
+    metrics.family("nearside_shed_total", "counter", shed);
+    for (class, reasons) in &status.shed {
+        for (reason, count) in reasons {
+            metrics.line("nearside_shed_total", &[("class", class), ("reason", reason)], count);
+        }
+    }
+
     let scrub = &status.scrub;
     let checked = "Kept pages that were hashed again in the background.";
     metrics.one("nearside_scrub_checked_pages_total", "counter", checked, scrub.checked_pages);
@@ -122,7 +161,7 @@ mod tests {
         digest::Digest,
         query_report::{QueryCounts, Tally, Work},
         release::ReleaseId,
-        status::{NodeApp, OutboxStatus},
+        status::{NodeApp, OutboxStatus, QueueStatus},
     };
 
     use super::*;
@@ -166,6 +205,8 @@ mod tests {
                 closed: None,
             }),
             siblings: Vec::new(),
+            queue: QueueStatus { waited_ms: [("page".to_owned(), 1_500)].into(), ..QueueStatus::default() },
+            shed: [("page".to_owned(), [("delay".to_owned(), 7)].into())].into(),
         };
         let rendering = Tally { runs: 3, time_ns: 1_500_000_000, pages: 12, ..Tally::default() };
         let query = QueryCounts { renders: 2, rendering, ..QueryCounts::default() };
@@ -191,6 +232,8 @@ mod tests {
         let labels = "{app=\"a\",query=\"search\",for=\"render\"}";
         assert!(text.contains(&format!("nearside_query_pages_total{labels} 12\n")));
         assert!(text.contains(&format!("nearside_query_seconds_total{labels} 1.5\n")));
+        assert!(text.contains("nearside_shed_total{class=\"page\",reason=\"delay\"} 7\n"));
+        assert!(text.contains("nearside_renders_waited_seconds_total{class=\"page\"} 1.5\n"));
         assert!(text.contains("nearside_pulled_bytes_total 6\n"));
         assert!(text.contains("nearside_outbox_oldest_timestamp_seconds 1.5\n"));
     }

@@ -30,6 +30,7 @@ use nearside_protocol::{
 use tokio::sync::Semaphore;
 
 use crate::{
+    throttle::{Throttle, Went},
     tls::{self, TlsError},
     upstream::{NotPut, Unreachable, Upstream, Visitor},
 };
@@ -61,6 +62,17 @@ impl From<ClientError> for Unreachable {
     }
 }
 
+impl Went {
+    fn of(error: &ClientError) -> Went {
+        match error {
+            ClientError::Refused(problem) if problem.status == 503 => Went::Refused,
+            ClientError::Unreachable { was_sent: true, .. } => Went::Refused,
+            ClientError::Unreachable { .. } | ClientError::NotAUrl(_) => Went::NotReached,
+            ClientError::Refused(_) | ClientError::Malformed(_) => Went::Taken,
+        }
+    }
+}
+
 /// What is sent: a few bytes, or a file as it is read.
 pub type ClientBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
@@ -88,6 +100,7 @@ pub struct OriginClient {
     submits: Semaphore,
     renders: Semaphore,
     blob_puts: Semaphore,
+    throttle: Throttle,
     link: Mutex<Link>,
 }
 
@@ -143,6 +156,7 @@ impl OriginClient {
             submits: Semaphore::new(limits::SUBMITS_AT_ONCE),
             renders: Semaphore::new(limits::ORIGIN_RENDERS_AT_ONCE),
             blob_puts: Semaphore::new(limits::BLOB_PUTS_AT_ONCE),
+            throttle: Throttle::default(),
             link: Mutex::default(),
         })
     }
@@ -257,11 +271,16 @@ impl Upstream for OriginClient {
         payload: String,
         key: IdempotencyKey,
     ) -> Result<Outcome, Unreachable> {
-        self.post(&format!("/v1/apps/{app}/commands/{command}"), payload, key).await
+        let outcome = self.post(&format!("/v1/apps/{app}/commands/{command}"), payload, key).await?;
+        // It answers so when too many commands wait for its writer.
+        let went = if matches!(outcome, Outcome::Retry { .. }) { Went::Refused } else { Went::Taken };
+        self.throttle.went(went, Instant::now());
+        Ok(outcome)
     }
 
     async fn enqueue(&self, app: &str, task: &str, payload: String, key: IdempotencyKey) -> Result<u64, Unreachable> {
         let enqueued: Enqueued = self.post(&format!("/v1/apps/{app}/tasks/{task}"), payload, key).await?;
+        self.throttle.went(Went::Taken, Instant::now());
         Ok(enqueued.task)
     }
 
@@ -300,6 +319,7 @@ impl Upstream for OriginClient {
             let why = format!("{} pages are being rendered there already", limits::ORIGIN_RENDERS_AT_ONCE);
             return Err(Unreachable::unsent(why));
         };
+        self.may_ask()?;
         let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
         let mut request = self
             .request(Method::GET, &format!("/v1/apps/{app}/render?target={target}"))
@@ -312,6 +332,13 @@ impl Upstream for OriginClient {
         request = request.header(VISITOR_ADDRESS_HEADER, visitor.client.to_string());
         let request = request.body(bytes("")).map_err(|error| Unreachable::unsent(error.to_string()))?;
         let sent = tokio::time::timeout(limits::SUBMIT_WAIT, self.http.request(request)).await;
+        let went = match &sent {
+            Ok(Ok(response)) if response.status() == StatusCode::SERVICE_UNAVAILABLE => Went::Refused,
+            Ok(Ok(_)) => Went::Taken,
+            Ok(Err(error)) if error.is_connect() => Went::NotReached,
+            _ => Went::Refused,
+        };
+        self.throttle.went(went, Instant::now());
         let response = match sent {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(Unreachable::unanswered(causes(&error))),
@@ -334,10 +361,11 @@ impl Upstream for OriginClient {
             let why = format!("{} blobs are on their way there already", limits::BLOB_PUTS_AT_ONCE);
             return Err(Unreachable::unsent(why).into());
         };
+        self.may_ask()?;
         let digest = Digest::of(&content);
         let request = self.request(Method::PUT, &format!("/v1/apps/{app}/blobs/{digest}")).body(bytes(content));
         let request = request.map_err(|error| Unreachable::unsent(error.to_string()))?;
-        match self.send(request, limits::BLOB_PUT_WAIT).await {
+        match self.asked(self.send(request, limits::BLOB_PUT_WAIT).await) {
             Ok(_) => Ok(digest),
             // What only the app or its operator can change; all else may pass.
             Err(ClientError::Refused(problem)) if problem.status < 500 || problem.status == 507 => {
@@ -348,7 +376,8 @@ impl Upstream for OriginClient {
     }
 
     async fn blob(&self, app: &str, digest: &Digest) -> Result<Option<Bytes>, Unreachable> {
-        match self.get(&format!("/v1/apps/{app}/blobs/{digest}"), limits::BLOB_BYTES).await {
+        self.may_ask()?;
+        match self.asked(self.get(&format!("/v1/apps/{app}/blobs/{digest}"), limits::BLOB_BYTES).await) {
             Ok(content) => Ok(Some(content)),
             Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),
             Err(error) => Err(error.into()),
@@ -357,6 +386,19 @@ impl Upstream for OriginClient {
 }
 
 impl OriginClient {
+    fn may_ask(&self) -> Result<(), Unreachable> {
+        match self.throttle.may_ask(Instant::now()) {
+            true => Ok(()),
+            false => Err(Unreachable::unsent("it has more to do than it can, and is asked less for a while")),
+        }
+    }
+
+    /// Notes how a visitor's question went.
+    fn asked<T>(&self, answer: Result<T, ClientError>) -> Result<T, ClientError> {
+        self.throttle.went(answer.as_ref().map_or_else(Went::of, |_| Went::Taken), Instant::now());
+        answer
+    }
+
     async fn post<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
@@ -367,6 +409,7 @@ impl OriginClient {
             let why = format!("{} writes are on their way already", limits::SUBMITS_AT_ONCE);
             return Err(Unreachable::unsent(why));
         };
+        self.may_ask()?;
         let length = payload.len();
         let (body, was_taken) = noted(payload);
         let request = self
@@ -376,7 +419,11 @@ impl OriginClient {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
             .map_err(|error| Unreachable::unsent(error.to_string()))?;
-        let sent = self.send(request, limits::SUBMIT_WAIT).await.map_err(Unreachable::from);
+        let sent = self.send(request, limits::SUBMIT_WAIT).await;
+        if let Err(error) = &sent {
+            self.throttle.went(Went::of(error), Instant::now());
+        }
+        let sent = sent.map_err(Unreachable::from);
         // Who was never connected, or waited for a connection until there was no time left, has sent nothing.
         let response = sent.map_err(|error| match was_taken.load(Ordering::Acquire) {
             true => error,

@@ -8,7 +8,7 @@ use nearside_protocol::{
     route::Method,
 };
 
-use crate::{accept::prefers_json, plain_page::PlainPage, target::BadTarget};
+use crate::{accept::prefers_json, plain_page::PlainPage, shed::Shed, target::BadTarget};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
@@ -34,7 +34,9 @@ pub enum Refusal {
     BadIdempotencyKey,
     /// A request with this key is being worked on.
     KeyRunning,
-    /// Too many renders wait already.
+    /// More is asked for than can be rendered.
+    Shed(Shed),
+    /// Too much of something else is under way already.
     Busy,
     /// A blob that is not here, and the origin does not answer.
     BlobAway,
@@ -53,6 +55,7 @@ impl Refusal {
         match self {
             Refusal::UnknownHost | Refusal::NotFound => StatusCode::NOT_FOUND,
             Refusal::NothingToServe | Refusal::Busy | Refusal::BlobAway => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Shed(shed) => shed.status(),
             Refusal::BadTarget(_) | Refusal::BodyBroken | Refusal::BadIdempotencyKey => StatusCode::BAD_REQUEST,
             Refusal::TargetTooLong => StatusCode::URI_TOO_LONG,
             Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -88,7 +91,8 @@ impl Refusal {
             Refusal::KeyRunning => {
                 "A request with this Idempotency-Key is being worked on. Please ask again in a moment.".into()
             }
-            Refusal::Busy => "Too many pages are being made right now. Please try again in a moment.".into(),
+            Refusal::Shed(shed) => shed.detail().into(),
+            Refusal::Busy => "Too much is being worked on right now. Please try again in a moment.".into(),
             Refusal::BlobAway => "This file cannot be had right now. Please try again in a moment.".into(),
             Refusal::Deadline { trace } => format!("This page took too long to make. Trace {trace}."),
             Refusal::Handler { trace } => format!("This page could not be made. Trace {trace}."),
@@ -97,6 +101,9 @@ impl Refusal {
 
     /// A problem document for programs, a plain page for people.
     pub fn response(&self, request: &HeaderMap) -> Response<Bytes> {
+        if let Refusal::Shed(shed) = self {
+            return shed.response(request);
+        }
         let status = self.status();
         let title = status.canonical_reason().unwrap_or("Error");
         let (content_type, body) = if prefers_json(request) {

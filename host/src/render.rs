@@ -42,6 +42,7 @@ use crate::{
     outbound::Outbound,
     outbox::Deferral,
     policy::is_event_stream,
+    queue::Place,
     refusal::Refusal,
     release::Release,
     senses::{Senses, Taint},
@@ -71,8 +72,8 @@ pub struct Ask {
     pub depth: usize,
     /// Hand the response on as it comes, instead of collecting it.
     pub streams: bool,
-    /// The place among the renders at once; included pages run in their page's.
-    pub place: Option<OwnedSemaphorePermit>,
+    /// Its right to run; pages that are included run in their page's place.
+    pub place: Option<Arc<Place>>,
 }
 
 /// A response as its handler made it.
@@ -186,6 +187,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         depth: ask.depth,
         reader: None,
         ran: Ran::default(),
+        place: ask.place.clone(),
         release: release.clone(),
     };
     let given = Given {
@@ -195,21 +197,32 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         outbound: Outbound::nowhere(),
         memory_mib: route.memory_mib,
         cpu: Duration::from_millis(route.deadline_ms),
+        place: ask.place.clone(),
     };
     let store = Guest::store(host.engine(), given, visit);
     let handler = release.code.handler(route).clone();
-    let called = Called { store, handler, request: ask.request, deadline: deadline.clone(), streams: ask.streams };
+    let called = Called {
+        store,
+        handler,
+        request: ask.request,
+        deadline: deadline.clone(),
+        streams: ask.streams,
+        place: ask.place.clone(),
+    };
 
     let (hand_over, handed) = oneshot::channel();
     let (finish, finished) = oneshot::channel();
     let task = host.spawn(called.run(hand_over, finish));
-    let mut guest = Running { task, finished, place: ask.place };
+    let mut guest = Running { task, finished, stream: None };
     let Handed { parts, body } = handed.await.unwrap_or(Err(Failure::Lost))?;
     let body = match body {
         HandedBody::Whole(bytes) => RenderedBody::Whole(bytes),
         // From here on the response goes at the client's pace, outside the places of the renders.
         HandedBody::Streams(first, rest) => {
-            guest.place = Some(host.stream_place().ok_or(Failure::TooManyStreams)?);
+            guest.stream = Some(host.stream_place().ok_or(Failure::TooManyStreams)?);
+            if let Some(place) = &ask.place {
+                place.give_back();
+            }
             RenderedBody::Streams(Stream { first, rest, guest, deadline })
         }
     };
@@ -241,6 +254,8 @@ struct Called {
     request: Request<Full<Bytes>>,
     deadline: Deadline,
     streams: bool,
+    /// Given back when the guest is gone.
+    place: Option<Arc<Place>>,
 }
 
 /// What a guest's task hands over, once.
@@ -264,10 +279,11 @@ impl Called {
         hand_over: oneshot::Sender<Result<Handed, Failure>>,
         finish: oneshot::Sender<Result<(), Ended>>,
     ) {
-        let Called { mut store, handler, request, deadline, streams } = self;
+        // In this order: the place outlives the store.
+        let Called { place, mut store, handler, request, deadline, streams } = self;
         let (respond, response) = oneshot::channel();
         let running = pin!(call(&mut store, &handler, request, respond, deadline));
-        let mut guest = Driven { running, ended: None };
+        let mut guest = Driven { running, ended: None, place: place.as_deref() };
         let answered = guest.answer(response, streams).await;
         let whole = !matches!(&answered, Ok(Handed { body: HandedBody::Streams(..), .. }));
         if hand_over.send(answered).is_err() || whole {
@@ -312,6 +328,7 @@ async fn call(
 /// A guest under way, and how it has ended.
 struct Driven<'a, F> {
     running: Pin<&'a mut F>,
+    place: Option<&'a Place>,
     ended: Option<Result<(), Ended>>,
 }
 
@@ -320,10 +337,15 @@ impl<F: Future<Output = Result<(), Ended>>> Driven<'_, F> {
     async fn until<T>(&mut self, made: impl Future<Output = T>) -> Option<T> {
         let mut made = pin!(made);
         poll_fn(|context| {
-            if self.ended.is_none()
-                && let Poll::Ready(ended) = self.running.as_mut().poll(context)
-            {
-                self.ended = Some(ended);
+            if self.ended.is_none() {
+                if let Some(place) = self.place {
+                    place.goes_on();
+                }
+                match (self.running.as_mut().poll(context), self.place) {
+                    (Poll::Ready(ended), _) => self.ended = Some(ended),
+                    (Poll::Pending, Some(place)) => place.pauses(),
+                    (Poll::Pending, None) => {}
+                }
             }
             match made.as_mut().poll(context) {
                 Poll::Ready(made) => Poll::Ready(Some(made)),
@@ -405,8 +427,9 @@ fn joined(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
 struct Running {
     task: JoinHandle<()>,
     finished: oneshot::Receiver<Result<(), Ended>>,
-    /// Given back when the guest is gone.
-    place: Option<OwnedSemaphorePermit>,
+    /// Its place among the streams, if it is one.
+    #[allow(dead_code)]
+    stream: Option<OwnedSemaphorePermit>,
 }
 
 impl Running {

@@ -32,6 +32,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves visitors until `shutdown`, then lets what is under way finish, for at most [`limits::DRAIN`].
 pub async fn serve(host: Arc<Host>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    serve_until(host, listener, at_most_drain(shutdown)).await;
+}
+
+async fn at_most_drain(shutdown: impl Future<Output = ()>) -> Duration {
+    shutdown.await;
+    limits::DRAIN
+}
+
+/// The same, for at most so long as `shutdown` then says.
+pub async fn serve_until(host: Arc<Host>, listener: TcpListener, shutdown: impl Future<Output = Duration>) {
     let answer = move |request: Request<Incoming>, client: SocketAddr| {
         let began = Instant::now();
         let (parts, body) = request.into_parts();
@@ -54,7 +64,7 @@ pub async fn serve(host: Arc<Host>, listener: TcpListener, shutdown: impl Future
             }
         }
     };
-    accept(listener, answer, shutdown).await;
+    accept_until(listener, answer, shutdown).await;
 }
 
 /// The same for any service: the admin listener and the origin use it too.
@@ -64,14 +74,23 @@ where
     R: Future<Output = Response<B>> + Send + 'static,
     B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
+    accept_until(listener, answer, at_most_drain(shutdown)).await;
+}
+
+async fn accept_until<F, R, B>(listener: TcpListener, answer: F, shutdown: impl Future<Output = Duration>)
+where
+    F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + 'static,
+    R: Future<Output = Response<B>> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
     let graceful = GracefulShutdown::new();
-    // Gone when this stops: connections that have not said a word are not waited for.
+    // Gone when this stops: connections that have not said a word are waited for a moment only.
     let (running, stopping) = watch::channel(());
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
     tokio::pin!(shutdown);
-    loop {
+    let drain = loop {
         let accepted = tokio::select! {
-            () = &mut shutdown => break,
+            drain = &mut shutdown => break drain,
             accepted = async {
                 let place = room.clone().acquire_owned().await;
                 (listener.accept().await, place)
@@ -91,19 +110,29 @@ where
         tokio::spawn(async move {
             let spoke = tokio::select! {
                 spoke = speaks(&stream) => spoke,
-                _ = stopping.changed() => false,
+                () = async {
+                    let _ = stopping.changed().await;
+                    tokio::time::sleep(limits::LAST_WORD).await;
+                } => false,
             };
-            if spoke {
+            let is_last = stopping.has_changed().is_err();
+            if spoke && is_last {
+                // Its first request is its last one. It is waited for, and not told to stop before it is read.
+                let mut http = http();
+                http.http1().keep_alive(false);
+                let _ = http.serve_connection(TokioIo::new(Stalls::new(stream)), service).await;
+                drop(watcher);
+            } else if spoke {
                 let connection = http().serve_connection(TokioIo::new(Stalls::new(stream)), service).into_owned();
                 // A client that leaves in the middle is no fault of ours.
                 let _ = watcher.watch(connection).await;
             }
             drop(place);
         });
-    }
+    };
     drop((listener, running));
-    if tokio::time::timeout(limits::DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!(seconds = limits::DRAIN.as_secs(), "some connections did not finish in time and were cut");
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!(seconds = drain.as_secs(), "some connections did not finish in time and were cut");
     }
 }
 

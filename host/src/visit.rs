@@ -28,6 +28,7 @@ use crate::{
     host::Host,
     missed,
     pages::vfs,
+    queue::Place,
     release::Release,
     render::For,
     senses::Taint,
@@ -54,6 +55,8 @@ pub struct Visit {
     pub depth: usize,
     pub reader: Option<Reader>,
     pub ran: Ran,
+    /// In which pages that this one includes are made as well.
+    pub place: Option<Arc<Place>>,
 }
 
 /// Which of the queries that are counted have run in this render.
@@ -191,6 +194,7 @@ impl page::Host for Visit {
             let why = format!("pages include each other more than {} deep", limits::INCLUDE_DEPTH);
             return Ok(Err(IncludeError::Refused(why)));
         }
+        let _shared = self.place.as_ref().map(Place::shared);
         let included = {
             let (taint, evidence, trace) = (&self.taint, &self.evidence, &self.speaker.trace);
             let within = Within { whom: self.whom, taint, evidence, trace };

@@ -5,13 +5,13 @@ mod support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use nearside_host::{archive::Archive, replica::Replica, switch::load};
+use nearside_host::{archive::Archive, queue::Place, replica::Replica, switch::load};
 use nearside_protocol::{digest::Digest, key::SecretKey, release::Manifest};
 use support::{Changed, Node, PAIR, Shelf, app, http::Answer, release};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// One app on a node, to which release after release is pushed.
 struct Site {
@@ -63,7 +63,7 @@ impl Site {
     }
 
     /// Until this is dropped so many renders are under way that nothing is made for nobody.
-    fn busy(&self) -> Vec<OwnedSemaphorePermit> {
+    fn busy(&self) -> Vec<Arc<Place>> {
         std::iter::from_fn(|| self.node.host.spare_place()).collect()
     }
 

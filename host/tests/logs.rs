@@ -130,14 +130,14 @@ fn the_log_is_asked_for_and_followed_over_a_socket() {
     let address = listener.local_addr().unwrap();
     let replica = Replica::open(folder.path()).unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let admin = Admin {
+    let admin = Arc::new(Admin {
         host: node.host.clone(),
         origin: None,
         logs: Logs::new(LOGBOOK.clone()),
         peer: Peer::new(replica.clone(), None),
         replica,
         max_staleness: None,
-    };
+    });
     let served = runtime.spawn(admin::serve(admin, listener, async move { drop(stopped.await) }));
 
     let trace = "00000000000000000000000000000040";

@@ -131,6 +131,7 @@ pub(crate) async fn apply(engine: &Engine, version: &Arc<Version>, call: Call<'_
         outbound: Outbound::nowhere(),
         memory_mib: limits::GUEST_MEMORY_MIB,
         cpu: Duration::from_millis(limits::COMMAND_CPU_MS),
+        place: None,
     };
     let mut store = Guest::store(engine, given, transaction);
     let ended = match version.command(call.name) {

@@ -123,6 +123,7 @@ pub(crate) async fn run(
         },
         memory_mib: declared.memory_mib,
         cpu: timeout,
+        place: None,
     };
     let attempt = Attempt {
         writer: desk.writer.clone(),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`app`] | `nearside.toml`, parsed into a type that cannot be wrong |
 //! | [`route`] | what a route declares: pattern, methods, inputs, limits |
+//! | [`class`] | what kind of work a request is, and what gives way first
 //! | [`cors`], [`redirect`], [`error_pages`] | what the host answers by itself, as the manifest says |
 //! | [`queries`] | `queries.sql`, split into named statements |
 //! | [`release`] | release numbers and the signed manifest |
@@ -33,6 +34,7 @@
 pub mod action;
 pub mod app;
 pub mod cache_report;
+pub mod class;
 pub mod cors;
 pub mod digest;
 pub mod error_pages;

@@ -40,6 +40,7 @@ pub const ERROR_PAGE_BYTES: usize = 256 << 10;
 
 pub const ROUTE_DEADLINE_MS: u64 = 2_000;
 pub const ROUTE_DEADLINE_MS_MOST: u64 = 60_000;
+pub const ROUTE_DEADLINE_MOST: Duration = Duration::from_millis(ROUTE_DEADLINE_MS_MOST);
 pub const GUEST_MEMORY_MIB: u64 = 64;
 pub const GUEST_MEMORY_MIB_MOST: u64 = 256;
 pub const GUEST_TABLE_ELEMENTS: usize = 100_000;
@@ -52,10 +53,33 @@ pub const GUEST_LOG_BYTES: usize = 16 << 10;
 /// What is told of the end of its stderr when a guest fails.
 pub const GUEST_LAST_WORDS_LINES: usize = 6;
 pub const GUEST_LAST_WORDS_LINE_BYTES: usize = 400;
-/// Renders that run at once on a node, whatever they wait for.
+/// Renders under way at once on a node, whatever they wait for; and of them, those of each class.
 pub const RENDERS_AT_ONCE: usize = 64;
-/// Renders that may wait for one of those places before the node answers 503.
-pub const RENDERS_WAITING: usize = 1_024;
+pub const COMMANDS_AT_ONCE: usize = 48;
+pub const PAGES_AT_ONCE: usize = 56;
+pub const SEARCHES_AT_ONCE: usize = 32;
+pub const REFRESHES_AT_ONCE: usize = 16;
+/// Of those under way, the ones that use a core now rather than wait for the origin or a clock: so many for each core, one
+/// more for commands alone, and besides them those that have had a core for so long that others do not wait for them.
+pub const RENDERS_A_CORE: usize = 2;
+pub const COMMANDS_A_CORE: usize = 1;
+pub const LONG_RENDERS_A_CORE: usize = 4;
+pub const LONG_RENDER: Duration = Duration::from_millis(10);
+/// By so much renders are nicer to the machine's scheduler than what answers sockets. With as many threads that render as there
+/// are, who asks for a stored page would else wait for a core behind them, and so would who is to be told that there is none.
+pub const RENDERS_NICE: i32 = 10;
+/// Renders of one class that wait for their turn.
+pub const RENDERS_WAITING: usize = 512;
+/// A queue of renders that has not been empty for RENDERS_STAND is too long: nobody waits longer than RENDER_WAIT in it. In a
+/// shorter rush nobody waits longer than RENDERS_STAND.
+pub const RENDER_WAIT: Duration = Duration::from_millis(20);
+pub const RENDERS_STAND: Duration = Duration::from_millis(100);
+/// When whoever got no place may come again: after one second to so many, each another.
+pub const RETRY_AFTER_MOST_S: u32 = 4;
+/// Clients whose renders are counted, where they are limited; and how many seconds' worth one may ask for at once.
+pub const CLIENTS_COUNTED: usize = 65_536;
+pub const CLIENT_BURST_S: f64 = 2.0;
+pub const CLIENT_RENDERS_PER_S_MOST: f64 = 100_000.0;
 /// Responses that stream at once. They leave their place among the renders: a client that reads slowly must not keep
 /// pages from being made.
 pub const STREAMS_AT_ONCE: usize = 128;
@@ -103,8 +127,6 @@ pub const CARRY_SHARE: u32 = 4;
 pub const CARRY_AFTERWARDS_WORK: Duration = Duration::from_millis(2);
 pub const CARRY_AFTERWARDS_REST: u32 = 3;
 pub const CARRY_AFTERWARDS_WAIT: Duration = Duration::from_millis(50);
-/// Renders at once of visitors beyond which nothing is made ahead.
-pub const CARRY_BESIDE_RENDERS: usize = RENDERS_AT_ONCE / 2;
 /// What `nearside cache` lists, and what unless it is told; entries explained at once, and pages named of each; its answer.
 pub const CACHE_LISTED: usize = 1_000;
 pub const CACHE_LISTED_UNASKED: usize = 20;
@@ -156,6 +178,12 @@ pub const SUBMIT_WAIT: Duration = Duration::from_millis(1_500);
 pub const SUBMITS_AT_ONCE: usize = 256;
 /// Pages a node has the origin render at once, for visitors whose own writes it does not hold yet.
 pub const ORIGIN_RENDERS_AT_ONCE: usize = 64;
+/// A node that has asked its origin so often in twice this time, and more than so many times as often as it was taken, does not
+/// send all it would ask; this share of it always, so that it notices when the origin takes more again.
+pub const ORIGIN_ASKED_LEAST: u64 = 64;
+pub const ORIGIN_HEARD: Duration = Duration::from_secs(2);
+pub const ORIGIN_ASKED_TIMES: f64 = 2.0;
+pub const ORIGIN_ASKED_SHARE_LEAST: f64 = 0.1;
 /// How long a read with a receipt waits for the release that holds it before it asks the origin for the page, and waits for both.
 pub const RECEIPT_HEAD_START: Duration = Duration::from_millis(10);
 /// How long it waits for that release where the origin does not give the page.
@@ -532,3 +560,14 @@ pub const FLEET_PAGE_ACTIONS: usize = 30;
 // --- Shutting down --------------------------------------------------------------------------------------------------
 
 pub const DRAIN: Duration = Duration::from_secs(10);
+/// When a new program takes over. Visitors wait meanwhile, so what streams on is cut sooner.
+pub const HAND_OVER_DRAIN: Duration = Duration::from_secs(2);
+/// A connection that was accepted in the last moment may say its first word.
+pub const LAST_WORD: Duration = Duration::from_millis(100);
+/// How long a node says that it is leaving before it leaves, at most.
+pub const UNREADY_MS_MOST: u64 = 600_000;
+/// A new process waits so long for the one before to leave the data folder.
+pub const DATA_LOCK_WAIT: Duration = Duration::from_secs(15);
+/// What a balancer's agent check is told: made anew so often, and the least share of visitors a node that works asks for.
+pub const AGENT_LOOK: Duration = Duration::from_millis(100);
+pub const AGENT_PERCENT_LEAST: u32 = 10;

@@ -1,6 +1,6 @@
 //! What a route declares, and therefore what its handler can see.
 
-use crate::{cors::Cors, limits};
+use crate::{class::Class, cors::Cors, limits};
 
 /// A route of the manifest, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Route {
     pub body_bytes: usize,
     /// How long a page may be shown that a push has made wrong, while the right one is rendered; 0 is never.
     pub stale_ms: u64,
+    /// What kind of work its requests are, where the manifest says so.
+    pub class: Option<Class>,
     /// Which pages of other sites may use this route; none when absent.
     pub cors: Option<Cors>,
     /// Line of the manifest, for messages.
@@ -132,5 +134,10 @@ impl Bounds {
 impl Route {
     pub fn answers(&self, method: Method) -> bool {
         self.methods.contains(&method)
+    }
+
+    /// What kind of work a request of this method is.
+    pub fn class(&self, is_safe: bool) -> Class {
+        self.class.unwrap_or(if is_safe { Class::Page } else { Class::Command })
     }
 }

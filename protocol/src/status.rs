@@ -41,6 +41,26 @@ pub struct NodeStatus {
     /// The origin's last word on other nodes.
     #[serde(default)]
     pub siblings: Vec<Sibling>,
+    #[serde(default)]
+    pub queue: QueueStatus,
+    /// Renders that were not made because more was asked for than can be, by class and reason.
+    #[serde(default)]
+    pub shed: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// Renders under way and waiting; what is by class has the classes' names.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// Those that may use a core before others wait.
+    pub cores_most: u64,
+    /// Those that use one now.
+    pub running: u64,
+    /// Those that have a place, whatever they wait for.
+    pub under_way: u64,
+    pub waiting: BTreeMap<String, u64>,
+    pub admitted: BTreeMap<String, u64>,
+    /// How long all those who were admitted had waited.
+    pub waited_ms: BTreeMap<String, u64>,
 }
 
 /// A node's outbox.

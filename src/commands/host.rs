@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use nearside_host::{
     admin::{self, Admin},
+    agent,
     engine::Engine,
     follow,
     host::Host,
@@ -21,12 +22,20 @@ use nearside_host::{
 };
 use tokio::net::TcpListener;
 
-use crate::settings::NodeSettings;
+use crate::{
+    data_lock::DataLock,
+    handed::{self, Listener, Successor},
+    settings::NodeSettings,
+    stopping::{Stop, Stopping},
+};
 
 /// Runs a node: answers visitors
 ///
 /// Serves what is on its disk at once, whether or not the origin answers, and follows the origin's releases from then
-/// on. Stops on SIGINT or SIGTERM: no new connections, those under way finish within ten seconds.
+/// on. Stops on SIGINT or SIGTERM: /readyz says 503 for --unready-ms, then there are no new connections, and those under way
+/// finish within ten seconds. On SIGUSR2 it gives way to the program that lies where its own lay, under the same process id and
+/// with the same arguments: connections wait meanwhile, and none is refused. A socket that listens and is its standard input
+/// (`StandardInput=socket` of systemd) takes the place of --listen.
 ///
 /// Settings come from flags, else from the environment (NEARSIDE_LISTEN and so on), else from the file, else defaults.
 /// The admin address answers /livez, /readyz, /status (JSON), /metrics (Prometheus), /logs (see `nearside help logs`),
@@ -50,7 +59,10 @@ The same as a file, for --config:
   max_staleness_s = 60
   place = \"zrh\"                          # told the origin, for its fleet page and for siblings
   public_url = \"http://zurich-1.example\"
-  admin_url = \"http://10.0.0.1:8081\"")]
+  admin_url = \"http://10.0.0.1:8081\"
+  renders_per_client_s = 20
+  agent = \"10.0.0.1:8082\"
+  unready_ms = 3000")]
 pub struct HostArgs {
     /// TOML file with any of these settings
     #[arg(long, env = "NEARSIDE_CONFIG", value_name = "FILE")]
@@ -64,6 +76,12 @@ pub struct HostArgs {
     /// Where the operator is answered [default: 127.0.0.1:8081]
     #[arg(long, env = "NEARSIDE_ADMIN", value_name = "ADDR:PORT")]
     pub admin: Option<SocketAddr>,
+    /// Where HAProxy's agent check is answered: up and with which weight, draining or down [default: nowhere]
+    #[arg(long, env = "NEARSIDE_AGENT", value_name = "ADDR:PORT")]
+    pub agent: Option<SocketAddr>,
+    /// How long to say at /readyz and to the agent check that this node is leaving, before it leaves [default: 0]
+    #[arg(long, env = "NEARSIDE_UNREADY_MS", value_name = "MS")]
+    pub unready_ms: Option<u64>,
     /// The origin; without one the node serves what is on its disk
     #[arg(long, env = "NEARSIDE_ORIGIN", value_name = "URL")]
     pub origin: Option<String>,
@@ -91,6 +109,13 @@ pub struct HostArgs {
     /// Where operators and siblings reach its admin address
     #[arg(long, env = "NEARSIDE_ADMIN_URL", value_name = "URL")]
     pub admin_url: Option<String>,
+    /// Answer 429 to an address that asks for more pages a second that must be rendered; stored ones are not counted
+    /// [default: any number]
+    #[arg(long, env = "NEARSIDE_RENDERS_PER_CLIENT_S", value_name = "COUNT")]
+    pub renders_per_client_s: Option<f64>,
+    /// Let renders wait for as long as their deadline, to see what that leads to
+    #[arg(long, hide = true)]
+    pub no_shedding: bool,
 }
 
 /// Below the node's folder.
@@ -106,9 +131,13 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
         Some(origin) => origin.clone(),
         None => Arc::new(NoOrigin),
     };
+    let successor = Successor::of_this()?;
+    let handed = handed::listener()?;
+    let data = settings.data.clone();
+    let lock = tokio::task::spawn_blocking(move || DataLock::take(&data)).await??;
     let replica = Replica::open(&settings.data)?;
     let engine = Engine::start(&replica.compiled())?;
-    let mut host = Host::new(&settings.name, engine, settings.cache_mib, upstream.clone())?;
+    let mut host = Host::under(settings.load, &settings.name, engine, settings.cache_mib, upstream.clone())?;
     host = host.with_blobs(&replica.blobs())?;
     host.in_fleet.declare(settings.declared.clone(), settings.max_staleness);
     // A node without an origin has nobody to deliver to; what waits from before stays where it is.
@@ -119,24 +148,37 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let from_disk = (host.clone(), replica.clone());
     tokio::task::spawn_blocking(move || follow::start_from_disk(&from_disk.0, &from_disk.1)).await??;
 
-    let visitors = bind(settings.listen).await?;
+    let visitors = match handed {
+        Some(listener) => listener,
+        None => Listener::ours(bind(settings.listen).await?.into_std()?),
+    };
     let operators = bind(settings.admin).await?;
+    let balancers = match settings.agent {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     // Scripts and people read these lines: where things are, once they are there.
-    println!("{} serves http://{}", settings.name, visitors.local_addr()?);
+    println!("{} serves http://{}", settings.name, visitors.socket.local_addr()?);
     println!("{} admin http://{}", settings.name, operators.local_addr()?);
+    if let Some(balancers) = &balancers {
+        println!("{} agent http://{}", settings.name, balancers.local_addr()?);
+    }
 
-    let stop = super::shutdown()?;
+    let stopping = Stopping::start(host.leaving.clone(), settings.unready, successor)?;
+    let stop = || async {
+        let _ = stopping.wait().await;
+    };
     let token = settings.token.as_deref();
     let siblings: Result<Vec<_>, _> = settings.siblings.iter().map(|url| sibling(url, token)).collect();
     let sources = origin.clone().map(|origin| siblings.map(|siblings| Sources::new(siblings, origin))).transpose()?;
-    let admin = Admin {
+    let admin = Arc::new(Admin {
         host: host.clone(),
         origin,
         logs: Logs::new(logbook),
         replica: replica.clone(),
         peer: Peer::new(replica.clone(), token),
         max_staleness: settings.max_staleness,
-    };
+    });
     let follows = async {
         match sources {
             Some(sources) => follow::follow(host.clone(), replica, sources, stop()).await,
@@ -152,8 +194,31 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
             None => stop().await,
         }
     };
-    let serves = serve::serve(host.clone(), visitors, stop());
-    tokio::join!(serves, admin::serve(admin, operators, stop()), follows, delivers);
+    let kept = visitors.try_clone()?;
+    let serves = async {
+        let stops = async {
+            let drain = stopping.wait().await;
+            if stopping.why() == Some(Stop::End) {
+                kept.close();
+            }
+            drain
+        };
+        serve::serve_until(host.clone(), TcpListener::from_std(visitors.socket)?, stops).await;
+        anyhow::Ok(())
+    };
+    let told = async {
+        match balancers {
+            Some(balancers) => agent::serve(admin.clone(), balancers, stop()).await,
+            None => stop().await,
+        }
+    };
+    let (served, ..) = tokio::join!(serves, admin::serve(admin.clone(), operators, stop()), told, follows, delivers);
+    served?;
+    if stopping.why() == Some(Stop::HandOver) {
+        // What is not accepted yet is the successor's. The folder is let go of with this process.
+        drop(lock);
+        return Err(stopping.hand_over(kept));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -46,6 +46,11 @@ impl Bumped {
     }
 }
 
+/// The same, if there is an answer.
+pub fn try_get(node: SocketAddr, path: &str) -> io::Result<Answer> {
+    http::request(node, SITE, "GET", path, &[], "")
+}
+
 pub fn get(node: SocketAddr, path: &str) -> Answer {
     http::request(node, SITE, "GET", path, &[], "").unwrap()
 }

@@ -5,6 +5,7 @@ mod crowd;
 mod flood;
 mod hit;
 mod noise;
+mod overload;
 mod pushes;
 mod render;
 mod search;
@@ -23,8 +24,8 @@ use tokio::time::timeout;
 
 use crate::args::Run;
 use crate::limits::{
-    CONNECTIONS_DEFAULT, HOT_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT,
-    STORY_CONNECTIONS, STORY_SECONDS,
+    CONNECTIONS_DEFAULT, HOT_SECONDS, OVERLOAD_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT,
+    SETUP_TIMEOUT, STORY_CONNECTIONS, STORY_SECONDS,
 };
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
@@ -41,6 +42,8 @@ pub enum Bench {
     Carried,
     /// Cached pages beside searches that are asked for once, beside nginx and Varnish
     Flood,
+    /// Three times as many renders as can be made, beside hits; without refusing any, and by Node.js behind nginx
+    Overload,
     /// An uncached page beside the same page rendered natively and raw hyper
     Render,
     /// An uncached search beside the same statements run natively
@@ -68,6 +71,7 @@ impl Bench {
             Bench::Crowd => "crowd",
             Bench::Carried => "carried",
             Bench::Flood => "flood",
+            Bench::Overload => "overload",
             Bench::Render => "render",
             Bench::Search => "search",
             Bench::Static => "static",
@@ -85,6 +89,7 @@ impl Bench {
         let usual = match self {
             Bench::Pushes => PUSHES_SECONDS,
             Bench::Carried | Bench::Flood => HOT_SECONDS,
+            Bench::Overload => OVERLOAD_SECONDS,
             Bench::Story => STORY_SECONDS,
             _ => SECONDS_DEFAULT,
         };
@@ -108,6 +113,7 @@ impl Bench {
             Bench::Crowd => Ok((crowd::ABOUT, crowd::measure(args, settings).await?)),
             Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
+            Bench::Overload => Ok((overload::ABOUT, overload::measure(args, settings).await?)),
             Bench::Writes => Ok((writes::ABOUT, writes::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
             Bench::Story => Ok((story::ABOUT, story::measure(args, settings).await?)),
@@ -136,7 +142,7 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, render, search, static, snapshots, pushes, \
+        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, search, static, snapshots, pushes, \
          writes, tasks, story, noise"
     );
     for bench in &args.names {

@@ -135,6 +135,11 @@ impl Stage {
         self.servers.iter_mut().try_for_each(Process::still_running)
     }
 
+    /// The same of a process.
+    pub(super) fn keep_server(&mut self, server: Process) {
+        self.servers.push(server);
+    }
+
     /// Lets it run until the bench is over.
     pub(super) fn keep(&mut self, nginx: Nginx) {
         self.nginx.push(nginx);

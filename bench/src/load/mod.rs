@@ -20,7 +20,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 pub use closed::{Closed, closed};
 pub use noted::{Asked, How, Note, Times};
-pub use open::{Open, noted, open, visited};
+pub use open::{Open, impatient, noted, open, visited};
 pub use schedule::Schedule;
 
 use crate::connection::Connection;

@@ -40,30 +40,42 @@ struct Tally {
 
 /// The same with what was noted of each answer, in the order in which the requests were meant to be sent.
 pub async fn noted(plan: &Plan, per_second: f64, lasts: Duration) -> Result<(Open, Vec<Note>)> {
-    noting(Judging::Noted, plan, per_second, lasts).await
+    noting(Judging::Noted, plan, per_second, lasts, None).await
+}
+
+/// The same of visitors who are gone, and count as failed, when nobody has taken their request for so long. Without that a load
+/// of several times what can be answered lasts several times as long.
+pub async fn impatient(plan: &Plan, per_second: f64, lasts: Duration, patience: Duration) -> Result<(Open, Vec<Note>)> {
+    noting(Judging::Noted, plan, per_second, lasts, Some(patience)).await
 }
 
 /// The same as visitors ask: what a form leads to, too.
 pub async fn visited(plan: &Plan, per_second: f64, lasts: Duration) -> Result<(Open, Vec<Note>)> {
-    noting(Judging::Visiting, plan, per_second, lasts).await
+    noting(Judging::Visiting, plan, per_second, lasts, None).await
 }
 
-async fn noting(judging: Judging, plan: &Plan, per_second: f64, lasts: Duration) -> Result<(Open, Vec<Note>)> {
+async fn noting(
+    judging: Judging,
+    plan: &Plan,
+    per_second: f64,
+    lasts: Duration,
+    patience: Option<Duration>,
+) -> Result<(Open, Vec<Note>)> {
     let plan = Plan { judging, ..plan.clone() };
-    let mut tally = tallied(&plan, per_second, lasts).await?;
+    let mut tally = tallied(&plan, per_second, lasts, patience).await?;
     let mut notes = std::mem::take(&mut tally.notes);
     notes.sort_by_key(|note| note.at);
     Ok((summed(tally)?, notes))
 }
 
 pub async fn open(plan: &Plan, per_second: f64, lasts: Duration) -> Result<Open> {
-    summed(tallied(plan, per_second, lasts).await?)
+    summed(tallied(plan, per_second, lasts, None).await?)
 }
 
-async fn tallied(plan: &Plan, per_second: f64, lasts: Duration) -> Result<Tally> {
+async fn tallied(plan: &Plan, per_second: f64, lasts: Duration, patience: Option<Duration>) -> Result<Tally> {
     let schedule = Schedule::new(per_second, lasts);
     let ticket = Arc::new(AtomicU64::new(0));
-    let tallies = phase(plan, lasts, move |crew| run(crew, schedule, ticket.clone())).await?;
+    let tallies = phase(plan, lasts, move |crew| run(crew, schedule, ticket.clone(), patience)).await?;
     let mut all = Tally::default();
     for tally in tallies.into_iter().flatten() {
         all.latencies_ns.extend(tally.latencies_ns);
@@ -92,10 +104,10 @@ fn summed(mut all: Tally) -> Result<Open> {
     })
 }
 
-async fn run(crew: Crew, schedule: Schedule, ticket: Arc<AtomicU64>) -> Result<Vec<Tally>> {
+async fn run(crew: Crew, schedule: Schedule, ticket: Arc<AtomicU64>, patience: Option<Duration>) -> Result<Vec<Tally>> {
     let (arrivals, start) = (Rc::new(Arrivals::default()), crew.start);
     let pacer = tokio::task::spawn_local(pace(schedule, ticket, start, arrivals.clone()));
-    let tallies = each(crew.workers, |worker| ask_when_due(worker, arrivals.clone(), start)).await?;
+    let tallies = each(crew.workers, |worker| ask_when_due(worker, arrivals.clone(), start, patience)).await?;
     pacer.await.context("the pacer panicked")??;
     Ok(tallies)
 }
@@ -116,11 +128,17 @@ async fn pace(schedule: Schedule, ticket: Arc<AtomicU64>, start: Instant, arriva
 }
 
 /// Whichever connection is free takes the next arrival, so a slow answer holds up its own connection and no other.
-async fn ask_when_due(mut worker: Worker, arrivals: Rc<Arrivals>, start: Instant) -> Result<Tally> {
+async fn ask_when_due(
+    mut worker: Worker,
+    arrivals: Rc<Arrivals>,
+    start: Instant,
+    patience: Option<Duration>,
+) -> Result<Tally> {
     let mut tally = Tally::default();
     while let Some(intended) = arrivals.next().await {
         tally.late_ns.push(nanoseconds(intended, Instant::now()));
-        let verdict = worker.exchange().await?;
+        let is_gone = patience.is_some_and(|patience| intended.elapsed() > patience);
+        let verdict = if is_gone { Verdict::Failed } else { worker.exchange().await? };
         match verdict {
             Verdict::Good => {}
             Verdict::Failed => tally.failed += 1,

@@ -73,7 +73,15 @@ impl Cache {
     fn take_off(self: &Arc<Self>, at: (Key, u64), release: &Release) -> (Lead, Flight) {
         let (lands, landed) = watch::channel(None);
         let flight = Flight { landed, waiters: Arc::default(), second: Arc::default() };
-        (Lead { cache: self.clone(), at, code: release.code.digest, flight: flight.clone(), lands }, flight)
+        let lead = Lead {
+            cache: self.clone(),
+            at,
+            code: release.code.digest,
+            flight: flight.clone(),
+            lands,
+            is_under_way: false,
+        };
+        (lead, flight)
     }
 }
 
@@ -124,6 +132,8 @@ pub enum Landing {
     /// It came out, but not for sharing: each who waited renders for itself.
     Unstorable,
     Failed(Refusal),
+    /// Who led has hung up before it began.
+    Left,
 }
 
 /// Held by the task that renders; when it goes, however it goes, no one waits any longer.
@@ -133,9 +143,15 @@ pub struct Lead {
     code: Digest,
     flight: Flight,
     lands: watch::Sender<Option<Landing>>,
+    is_under_way: bool,
 }
 
 impl Lead {
+    /// From here on it does not matter whether the one who led is still there.
+    pub fn begin(&mut self) {
+        self.is_under_way = true;
+    }
+
     /// Stores what may be stored and tells those who wait. Says whether it was stored.
     pub fn land(self, result: Result<(Arc<Entry>, Result<Lifetime, NotStored>), Refusal>) -> Result<(), NotStored> {
         let key = self.at.0.clone();
@@ -171,6 +187,10 @@ impl Drop for Lead {
         // If it failed, another one may lead by now.
         if flights.get(&self.at).is_some_and(|flight| flight.is(&self.flight)) {
             flights.remove(&self.at);
+        }
+        drop(flights);
+        if !self.is_under_way && self.lands.borrow().is_none() {
+            self.lands.send_replace(Some(Landing::Left));
         }
     }
 }

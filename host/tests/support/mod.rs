@@ -20,6 +20,7 @@ use nearside_host::{
     follow,
     host::Host,
     origin_client::NoOrigin,
+    queue::Load,
     replica::{AppReplica, Replica},
     serve,
     upstream::Upstream,
@@ -227,10 +228,16 @@ impl Node {
     }
 
     pub fn with(shelf: &Shelf, site: &str, cache_mib: u64, upstream: Arc<dyn Upstream>) -> Node {
+        Node::under(Load::default(), shelf, site, cache_mib, upstream)
+    }
+
+    /// One that takes so much.
+    pub fn under(load: Load, shelf: &Shelf, site: &str, cache_mib: u64, upstream: Arc<dyn Upstream>) -> Node {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let replica = Replica::open(&shelf.data).unwrap();
         let engine = Engine::start(&replica.compiled()).unwrap();
-        let host = Host::new("test", engine, cache_mib, upstream).unwrap().with_blobs(&replica.blobs()).unwrap();
+        let host =
+            Host::under(load, "test", engine, cache_mib, upstream).unwrap().with_blobs(&replica.blobs()).unwrap();
         follow::start_from_disk(&host, &replica).unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

@@ -11,6 +11,7 @@ use super::{
     task::RawCron,
 };
 use crate::{
+    class::Class,
     cors::Cors,
     error_pages::ErrorPages,
     limits,
@@ -244,6 +245,13 @@ impl Lines<'_> {
         if stale_ms > 0 && (inputs == Inputs::All || !methods.contains(&Method::Get)) {
             return self.error(at, "stale_ms is for pages that are kept: a GET route without inputs = \"all\"");
         }
+        let class = match raw.class.as_deref() {
+            None => None,
+            Some(name) => match Class::of_route(name) {
+                Some(class) => Some(class),
+                None => return self.error(at, format!("class `{name}`: `page`, `search` or `command` expected")),
+            },
+        };
         let cors = raw.cors.map(Cors::try_from).transpose().or_else(|why| self.error(at, format!("cors: {why}")))?;
         Ok(Route {
             path: raw.path,
@@ -254,6 +262,7 @@ impl Lines<'_> {
             memory_mib: bounds.memory_mib,
             body_bytes: bounds.body_bytes,
             stale_ms,
+            class,
             cors,
             line: self.of(at),
         })

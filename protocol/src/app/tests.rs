@@ -110,6 +110,7 @@ fn each_fault_is_named_with_its_line() {
         ("name = \"shop\"", "name = ", "nearside.toml:2:"),
         ("name = \"shop\"", "secrets = [\"key\"]\nname = \"shop\"", "nearside.toml:2: secret `key`"),
         ("query = [", "body_kib = 100_000\nquery = [", "body_kib 100000 is out of bounds"),
+        ("query = [", "class = \"refresh\"\nquery = [", "class `refresh`: `page`, `search` or `command` expected"),
         ("query = [", "stale_ms = 60_001\nquery = [", "stale_ms 60001 is out of bounds"),
         ("query = [\"q\", \"page\", \"q\"]", "stale_ms = 5\ninputs = \"all\"", "stale_ms is for pages that are kept"),
         ("query = [", "cors = { origins = [\"a.example\"] }\nquery = [", "cors: origin `a.example`"),

@@ -1,0 +1,340 @@
+//! Who may render now: a place for each who does, and a short queue before the places.
+//!
+//! Cores are what renders need, and how many there are is known, so nothing is probed for: so many renders a core run at once.
+//! One that waits for something else - the origin, a clock - stands aside meanwhile, and one that goes on and on does not keep
+//! others waiting. What is measured is how long the queue stands. A short rush is waited out. When a queue has not been empty
+//! for a while, more comes than can be made: then the newest go first, whose visitors are surely still there, and whoever has
+//! waited for longer than a moment is told to come again. So what is made is made quickly, and the cores do nothing in vain.
+
+mod places;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use nearside_protocol::{class::Class, limits, status::QueueStatus};
+use places::{Arrived, Outcome, Places};
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{engine::TICK, shed::Shed};
+
+/// What a node allows itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Load {
+    pub cores: usize,
+    /// Off only to see what it is good for: then renders wait for one of so many places, for as long as their deadline.
+    pub sheds: bool,
+    /// Renders one client's address may ask for.
+    pub renders_per_client_s: Option<f64>,
+}
+
+impl Default for Load {
+    fn default() -> Load {
+        let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get());
+        Load { cores, sheds: true, renders_per_client_s: None }
+    }
+}
+
+pub struct Queue(Mutex<Places>);
+
+impl Queue {
+    pub fn new(load: &Load) -> Arc<Queue> {
+        Arc::new(Queue(Mutex::new(Places::new(load, Instant::now()))))
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().expect("BUG: nothing panics while holding the places")
+    }
+
+    /// A place at once, or after a short wait, for so long at most; or why there is none. Whoever is dropped while it waits has
+    /// left the queue.
+    pub async fn place(self: &Arc<Queue>, class: Class, patience: Duration) -> Result<Arc<Place>, Shed> {
+        let since = Instant::now();
+        let arrived = self.places().arrive(class, since);
+        let (number, told) = match arrived {
+            Arrived::In => return Ok(Place::new(self, class)),
+            Arrived::Full => return Err(Shed::Full(class)),
+            Arrived::Waits(number, told) => (number, told),
+        };
+        let mut waits = Waits { queue: self.clone(), class, number, told };
+        let latest = since + patience;
+        loop {
+            let due = self.places().due(class, since, Instant::now()).min(latest);
+            tokio::select! {
+                // In this order: who was told in the last moment was told.
+                biased;
+                outcome = &mut waits.told => {
+                    return outcome.unwrap_or(Err(Shed::Delay(class))).map(|()| Place::new(self, class));
+                }
+                () = tokio::time::sleep_until(due) => {}
+            }
+            let now = Instant::now();
+            let mut places = self.places();
+            if now >= latest {
+                places.give_up(class, number);
+            } else {
+                places.look(now);
+            }
+        }
+    }
+
+    /// A place for what nobody waits for, while nobody else needs it.
+    pub fn spare(self: &Arc<Queue>) -> Option<Arc<Place>> {
+        self.places().spare().then(|| Place::new(self, Class::Refresh))
+    }
+
+    /// Somebody was refused before the queue.
+    pub fn count(&self, shed: Shed) {
+        self.places().count(shed);
+    }
+
+    pub fn status(&self) -> QueueStatus {
+        self.places().status()
+    }
+
+    /// Refused so far, by class and reason.
+    pub fn shed(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
+        self.places().shed()
+    }
+}
+
+/// One who waits; leaves the queue however the wait ends.
+struct Waits {
+    queue: Arc<Queue>,
+    class: Class,
+    number: u64,
+    told: oneshot::Receiver<Outcome>,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.told.close();
+        let mut places = self.queue.places();
+        match self.told.try_recv() {
+            // It was given a place that nobody takes any more.
+            Ok(Ok(())) => places.leave(self.class, Instant::now()),
+            Ok(Err(_)) => {}
+            Err(_) => places.hang_up(self.class, self.number, Instant::now()),
+        }
+    }
+}
+
+/// The right to render, until it is dropped or given back.
+pub struct Place {
+    queue: Arc<Queue>,
+    class: Class,
+    /// Who uses a core in it: its guest, unless that waits, and pages that are made for its guest.
+    users: AtomicU32,
+    /// How often the guest was interrupted to let others run.
+    ticks: AtomicU32,
+    /// Since it was last interrupted, it has not gone on.
+    ticked: AtomicBool,
+    is_aside: AtomicBool,
+    is_long: AtomicBool,
+    is_over: AtomicBool,
+}
+
+const LONG_TICKS: u32 = limits::LONG_RENDER.as_millis().div_ceil(TICK.as_millis()) as u32;
+
+impl Place {
+    fn new(queue: &Arc<Queue>, class: Class) -> Arc<Place> {
+        Arc::new(Place {
+            queue: queue.clone(),
+            class,
+            users: AtomicU32::new(1),
+            ticks: AtomicU32::new(0),
+            ticked: AtomicBool::new(false),
+            is_aside: AtomicBool::new(false),
+            is_long: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+        })
+    }
+
+    /// The guest was interrupted: it has had a core for another while.
+    pub fn tick(&self) {
+        self.ticked.store(true, Ordering::Relaxed);
+        let ticks = self.ticks.fetch_add(1, Ordering::Relaxed) + 1;
+        if ticks < LONG_TICKS || self.is_long.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut places = self.queue.places();
+        if !self.is_over.load(Ordering::Relaxed) && places.becomes_long(Instant::now()) {
+            self.is_long.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The guest can go no further now. If it was only interrupted, it will go on when its turn comes; else it waits.
+    pub fn pauses(&self) {
+        if !self.ticked.swap(false, Ordering::Relaxed) {
+            self.is_aside.store(true, Ordering::Relaxed);
+            self.ends();
+        }
+    }
+
+    /// The guest goes on, whether or not there is a core for it: it has waited already.
+    pub fn goes_on(&self) {
+        if self.is_aside.swap(false, Ordering::Relaxed) {
+            self.begins();
+        }
+    }
+
+    /// Until what it gives is dropped, something is made in this place that its guest waits for.
+    pub fn shared(self: &Arc<Place>) -> Shared {
+        self.begins();
+        Shared(self.clone())
+    }
+
+    fn begins(&self) {
+        let mut places = self.queue.places();
+        if self.users.fetch_add(1, Ordering::Relaxed) == 0 && !self.is_over.load(Ordering::Relaxed) {
+            places.begin(self.is_long.load(Ordering::Relaxed));
+        }
+    }
+
+    fn ends(&self) {
+        let mut places = self.queue.places();
+        if self.users.fetch_sub(1, Ordering::Relaxed) == 1 && !self.is_over.load(Ordering::Relaxed) {
+            places.end(self.is_long.load(Ordering::Relaxed), Instant::now());
+        }
+    }
+
+    /// Given back, whoever still holds it.
+    pub fn give_back(&self) {
+        let mut places = self.queue.places();
+        if self.is_over.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let uses_core = self.users.load(Ordering::Relaxed) > 0;
+        places.leave_as(self.class, uses_core.then(|| self.is_long.load(Ordering::Relaxed)), Instant::now());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// Something that is made in a place for its guest.
+pub struct Shared(Arc<Place>);
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.0.ends();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(cores: usize) -> Arc<Queue> {
+        Queue::new(&Load { cores, ..Load::default() })
+    }
+
+    fn running(queue: &Queue) -> (u64, u64) {
+        let status = queue.status();
+        (status.running, status.under_way)
+    }
+
+    fn filled(queue: &Arc<Queue>) -> Vec<Arc<Place>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let now = Duration::ZERO;
+        std::iter::from_fn(|| runtime.block_on(queue.place(Class::Page, now)).ok()).collect()
+    }
+
+    #[test]
+    fn there_are_so_many_places_a_core_and_each_comes_back() {
+        let queue = queue(2);
+        let places = filled(&queue);
+        assert_eq!(places.len(), 2 * limits::RENDERS_A_CORE);
+        assert_eq!(queue.shed()["page"]["delay"], 1);
+        drop(places);
+        assert_eq!(running(&queue), (0, 0));
+    }
+
+    #[test]
+    fn one_that_waits_for_something_else_stands_aside() {
+        let queue = queue(1);
+        let mut places = filled(&queue);
+        places[0].pauses();
+        assert_eq!(running(&queue), (1, 2));
+        places.extend(filled(&queue));
+        assert_eq!(running(&queue), (2, 3));
+        // It has waited already, and is not made to wait again.
+        places[0].goes_on();
+        assert_eq!(running(&queue), (3, 3));
+        assert!(filled(&queue).is_empty());
+        // Only interrupted.
+        places[0].tick();
+        places[0].pauses();
+        assert_eq!(running(&queue), (3, 3));
+        // A page that is made for it runs in its place, and does so while it waits.
+        let shared = places[0].shared();
+        places[0].pauses();
+        assert_eq!(running(&queue), (3, 3));
+        drop(shared);
+        assert_eq!(running(&queue), (2, 3));
+        places[0].give_back();
+        drop(places);
+        assert_eq!(running(&queue), (0, 0));
+    }
+
+    #[test]
+    fn one_that_goes_on_and_on_does_not_keep_others_waiting() {
+        let queue = queue(1);
+        let mut places = filled(&queue);
+        let most = limits::LONG_RENDERS_A_CORE;
+        for at in 0..most + 2 {
+            assert_eq!(places.len(), 2 + at.min(most));
+            (0..LONG_TICKS).for_each(|_| places[at].tick());
+            places.extend(filled(&queue));
+        }
+        assert_eq!(running(&queue), ((most + 2) as u64, (most + 2) as u64));
+        // The first time it was interrupted; then it waits. Others did not wait for its core anyway.
+        places[0].pauses();
+        places[0].pauses();
+        assert_eq!(running(&queue), ((most + 1) as u64, (most + 2) as u64));
+        assert!(filled(&queue).is_empty());
+        places[0].goes_on();
+        drop(places);
+        assert_eq!(running(&queue), (0, 0));
+    }
+
+    #[test]
+    fn whoever_hangs_up_has_left_the_queue() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let queue = queue(1);
+        let mut places = filled(&queue);
+        runtime.block_on(async {
+            let long = Duration::from_secs(60);
+            let mut first = Box::pin(queue.place(Class::Page, long));
+            let mut second = Box::pin(queue.place(Class::Page, long));
+            assert!(futures_poll(&mut first).is_none() && futures_poll(&mut second).is_none());
+            assert_eq!(queue.status().waiting["page"], 2);
+            drop(first);
+            assert_eq!(queue.status().waiting["page"], 1);
+            places.pop();
+            // It was given the place, and is gone before it takes it.
+            assert_eq!(running(&queue), (2, 2));
+            drop(second);
+            assert_eq!(running(&queue), (1, 1));
+            let third = queue.place(Class::Page, long).await;
+            assert!(third.is_ok());
+        });
+    }
+
+    /// What it comes to at once.
+    fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::Pin::new(future).poll(&mut context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        }
+    }
+}

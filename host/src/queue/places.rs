@@ -1,0 +1,465 @@
+//! The places and who waits for them, as values: what happens at which moment is told, never looked at.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use nearside_protocol::{class::Class, limits, status::QueueStatus};
+use tokio::{sync::oneshot, time::Instant};
+
+use super::Load;
+use crate::shed::Shed;
+
+/// What whoever waits is told.
+pub(super) type Outcome = Result<(), Shed>;
+
+pub(super) enum Arrived {
+    /// It has a place.
+    In,
+    Waits(u64, oneshot::Receiver<Outcome>),
+    /// So many wait already, and nobody gives way.
+    Full,
+}
+
+struct Waiter {
+    number: u64,
+    since: Instant,
+    tell: oneshot::Sender<Outcome>,
+}
+
+/// What there is of one class.
+struct Line {
+    /// Old to new.
+    waiting: VecDeque<Waiter>,
+    under_way: usize,
+    /// When last nobody waited in it, or no core was missing.
+    calm_at: Instant,
+    admitted: u64,
+    waited: Duration,
+    shed: [u64; Shed::REASONS.len()],
+}
+
+pub(super) struct Places {
+    sheds: bool,
+    /// Renders that may use a core before others wait for one; more for commands; and those that others do not wait for.
+    most: usize,
+    most_with_commands: usize,
+    most_long: usize,
+    most_spare: usize,
+    /// Those that use a core now.
+    running: usize,
+    long: usize,
+    lines: [Line; Class::ALL.len()],
+    /// Of whoever comes next.
+    number: u64,
+}
+
+/// Of a class, whatever they wait for.
+fn most_under_way(class: Class) -> usize {
+    match class {
+        Class::Command => limits::COMMANDS_AT_ONCE,
+        Class::Page => limits::PAGES_AT_ONCE,
+        Class::Search => limits::SEARCHES_AT_ONCE,
+        Class::Refresh => limits::REFRESHES_AT_ONCE,
+    }
+}
+
+impl Places {
+    pub(super) fn new(load: &Load, now: Instant) -> Places {
+        let a_core = |sheds: usize| if load.sheds { sheds * load.cores } else { limits::RENDERS_AT_ONCE };
+        let most = a_core(limits::RENDERS_A_CORE);
+        let line = |_| Line {
+            waiting: VecDeque::new(),
+            under_way: 0,
+            calm_at: now,
+            admitted: 0,
+            waited: Duration::ZERO,
+            shed: [0; Shed::REASONS.len()],
+        };
+        Places {
+            sheds: load.sheds,
+            most,
+            most_with_commands: most + a_core(limits::COMMANDS_A_CORE),
+            most_long: a_core(limits::LONG_RENDERS_A_CORE),
+            most_spare: limits::CARRY_AT_ONCE.min(load.cores),
+            running: 0,
+            long: 0,
+            lines: Class::ALL.map(line),
+            number: 0,
+        }
+    }
+
+    fn line(&mut self, class: Class) -> &mut Line {
+        &mut self.lines[class as usize]
+    }
+
+    // --- Coming ---------------------------------------------------------------------------------------------------------
+
+    pub(super) fn arrive(&mut self, class: Class, now: Instant) -> Arrived {
+        self.look(now);
+        if self.line(class).waiting.is_empty() && self.has_room(class) {
+            self.enter(class, Duration::ZERO);
+            return Arrived::In;
+        }
+        if self.line(class).waiting.len() >= limits::RENDERS_WAITING {
+            if !self.sheds {
+                self.count(Shed::Full(class));
+                return Arrived::Full;
+            }
+            self.refuse_oldest(class, Shed::Full(class));
+        }
+        self.number += 1;
+        let number = self.number;
+        let (tell, told) = oneshot::channel();
+        self.line(class).waiting.push_back(Waiter { number, since: now, tell });
+        Arrived::Waits(number, told)
+    }
+
+    /// A place for what nobody waits for: as long as nobody waits at all, and one a core.
+    pub(super) fn spare(&mut self) -> bool {
+        let nobody_waits = self.lines.iter().all(|line| line.waiting.is_empty());
+        let few = self.lines[Class::Refresh as usize].under_way < self.most_spare;
+        let is_spare = nobody_waits && few && self.running <= self.most && self.under_way() < limits::RENDERS_AT_ONCE;
+        if is_spare {
+            self.enter(Class::Refresh, Duration::ZERO);
+        }
+        is_spare
+    }
+
+    fn has_room(&self, class: Class) -> bool {
+        self.has_core(class)
+            && self.lines[class as usize].under_way < most_under_way(class)
+            && self.under_way() < limits::RENDERS_AT_ONCE
+    }
+
+    fn has_core(&self, class: Class) -> bool {
+        let most = if class == Class::Command { self.most_with_commands } else { self.most };
+        self.running < most
+    }
+
+    fn under_way(&self) -> usize {
+        self.lines.iter().map(|line| line.under_way).sum()
+    }
+
+    fn enter(&mut self, class: Class, waited: Duration) {
+        self.running += 1;
+        let line = self.line(class);
+        line.under_way += 1;
+        line.admitted += 1;
+        line.waited += waited;
+    }
+
+    // --- Waiting --------------------------------------------------------------------------------------------------------
+
+    /// When whoever has waited since then is to be looked at again.
+    pub(super) fn due(&mut self, class: Class, since: Instant, now: Instant) -> Instant {
+        let sheds = self.sheds;
+        let line = self.line(class);
+        // Without shedding there is nothing to look for but the end of patience.
+        let wait = if sheds { line.allowed(now) } else { limits::ROUTE_DEADLINE_MOST };
+        since.max(line.calm_at) + wait
+    }
+
+    /// Tells those who have waited for too long, and those for whom there is room.
+    pub(super) fn look(&mut self, now: Instant) {
+        for class in Class::ALL {
+            let has_core = self.has_core(class);
+            let line = self.line(class);
+            if line.waiting.is_empty() || has_core {
+                line.calm_at = now;
+            }
+        }
+        if self.sheds {
+            // The lowest first.
+            Class::ALL.into_iter().rev().for_each(|class| self.refuse_late(class, now));
+        }
+        self.hand_out(now);
+    }
+
+    fn refuse_late(&mut self, class: Class, now: Instant) {
+        loop {
+            let line = self.line(class);
+            let Some(oldest) = line.waiting.front() else { return };
+            // Who waits for something else than a core does so for as long as it likes.
+            let waited = now.saturating_duration_since(oldest.since.max(line.calm_at));
+            if waited < line.allowed(now) {
+                return;
+            }
+            self.refuse_oldest(class, Shed::Delay(class));
+        }
+    }
+
+    fn refuse_oldest(&mut self, class: Class, shed: Shed) {
+        if let Some(waiter) = self.line(class).waiting.pop_front()
+            && waiter.tell.send(Err(shed)).is_ok()
+        {
+            self.count(shed);
+        }
+    }
+
+    fn hand_out(&mut self, now: Instant) {
+        while let Some(class) = Class::ALL
+            .into_iter()
+            .find(|class| !self.lines[*class as usize].waiting.is_empty() && self.has_room(*class))
+        {
+            let sheds = self.sheds;
+            let line = self.line(class);
+            let newest_first = sheds && line.stands(now);
+            let next = if newest_first { line.waiting.pop_back() } else { line.waiting.pop_front() };
+            let Some(waiter) = next else { return };
+            // Whoever has hung up in this moment takes no place.
+            if waiter.tell.send(Ok(())).is_ok() {
+                self.enter(class, now.saturating_duration_since(waiter.since));
+            }
+        }
+    }
+
+    /// It has no more patience.
+    pub(super) fn give_up(&mut self, class: Class, number: u64) {
+        if let Some(waiter) = self.take_out(class, number) {
+            self.count(Shed::Delay(class));
+            let _ = waiter.tell.send(Err(Shed::Delay(class)));
+        }
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn hang_up(&mut self, class: Class, number: u64, now: Instant) {
+        self.take_out(class, number);
+        self.look(now);
+    }
+
+    fn take_out(&mut self, class: Class, number: u64) -> Option<Waiter> {
+        let waiting = &mut self.line(class).waiting;
+        let at = waiting.binary_search_by_key(&number, |waiter| waiter.number).ok()?;
+        waiting.remove(at)
+    }
+
+    // --- Running --------------------------------------------------------------------------------------------------------
+
+    pub(super) fn begin(&mut self, is_long: bool) {
+        *if is_long { &mut self.long } else { &mut self.running } += 1;
+    }
+
+    pub(super) fn end(&mut self, is_long: bool, now: Instant) {
+        self.look(now);
+        *if is_long { &mut self.long } else { &mut self.running } -= 1;
+        self.hand_out(now);
+    }
+
+    /// One that runs is not waited for any more, unless there are too many of those.
+    pub(super) fn becomes_long(&mut self, now: Instant) -> bool {
+        let may = self.long < self.most_long;
+        if may {
+            self.begin(true);
+            self.end(false, now);
+        }
+        may
+    }
+
+    /// One that used a core is gone.
+    pub(super) fn leave(&mut self, class: Class, now: Instant) {
+        self.leave_as(class, Some(false), now);
+    }
+
+    /// One is gone. Whether it was a long one; nothing if it used no core.
+    pub(super) fn leave_as(&mut self, class: Class, is_long: Option<bool>, now: Instant) {
+        self.look(now);
+        self.line(class).under_way -= 1;
+        match is_long {
+            Some(is_long) => self.end(is_long, now),
+            None => self.hand_out(now),
+        }
+    }
+
+    // --- Telling --------------------------------------------------------------------------------------------------------
+
+    pub(super) fn count(&mut self, shed: Shed) {
+        self.line(shed.class()).shed[shed.index()] += 1;
+    }
+
+    pub(super) fn status(&self) -> QueueStatus {
+        let by_class = |value: fn(&Line) -> u64| {
+            let named = |class: Class| (class.name().to_owned(), value(&self.lines[class as usize]));
+            Class::ALL.into_iter().map(named).collect()
+        };
+        QueueStatus {
+            cores_most: self.most as u64,
+            running: (self.running + self.long) as u64,
+            under_way: self.under_way() as u64,
+            waiting: by_class(|line| line.waiting.len() as u64),
+            admitted: by_class(|line| line.admitted),
+            waited_ms: by_class(|line| line.waited.as_millis() as u64),
+        }
+    }
+
+    pub(super) fn shed(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
+        let of_class = |class: Class| {
+            let reasons = Shed::REASONS.iter().zip(self.lines[class as usize].shed);
+            (class.name().to_owned(), reasons.map(|(reason, count)| ((*reason).to_owned(), count)).collect())
+        };
+        Class::ALL.into_iter().map(of_class).collect()
+    }
+}
+
+impl Line {
+    /// More comes than can be made: for a while now somebody has waited for a core all the time.
+    fn stands(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.calm_at) >= limits::RENDERS_STAND
+    }
+
+    fn allowed(&self, now: Instant) -> Duration {
+        if self.stands(now) { limits::RENDER_WAIT } else { limits::RENDERS_STAND }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Places of one core, all taken by pages; time goes by as it is told.
+    struct Node {
+        places: Places,
+        now: Instant,
+    }
+
+    type Told = (u64, oneshot::Receiver<Outcome>);
+
+    impl Node {
+        fn full() -> Node {
+            let now = Instant::now();
+            let load = Load { cores: 1, sheds: true, renders_per_client_s: None };
+            let mut node = Node { places: Places::new(&load, now), now };
+            (0..limits::RENDERS_A_CORE).for_each(|_| assert!(matches!(node.arrive(Class::Page), Arrived::In)));
+            node
+        }
+
+        fn arrive(&mut self, class: Class) -> Arrived {
+            self.places.arrive(class, self.now)
+        }
+
+        fn waits(&mut self, class: Class) -> Told {
+            match self.arrive(class) {
+                Arrived::Waits(number, told) => (number, told),
+                _ => panic!("there was room"),
+            }
+        }
+
+        fn later(&mut self, ms: u64) {
+            self.now += Duration::from_millis(ms);
+            self.places.look(self.now);
+        }
+
+        fn one_leaves(&mut self) {
+            self.places.leave(Class::Page, self.now);
+        }
+
+        fn shed(&self) -> u64 {
+            self.places.shed().values().flat_map(BTreeMap::values).sum()
+        }
+    }
+
+    fn told((_, told): &mut Told) -> Option<Outcome> {
+        told.try_recv().ok()
+    }
+
+    #[test]
+    fn a_short_rush_is_waited_out_in_order() {
+        let mut node = Node::full();
+        let mut waiting: Vec<Told> = (0..3).map(|_| node.waits(Class::Page)).collect();
+        node.later(90);
+        for waiter in &mut waiting {
+            assert_eq!(told(waiter), None);
+            node.one_leaves();
+            assert_eq!(told(waiter), Some(Ok(())));
+        }
+        assert_eq!(node.shed(), 0);
+        assert_eq!(node.places.status().waited_ms["page"], 270);
+    }
+
+    #[test]
+    fn when_the_queue_stands_the_newest_go_first_and_nobody_waits_long() {
+        let mut node = Node::full();
+        let mut first = node.waits(Class::Page);
+        node.later(99);
+        assert_eq!(told(&mut first), None);
+        node.later(1);
+        assert_eq!(told(&mut first), Some(Err(Shed::Delay(Class::Page))));
+
+        // As before, somebody waits all the time: from now on it stands.
+        let mut node = Node::full();
+        let mut waiting = Vec::new();
+        for _ in 0..10 {
+            waiting.push(node.waits(Class::Page));
+            node.later(10);
+        }
+        let outcomes: Vec<_> = waiting.iter_mut().map(told).collect();
+        let late = Some(Err(Shed::Delay(Class::Page)));
+        assert_eq!(outcomes[..9], vec![late; 9], "those who came 20 ms ago or earlier");
+        assert_eq!(outcomes[9], None);
+        let mut newest = node.waits(Class::Page);
+        node.one_leaves();
+        assert_eq!((told(&mut newest), told(&mut waiting[9])), (Some(Ok(())), None));
+        node.one_leaves();
+        assert_eq!(told(&mut waiting[9]), Some(Ok(())));
+        // The queue was empty: the next rush is waited out again.
+        node.waits(Class::Page);
+        let mut next = node.waits(Class::Page);
+        node.later(50);
+        assert_eq!(told(&mut next), None);
+    }
+
+    #[test]
+    fn the_higher_class_goes_first_and_commands_do_not_wait_for_pages() {
+        let mut node = Node::full();
+        assert!(matches!(node.arrive(Class::Command), Arrived::In), "a place that is theirs alone");
+        let mut all = [Class::Refresh, Class::Search, Class::Page, Class::Command].map(|class| node.waits(class));
+        let mut told = || all.each_mut().map(|waiter| told(waiter).is_some());
+        node.one_leaves();
+        assert_eq!(told(), [false, false, false, true]);
+        node.one_leaves();
+        assert_eq!(told(), [false; 4], "two commands and nothing else");
+        for next in [[false, false, true, false], [false, true, false, false]] {
+            node.places.leave(Class::Command, node.now);
+            assert_eq!(told(), next);
+        }
+        node.one_leaves();
+        assert_eq!(told(), [true, false, false, false]);
+    }
+
+    #[test]
+    fn whoever_waits_for_something_else_than_a_core_may_wait() {
+        let mut node = Node::full();
+        // All of them wait for the origin.
+        (0..limits::RENDERS_A_CORE).for_each(|_| node.places.end(false, node.now));
+        (limits::RENDERS_A_CORE..limits::PAGES_AT_ONCE).for_each(|_| {
+            assert!(matches!(node.arrive(Class::Page), Arrived::In));
+            node.places.end(false, node.now);
+        });
+        let mut waiter = node.waits(Class::Page);
+        node.later(1_900);
+        assert_eq!((node.shed(), told(&mut waiter)), (0, None));
+        node.places.leave_as(Class::Page, None, node.now);
+        assert_eq!(told(&mut waiter), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_full_queue_gives_up_its_oldest() {
+        let mut node = Node::full();
+        let mut waiting: Vec<Told> = (0..limits::RENDERS_WAITING).map(|_| node.waits(Class::Search)).collect();
+        let mut one_more = node.waits(Class::Search);
+        assert_eq!(told(&mut waiting[0]), Some(Err(Shed::Full(Class::Search))));
+        assert_eq!((told(&mut waiting[1]), told(&mut one_more)), (None, None));
+        assert_eq!(node.places.shed()["search"]["full"], 1);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_takes_little_and_only_while_nobody_waits() {
+        let mut node = Node::full();
+        assert!(node.places.spare() && !node.places.spare(), "one beside those who run");
+        node.places.leave(Class::Refresh, node.now);
+        let _waits = node.waits(Class::Page);
+        assert!(!node.places.spare());
+        assert_eq!(node.places.status().under_way, 2);
+    }
+}
