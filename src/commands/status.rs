@@ -51,7 +51,9 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         show_origin(&args.origin.origin, &origin);
         if let Some(fleet) = &fleet {
             println!("fleet");
-            fleet_table::table(fleet, None, false).iter().for_each(|line| println!("  {line}"));
+            fleet_table::table(fleet, None, false)
+                .iter()
+                .for_each(|line| println!("{}", format!("  {line}").trim_end()));
         }
         nodes.iter().for_each(|(url, node)| show_node(url, node));
     }

@@ -16,7 +16,7 @@ const PATIENCE_MS = 60_000;
 const SITE = "probe.localhost";
 const BUILT = "target/wasm32-wasip2/release/";
 const axe = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
-const HOSTILE = `<b onclick="x">zrh</b>`;
+const HOSTILE = `<b onclick="x">Eve</b>`;
 mkdirSync(folder, { recursive: true });
 const data = mkdtempSync(join(tmpdir(), "nearside-fleet-"));
 
@@ -60,7 +60,7 @@ for (const [, wasm] of manifest.matchAll(/target\/wasm32-wasip2\/release\/(\w+\.
 const version = (n) => writeFileSync(join(copy, "nearside.toml"), `# ${n}\n${manifest.replaceAll(`../${BUILT}`, "")}`);
 version(1);
 operate("push", copy);
-const places = { "zurich-1": HOSTILE, "frankfurt-1": "fra", "dublin-1": "dub" };
+const places = { "zurich-1": "zrh", "frankfurt-1": "fra", "dublin-1": "dub" };
 const nodes = [];
 for (const [name, place] of Object.entries(places)) {
   nodes.push(await start(name, ["host", "--name", name, "--place", place, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", join(data, name), "--origin", origin, "--token-file", token, "--public-url", `https://${name}.example`], 2));
@@ -137,8 +137,8 @@ try {
   await page.goto(`${origin}/`);
   check("whoever is not signed in is asked for the token", (await page.getByLabel("Operator's token").isVisible()) && !(await page.locator("#nodes").count()));
   await judge(page, "door");
-  const enter = async (page, shown) => {
-    await page.getByLabel("Your name").fill("Ada");
+  const enter = async (page, shown, who = "Ada") => {
+    await page.getByLabel("Your name").fill(who);
     await page.getByLabel("Operator's token").fill(shown);
     await Promise.all([page.waitForEvent("load"), page.keyboard.press("Enter")]);
   };
@@ -155,7 +155,7 @@ try {
   // All is well.
   await says("#state", "all 3 nodes serve");
   await says("#live", "live");
-  check("three rows, with what the operators call their places as text", (await page.locator("#nodes tbody tr").count()) === 3 && (await page.getByText(HOSTILE).isVisible()));
+  check("three rows, each with its place", (await page.locator("#nodes tbody tr").count()) === 3 && (await page.locator("#nodes .place").allInnerTexts()).sort().join() === "dub,fra,zrh");
   await page.waitForFunction(() => /\d/.test(document.querySelector(".tiles .big")?.innerText) && !document.querySelector(".tiles .big").innerText.startsWith("0"), null, { timeout: PATIENCE_MS });
   check("the tab's title tells how it is", (await page.title()).startsWith("all 3 nodes serve"));
   await says("#queries", "left");
@@ -244,11 +244,11 @@ try {
   const plain = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 1280, height: 900 } });
   const snapshot = await plain.newPage();
   await snapshot.goto(`${origin}/fleet`);
-  await enter(snapshot, readFileSync(token, "utf8").trim());
+  await enter(snapshot, readFileSync(token, "utf8").trim(), HOSTILE);
   check("without a script the page is whole", (await snapshot.locator("#nodes tbody tr").count()) === 2 && (await snapshot.locator("#live").innerText()).startsWith("as of"));
   await snapshot.getByText("quiet kinds").click();
   await Promise.all([snapshot.waitForEvent("load"), snapshot.getByRole("button", { name: "Pause always-fail" }).click()]);
-  check("and says what came of a button", (await snapshot.locator("#told").innerText()).includes("Ada paused tasks of probe always-fail: 1 changed"));
+  check("and says what came of a button, of whoever it was as text", (await snapshot.locator("#told").innerText()).includes(`${HOSTILE} paused tasks of probe always-fail: 1 changed`));
   check("which is done", await snapshot.getByRole("button", { name: "Resume always-fail" }).isVisible());
   await Promise.all([snapshot.waitForEvent("load"), snapshot.getByRole("button", { name: "Sign out" }).click()]);
   check("signed out is out", (await snapshot.getByLabel("Operator's token").isVisible()) && (await plain.cookies()).length === 0);
