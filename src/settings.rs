@@ -32,6 +32,9 @@ struct File {
     renders_per_client_s: Option<f64>,
     agent: Option<SocketAddr>,
     unready_ms: Option<u64>,
+    certificates: Option<PathBuf>,
+    redirect: Option<SocketAddr>,
+    origin_ca: Option<PathBuf>,
 }
 
 pub struct NodeSettings {
@@ -47,6 +50,11 @@ pub struct NodeSettings {
     pub declared: Declared,
     pub load: Load,
     pub agent: Option<SocketAddr>,
+    /// What `listen` shows, where it speaks TLS.
+    pub certificates: Option<PathBuf>,
+    /// Where those who come without it are sent on.
+    pub redirect: Option<SocketAddr>,
+    pub origin_ca: Option<PathBuf>,
     /// How long those in front have to hear that it leaves.
     pub unready: Duration,
 }
@@ -98,6 +106,10 @@ impl NodeSettings {
         if unready_ms > limits::UNREADY_MS_MOST {
             bail!("unready_ms is {unready_ms}; at most {} make sense", limits::UNREADY_MS_MOST);
         }
+        let (certificates, redirect) = (args.certificates.or(file.certificates), args.redirect.or(file.redirect));
+        if redirect.is_some() && certificates.is_none() {
+            bail!("redirect sends visitors to https://, and without `certificates` nobody answers there");
+        }
         let token_file = args.token_file.or(file.token_file);
         Ok(NodeSettings {
             name,
@@ -111,6 +123,9 @@ impl NodeSettings {
             max_staleness: max_staleness_s.map(Duration::from_secs),
             declared,
             agent: args.agent.or(file.agent),
+            certificates,
+            redirect,
+            origin_ca: args.origin_ca.or(file.origin_ca),
             unready: Duration::from_millis(unready_ms),
             load: Load { sheds: !args.no_shedding, renders_per_client_s, ..Load::default() },
         })

@@ -7,7 +7,6 @@
 use std::{
     fmt,
     future::Future,
-    io,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };

@@ -14,7 +14,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use nearside_protocol::limits;
+use nearside_protocol::{limits, status::CertificateEnds};
 use rustls::{
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -59,16 +59,7 @@ struct Names {
     by_name: HashMap<String, Arc<CertifiedKey>>,
     /// For a name nobody has, and for who names none: the pair called `default`, or the only one there is.
     otherwise: Option<Arc<CertifiedKey>>,
-    expires: Vec<Expires>,
-}
-
-/// When a certificate ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expires {
-    /// Its first name.
-    pub name: String,
-    /// Seconds since 1970.
-    pub at_s: u64,
+    expires: Vec<CertificateEnds>,
 }
 
 pub struct Certificates {
@@ -90,7 +81,7 @@ impl Certificates {
     }
 
     /// When each of those that are shown ends, the soonest first.
-    pub fn expire(&self) -> Vec<Expires> {
+    pub fn expire(&self) -> Vec<CertificateEnds> {
         self.names.load().expires.clone()
     }
 
@@ -151,7 +142,7 @@ impl Names {
                 names.otherwise = Some(key.clone());
             }
             let first = own.first().cloned().unwrap_or_else(|| file.display().to_string());
-            names.expires.push(Expires { name: first, at_s: expires_s });
+            names.expires.push(CertificateEnds { name: first, at_s: expires_s });
             for name in own {
                 // Of two for one name, the one that is good for longer was named later: see `pairs`.
                 names.by_name.insert(name, key.clone());

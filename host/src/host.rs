@@ -30,6 +30,7 @@ use crate::{
     cache::Cache,
     cache_status::CacheStatus,
     carry::{Carried, afterwards, carry},
+    certificates::Certificates,
     clients::Clients,
     counts::versions::Versions,
     credit::Credit,
@@ -80,6 +81,8 @@ pub struct Host {
     follows: AtomicBool,
     pub in_fleet: InFleet,
     pub leaving: Leaving,
+    /// What it shows visitors, where it speaks TLS.
+    certificates: OnceLock<Arc<Certificates>>,
 }
 
 /// Who is served here, by host name and by app name.
@@ -175,7 +178,18 @@ impl Host {
             follows: AtomicBool::new(false),
             in_fleet: InFleet::default(),
             leaving: Leaving::default(),
+            certificates: OnceLock::new(),
         }))
+    }
+
+    /// Tells when these end.
+    pub fn with_certificates(self: Arc<Host>, certificates: Arc<Certificates>) -> Arc<Host> {
+        let _ = self.certificates.set(certificates);
+        self
+    }
+
+    pub fn certificates(&self) -> Option<&Arc<Certificates>> {
+        self.certificates.get()
     }
 
     /// Serves blobs, and keeps those asked for in this folder. Called once, before anything is served. Blocks.
@@ -445,6 +459,7 @@ impl Host {
             scrub: Scrub::default(),
             outbox: self.outbox().map(|outbox| outbox.status()),
             siblings: self.in_fleet.siblings(),
+            certificates: self.certificates().map(|certificates| certificates.expire()).unwrap_or_default(),
             queue: self.queue.status(),
             shed: self.queue.shed(),
         }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | **a request** | |
 //! | [`serve`], `stall`, [`admin`] | sockets, for visitors and for the operator |
-//! | [`certificates`], [`tls`] | encrypted sockets: what is shown for which name; whom a client believes |
+//! | [`door`], [`certificates`], [`tls`], [`redirect`] | encrypted sockets: what is shown for which name; whom a client believes |
 //! | [`agent`], [`leaving`] | what a balancer in front is told |
 //! | [`handler`] | the life of a request, top to bottom |
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
@@ -61,6 +61,7 @@ pub mod counts;
 mod credit;
 pub mod database;
 pub mod disk;
+pub mod door;
 mod encoded;
 pub mod encoding;
 pub mod engine;
@@ -98,6 +99,7 @@ pub mod plans;
 pub mod policy;
 pub mod pull;
 pub mod queue;
+pub mod redirect;
 pub mod refusal;
 pub mod refusals;
 pub mod release;

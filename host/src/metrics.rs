@@ -130,6 +130,14 @@ pub(crate) fn text(status: &NodeStatus, totals: &BTreeMap<String, Counts>) -> St
         }
     }
 
+    if !status.certificates.is_empty() {
+        let name = "nearside_certificate_ends_timestamp_seconds";
+        metrics.family(name, "gauge", "When a certificate that visitors are shown ends, Unix time.");
+        for ends in &status.certificates {
+            metrics.line(name, &[("name", &ends.name)], ends.at_s);
+        }
+    }
+
     let scrub = &status.scrub;
     let checked = "Kept pages that were hashed again in the background.";
     metrics.one("nearside_scrub_checked_pages_total", "counter", checked, scrub.checked_pages);
@@ -161,7 +169,7 @@ mod tests {
         digest::Digest,
         query_report::{QueryCounts, Tally, Work},
         release::ReleaseId,
-        status::{NodeApp, OutboxStatus, QueueStatus},
+        status::{CertificateEnds, NodeApp, OutboxStatus, QueueStatus},
     };
 
     use super::*;
@@ -205,6 +213,7 @@ mod tests {
                 closed: None,
             }),
             siblings: Vec::new(),
+            certificates: vec![CertificateEnds { name: "shop.example".to_owned(), at_s: 1_900_000_000 }],
             queue: QueueStatus { waited_ms: [("page".to_owned(), 1_500)].into(), ..QueueStatus::default() },
             shed: [("page".to_owned(), [("delay".to_owned(), 7)].into())].into(),
         };

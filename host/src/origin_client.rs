@@ -67,7 +67,7 @@ impl Went {
         match error {
             ClientError::Refused(problem) if problem.status == 503 => Went::Refused,
             ClientError::Unreachable { was_sent: true, .. } => Went::Refused,
-            ClientError::Unreachable { .. } | ClientError::NotAUrl(_) => Went::NotReached,
+            ClientError::Unreachable { .. } | ClientError::NotAUrl(_) | ClientError::Tls(_) => Went::NotReached,
             ClientError::Refused(_) | ClientError::Malformed(_) => Went::Taken,
         }
     }

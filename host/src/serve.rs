@@ -9,19 +9,28 @@ use std::{
 };
 
 use http::{Request, Response};
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
 };
 use nearside_protocol::{heartbeat::Way, limits};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     sync::{Semaphore, watch},
 };
 
 use crate::{
-    at_once, handler,
+    at_once,
+    door::Door,
+    handler,
     head_timer::HeadTimer,
     host::Host,
     stall::{Stalls, speaks},
@@ -31,8 +40,8 @@ use crate::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves visitors until `shutdown`, then lets what is under way finish, for at most [`limits::DRAIN`].
-pub async fn serve(host: Arc<Host>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    serve_until(host, listener, at_most_drain(shutdown)).await;
+pub async fn serve(host: Arc<Host>, door: impl Into<Door>, shutdown: impl Future<Output = ()>) {
+    serve_until(host, door, at_most_drain(shutdown)).await;
 }
 
 async fn at_most_drain(shutdown: impl Future<Output = ()>) -> Duration {
@@ -41,7 +50,7 @@ async fn at_most_drain(shutdown: impl Future<Output = ()>) -> Duration {
 }
 
 /// The same, for at most so long as `shutdown` then says.
-pub async fn serve_until(host: Arc<Host>, listener: TcpListener, shutdown: impl Future<Output = Duration>) {
+pub async fn serve_until(host: Arc<Host>, door: impl Into<Door>, shutdown: impl Future<Output = Duration>) {
     let answer = move |request: Request<Incoming>, client: SocketAddr| {
         let began = Instant::now();
         let (parts, body) = request.into_parts();
@@ -64,25 +73,26 @@ pub async fn serve_until(host: Arc<Host>, listener: TcpListener, shutdown: impl 
             }
         }
     };
-    accept_until(listener, answer, shutdown).await;
+    accept_until(door.into(), answer, shutdown).await;
 }
 
 /// The same for any service: the admin listener and the origin use it too.
-pub async fn accept<F, R, B>(listener: TcpListener, answer: F, shutdown: impl Future<Output = ()>)
+pub async fn accept<F, R, B>(door: impl Into<Door>, answer: F, shutdown: impl Future<Output = ()>)
 where
     F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + 'static,
     R: Future<Output = Response<B>> + Send + 'static,
     B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    accept_until(listener, answer, at_most_drain(shutdown)).await;
+    accept_until(door.into(), answer, at_most_drain(shutdown)).await;
 }
 
-async fn accept_until<F, R, B>(listener: TcpListener, answer: F, shutdown: impl Future<Output = Duration>)
+async fn accept_until<F, R, B>(door: Door, answer: F, shutdown: impl Future<Output = Duration>)
 where
     F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + 'static,
     R: Future<Output = Response<B>> + Send + 'static,
     B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
+    let Door { listener, tls } = door;
     let graceful = GracefulShutdown::new();
     // Gone when this stops: connections that have not said a word are waited for a moment only.
     let (running, stopping) = watch::channel(());
@@ -106,7 +116,7 @@ where
             let answered = answer(request, client);
             async move { Ok::<_, Infallible>(answered.await) }
         });
-        let (watcher, mut stopping) = (graceful.watcher(), stopping.clone());
+        let (watcher, mut stopping, tls) = (graceful.watcher(), stopping.clone(), tls.clone());
         tokio::spawn(async move {
             let spoke = tokio::select! {
                 spoke = speaks(&stream) => spoke,
@@ -115,17 +125,17 @@ where
                     tokio::time::sleep(limits::LAST_WORD).await;
                 } => false,
             };
-            let is_last = stopping.has_changed().is_err();
-            if spoke && is_last {
-                // Its first request is its last one. It is waited for, and not told to stop before it is read.
-                let mut http = http();
-                http.http1().keep_alive(false);
-                let _ = http.serve_connection(TokioIo::new(Stalls::new(stream)), service).await;
-                drop(watcher);
-            } else if spoke {
-                let connection = http().serve_connection(TokioIo::new(Stalls::new(stream)), service).into_owned();
-                // A client that leaves in the middle is no fault of ours.
-                let _ = watcher.watch(connection).await;
+            if spoke {
+                let stream = Stalls::new(stream);
+                let is_last = || stopping.has_changed().is_err();
+                // A client that leaves in the middle is no fault of ours, nor one that believes none of our certificates.
+                match tls {
+                    None => converse(stream, service, watcher, is_last()).await,
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => converse(stream, service, watcher, is_last()).await,
+                        Err(cause) => tracing::debug!(%client, %cause, "no TLS"),
+                    },
+                }
             }
             drop(place);
         });
@@ -133,6 +143,24 @@ where
     drop((listener, running));
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!(seconds = drain.as_secs(), "some connections did not finish in time and were cut");
+    }
+}
+
+/// All requests of one connection.
+async fn converse<I, S, B>(stream: I, service: S, watcher: Watcher, is_last: bool)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let mut http = http();
+    if is_last {
+        // Its first request is its last one. It is waited for, and not told to stop before it is read.
+        http.http1().keep_alive(false);
+        let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        drop(watcher);
+    } else {
+        let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service).into_owned()).await;
     }
 }
 

@@ -4,6 +4,7 @@
 //! listen = "127.0.0.1:7470"
 //! data = "/var/lib/nearside"
 //! token_file = "/etc/nearside/token"     # DATA/token, made at the first start, when this is left out
+//! certificates = "/etc/nearside/tls"     # `listen` speaks TLS, with NAME.crt and NAME.key; it does not when this is left out
 //!
 //! [objects]                              # where releases are put; DATA/objects when this is left out
 //! url = "s3://bucket/prefix"             # or file:///folder
@@ -36,6 +37,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where the operator's token is; `data/token` when absent.
     pub token_file: Option<PathBuf>,
+    /// Folder of what is shown where `listen` speaks TLS; it does not when absent.
+    pub certificates: Option<PathBuf>,
     /// Where releases are put; `data/objects` when absent.
     pub objects: Option<ObjectsConfig>,
     pub apps: BTreeMap<String, AppConfig>,
@@ -96,6 +99,7 @@ struct Raw {
     listen: Spanned<String>,
     data: PathBuf,
     token_file: Option<PathBuf>,
+    certificates: Option<PathBuf>,
     objects: Option<Spanned<ObjectsConfig>>,
     #[serde(default)]
     apps: BTreeMap<Spanned<String>, AppConfig>,
@@ -103,7 +107,7 @@ struct Raw {
 
 impl Config {
     pub fn new(listen: SocketAddr, data: PathBuf) -> Config {
-        Config { listen, data, token_file: None, objects: None, apps: BTreeMap::new() }
+        Config { listen, data, token_file: None, certificates: None, objects: None, apps: BTreeMap::new() }
     }
 
     pub fn read(file: &Path) -> Result<Config, ConfigError> {
@@ -161,6 +165,7 @@ impl Config {
             listen,
             data: folder.join(raw.data),
             token_file: raw.token_file.map(|token| folder.join(token)),
+            certificates: raw.certificates.map(|certificates| folder.join(certificates)),
             objects,
             apps,
         })

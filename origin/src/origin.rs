@@ -15,7 +15,7 @@ use std::{
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use nearside_host::{disk::Disk, engine::Engine, logbook::Logbook, logs::Logs, serve};
+use nearside_host::{disk::Disk, door::Door, engine::Engine, logbook::Logbook, logs::Logs, serve};
 use nearside_protocol::{
     action::Action,
     app,
@@ -154,6 +154,11 @@ impl Origin {
     /// Answers nodes and operators until `shutdown`; then lets what is under way finish, for at most [`limits::DRAIN`],
     /// and stops all apps.
     pub async fn serve(self: &Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        self.serve_at(listener, shutdown).await;
+    }
+
+    /// The same where the socket may speak TLS.
+    pub async fn serve_at(self: &Arc<Self>, door: impl Into<Door>, shutdown: impl Future<Output = ()>) {
         let origin = self.clone();
         let answer = move |mut request: Request<Incoming>, client| {
             let origin = origin.clone();
@@ -166,7 +171,7 @@ impl Origin {
         };
         let audits = tokio::spawn(self.clone().audits());
         let notes = tokio::spawn(self.clone().notes());
-        serve::accept(listener, answer, shutdown).await;
+        serve::accept(door, answer, shutdown).await;
         audits.abort();
         notes.abort();
         self.stop().await;

@@ -41,11 +41,23 @@ pub struct NodeStatus {
     /// The origin's last word on other nodes.
     #[serde(default)]
     pub siblings: Vec<Sibling>,
+    /// What is shown to visitors, where that is TLS; the soonest to end first.
+    #[serde(default)]
+    pub certificates: Vec<CertificateEnds>,
     #[serde(default)]
     pub queue: QueueStatus,
     /// Renders that were not made because more was asked for than can be, by class and reason.
     #[serde(default)]
     pub shed: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// When a certificate ends.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CertificateEnds {
+    /// The first name it is for.
+    pub name: String,
+    /// Seconds since 1970.
+    pub at_s: u64,
 }
 
 /// Renders under way and waiting; what is by class has the classes' names.

@@ -7,6 +7,8 @@ use clap::Args;
 use nearside_host::{
     admin::{self, Admin},
     agent,
+    certificates::Certificates,
+    door::Door,
     engine::Engine,
     follow,
     host::Host,
@@ -16,6 +18,7 @@ use nearside_host::{
     outbox::{self, Outbox},
     peer::Peer,
     pull::sources::Sources,
+    redirect,
     replica::Replica,
     scrub, serve,
     upstream::Upstream,
@@ -113,6 +116,16 @@ pub struct HostArgs {
     /// [default: any number]
     #[arg(long, env = "NEARSIDE_RENDERS_PER_CLIENT_S", value_name = "COUNT")]
     pub renders_per_client_s: Option<f64>,
+    /// Folder of PEM files to speak TLS with where visitors are answered: NAME.crt with NAME.key, or NAME/fullchain.pem with
+    /// NAME/privkey.pem; read again when it changes [default: no TLS]
+    #[arg(long, env = "NEARSIDE_CERTIFICATES", value_name = "FOLDER")]
+    pub certificates: Option<PathBuf>,
+    /// Where visitors who come without TLS are sent on to https:// [default: nowhere]
+    #[arg(long, env = "NEARSIDE_REDIRECT", value_name = "ADDR:PORT")]
+    pub redirect: Option<SocketAddr>,
+    /// PEM file with the authorities to believe where the origin is https:// [default: those everybody does]
+    #[arg(long, env = "NEARSIDE_ORIGIN_CA", value_name = "FILE")]
+    pub origin_ca: Option<PathBuf>,
     /// Let renders wait for as long as their deadline, to see what that leads to
     #[arg(long, hide = true)]
     pub no_shedding: bool,
@@ -124,13 +137,17 @@ const OUTBOX: &str = "outbox.db";
 pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let settings = NodeSettings::resolve(args)?;
     let origin = match &settings.origin {
-        Some(url) => Some(Arc::new(OriginClient::new(url, settings.token.clone())?)),
+        Some(url) => {
+            let authorities = settings.origin_ca.as_deref();
+            Some(Arc::new(OriginClient::believing(url, settings.token.clone(), authorities)?))
+        }
         None => None,
     };
     let upstream: Arc<dyn Upstream> = match &origin {
         Some(origin) => origin.clone(),
         None => Arc::new(NoOrigin),
     };
+    let certificates = settings.certificates.as_deref().map(Certificates::read).transpose()?;
     let successor = Successor::of_this()?;
     let handed = handed::listener()?;
     let data = settings.data.clone();
@@ -139,6 +156,9 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let engine = Engine::start(&replica.compiled())?;
     let mut host = Host::under(settings.load, &settings.name, engine, settings.cache_mib, upstream.clone())?;
     host = host.with_blobs(&replica.blobs())?;
+    if let Some(certificates) = &certificates {
+        host = host.with_certificates(certificates.clone());
+    }
     host.in_fleet.declare(settings.declared.clone(), settings.max_staleness);
     // A node without an origin has nobody to deliver to; what waits from before stays where it is.
     let outbox = origin.is_some().then(|| Outbox::open(&settings.data.join(OUTBOX))).transpose()?;
@@ -157,8 +177,13 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
+    let others = match settings.redirect {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     // Scripts and people read these lines: where things are, once they are there.
-    println!("{} serves http://{}", settings.name, visitors.socket.local_addr()?);
+    let (scheme, serves_at) = (if certificates.is_some() { "https" } else { "http" }, visitors.socket.local_addr()?);
+    println!("{} serves {scheme}://{serves_at}", settings.name);
     println!("{} admin http://{}", settings.name, operators.local_addr()?);
     if let Some(balancers) = &balancers {
         println!("{} agent http://{}", settings.name, balancers.local_addr()?);
@@ -203,7 +228,8 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
             }
             drain
         };
-        serve::serve_until(host.clone(), TcpListener::from_std(visitors.socket)?, stops).await;
+        let door = Door::showing(TcpListener::from_std(visitors.socket)?, certificates.as_ref())?;
+        serve::serve_until(host.clone(), door, stops).await;
         anyhow::Ok(())
     };
     let told = async {
@@ -212,7 +238,23 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
             None => stop().await,
         }
     };
-    let (served, ..) = tokio::join!(serves, admin::serve(admin.clone(), operators, stop()), told, follows, delivers);
+    let sent_on = async {
+        match others {
+            Some(listener) => redirect::serve(listener, serves_at.port(), stop()).await,
+            None => stop().await,
+        }
+    };
+    let renewed = async {
+        match host.certificates() {
+            Some(certificates) => tokio::select! {
+                () = certificates.clone().follow() => {}
+                () = stop() => {}
+            },
+            None => {}
+        }
+    };
+    let administers = admin::serve(admin.clone(), operators, stop());
+    let (served, ..) = tokio::join!(serves, administers, told, sent_on, renewed, follows, delivers);
     served?;
     if stopping.why() == Some(Stop::HandOver) {
         // What is not accepted yet is the successor's. The folder is let go of with this process.

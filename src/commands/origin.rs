@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use nearside_host::{engine::Engine, logbook::Logbook};
+use nearside_host::{certificates::Certificates, door::Door, engine::Engine, logbook::Logbook};
 use nearside_origin::{config::Config, origin::Origin};
 
 use super::host::bind;
@@ -40,6 +40,10 @@ pub struct OriginArgs {
     /// The origin's own disk [default: nearside-origin]
     #[arg(long, env = "NEARSIDE_DATA", value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+    /// Folder of PEM files to speak TLS with: NAME.crt with NAME.key, or NAME/fullchain.pem with NAME/privkey.pem; read again
+    /// when it changes [default: no TLS]
+    #[arg(long, env = "NEARSIDE_CERTIFICATES", value_name = "FOLDER")]
+    pub certificates: Option<PathBuf>,
     /// File with the token to ask for [default: token in the data folder, made at the first start]
     #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
@@ -59,14 +63,23 @@ pub async fn run(args: OriginArgs, logbook: Logbook) -> anyhow::Result<ExitCode>
     if args.token_file.is_some() {
         config.token_file = args.token_file;
     }
+    if args.certificates.is_some() {
+        config.certificates = args.certificates;
+    }
+    let certificates = config.certificates.as_deref().map(Certificates::read).transpose()?;
     let compiled = config.data.join("compiled");
     std::fs::create_dir_all(&compiled)?;
     let engine = Engine::start(&compiled)?;
     let listen = config.listen;
     let origin = Origin::open(config, engine, logbook).await?;
     let listener = bind(listen).await?;
-    println!("origin answers http://{}", listener.local_addr()?);
+    let scheme = if certificates.is_some() { "https" } else { "http" };
+    println!("origin answers {scheme}://{}", listener.local_addr()?);
     let stop = super::shutdown()?;
-    origin.serve(listener, stop()).await;
+    let renewed = certificates.clone().map(|certificates| tokio::spawn(certificates.follow()));
+    origin.serve_at(Door::showing(listener, certificates.as_ref())?, stop()).await;
+    if let Some(renewed) = renewed {
+        renewed.abort();
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -45,6 +45,7 @@ async fn start(data: &Path) -> Running {
         listen: "127.0.0.1:0".parse().unwrap(),
         data: data.join("data"),
         token_file: None,
+        certificates: None,
         objects: None,
         apps: [("shop".to_owned(), settings)].into(),
     };
@@ -432,6 +433,7 @@ async fn two_origins_do_not_share_a_folder() {
         listen: "127.0.0.1:0".parse().unwrap(),
         data: folder.path().join("data"),
         token_file: None,
+        certificates: None,
         objects: None,
         apps: Default::default(),
     };
