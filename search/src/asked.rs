@@ -210,7 +210,7 @@ unsafe impl<Q: Question> VTabCursor for AskedCursor<Q> {
         let row = self.rows.get(self.at);
         match usize::try_from(column).ok().and_then(|column| row?.get(column)) {
             Some(value) => context.set_result(value),
-            None => context.set_result(&rusqlite::types::Null),
+            None => context.set_result(rusqlite::types::Null),
         }
     }
 
