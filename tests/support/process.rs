@@ -59,7 +59,7 @@ impl Process {
             Err(mpsc::RecvTimeoutError::Disconnected) => return None,
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("it says nothing; its log:\n{}", self.log_text()),
         };
-        let address = line.rsplit_once("http://").and_then(|(_, address)| address.parse().ok());
+        let address = line.rsplit_once("://").and_then(|(_, address)| address.parse().ok());
         Some(address.unwrap_or_else(|| panic!("no address in `{line}`")))
     }
 
