@@ -16,7 +16,7 @@ use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 use crate::{
     admin::{self, Admin},
-    host::cpu_time,
+    own_cpu::own_cpu,
 };
 
 /// What is said.
@@ -86,7 +86,7 @@ struct Last {
 
 impl Share {
     fn new(cores: usize) -> Share {
-        let cpu = cpu_time();
+        let cpu = own_cpu().unwrap_or_default();
         Share { cores, last: Mutex::new(Last { at: Instant::now(), cpu, shed: 0, percent: 100 }) }
     }
 
@@ -102,7 +102,7 @@ impl Share {
         let wall = now.duration_since(last.at);
         // Two balancers that ask in one moment are told the same.
         if wall >= limits::AGENT_LOOK {
-            let cpu = cpu_time();
+            let cpu = own_cpu().unwrap_or(last.cpu);
             let used = cpu.saturating_sub(last.cpu).as_secs_f64() / (wall.as_secs_f64() * self.cores as f64);
             let percent = percent(used, shed > last.shed).midpoint(last.percent);
             *last = Last { at: now, cpu, shed, percent };

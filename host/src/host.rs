@@ -39,6 +39,7 @@ use crate::{
     in_fleet::InFleet,
     leaving::Leaving,
     outbox::Outbox,
+    own_cpu::own_cpu,
     past::Past,
     pull::progress::Pulls,
     queue::{Load, Place, Queue},
@@ -417,7 +418,7 @@ impl Host {
             render_places: cores_most,
             queue_delay_us: None,
             cores: self.cores as u64,
-            cpu_ms: cpu_time().as_millis() as u64,
+            cpu_ms: own_cpu().unwrap_or_default().as_millis() as u64,
         }
     }
 
@@ -464,12 +465,6 @@ impl Host {
             shed: self.queue.shed(),
         }
     }
-}
-
-/// What this process has taken of the machine's processors.
-pub(crate) fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.clamp(0, 999_999_999) as u32)
 }
 
 impl Drop for Host {

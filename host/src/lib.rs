@@ -91,6 +91,7 @@ mod missed;
 pub mod origin_client;
 pub mod outbound;
 pub mod outbox;
+mod own_cpu;
 pub mod pages;
 pub mod past;
 pub mod peer;
