@@ -50,8 +50,10 @@ pub enum Bench {
     Search,
     /// Static files of two sizes, plain and with brotli, beside nginx
     Static,
-    /// How a change of a large database reaches a node, beside other ways; and a node that starts with it
+    /// How a change of a large database reaches a node, beside other ways
     Snapshots,
+    /// A node that starts with a large release on its disk
+    Start,
     /// A node under load, while a release is pushed every 200 ms and while none is
     Pushes,
     /// Commands from 1 to 256 clients, beside one commit a write and a bare fdatasync
@@ -76,6 +78,7 @@ impl Bench {
             Bench::Search => "search",
             Bench::Static => "static",
             Bench::Snapshots => "snapshots",
+            Bench::Start => "start",
             Bench::Pushes => "pushes",
             Bench::Writes => "writes",
             Bench::Tasks => "tasks",
@@ -110,6 +113,7 @@ impl Bench {
             Bench::Static => self.load(static_files::prepare(), settings).await,
             Bench::Noise => self.load(noise::prepare(), settings).await,
             Bench::Snapshots => Ok((snapshots::ABOUT, snapshots::measure(args, settings).await?)),
+            Bench::Start => Ok((snapshots::ABOUT_START, snapshots::measure_start(args, settings).await?)),
             Bench::Crowd => Ok((crowd::ABOUT, crowd::measure(args, settings).await?)),
             Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
@@ -142,8 +146,8 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, search, static, snapshots, pushes, \
-         writes, tasks, story, noise"
+        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, search, static, snapshots, start, \
+         pushes, writes, tasks, story, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;

@@ -25,7 +25,9 @@ use crate::page_files::differing;
 use crate::report::Settings;
 
 pub(super) const ABOUT: &str = "How a change of a large database with a full-text index reaches a node, beside other \
-                                ways to bring a file up to date. And a node that starts with it.";
+                                ways to bring a file up to date.";
+pub(super) const ABOUT_START: &str =
+    "A node that starts with a release of more than a GiB on its disk: until it answers, and what memory that takes.";
 
 const APP: &str = "modules/stacks";
 const NAME: &str = "stacks";
@@ -42,30 +44,48 @@ struct Bench<'a> {
 
 pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured> {
     let scratch = scratch()?;
-    let bench = Bench {
-        scratch: scratch.path(),
-        app: args.root.join(APP),
-        program: programs()?.join("nearside"),
-        beside: Beside::find(scratch.path()),
-        rounds: settings.rounds,
-    };
-    let pushed = bench.path("documents.db");
-    documents(&bench.app, &pushed, args.mib.unwrap_or(SNAPSHOTS_MIB), bench.scratch).await?;
-
-    eprintln!("  pushing {} MiB", fs::metadata(&pushed)?.len() >> 20);
+    let bench = Bench::new(scratch.path(), args, settings)?;
     let mut taken = Taken::default();
-    let mut cluster = bench.cluster(MIRRORED, &bench.app, NAME, Some(&pushed)).await?;
-    // What it becomes at the origin is what counts from here on, and disks are not endless.
-    fs::remove_file(&pushed).context("removing what was pushed")?;
+    let mut cluster = bench.pushed(args).await?;
     edits(&bench, &mut cluster, &mut taken).await?;
-    start::measure(&bench, &mut cluster, &mut taken).await?;
     drop(cluster);
     fs::remove_dir_all(bench.path(MIRRORED)).context("making room on the disk")?;
     rebuilt::measure(&bench, &mut taken).await?;
     Ok(taken.measured(&bench.beside))
 }
 
-impl Bench<'_> {
+/// Only how a node starts.
+pub(super) async fn measure_start(args: &Run, settings: &Settings) -> Result<Measured> {
+    let scratch = scratch()?;
+    let bench = Bench::new(scratch.path(), args, settings)?;
+    let mut taken = Taken::default();
+    let mut cluster = bench.pushed(args).await?;
+    start::measure(&bench, &mut cluster, &mut taken).await?;
+    Ok(taken.measured(&bench.beside))
+}
+
+impl<'a> Bench<'a> {
+    fn new(scratch: &'a Path, args: &Run, settings: &Settings) -> Result<Bench<'a>> {
+        Ok(Bench {
+            scratch,
+            app: args.root.join(APP),
+            program: programs()?.join("nearside"),
+            beside: Beside::find(scratch),
+            rounds: settings.rounds,
+        })
+    }
+
+    /// An origin and a node that serves documents of so many MiB.
+    async fn pushed(&self, args: &Run) -> Result<Cluster> {
+        let pushed = self.path("documents.db");
+        documents(&self.app, &pushed, args.mib.unwrap_or(SNAPSHOTS_MIB), self.scratch).await?;
+        eprintln!("  pushing {} MiB", fs::metadata(&pushed)?.len() >> 20);
+        let cluster = self.cluster(MIRRORED, &self.app, NAME, Some(&pushed)).await?;
+        // What it becomes at the origin is what counts from here on, and disks are not endless.
+        fs::remove_file(&pushed).context("removing what was pushed")?;
+        Ok(cluster)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.scratch.join(name)
     }
