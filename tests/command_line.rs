@@ -78,7 +78,8 @@ fn an_origin_that_is_not_there_or_does_not_know_us_is_told_clearly() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{nobody}");
     push(&url, &site.origin.token_file()).failed_with(&[&url, "does not answer"]);
-    push("ftp://here", &site.origin.token_file()).failed_with(&["ftp://here", "`http://host:port` expected"]);
+    push("ftp://here", &site.origin.token_file())
+        .failed_with(&["ftp://here", "`http://host:port` or `https://host` expected"]);
     let status = run(&["status", "--origin", &url, "--token-file", text(&site.origin.token_file())]);
     assert_eq!(status.code, Some(1), "{status:?}");
     assert!(status.out.contains(&url) && status.out.contains("does not answer"), "{status:?}");

@@ -151,6 +151,10 @@ impl Origin {
         Ok(origin)
     }
 
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.config.certificates.is_some()
+    }
+
     /// Answers nodes and operators until `shutdown`; then lets what is under way finish, for at most [`limits::DRAIN`],
     /// and stops all apps.
     pub async fn serve(self: &Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {

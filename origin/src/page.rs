@@ -156,8 +156,8 @@ async fn sign_in(origin: &Origin, head: &Parts, body: Incoming) -> Result<Respon
     }
     let asked = Asked { deed: Deed::SignIn, app: None, what: None };
     origin.actions.keep(&operator, asked, true, String::new()).await;
-    // Whoever serves this with TLS says so; then the cookie goes no other way.
-    let is_secure = head.headers.get("x-forwarded-proto").is_some_and(|value| value == "https");
+    // Whoever else serves this with TLS says so; then the cookie goes no other way.
+    let is_secure = origin.speaks_tls() || head.headers.get("x-forwarded-proto").is_some_and(|value| value == "https");
     let mut response = to("/fleet");
     response.headers_mut().insert(header::SET_COOKIE, origin.page.sessions.begin(&operator.who, is_secure));
     Ok(response)
