@@ -44,7 +44,7 @@ fn a_site_over_tls_from_end_to_end() {
     let more = [&access[..], &["--certificates", text(&shown), "--redirect", "127.0.0.1:0"]].concat();
     let node = Node::start_with(folder.path(), "a", &more);
     node.wait_for_apps(1);
-    assert_eq!(node.status()["certificates"][0]["name"], "127.0.0.1");
+    assert_eq!(node.status()["certificates"][0]["name"], "probe.localhost");
 
     // A visitor of today: HTTP/2, and a write that shows at once.
     let ask = |arguments: &[&str]| {
