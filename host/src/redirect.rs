@@ -1,6 +1,6 @@
 //! For who comes without encryption where there is some: the same address, with it.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
@@ -8,23 +8,27 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
-use crate::{serve::accept, way::host_name};
+use crate::{host::Host, serve::accept, way::host_name};
 
 const HTTPS_PORT: u16 = 443;
 
-/// Answers until `shutdown`: everything is at the same path of the same host at this port.
-pub async fn serve(listener: TcpListener, port: u16, shutdown: impl Future<Output = ()>) {
-    let answer = move |request: Request<Incoming>, _| async move {
+/// Answers until `shutdown`: what is asked of a host that is served here is at the same path of it, at this port.
+pub async fn serve(host: Arc<Host>, listener: TcpListener, port: u16, shutdown: impl Future<Output = ()>) {
+    let answer = move |request: Request<Incoming>, _| {
         let (parts, _) = request.into_parts();
-        there(&parts, port).map_or_else(nowhere, |to| moved(&parts.method, to))
+        let there = there(&host, &parts, port);
+        async move { there.map_or_else(nowhere, |to| moved(&parts.method, to)) }
     };
     accept(listener, answer, shutdown).await;
 }
 
-fn there(parts: &Parts, port: u16) -> Option<HeaderValue> {
-    let (host, path) = (host_name(parts)?, parts.uri.path_and_query().map_or("/", |path| path.as_str()));
+/// Nobody is sent to a host because a request says so.
+fn there(host: &Host, parts: &Parts, port: u16) -> Option<HeaderValue> {
+    let name = host_name(parts)?;
+    host.by_host(&name)?;
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let port = if port == HTTPS_PORT { String::new() } else { format!(":{port}") };
-    HeaderValue::try_from(format!("https://{host}{port}{path}")).ok()
+    HeaderValue::try_from(format!("https://{name}{port}{path}")).ok()
 }
 
 fn moved(method: &Method, to: HeaderValue) -> Response<Full<Bytes>> {
@@ -41,7 +45,7 @@ fn moved(method: &Method, to: HeaderValue) -> Response<Full<Bytes>> {
 }
 
 fn nowhere() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from("a request names its host\n"));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let mut response = Response::new(Full::from("no site of this name is served here\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }

@@ -240,7 +240,7 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     };
     let sent_on = async {
         match others {
-            Some(listener) => redirect::serve(listener, serves_at.port(), stop()).await,
+            Some(listener) => redirect::serve(host.clone(), listener, serves_at.port(), stop()).await,
             None => stop().await,
         }
     };
