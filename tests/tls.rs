@@ -4,7 +4,7 @@ mod support;
 
 use std::{fs, path::Path, process::Command};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use support::{
     Node, eventually, module,
     process::{Process, run, text},
@@ -15,6 +15,7 @@ fn certificates(folder: &Path, names: &[&str]) {
     let authority = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "an authority of a test");
     fs::write(folder.join("authority.pem"), params.self_signed(&authority).unwrap().pem()).unwrap();
     let issuer = Issuer::new(params, authority);
     let key = KeyPair::generate().unwrap();

@@ -64,6 +64,8 @@ struct Names {
 
 pub struct Certificates {
     folder: PathBuf,
+    /// What the folder was like before it was first read.
+    read_at: Stamps,
     names: ArcSwap<Names>,
 }
 
@@ -76,8 +78,9 @@ impl fmt::Debug for Certificates {
 impl Certificates {
     /// All that is in the folder; or what is wrong with it.
     pub fn read(folder: &Path) -> Result<Arc<Certificates>, CertificateError> {
+        let read_at = stamps(folder);
         let names = ArcSwap::from_pointee(Names::of(pairs(folder)?)?);
-        Ok(Arc::new(Certificates { folder: folder.to_owned(), names }))
+        Ok(Arc::new(Certificates { folder: folder.to_owned(), read_at, names }))
     }
 
     /// When each of those that are shown ends, the soonest first.
@@ -93,7 +96,7 @@ impl Certificates {
 
     /// Looks at the folder for as long as this runs.
     pub async fn follow(self: Arc<Certificates>) {
-        let mut seen = stamps(&self.folder);
+        let mut seen = self.read_at.clone();
         loop {
             tokio::time::sleep(limits::CERTIFICATES_EVERY).await;
             let now = stamps(&self.folder);
@@ -245,7 +248,9 @@ fn told(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, u64), String> 
 }
 
 /// What tells whether a file is another: its name, size and time.
-fn stamps(folder: &Path) -> Vec<(PathBuf, u64, u64)> {
+type Stamps = Vec<(PathBuf, u64, u64)>;
+
+fn stamps(folder: &Path) -> Stamps {
     let stamp = |path: PathBuf| {
         let known = fs::metadata(&path).ok()?;
         let modified = known.modified().ok()?.duration_since(SystemTime::from(UNIX_EPOCH)).ok()?;
