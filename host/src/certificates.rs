@@ -10,7 +10,7 @@ use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::UNIX_EPOCH,
 };
 
 use arc_swap::ArcSwap;
@@ -253,7 +253,7 @@ type Stamps = Vec<(PathBuf, u64, u64)>;
 fn stamps(folder: &Path) -> Stamps {
     let stamp = |path: PathBuf| {
         let known = fs::metadata(&path).ok()?;
-        let modified = known.modified().ok()?.duration_since(SystemTime::from(UNIX_EPOCH)).ok()?;
+        let modified = known.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
         Some((path, known.len(), modified.as_micros() as u64))
     };
     let all = entries(folder).unwrap_or_default();

@@ -228,8 +228,8 @@ mod tests {
     #[test]
     fn hits_are_told_from_what_might_have_been() {
         let results = [("hit", 6), ("hit_same_rows", 2), ("collapsed", 1), ("rendered_first", 2), ("static_file", 9)];
-        let mut window = Window::default();
-        window.results = results.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let results = results.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let mut window = Window { results, ..Window::default() };
         window.results.insert("not_stored_reads_clock".into(), 1);
         assert_eq!(window.hits(), Hits { hits: 9, rendered: 2, not_stored: 1 });
         assert_eq!(window.hits().ratio(), Some(0.75));
