@@ -245,12 +245,11 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
         }
     };
     let renewed = async {
-        match host.certificates() {
-            Some(certificates) => tokio::select! {
+        if let Some(certificates) = host.certificates() {
+            tokio::select! {
                 () = certificates.clone().follow() => {}
                 () = stop() => {}
-            },
-            None => {}
+            }
         }
     };
     let administers = admin::serve(admin.clone(), operators, stop());
