@@ -2,8 +2,8 @@
 //!
 //! Cores are what renders need, and how many there are is known, so nothing is probed for: so many renders a core run at once.
 //! One that waits for something else - the origin, a clock - stands aside meanwhile, and one that goes on and on does not keep
-//! others waiting. What is measured is how long the queue stands. A short rush is waited out. When a queue has not been empty
-//! for a while, more comes than can be made: then the newest go first, whose visitors are surely still there, and whoever has
+//! others waiting. What is measured is how long the queue stands. A short rush is waited out. When for a while more have waited
+//! than are made in a moment, more comes than can be made: then the newest go first, whose visitors are surely still there, and whoever has
 //! waited for longer than a moment is told to come again. So what is made is made quickly, and the cores do nothing in vain.
 
 mod places;

@@ -20,7 +20,7 @@ use hyper_util::{
         graceful::{GracefulShutdown, Watcher},
     },
 };
-use nearside_protocol::{heartbeat::Way, limits};
+use nearside_protocol::limits;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -52,17 +52,16 @@ async fn at_most_drain(shutdown: impl Future<Output = ()>) -> Duration {
 /// The same, for at most so long as `shutdown` then says.
 pub async fn serve_until(host: Arc<Host>, door: impl Into<Door>, shutdown: impl Future<Output = Duration>) {
     let answer = move |request: Request<Incoming>, client: SocketAddr| {
-        let began = Instant::now();
         let (parts, body) = request.into_parts();
         let at_once = at_once::answer(&host, &parts, client.ip());
         if let Some(reply) = &at_once {
-            host.in_fleet.answered.count(Way::AtOnce, reply.status(), began);
+            host.in_fleet.answered.count_at_once(reply.status());
         }
         let answered = at_once.ok_or_else(|| {
-            let (host, request) = (host.clone(), Request::from_parts(parts, body));
+            let (host, request, began) = (host.clone(), Request::from_parts(parts, body), Instant::now());
             Box::pin(async move {
                 let reply = handler::answer(&host, request, client.ip()).await;
-                host.in_fleet.answered.count(Way::Longer, reply.status(), began);
+                host.in_fleet.answered.count_longer(reply.status(), began);
                 reply
             })
         });

@@ -67,7 +67,7 @@ pub const LONG_RENDERS_A_CORE: usize = 4;
 pub const LONG_RENDER: Duration = Duration::from_millis(10);
 /// By so much renders are nicer to the machine's scheduler than what answers sockets. With as many threads that render as there
 /// are, who asks for a stored page would else wait for a core behind them, and so would who is to be told that there is none.
-pub const RENDERS_NICE: i32 = 10;
+pub const RENDERS_NICE: i32 = 4;
 /// Renders of one class that wait for their turn.
 pub const RENDERS_WAITING: usize = 512;
 /// A queue of renders that has not been empty for RENDERS_STAND is too long: nobody waits longer than RENDER_WAIT in it. In a

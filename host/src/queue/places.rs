@@ -33,11 +33,38 @@ struct Line {
     /// Old to new.
     waiting: VecDeque<Waiter>,
     under_way: usize,
-    /// When last nobody waited in it, or no core was missing.
+    /// When last nobody waited in it, or no core was missing, or no more than are made in a moment.
     calm_at: Instant,
+    /// Of late.
+    made: Made,
     admitted: u64,
     waited: Duration,
     shed: [u64; Shed::REASONS.len()],
+}
+
+/// How many are made in the time that anybody may wait while the queue stands.
+struct Made {
+    since: Instant,
+    this: usize,
+    before: usize,
+}
+
+impl Made {
+    fn new(now: Instant) -> Made {
+        Made { since: now, this: 0, before: 0 }
+    }
+
+    fn look(&mut self, now: Instant) {
+        let parts = now.saturating_duration_since(self.since).as_nanos() / limits::RENDER_WAIT.as_nanos();
+        if parts > 0 {
+            self.before = if parts == 1 { self.this } else { 0 };
+            (self.since, self.this) = (now, 0);
+        }
+    }
+
+    fn in_a_moment(&self) -> usize {
+        self.this.max(self.before)
+    }
 }
 
 pub(super) struct Places {
@@ -73,6 +100,7 @@ impl Places {
             waiting: VecDeque::new(),
             under_way: 0,
             calm_at: now,
+            made: Made::new(now),
             admitted: 0,
             waited: Duration::ZERO,
             shed: [0; Shed::REASONS.len()],
@@ -145,6 +173,7 @@ impl Places {
     fn enter(&mut self, class: Class, waited: Duration) {
         self.running += 1;
         let line = self.line(class);
+        line.made.this += 1;
         line.under_way += 1;
         line.admitted += 1;
         line.waited += waited;
@@ -166,7 +195,10 @@ impl Places {
         for class in Class::ALL {
             let has_core = self.has_core(class);
             let line = self.line(class);
-            if line.waiting.is_empty() || has_core {
+            line.made.look(now);
+            // A few dozen visitors who each come again when they have their page keep a queue from ever being empty, and
+            // yet nobody in it waits for long.
+            if line.waiting.len() <= line.made.in_a_moment() || has_core {
                 line.calm_at = now;
             }
         }
@@ -331,6 +363,8 @@ mod tests {
             let load = Load { cores: 1, sheds: true, renders_per_client_s: None };
             let mut node = Node { places: Places::new(&load, now), now };
             (0..limits::RENDERS_A_CORE).for_each(|_| assert!(matches!(node.arrive(Class::Page), Arrived::In)));
+            // What was made before is long ago.
+            node.later(1_000);
             node
         }
 
@@ -407,6 +441,29 @@ mod tests {
         let mut next = node.waits(Class::Page);
         node.later(50);
         assert_eq!(told(&mut next), None);
+    }
+
+    #[test]
+    fn a_queue_that_moves_quickly_does_not_stand_though_it_is_never_empty() {
+        let mut node = Node::full();
+        let mut waiting: VecDeque<Told> = (0..30).map(|_| node.waits(Class::Page)).collect();
+        // One is made each half millisecond, and comes again at once: each waits for 15 ms.
+        for _ in 0..2_000 {
+            node.now += Duration::from_micros(500);
+            node.places.look(node.now);
+            node.one_leaves();
+            let mut first = waiting.pop_front().unwrap();
+            assert_eq!(told(&mut first), Some(Ok(())), "in order");
+            waiting.push_back(node.waits(Class::Page));
+        }
+        assert_eq!(node.shed(), 0);
+        // When each takes four times as long, they would wait for 60 ms.
+        for _ in 0..100 {
+            node.later(2);
+            node.one_leaves();
+            node.waits(Class::Page);
+        }
+        assert!(node.shed() > 0);
     }
 
     #[test]
