@@ -461,7 +461,7 @@ mod tests {
         for _ in 0..100 {
             node.later(2);
             node.one_leaves();
-            node.waits(Class::Page);
+            waiting.push_back(node.waits(Class::Page));
         }
         assert!(node.shed() > 0);
     }
