@@ -213,13 +213,13 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
     let (hand_over, handed) = oneshot::channel();
     let (finish, finished) = oneshot::channel();
     let task = host.spawn(called.run(hand_over, finish));
-    let mut guest = Running { task, finished, stream: None };
+    let mut guest = Running { task, finished, _stream: None };
     let Handed { parts, body } = handed.await.unwrap_or(Err(Failure::Lost))?;
     let body = match body {
         HandedBody::Whole(bytes) => RenderedBody::Whole(bytes),
         // From here on the response goes at the client's pace, outside the places of the renders.
         HandedBody::Streams(first, rest) => {
-            guest.stream = Some(host.stream_place().ok_or(Failure::TooManyStreams)?);
+            guest._stream = Some(host.stream_place().ok_or(Failure::TooManyStreams)?);
             if let Some(place) = &ask.place {
                 place.give_back();
             }
@@ -428,8 +428,7 @@ struct Running {
     task: JoinHandle<()>,
     finished: oneshot::Receiver<Result<(), Ended>>,
     /// Its place among the streams, if it is one.
-    #[allow(dead_code)]
-    stream: Option<OwnedSemaphorePermit>,
+    _stream: Option<OwnedSemaphorePermit>,
 }
 
 impl Running {

@@ -63,6 +63,8 @@ The same as a file, for --config:
   place = \"zrh\"                          # told the origin, for its fleet page and for siblings
   public_url = \"http://zurich-1.example\"
   admin_url = \"http://10.0.0.1:8081\"
+  certificates = \"/etc/nearside/tls\"     # listen speaks TLS then
+  redirect = \"0.0.0.0:80\"
   renders_per_client_s = 20
   agent = \"10.0.0.1:8082\"
   unready_ms = 3000")]
