@@ -8,6 +8,7 @@ mod inputs;
 mod looks;
 mod misbehave;
 mod random;
+mod reused;
 mod shared;
 mod store;
 mod wait;
@@ -35,6 +36,7 @@ const ROUTES: &[Route] = &[
     get("/big", misbehave::big),
     get("/slow", misbehave::slow),
     get("/wait", wait::wait),
+    get("/visits", reused::visits),
     get("/account/{page}", inputs::echo),
     get("/portal", shared::portal),
     get("/set-cookie", shared::set_cookie),
