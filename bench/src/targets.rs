@@ -23,6 +23,8 @@ pub enum Bound {
 }
 
 const HIT: &str = "hit";
+const RENDER: &str = "render";
+const HANDLER: &str = "handler";
 const CARRIED: &str = "carried";
 const CROWD: &str = "crowd";
 const SNAPSHOTS: &str = "snapshots";
@@ -96,7 +98,22 @@ const fn overload(over: Metric, under: Metric) -> Formula<'static> {
     Formula::Ratio(of("3x", "nearside", over), of("3x", "nearside", under))
 }
 
+/// So much of what somebody else reaches.
+const fn reaches(
+    bench: &'static str,
+    name: &'static str,
+    [case, ours, theirs]: [&'static str; 3],
+    least: f64,
+) -> Target {
+    let formula = Formula::Ratio(of(case, ours, Metric::Throughput), of(case, theirs, Metric::Throughput));
+    Target { bench, name, formula, bound: Bound::AtLeast(least) }
+}
+
 pub const TARGETS: &[Target] = &[
+    reaches(RENDER, "html: requests/s over native's", ["html", "nearside", "native"], 0.65),
+    reaches(RENDER, "json: requests/s over native's", ["json", "nearside", "native"], 0.65),
+    reaches(HANDLER, "fresh: requests/s over raw hyper's", ["plain", "nearside", "hyper"], 0.45),
+    reaches(HANDLER, "reused: requests/s over raw hyper's", ["plain", "reused", "hyper"], 0.7),
     Target {
         bench: OVERLOAD,
         name: "renders in time at 3x over the peak",

@@ -3,6 +3,7 @@
 mod carried;
 mod crowd;
 mod flood;
+mod handler;
 mod hit;
 mod noise;
 mod overload;
@@ -46,6 +47,8 @@ pub enum Bench {
     Overload,
     /// An uncached page beside the same page rendered natively and raw hyper
     Render,
+    /// A page without data beside the same from reused instances and raw hyper
+    Handler,
     /// An uncached search beside the same statements run natively
     Search,
     /// Static files of two sizes, plain and with brotli, beside nginx
@@ -75,6 +78,7 @@ impl Bench {
             Bench::Flood => "flood",
             Bench::Overload => "overload",
             Bench::Render => "render",
+            Bench::Handler => "handler",
             Bench::Search => "search",
             Bench::Static => "static",
             Bench::Snapshots => "snapshots",
@@ -109,6 +113,7 @@ impl Bench {
         match self {
             Bench::Hit => self.load(hit::prepare(args), settings).await,
             Bench::Render => self.load(render::prepare(args), settings).await,
+            Bench::Handler => self.load(handler::prepare(args), settings).await,
             Bench::Search => self.load(search::prepare(args), settings).await,
             Bench::Static => self.load(static_files::prepare(), settings).await,
             Bench::Noise => self.load(noise::prepare(), settings).await,
@@ -146,7 +151,7 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, search, static, snapshots, start, \
+        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, search, static, snapshots, start, \
          pushes, writes, tasks, story, noise"
     );
     for bench in &args.names {

@@ -7,6 +7,7 @@ mod files;
 mod inputs;
 mod looks;
 mod misbehave;
+mod plain;
 mod random;
 mod reused;
 mod shared;
@@ -37,6 +38,8 @@ const ROUTES: &[Route] = &[
     get("/slow", misbehave::slow),
     get("/wait", wait::wait),
     get("/visits", reused::visits),
+    get("/plain", plain::page),
+    get("/plain-again", plain::page),
     get("/account/{page}", inputs::echo),
     get("/portal", shared::portal),
     get("/set-cookie", shared::set_cookie),
