@@ -31,6 +31,7 @@ use crate::{
     encoding::Wishes,
     error_page, forms,
     freshness::{self, Fresh},
+    hand_over,
     host::{Host, Served},
     inputs::{Key, Seen, everything},
     outbox::{self, Ticket},
@@ -39,7 +40,7 @@ use crate::{
     refusal::Refusal,
     release::Release,
     render::{Ask, For, Rendered, RenderedBody, render},
-    reply::{self, Reply},
+    reply::{self, Raw, Reply},
     reply_body::ReplyBody,
     shed::Shed,
     stale::{self, Before},
@@ -172,7 +173,7 @@ async fn read(
         let request =
             everything(canonical_host(&release), &target, &parts.method, &parts.headers, client, Bytes::new());
         let ask = Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) };
-        return Box::pin(alone(host, ask, None, true, parts, client)).await;
+        return Box::pin(alone(host, ask, None, None, parts, client)).await;
     };
     let seen = Seen::new(declared, target, &parts.headers, Some(client));
     let key = seen.key(&served.name);
@@ -196,8 +197,10 @@ async fn fill(
 ) -> Result<Reply, Refusal> {
     let before = match looked {
         Look::Hit(entry, right) => return send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
-        Look::Unstorable(_) => {
-            return alone(host, asking(release, route, &seen, parts), Some(key), false, parts, client).await;
+        Look::Unstorable(why) => {
+            let is_whole = !matches!(why, NotStored::TooLarge | NotStored::EventStream);
+            let asking = asking(release, route, &seen, parts);
+            return alone(host, asking, Some(key), is_whole.then_some(&seen), parts, client).await;
         }
         Look::InDoubt(entry) => Before::InDoubt(entry),
         Look::Wrong(entry, cause) => Before::Wrong(entry, cause),
@@ -223,8 +226,7 @@ async fn fill(
                     // What this client has asked for too often, others may get.
                     Err(refusal @ Refusal::Shed(Shed::Client(_))) => return Err(refusal),
                     Err(refusal) => {
-                        let _ = lead.land(Err(refusal.clone()));
-                        return Err(refusal);
+                        return hand_over::for_all(host, lead, &asking, &seen, &before, refusal, parts).await;
                     }
                 };
                 return match led(host, lead, place, asking, before).await? {
@@ -249,12 +251,17 @@ async fn fill(
             Some(Landing::Entry(entry)) => {
                 let status = match entry.by {
                     By::SameRows => CacheStatus::Hit(Right::SameRows),
-                    By::Rendering | By::RenderingAhead => CacheStatus::Collapsed(entry.because.cause),
+                    _ => CacheStatus::Collapsed(entry.because.cause),
                 };
                 return send_again(host, &key, &entry, &release, status, parts);
             }
+            Some(Landing::Newer(entry)) => {
+                let status = CacheStatus::Collapsed(entry.because.cause);
+                return hand_over::send(host, &entry, &release, status, parts, None);
+            }
             Some(Landing::Unstorable) => {
-                return alone(host, asking(release, route, &seen, parts), Some(key), false, parts, client).await;
+                let asking = asking(release, route, &seen, parts);
+                return alone(host, asking, Some(key), Some(&seen), parts, client).await;
             }
             // Who led has hung up, or nobody waited for it; whoever waits now has a place in the queue of their own.
             Some(Landing::Left)
@@ -291,6 +298,8 @@ fn asking(release: Arc<Release>, route: usize, seen: &Seen, parts: &Parts) -> As
 /// A render's result, on its way to one visitor.
 pub(crate) struct Made {
     pub rendered: Rendered,
+    /// Whether it may be kept; whether it was is the status's to say.
+    pub verdict: Result<Lifetime, NotStored>,
     release: Arc<Release>,
     route: usize,
     /// The entry, where the response is whole.
@@ -298,8 +307,7 @@ pub(crate) struct Made {
     status: CacheStatus,
 }
 
-/// A place to make it in, if this client may ask for more, and there is one soon. Here a node that has none would ask a
-/// sibling for the page, if it knew of one that has.
+/// A place to make it in, if this client may ask for more, and there is one soon.
 pub(crate) async fn room(host: &Arc<Host>, asking: &Asking, client: IpAddr) -> Result<Arc<Place>, Refusal> {
     let route = &asking.release.code.app.routes[asking.route];
     let class = route.class(asking.request.method().is_safe());
@@ -323,7 +331,7 @@ pub(crate) async fn make(
 }
 
 /// Renders for this visitor and all who wait for the same; begins at once, and goes on when this visitor leaves.
-fn led(
+pub(crate) fn led(
     host: &Arc<Host>,
     lead: Lead,
     place: Arc<Place>,
@@ -393,7 +401,7 @@ async fn lead_on(
 }
 
 /// What a leader has, for itself and all who wait.
-enum Led {
+pub(crate) enum Led {
     Confirmed(Arc<Entry>),
     Made(Box<Made>),
 }
@@ -428,24 +436,40 @@ pub(crate) fn keep(
     let entry = match &rendered.body {
         RenderedBody::Streams(_) => None,
         RenderedBody::Whole(body) => {
-            let entry = reply::entry(&rendered, body.clone(), declared, &release, verdict);
+            let raw = Raw {
+                status: rendered.status,
+                headers: &rendered.headers,
+                body: body.clone(),
+                evidence: rendered.evidence.gathered(),
+                took: rendered.took,
+                on: release.manifest.release,
+            };
+            let entry = reply::entry(raw, declared, &release, verdict);
             Some(Arc::new(Entry { by, because, ..entry }))
         }
     };
-    (Made { rendered, release, route, entry, status }, verdict)
+    (Made { rendered, verdict, release, route, entry, status }, verdict)
 }
 
-/// Renders for this visitor alone. A response that turns out storable, where the last one was not, is kept under `key`.
+/// Renders for this visitor alone. A response that turns out storable, where the last one was not, is kept under `key`; without
+/// one, it streams. A sibling may be shown what was seen.
 async fn alone(
     host: &Arc<Host>,
     asking: Asking,
     key: Option<Key>,
-    streams: bool,
+    seen: Option<&Seen>,
     parts: &Parts,
     client: IpAddr,
 ) -> Result<Reply, Refusal> {
     let (release, route) = (asking.release.clone(), asking.route);
-    let place = room(host, &asking, client).await?;
+    let place = match (room(host, &asking, client).await, seen) {
+        (Ok(place), _) => place,
+        (Err(refusal @ Refusal::Shed(Shed::Delay(_) | Shed::Full(_))), Some(seen)) => {
+            return hand_over::for_one(host, &asking, seen, key, refusal, parts).await;
+        }
+        (Err(refusal), _) => return Err(refusal),
+    };
+    let streams = key.is_none();
     let rendered = make(host, place, asking, streams).await?;
     let (mut made, verdict) = keep(rendered, release, route, Because::default());
     if let (Some(key), Some(entry), Ok(_)) = (key, &made.entry, verdict) {
