@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{App, Node, Origin, eventually, http::Connection, probe, process::text};
+use support::{Node, Origin, eventually, http::Connection, probe, process::text};
 
 /// Counts up to `p`: some milliseconds of a core.
 const BURN: &str = "\n-- name: burn\n\
