@@ -30,6 +30,7 @@ struct File {
     public_url: Option<String>,
     admin_url: Option<String>,
     renders_per_client_s: Option<f64>,
+    hand_over: Option<bool>,
     agent: Option<SocketAddr>,
     unready_ms: Option<u64>,
     certificates: Option<PathBuf>,
@@ -49,6 +50,8 @@ pub struct NodeSettings {
     pub max_staleness: Option<Duration>,
     pub declared: Declared,
     pub load: Load,
+    /// Whether it asks siblings for pages it has no place for, and makes such pages for them.
+    pub hands_over: bool,
     pub agent: Option<SocketAddr>,
     /// What `listen` shows, where it speaks TLS.
     pub certificates: Option<PathBuf>,
@@ -61,6 +64,7 @@ pub struct NodeSettings {
 
 /// More than this is more likely a slip than a machine.
 const CACHE_MIB_MOST: u64 = 1 << 20;
+const CORES_MOST: usize = 256;
 /// Less is more likely meant as a number of seconds.
 const RATE_LEAST: f64 = 0.01;
 
@@ -127,7 +131,12 @@ impl NodeSettings {
             redirect,
             origin_ca: args.origin_ca.or(file.origin_ca),
             unready: Duration::from_millis(unready_ms),
-            load: Load { sheds: !args.no_shedding, renders_per_client_s, ..Load::default() },
+            load: Load {
+                sheds: !args.no_shedding,
+                renders_per_client_s,
+                cores: args.cores.map_or(Load::default().cores, |cores| cores.clamp(1, CORES_MOST)),
+            },
+            hands_over: !args.no_hand_over && file.hand_over.unwrap_or(true),
         })
     }
 }

@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use http_body_util::{Either, Full};
 use nearside_protocol::{
+    hand_over::PATH,
     problem::{self, Problem},
     status::NodeStatus,
 };
@@ -12,6 +13,7 @@ use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
+    hand_over,
     host::Host,
     inspect::InspectError,
     logs::{self, Logs},
@@ -37,7 +39,7 @@ pub async fn serve(admin: Arc<Admin>, listener: TcpListener, shutdown: impl Futu
     let (stop, stopping) = watch::channel(false);
     let answer = move |request: http::Request<hyper::body::Incoming>, _| {
         let (admin, stopping) = (admin.clone(), stopping.clone());
-        async move { admin.respond(&request, stopping).await }
+        async move { admin.respond(request, stopping).await }
     };
     let shutdown = async move {
         shutdown.await;
@@ -50,9 +52,12 @@ pub async fn serve(admin: Arc<Admin>, listener: TcpListener, shutdown: impl Futu
 impl Admin {
     async fn respond(
         &self,
-        request: &http::Request<hyper::body::Incoming>,
+        request: http::Request<hyper::body::Incoming>,
         stopping: watch::Receiver<bool>,
     ) -> Response<logs::Body> {
+        if (request.method(), request.uri().path()) == (&Method::POST, PATH) {
+            return hand_over::answer(&self.host, request).await.map(Either::Left);
+        }
         let uri = request.uri();
         match (request.method(), uri.path()) {
             (&Method::GET, _) => {}

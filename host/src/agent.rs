@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nearside_protocol::limits;
+use nearside_protocol::{class::Class, limits};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 use crate::{
@@ -97,7 +97,10 @@ impl Share {
         if admin::unready(&admin.host, admin.max_staleness).is_some() {
             return Word::Down;
         }
-        let shed = admin.host.queue.shed().values().flat_map(|reasons| reasons.values()).sum();
+        let by_class = admin.host.queue.shed();
+        // Whom a sibling sent was never this node's to answer.
+        let own = by_class.iter().filter(|(class, _)| class.as_str() != Class::Handed.name());
+        let shed = own.flat_map(|(_, reasons)| reasons.values()).sum();
         let mut last = self.last.lock().expect("BUG: nothing panics while holding what was found last");
         let wall = now.duration_since(last.at);
         // Two balancers that ask in one moment are told the same.

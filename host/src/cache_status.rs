@@ -20,6 +20,11 @@ pub enum CacheStatus {
     Method,
     /// Taken from the origin, because this node does not yet hold the visitor's own write.
     FromOrigin,
+    /// A sibling made it, because there was no place for it here; and whether it is kept here, too.
+    BySibling {
+        cause: Cause,
+        is_stored: bool,
+    },
 }
 
 /// Why a response was rendered.
@@ -101,6 +106,10 @@ impl CacheStatus {
             }
             CacheStatus::Method => return HeaderValue::from_static("nearside; fwd=method"),
             CacheStatus::FromOrigin => return HeaderValue::from_static("nearside; fwd=stale; detail=receipt"),
+            CacheStatus::BySibling { cause, is_stored } => {
+                let stored = if is_stored { "; stored" } else { "" };
+                format!("nearside; fwd={}; detail=sibling{stored}", cause.forwarded().0)
+            }
             CacheStatus::NotStored(why) => format!("nearside; fwd=miss; detail={why}"),
         };
         HeaderValue::from_str(&text).expect("BUG: reasons are visible ASCII")
@@ -119,6 +128,8 @@ impl CacheStatus {
             CacheStatus::NotStored(why) => format!("not_stored_{why}"),
             CacheStatus::Method => "method".to_owned(),
             CacheStatus::FromOrigin => "from_origin".to_owned(),
+            CacheStatus::BySibling { is_stored: true, .. } => "by_sibling".to_owned(),
+            CacheStatus::BySibling { is_stored: false, .. } => "by_sibling_not_stored".to_owned(),
         };
         name.replace('-', "_")
     }
@@ -136,10 +147,11 @@ impl CacheStatus {
             CacheStatus::Collapsed(_) => OTHERS + 1,
             CacheStatus::Method => OTHERS + 2,
             CacheStatus::FromOrigin => OTHERS + 3,
+            CacheStatus::BySibling { is_stored, .. } => OTHERS + 4 + usize::from(!is_stored),
         }
     }
 
-    pub const COUNTED: usize = 4 + Cause::ALL.len() + NotStored::ALL.len() + 4;
+    pub const COUNTED: usize = 4 + Cause::ALL.len() + NotStored::ALL.len() + 6;
 
     /// One of each that is counted apart.
     pub fn all() -> impl Iterator<Item = CacheStatus> {
@@ -149,6 +161,8 @@ impl CacheStatus {
             CacheStatus::Collapsed(Cause::First),
             CacheStatus::Method,
             CacheStatus::FromOrigin,
+            CacheStatus::BySibling { cause: Cause::First, is_stored: true },
+            CacheStatus::BySibling { cause: Cause::First, is_stored: false },
         ];
         hits.map(CacheStatus::Hit)
             .into_iter()
@@ -179,6 +193,9 @@ mod tests {
         assert_eq!(says(CacheStatus::Stored(Cause::RowsChanged)), "nearside; fwd=stale; detail=rows-changed; stored");
         assert_eq!(says(CacheStatus::Collapsed(Cause::OtherApp)), "nearside; fwd=stale; detail=other-app; collapsed");
         assert_eq!(says(CacheStatus::Stale(Duration::from_millis(1_001))), "nearside; hit; ttl=-2; detail=stale");
+        let by_sibling = |cause, is_stored| says(CacheStatus::BySibling { cause, is_stored });
+        assert_eq!(by_sibling(Cause::First, true), "nearside; fwd=miss; detail=sibling; stored");
+        assert_eq!(by_sibling(Cause::Expired, false), "nearside; fwd=stale; detail=sibling");
         assert_eq!(says(CacheStatus::NotStored(NotStored::ReadsClock)), "nearside; fwd=miss; detail=reads-clock");
     }
 }

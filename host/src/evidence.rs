@@ -29,6 +29,15 @@ impl Evidence {
         Evidence { questions: Some(Vec::new()), ..Evidence::default() }
     }
 
+    pub fn of(pages: ReadSet, questions: Option<Vec<Question>>) -> Evidence {
+        let mut evidence = Evidence { pages, ..Evidence::none() };
+        match questions {
+            None => evidence.questions = None,
+            Some(questions) => questions.into_iter().for_each(|question| evidence.ask(question)),
+        }
+        evidence
+    }
+
     pub fn add(&mut self, pages: &ReadSet, question: Question) {
         self.pages.join(pages);
         self.ask(question);

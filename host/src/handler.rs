@@ -2,12 +2,9 @@
 
 use std::{
     borrow::Cow,
-    future::poll_fn,
     net::IpAddr,
-    pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,29 +19,26 @@ use nearside_protocol::{
     wire::{BEHIND_AT_MOST_HEADER, IDEMPOTENCY_KEY_HEADER, RELEASE_HEADER},
     write::IdempotencyKey,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot},
-    task::{JoinError, JoinHandle},
-};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    again::ask_again,
     blobs::{self, BlobName},
-    cache::{Because, By, Entry, Joined, Landing, Lead, Look, Right},
+    cache::{Because, By, Entry, Joined, Landing, Look, Right},
     cache_status::CacheStatus,
     conditional::Sends,
     cors,
     encoding::Wishes,
     error_page, forms,
     freshness::{self, Fresh},
+    hand_over::{self, Instead, Wanted},
     host::{Host, Served},
     inputs::{Key, Seen, everything},
+    making::{Asking, Led, Made, NoPlace, NotLed, keep, led, make, refresh},
     outbox::{self, Ticket},
-    policy::{Lifetime, NotStored, storable},
-    queue::{Here, Place},
+    policy::NotStored,
     refusal::Refusal,
     release::Release,
-    render::{Ask, For, Rendered, RenderedBody, render},
+    render::RenderedBody,
     reply::{self, Reply},
     reply_body::ReplyBody,
     shed::Shed,
@@ -178,7 +172,7 @@ async fn read(
         let request =
             everything(canonical_host(&release), &target, &parts.method, &parts.headers, client, Bytes::new());
         let ask = Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) };
-        return Box::pin(alone(host, ask, None, true, parts, client)).await;
+        return Box::pin(alone(host, ask, None, None, parts, client)).await;
     };
     let seen = Seen::new(declared, target, &parts.headers, Some(client));
     let key = seen.key(&served.name);
@@ -202,8 +196,10 @@ async fn fill(
 ) -> Result<Reply, Refusal> {
     let before = match looked {
         Look::Hit(entry, right) => return send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
-        Look::Unstorable(_) => {
-            return alone(host, asking(release, route, &seen, parts), Some(key), false, parts, client).await;
+        Look::Unstorable(why) => {
+            let is_whole = !matches!(why, NotStored::TooLarge | NotStored::EventStream);
+            let asking = asking(release, route, &seen, parts);
+            return alone(host, asking, Some(key), is_whole.then_some(&seen), parts, client).await;
         }
         Look::InDoubt(entry) => Before::InDoubt(entry),
         Look::Wrong(entry, cause) => Before::Wrong(entry, cause),
@@ -223,13 +219,19 @@ async fn fill(
                     refresh(host, lead, asking, before);
                     return send_stale(host, &key, &entry, &release, since, parts);
                 }
-                // What this client has asked for too often, others may get.
-                may_ask(host, &asking, client)?;
-                return match led(host, lead, asking, before).await? {
-                    Led::Confirmed(entry) => {
+                let trace = asking.trace.clone();
+                return match led(host, lead, asking, before, client).await {
+                    Ok(Led::Confirmed(entry)) => {
                         send_again(host, &key, &entry, &release, CacheStatus::Hit(Right::SameRows), parts)
                     }
-                    Led::Made(made) => finish(host, *made, parts),
+                    Ok(Led::Made(made)) => finish(host, *made, parts),
+                    Err(NotLed::NoPlace(none)) => {
+                        let NoPlace { lead, before, refusal } = *none;
+                        let wanted = Wanted { release: release.clone(), route, seen, trace };
+                        let instead = hand_over::for_all(host, lead, &wanted, &before, refusal).await?;
+                        send_instead(host, instead, &release, parts)
+                    }
+                    Err(NotLed::MayNot(refusal) | NotLed::Failed(refusal)) => Err(refusal),
                 };
             }
             Joined::Waits(_) | Joined::Full if stale.is_some() => {
@@ -247,12 +249,17 @@ async fn fill(
             Some(Landing::Entry(entry)) => {
                 let status = match entry.by {
                     By::SameRows => CacheStatus::Hit(Right::SameRows),
-                    By::Rendering | By::RenderingAhead => CacheStatus::Collapsed(entry.because.cause),
+                    _ => CacheStatus::Collapsed(entry.because.cause),
                 };
                 return send_again(host, &key, &entry, &release, status, parts);
             }
+            Some(Landing::Newer(entry)) => {
+                let status = CacheStatus::Collapsed(entry.because.cause);
+                return send_from_elsewhere(host, &entry, &release, status, parts, None);
+            }
             Some(Landing::Unstorable) => {
-                return alone(host, asking(release, route, &seen, parts), Some(key), false, parts, client).await;
+                let asking = asking(release, route, &seen, parts);
+                return alone(host, asking, Some(key), Some(&seen), parts, client).await;
             }
             // Who led has hung up, or nobody waited for it; whoever waits now has a place in the queue of their own.
             Some(Landing::Left)
@@ -272,268 +279,34 @@ async fn fill(
     }
 }
 
-/// What a render needs, before it has a place.
-pub(crate) struct Asking {
-    pub release: Arc<Release>,
-    pub route: usize,
-    pub request: Request<Full<Bytes>>,
-    pub request_key: Option<IdempotencyKey>,
-    pub trace: String,
-}
-
 fn asking(release: Arc<Release>, route: usize, seen: &Seen, parts: &Parts) -> Asking {
     let request = seen.request(canonical_host(&release), Full::default());
     Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) }
 }
 
-/// A render's result, on its way to one visitor.
-pub(crate) struct Made {
-    pub rendered: Rendered,
-    release: Arc<Release>,
-    route: usize,
-    /// The entry, where the response is whole.
-    pub entry: Option<Arc<Entry>>,
-    status: CacheStatus,
-}
-
-impl Asking {
-    fn class(&self) -> Class {
-        self.release.code.app.routes[self.route].class(self.request.method().is_safe())
-    }
-
-    /// How long it may take at most.
-    fn patience(&self) -> Duration {
-        Duration::from_millis(self.release.code.app.routes[self.route].deadline_ms)
-    }
-}
-
-/// Whether this client may ask for more.
-fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> {
-    if host.clients.may_ask(client, Instant::now()) {
-        return Ok(());
-    }
-    let shed = Shed::Client(asking.class());
-    host.queue.count(shed);
-    Err(Refusal::Shed(shed))
-}
-
-/// A place to make it in, if there is one soon. Here a node that has none would ask a sibling for the page, if it knew of one
-/// that has.
-///
-/// It is waited for among the renders: who gives a place up and who takes it are then on one thread more often than not.
-async fn room(host: &Arc<Host>, asking: &Asking) -> Result<Arc<Place>, Refusal> {
-    host.queue.place(asking.class(), asking.patience()).await.map_err(Refusal::Shed)
-}
-
-/// Makes it for one visitor, if this client may ask for more and there is a place soon; not for who has hung up.
-pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool, client: IpAddr) -> Result<Rendered, Refusal> {
-    may_ask(host, &asking, client)?;
-    let trace = asking.trace.clone();
-    let task_host = host.clone();
-    let begun = match place_here(host, &asking) {
-        Some((place, here)) => {
-            let made = async move { made_in(&task_host, place, asking, streams).await };
-            begin_here(host, here, made).await
-        }
-        None => Begun::Elsewhere(host.spawn(async move {
-            let place = room(&task_host, &asking).await?;
-            made_in(&task_host, place, asking, streams).await
-        })),
-    };
-    match begun {
-        Begun::Done(made) => made,
-        Begun::Elsewhere(task) => Theirs(task).await.unwrap_or(Err(Refusal::Handler { trace })),
-    }
-}
-
-async fn made_in(host: &Arc<Host>, place: Arc<Place>, asking: Asking, streams: bool) -> Result<Rendered, Refusal> {
-    let Asking { release, route, request, request_key, trace } = asking;
-    let (whom, depth, place) = (For::Visitor, 0, Some(place));
-    render(host, Ask { whom, release, route, request, request_key, trace, depth, streams, place }).await
-}
-
-/// A place on this thread, for what is quick.
-fn place_here(host: &Host, asking: &Asking) -> Option<(Arc<Place>, Here)> {
-    let class = asking.class();
-    let is_quick = class == Class::Page && asking.release.code.quick.is(asking.route);
-    if is_quick { host.queue.place_here(class) } else { None }
-}
-
-/// A task that was begun.
-enum Begun<T> {
-    Done(T),
-    Elsewhere(JoinHandle<T>),
-}
-
-/// Runs a task here until it first has to wait, and from then on among the renders. Most never wait.
-async fn begin_here<T: Send + 'static>(
-    host: &Host,
-    here: Here,
-    task: impl Future<Output = T> + Send + 'static,
-) -> Begun<T> {
-    let mut task = Box::pin(task);
-    let first = poll_fn(|context| Poll::Ready(task.as_mut().poll(context))).await;
-    drop(here);
-    match first {
-        Poll::Ready(done) => Begun::Done(done),
-        Poll::Pending => Begun::Elsewhere(host.spawn(task)),
-    }
-}
-
-/// A task of one visitor's, which ends when they leave.
-struct Theirs<T>(JoinHandle<T>);
-
-impl<T> Future for Theirs<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context)
-    }
-}
-
-impl<T> Drop for Theirs<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Renders for this visitor and all who wait for the same. As long as it waits for a place, the render is this visitor's, and
-/// is not made for who has hung up; from then on it goes on when they leave.
-async fn led(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) -> Result<Led, Refusal> {
-    let trace = asking.trace.clone();
-    let task_host = host.clone();
-    if let Some((place, here)) = place_here(host, &asking) {
-        let made = async move { lead_on(&task_host, lead, place, asking, before).await };
-        return match begin_here(host, here, made).await {
-            Begun::Done(made) => made,
-            Begun::Elsewhere(task) => task.await.unwrap_or(Err(Refusal::Handler { trace })),
-        };
-    }
-    let (mut tell, told) = oneshot::channel();
-    host.spawn(async move {
-        let place = tokio::select! {
-            biased;
-            () = tell.closed() => return,
-            place = room(&task_host, &asking) => place,
-        };
-        let made = match place {
-            Ok(place) => lead_on(&task_host, lead, place, asking, before).await,
-            Err(refusal) => {
-                let _ = lead.land(Err(refusal.clone()));
-                Err(refusal)
-            }
-        };
-        let _ = tell.send(made);
-    });
-    told.await.unwrap_or(Err(Refusal::Handler { trace }))
-}
-
-/// Makes what a visitor has just been shown as it was. Nobody waits for it, so it comes after all who wait.
-fn refresh(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) {
-    let task_host = host.clone();
-    host.spawn(async move {
-        match task_host.queue.place(Class::Refresh, asking.patience()).await {
-            Ok(place) => drop(lead_on(&task_host, lead, place, asking, before).await),
-            Err(shed) => drop(lead.land(Err(Refusal::Shed(shed)))),
-        }
-    });
-}
-
-/// Asks again or renders, and lands.
-async fn lead_on(
-    host: &Arc<Host>,
-    mut lead: Lead,
-    place: Arc<Place>,
-    asking: Asking,
-    before: Before,
-) -> Result<Led, Refusal> {
-    lead.begin();
-    let (release, route) = (asking.release.clone(), asking.route);
-    let because = match before {
-        Before::Nothing => Because::default(),
-        Before::Wrong(_, cause) => Because::of(cause),
-        Before::InDoubt(entry) => match ask_again(&release, &entry) {
-            Ok(confirmed) => {
-                let confirmed = Arc::new(confirmed);
-                // Right in any case, and stored unless there is a newer one.
-                let _ = lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
-                return Ok(Led::Confirmed(confirmed));
-            }
-            Err(because) => because,
-        },
-    };
-    let (mut made, verdict) = match made_in(host, place, asking, false).await {
-        Ok(rendered) => keep(rendered, release, route, because),
-        Err(refusal) => {
-            let _ = lead.land(Err(refusal.clone()));
-            return Err(refusal);
-        }
-    };
-    match &made.entry {
-        Some(entry) => {
-            if let Err(why) = lead.land(Ok((entry.clone(), verdict))) {
-                made.status = CacheStatus::NotStored(why);
-            }
-        }
-        None => lead.land_unstorable(verdict.err().unwrap_or(NotStored::TooLarge)),
-    }
-    Ok(Led::Made(Box::new(made)))
-}
-
-/// What a leader has, for itself and all who wait.
-enum Led {
-    Confirmed(Arc<Entry>),
-    Made(Box<Made>),
-}
-
-/// Makes an entry of a whole response, and judges whether it may be kept.
-pub(crate) fn keep(
-    rendered: Rendered,
-    release: Arc<Release>,
-    route: usize,
-    because: Because,
-) -> (Made, Result<Lifetime, NotStored>) {
-    let declared = &release.code.app.routes[route];
-    let verdict =
-        storable(&declared.inputs, rendered.status, &rendered.headers, &rendered.taint).and_then(|lifetime| {
-            match rendered.body {
-                RenderedBody::Streams(_) => Err(NotStored::TooLarge),
-                RenderedBody::Whole(_) => Ok(lifetime),
-            }
-        });
-    let status = verdict.map_or_else(CacheStatus::NotStored, |_| CacheStatus::Stored(because.cause));
-    tracing::debug!(
-        app = %release.code.app.name,
-        route = %declared.path,
-        release = %release.manifest.release,
-        trace = %rendered.cost.trace,
-        cache = status.name(),
-        because = because.cause.name(),
-        query = because.query.as_deref(),
-        "rendered"
-    );
-    let by = if release.ahead.is_open() { By::RenderingAhead } else { By::Rendering };
-    let entry = match &rendered.body {
-        RenderedBody::Streams(_) => None,
-        RenderedBody::Whole(body) => {
-            let entry = reply::entry(&rendered, body.clone(), declared, &release, verdict);
-            Some(Arc::new(Entry { by, because, ..entry }))
-        }
-    };
-    (Made { rendered, release, route, entry, status }, verdict)
-}
-
-/// Renders for this visitor alone. A response that turns out storable, where the last one was not, is kept under `key`.
+/// Renders for this visitor alone. A response that turns out storable, where the last one was not, is kept under `key`; without
+/// one, it streams. A sibling may be shown what was seen.
 async fn alone(
     host: &Arc<Host>,
     asking: Asking,
     key: Option<Key>,
-    streams: bool,
+    seen: Option<&Seen>,
     parts: &Parts,
     client: IpAddr,
 ) -> Result<Reply, Refusal> {
     let (release, route) = (asking.release.clone(), asking.route);
-    let rendered = make(host, asking, streams, client).await?;
+    let trace = asking.trace.clone();
+    let rendered = match make(host, asking, key.is_none(), client).await {
+        Ok(rendered) => rendered,
+        Err(refusal) => {
+            let (Some(key), Some(seen), Refusal::Shed(Shed::Delay(_) | Shed::Full(_))) = (key, seen, &refusal) else {
+                return Err(refusal);
+            };
+            let wanted = Wanted { release: release.clone(), route, seen: seen.clone(), trace };
+            let instead = hand_over::for_one(host, &wanted, key, refusal).await?;
+            return send_instead(host, instead, &release, parts);
+        }
+    };
     let (mut made, verdict) = keep(rendered, release, route, Because::default());
     if let (Some(key), Some(entry), Ok(_)) = (key, &made.entry, verdict) {
         host.cache.forget_unstorable(&key);
@@ -592,6 +365,30 @@ fn send_stale(
 ) -> Result<Reply, Refusal> {
     entry.hits.fetch_add(1, Ordering::Relaxed);
     let mut reply = send_again(host, key, entry, release, CacheStatus::Stale(since), parts)?;
+    if let Some(made_on) = entry.whole.headers.get(RELEASE_HEADER) {
+        reply.headers_mut().insert(RELEASE_HEADER, made_on.clone());
+    }
+    Ok(reply)
+}
+
+/// Sends what a sibling made instead.
+fn send_instead(host: &Host, instead: Instead, release: &Release, parts: &Parts) -> Result<Reply, Refusal> {
+    let Instead { entry, status, timing } = instead;
+    send_from_elsewhere(host, &entry, release, status, parts, Some(timing))
+}
+
+/// The same, named after the release it was made on.
+fn send_from_elsewhere(
+    host: &Host,
+    entry: &Entry,
+    release: &Release,
+    status: CacheStatus,
+    parts: &Parts,
+    timing: Option<String>,
+) -> Result<Reply, Refusal> {
+    host.counters.count(status);
+    let wishes = Wishes::of(&parts.headers);
+    let mut reply = reply::from_entry(&entry.whole, release, parts, wishes, status, timing)?;
     if let Some(made_on) = entry.whole.headers.get(RELEASE_HEADER) {
         reply.headers_mut().insert(RELEASE_HEADER, made_on.clone());
     }

@@ -36,6 +36,7 @@ use crate::{
     credit::Credit,
     engine::Engine,
     forms::FormMaker,
+    hand_over::HandOver,
     in_fleet::InFleet,
     leaving::Leaving,
     outbox::Outbox,
@@ -82,6 +83,8 @@ pub struct Host {
     /// Whether this node has an origin to be behind of.
     follows: AtomicBool,
     pub in_fleet: InFleet,
+    /// Where renders go to siblings, and come from them.
+    hand_over: OnceLock<HandOver>,
     pub leaving: Leaving,
     /// What it shows visitors, where it speaks TLS.
     certificates: OnceLock<Arc<Certificates>>,
@@ -180,6 +183,7 @@ impl Host {
             pulls: Pulls::default(),
             follows: AtomicBool::new(false),
             in_fleet: InFleet::default(),
+            hand_over: OnceLock::new(),
             leaving: Leaving::default(),
             certificates: OnceLock::new(),
         }))
@@ -189,6 +193,16 @@ impl Host {
     pub fn with_certificates(self: Arc<Host>, certificates: Arc<Certificates>) -> Arc<Host> {
         let _ = self.certificates.set(certificates);
         self
+    }
+
+    /// Hands renders over to siblings, and is handed some. Called once, before anything is served.
+    pub fn with_hand_over(self: Arc<Host>, hand_over: HandOver) -> Arc<Host> {
+        let _ = self.hand_over.set(hand_over);
+        self
+    }
+
+    pub fn hand_over(&self) -> Option<&HandOver> {
+        self.hand_over.get()
     }
 
     pub fn certificates(&self) -> Option<&Arc<Certificates>> {
@@ -418,14 +432,20 @@ impl Host {
 
     /// How busy this node is at this moment.
     pub fn load(&self) -> heartbeat::Load {
+        heartbeat::Load { cpu_ms: own_cpu().unwrap_or_default().as_millis() as u64, ..self.renders_load() }
+    }
+
+    /// The same without what the system would have to be asked for.
+    pub(crate) fn renders_load(&self) -> heartbeat::Load {
         let QueueStatus { cores_most, running, waiting, .. } = self.queue.status();
         heartbeat::Load {
             renders_running: running,
             renders_waiting: waiting.values().sum(),
             render_places: cores_most,
             queue_delay_us: None,
+            is_hot: self.queue.is_hot(),
             cores: self.cores as u64,
-            cpu_ms: own_cpu().unwrap_or_default().as_millis() as u64,
+            cpu_ms: 0,
         }
     }
 
@@ -470,6 +490,8 @@ impl Host {
             certificates: self.certificates().map(|certificates| certificates.expire()).unwrap_or_default(),
             queue: self.queue.status(),
             shed: self.queue.shed(),
+            handed: self.hand_over().map(HandOver::handed).unwrap_or_default(),
+            taken: self.hand_over().map(HandOver::taken).unwrap_or_default(),
         }
     }
 }

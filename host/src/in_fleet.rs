@@ -22,9 +22,9 @@ pub struct InFleet {
 }
 
 /// The origin's word on siblings, and when it was given.
-struct Heard {
-    siblings: Siblings,
-    at: Instant,
+pub(crate) struct Heard {
+    pub(crate) siblings: Siblings,
+    pub(crate) at: Instant,
 }
 
 impl Default for InFleet {
@@ -59,8 +59,13 @@ impl InFleet {
         self.declared.get().and_then(|(_, most)| *most)
     }
 
-    pub(crate) fn heard(&self, siblings: Siblings) {
+    /// Takes the origin's word.
+    pub fn heard(&self, siblings: Siblings) {
         self.siblings.store(Some(Arc::new(Heard { siblings, at: Instant::now() })));
+    }
+
+    pub(crate) fn last_word(&self) -> Option<Arc<Heard>> {
+        self.siblings.load_full()
     }
 
     /// What the origin said last of the other nodes, the nearest first; it stands while the origin is away, and says how old it

@@ -87,6 +87,11 @@ impl Seen {
         Seen { target: shown(&declared.query, target), headers: seen }
     }
 
+    /// What somebody else saw; whether it is what a route declares is to be asked of [`Seen::is_as_declared`].
+    pub(crate) fn told(target: Target, headers: Vec<(HeaderName, HeaderValue)>) -> Seen {
+        Seen { target, headers }
+    }
+
     pub fn key(&self, app: &str) -> Key {
         let part = |bytes: usize| 4 + bytes;
         let query = self.target.query.as_ref().map_or(0, |query| part(query.len()));

@@ -244,6 +244,7 @@ fn told(key: &Key, entry: &Entry) -> StoredResponse {
         questions: entry.evidence.questions.as_ref().map(Vec::len),
         by: match entry.by {
             By::Rendering => "rendered",
+            By::Sibling => "by-sibling",
             By::RenderingAhead => "rendered-ahead",
             By::SameRows => "same-rows",
         }

@@ -18,6 +18,7 @@
 //! | [`outbox`], [`running_keys`] | writes taken while the origin is away, or did not answer; keys being worked on |
 //! | [`working_clock`] | how long that is remembered |
 //! | [`queue`], `clients`, [`shed`] | who may render now; what single clients ask for; telling those who may not |
+//! | [`hand_over`] | renders there is no place for, made by a sibling |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
 //! | **a guest** | |
 //! | [`engine`], [`guest`], [`senses`], [`budget`] | WebAssembly, one instance's bounds, what time looks like to it |
@@ -73,6 +74,7 @@ pub mod forms;
 mod fragment;
 pub mod freshness;
 pub mod guest;
+pub mod hand_over;
 pub mod handler;
 mod head_timer;
 mod heartbeat;
@@ -85,6 +87,7 @@ pub mod leaving;
 mod log;
 pub mod logbook;
 pub mod logs;
+mod making;
 pub mod media_type;
 mod metrics;
 mod missed;

@@ -130,6 +130,17 @@ pub(crate) fn text(status: &NodeStatus, totals: &BTreeMap<String, Counts>) -> St
         }
     }
 
+    let handed = "Renders that siblings were to make because there was no place for them here, by what became of them.";
+    metrics.family("nearside_handed_total", "counter", handed);
+    for (outcome, count) in &status.handed {
+        metrics.line("nearside_handed_total", &[("outcome", outcome)], count);
+    }
+    let taken = "Renders that siblings asked for here, by what became of them.";
+    metrics.family("nearside_taken_total", "counter", taken);
+    for (outcome, count) in &status.taken {
+        metrics.line("nearside_taken_total", &[("outcome", outcome)], count);
+    }
+
     if !status.certificates.is_empty() {
         let name = "nearside_certificate_ends_timestamp_seconds";
         metrics.family(name, "gauge", "When a certificate that visitors are shown ends, Unix time.");
@@ -216,6 +227,8 @@ mod tests {
             certificates: vec![CertificateEnds { name: "shop.example".to_owned(), at_s: 1_900_000_000 }],
             queue: QueueStatus { waited_ms: [("page".to_owned(), 1_500)].into(), ..QueueStatus::default() },
             shed: [("page".to_owned(), [("delay".to_owned(), 7)].into())].into(),
+            handed: [("made".to_owned(), 5)].into(),
+            taken: [("busy".to_owned(), 4)].into(),
         };
         let rendering = Tally { runs: 3, time_ns: 1_500_000_000, pages: 12, ..Tally::default() };
         let query = QueryCounts { renders: 2, rendering, ..QueryCounts::default() };
@@ -242,6 +255,8 @@ mod tests {
         assert!(text.contains(&format!("nearside_query_pages_total{labels} 12\n")));
         assert!(text.contains(&format!("nearside_query_seconds_total{labels} 1.5\n")));
         assert!(text.contains("nearside_shed_total{class=\"page\",reason=\"delay\"} 7\n"));
+        assert!(text.contains("nearside_handed_total{outcome=\"made\"} 5\n"));
+        assert!(text.contains("nearside_taken_total{outcome=\"busy\"} 4\n"));
         assert!(text.contains("nearside_renders_waited_seconds_total{class=\"page\"} 1.5\n"));
         assert!(text.contains("nearside_pulled_bytes_total 6\n"));
         assert!(text.contains("nearside_outbox_oldest_timestamp_seconds 1.5\n"));

@@ -122,6 +122,20 @@ impl OriginClient {
         token: Option<String>,
         authorities: Option<&Path>,
     ) -> Result<OriginClient, ClientError> {
+        OriginClient::reaching(base, token, authorities, limits::OUTBOUND_CONNECT)
+    }
+
+    /// A client for another node, which is told no token: it is reached in a moment, or not at all.
+    pub fn near(base: &str) -> Result<OriginClient, ClientError> {
+        OriginClient::reaching(base, None, None, limits::HANDED_CONNECT)
+    }
+
+    fn reaching(
+        base: &str,
+        token: Option<String>,
+        authorities: Option<&Path>,
+        connect: Duration,
+    ) -> Result<OriginClient, ClientError> {
         let not_a_url = || ClientError::NotAUrl(base.to_owned());
         let uri: Uri = base.parse().map_err(|_| not_a_url())?;
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -131,7 +145,7 @@ impl OriginClient {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_keepalive(Some(Duration::from_secs(15)));
-        connector.set_connect_timeout(Some(limits::OUTBOUND_CONNECT));
+        connector.set_connect_timeout(Some(connect));
         connector.enforce_http(false);
         // Over TLS both ends can say that they speak HTTP/2, and then everything goes over one connection.
         let connector = HttpsConnectorBuilder::new()

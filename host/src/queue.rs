@@ -106,6 +106,11 @@ impl Queue {
         self.places().count(shed);
     }
 
+    /// Whether this node's own visitors are more than it can make pages for.
+    pub fn is_hot(&self) -> bool {
+        self.places().is_hot(Instant::now())
+    }
+
     pub fn status(&self) -> QueueStatus {
         self.places().status()
     }

@@ -23,6 +23,7 @@ use crate::{
     cache::{Because, By, Entry, Whole},
     conditional::Sends,
     encoding::Wishes,
+    evidence::Evidence,
     forms::{self, Forms},
     inputs::is_hop_by_hop,
     media_type::Inert,
@@ -30,7 +31,7 @@ use crate::{
     policy::{Lifetime, NotStored},
     refusal::Refusal,
     release::Release,
-    render::{Rendered, Stream},
+    render::Stream,
     reply_body::ReplyBody,
     static_files::Found,
 };
@@ -123,29 +124,35 @@ fn release_value(release: ReleaseId) -> HeaderValue {
     HeaderValue::from_str(&release.to_string()).expect("BUG: a release is digits and a dot")
 }
 
-/// A whole response, ready to be kept and sent any number of times.
-pub fn entry(
-    rendered: &Rendered,
-    body: Bytes,
-    route: &Route,
-    release: &Release,
-    lifetime: Result<Lifetime, NotStored>,
-) -> Entry {
-    let mut headers = headers_of(&rendered.headers, route, release.manifest.release);
+/// A whole response as it was made, here or at a sibling.
+pub struct Raw<'a> {
+    pub status: StatusCode,
+    pub headers: &'a HeaderMap,
+    pub body: Bytes,
+    pub evidence: Evidence,
+    pub took: Duration,
+    /// The release it was made on.
+    pub on: ReleaseId,
+}
+
+/// The same, ready to be kept and sent any number of times.
+pub fn entry(raw: Raw<'_>, route: &Route, release: &Release, lifetime: Result<Lifetime, NotStored>) -> Entry {
+    let Raw { status, headers, body, evidence, took, on } = raw;
+    let mut headers = headers_of(headers, route, on);
     let etag = etag_of(&Digest::of(&body));
     headers.insert(header::ETAG, etag.clone());
-    let body = if is_bodiless(rendered.status) { Bytes::new() } else { body };
-    if !is_bodiless(rendered.status) {
+    let body = if is_bodiless(status) { Bytes::new() } else { body };
+    if !is_bodiless(status) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
-    let has_parts = lifetime.is_ok() && rendered.status == StatusCode::OK;
+    let has_parts = lifetime.is_ok() && status == StatusCode::OK;
     headers.remove(header::ACCEPT_RANGES);
     if has_parts {
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
     // What belongs to one visitor is not compressed: where it also shows what somebody else may choose, a link's query say,
     // its length would tell that somebody what is in it.
-    let has_forms = lifetime.is_ok() && !is_private(route) && forms::may_have(rendered.status, &headers, &body);
+    let has_forms = lifetime.is_ok() && !is_private(route) && forms::may_have(status, &headers, &body);
     let forms = has_forms.then(|| Forms::of(&etag));
     if has_forms {
         vary_too(&["accept-encoding"], &mut headers);
@@ -162,10 +169,10 @@ pub fn entry(
         by: By::Rendering,
         because: Because::default(),
         made_at: Instant::now(),
-        evidence: rendered.evidence.gathered(),
-        took: rendered.took,
+        evidence,
+        took,
         expires,
-        whole: Arc::new(Whole { status: rendered.status, headers, etag, body, has_parts, forms }),
+        whole: Arc::new(Whole { status, headers, etag, body, has_parts, forms }),
         hits: AtomicU32::new(0),
     }
 }

@@ -9,12 +9,14 @@ pub enum Class {
     Page,
     /// One that takes longer, or is asked for more idly.
     Search,
+    /// One that a visitor of another node waits for.
+    Handed,
     /// Nobody waits: who asked has been shown the page as it was.
     Refresh,
 }
 
 impl Class {
-    pub const ALL: [Class; 4] = [Class::Command, Class::Page, Class::Search, Class::Refresh];
+    pub const ALL: [Class; 5] = [Class::Command, Class::Page, Class::Search, Class::Handed, Class::Refresh];
 
     /// As routes, metrics and logs call it.
     pub fn name(self) -> &'static str {
@@ -22,13 +24,19 @@ impl Class {
             Class::Command => "command",
             Class::Page => "page",
             Class::Search => "search",
+            Class::Handed => "handed",
             Class::Refresh => "refresh",
         }
     }
 
-    /// One a route may name: whether somebody waits is not the app's to say.
+    /// Whether this node's own visitors wait for it.
+    pub fn is_visitors(self) -> bool {
+        matches!(self, Class::Command | Class::Page | Class::Search)
+    }
+
+    /// One a route may name: whether somebody waits, and whose visitor it is, is not the app's to say.
     pub fn of_route(name: &str) -> Option<Class> {
-        [Class::Command, Class::Page, Class::Search].into_iter().find(|class| class.name() == name)
+        Class::ALL.into_iter().find(|class| class.is_visitors() && class.name() == name)
     }
 }
 
@@ -39,7 +47,7 @@ mod tests {
     #[test]
     fn a_route_names_a_class_that_visitors_wait_for() {
         assert_eq!(Class::of_route("search"), Some(Class::Search));
-        assert_eq!(Class::of_route("refresh"), None);
+        assert_eq!((Class::of_route("refresh"), Class::of_route("handed")), (None, None));
         assert!(Class::ALL.is_sorted());
     }
 }

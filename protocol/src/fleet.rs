@@ -202,7 +202,8 @@ impl Kind {
     pub fn of(name: &str) -> Kind {
         match name {
             "stale" | "collapsed" => Kind::Hit,
-            "from_origin" => Kind::NotStored,
+            "by_sibling" => Kind::Rendered,
+            "from_origin" | "by_sibling_not_stored" => Kind::NotStored,
             _ if name.starts_with("hit") => Kind::Hit,
             _ if name.starts_with("rendered_") => Kind::Rendered,
             _ if name.starts_with("not_stored_") => Kind::NotStored,

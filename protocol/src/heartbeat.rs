@@ -65,6 +65,9 @@ pub struct Load {
     /// How long the last render waited for its place, where that is measured.
     #[serde(default)]
     pub queue_delay_us: Option<u64>,
+    /// It refuses visitors of its own, or has just done so.
+    #[serde(default)]
+    pub is_hot: bool,
     pub cores: u64,
     /// CPU time the process has taken since it started.
     pub cpu_ms: u64,

@@ -24,6 +24,7 @@
 //! | [`query_report`] | what named queries cost at nodes, and indexes that would help |
 //! | [`times`] | how long things took, counted in buckets |
 //! | [`heartbeat`], [`fleet`] | what a node tells of itself all the time; what the origin makes of that |
+//! | [`hand_over`] | a page that one node has another make |
 //! | [`action`] | what operators did |
 //! | [`cache_report`] | what a node reports about its stored responses |
 //! | [`problem`] | RFC 9457 problem details |
@@ -39,6 +40,7 @@ pub mod cors;
 pub mod digest;
 pub mod error_pages;
 pub mod fleet;
+pub mod hand_over;
 pub mod heads;
 pub mod heartbeat;
 pub mod key;

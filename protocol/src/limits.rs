@@ -95,6 +95,34 @@ pub const INCLUDE_DEPTH: usize = 4;
 /// Time between two pieces of a streamed body before it is cut.
 pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 
+// --- Renders handed to siblings -------------------------------------------------------------------------------------
+
+/// Renders of a node that may be out at siblings, for each core it has; and at one of them, for each core that one has.
+pub const HANDED_OUT_A_CORE: usize = 16;
+pub const HANDED_OUT_AT_ONE_A_CORE: usize = 4;
+/// Renders for siblings that are under way at once, for each core; one begins only while fewer of any kind use so many cores:
+/// the other half of RENDERS_A_CORE is always left to a node's own visitors.
+pub const HANDED_A_CORE: usize = 2;
+pub const HANDED_RUNNING_A_CORE: usize = 1;
+/// For so long after it has refused a visitor of its own, a node makes nothing for siblings, and says so.
+pub const HOT_FOR: Duration = Duration::from_millis(500);
+/// How long one waits for its place there,
+pub const HANDED_WAIT: Duration = Duration::from_millis(50);
+/// and how much longer than its route's deadline who asked waits for the answer, of all who are asked.
+pub const HANDED_GRACE: Duration = Duration::from_millis(500);
+/// Near ones are reached in a moment, or are away.
+pub const HANDED_CONNECT: Duration = Duration::from_millis(250);
+/// Siblings that are asked for one page, one after another.
+pub const HANDED_TRIES: usize = 2;
+/// One that did not answer, or does not serve what is asked for, is left alone for so long, twice as long each time.
+pub const HANDED_REST_FIRST: Duration = Duration::from_millis(100);
+pub const HANDED_REST_MOST: Duration = Duration::from_secs(5);
+/// A question, and how long it may take to come.
+pub const HANDED_QUESTION_BYTES: usize = 64 << 10;
+pub const HANDED_QUESTION_WAIT: Duration = Duration::from_secs(2);
+/// An answer: the page, and what it was computed from.
+pub const HANDED_ANSWER_BYTES: usize = STORED_BODY_BYTES + (512 << 10);
+
 // --- The response cache ---------------------------------------------------------------------------------------------
 
 /// A larger response streams and is not stored.

@@ -49,6 +49,11 @@ pub struct NodeStatus {
     /// Renders that were not made because more was asked for than can be, by class and reason.
     #[serde(default)]
     pub shed: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Renders that siblings were to make, and those that they asked for here, by what became of them.
+    #[serde(default)]
+    pub handed: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub taken: BTreeMap<String, u64>,
 }
 
 /// When a certificate ends.

@@ -11,6 +11,7 @@ use nearside_host::{
     door::Door,
     engine::Engine,
     follow,
+    hand_over::HandOver,
     host::Host,
     logbook::Logbook,
     logs::Logs,
@@ -44,7 +45,8 @@ use crate::{
 /// The admin address answers /livez, /readyz, /status (JSON), /metrics (Prometheus), /logs (see `nearside help logs`),
 /// /cache (`nearside help cache`) and /outbox (`nearside help outbox`).
 /// To whoever shows the origin's token it also gives releases: a node named as another's --sibling. What comes from a
-/// sibling is verified as if it came from a stranger.
+/// sibling is verified as if it came from a stranger. And to whoever proves to hold that token it gives pages they have no place
+/// to make, where --admin-url says how it is reached.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -66,6 +68,7 @@ The same as a file, for --config:
   certificates = \"/etc/nearside/tls\"     # listen speaks TLS then
   redirect = \"0.0.0.0:80\"
   renders_per_client_s = 20
+  hand_over = true                        # or false: --no-hand-over
   agent = \"10.0.0.1:8082\"
   unready_ms = 3000")]
 pub struct HostArgs {
@@ -111,7 +114,7 @@ pub struct HostArgs {
     /// Where visitors reach this node, as the fleet page shows it
     #[arg(long, env = "NEARSIDE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
-    /// Where operators and siblings reach its admin address
+    /// Where operators and siblings reach its admin address; a node that names none is asked for no page
     #[arg(long, env = "NEARSIDE_ADMIN_URL", value_name = "URL")]
     pub admin_url: Option<String>,
     /// Answer 429 to an address that asks for more pages a second that must be rendered; stored ones are not counted
@@ -128,6 +131,12 @@ pub struct HostArgs {
     /// PEM file with the authorities to believe where the origin is https:// [default: those everybody does]
     #[arg(long, env = "NEARSIDE_ORIGIN_CA", value_name = "FILE")]
     pub origin_ca: Option<PathBuf>,
+    /// Neither ask siblings for pages there is no place for, nor make any for them
+    #[arg(long, env = "NEARSIDE_NO_HAND_OVER")]
+    pub no_hand_over: bool,
+    /// Render as if this machine had so many cores
+    #[arg(long, hide = true, value_name = "COUNT")]
+    pub cores: Option<usize>,
     /// Let renders wait for as long as their deadline, to see what that leads to
     #[arg(long, hide = true)]
     pub no_shedding: bool,
@@ -160,6 +169,9 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     host = host.with_blobs(&replica.blobs())?;
     if let Some(certificates) = &certificates {
         host = host.with_certificates(certificates.clone());
+    }
+    if let Some(token) = settings.token.as_deref().filter(|_| settings.hands_over) {
+        host = host.with_hand_over(HandOver::among_holders_of(token));
     }
     host.in_fleet.declare(settings.declared.clone(), settings.max_staleness);
     // A node without an origin has nobody to deliver to; what waits from before stays where it is.

@@ -1,7 +1,7 @@
 //! A node process, and what its visitors and its operator see.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
 
@@ -36,16 +36,28 @@ impl Node {
     }
 
     pub fn start_with(folder: &Path, name: &str, more: &[&str]) -> Node {
+        Node::launch(folder, name, "127.0.0.1:0", more).unwrap_or_else(|log| panic!("{name} does not start:\n{log}"))
+    }
+
+    /// One that tells its siblings where they reach it.
+    pub fn start_reachable(folder: &Path, name: &str, more: &[&str]) -> Node {
+        eventually("a node starts at an address it knows beforehand", || {
+            // The port is free for a moment: somebody else may take it.
+            let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+            let url = format!("http://{free}");
+            Node::launch(folder, name, &free, &[more, &["--admin-url", &url]].concat()).ok()
+        })
+    }
+
+    /// The node; or what it logged, if it does not start.
+    fn launch(folder: &Path, name: &str, admin: &str, more: &[&str]) -> Result<Node, String> {
         let log = folder.join(format!("{name}.log"));
         let data = folder.join(name);
-        let arguments =
-            ["host", "--name", name, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", text(&data)];
+        let arguments = ["host", "--name", name, "--listen", "127.0.0.1:0", "--admin", admin, "--data", text(&data)];
         let mut process = Process::start(&log, &[&arguments, more].concat());
         let mut address = || process.address();
-        let (Some(visitors), Some(admin)) = (address(), address()) else {
-            panic!("{name} does not start:\n{}", process.log_text());
-        };
-        Node { name: name.to_owned(), folder: folder.to_owned(), address: visitors, admin, process }
+        let (Some(visitors), Some(admin)) = (address(), address()) else { return Err(process.log_text()) };
+        Ok(Node { name: name.to_owned(), folder: folder.to_owned(), address: visitors, admin, process })
     }
 
     /// Starts it again from its own folder, after it was killed or stopped.

@@ -58,6 +58,8 @@ pub struct Whole {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     Rendering,
+    /// A sibling rendered it, on the same release.
+    Sibling,
     /// Rendered for a release before that was served.
     RenderingAhead,
     /// Pages it was computed from have changed, and all its questions got the same answers.
@@ -119,9 +121,9 @@ impl Entry {
             }
         }
         Judged::Right(match self.by {
-            By::Rendering if self.made_in == release.generation => Right::MadeHere,
+            By::Rendering | By::Sibling if self.made_in == release.generation => Right::MadeHere,
             By::RenderingAhead if self.made_in == release.generation => Right::RenderedAhead,
-            By::Rendering | By::RenderingAhead => Right::PagesUntouched,
+            By::Rendering | By::Sibling | By::RenderingAhead => Right::PagesUntouched,
             By::SameRows => Right::SameRows,
         })
     }

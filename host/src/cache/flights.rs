@@ -129,6 +129,8 @@ pub enum Joined {
 #[derive(Clone)]
 pub enum Landing {
     Entry(Arc<Entry>),
+    /// A sibling made it on a newer release than this one: it is for those who wait, and not kept.
+    Newer(Arc<Entry>),
     /// It came out, but not for sharing: each who waited renders for itself.
     Unstorable,
     Failed(Refusal),
@@ -172,6 +174,11 @@ impl Lead {
         };
         self.lands.send_replace(Some(landing));
         stored
+    }
+
+    /// It was made elsewhere, on a newer release.
+    pub fn land_newer(self, entry: Arc<Entry>) {
+        self.lands.send_replace(Some(Landing::Newer(entry)));
     }
 
     /// The render turned out to stream, or was not storable.

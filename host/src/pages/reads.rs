@@ -40,7 +40,7 @@ impl ReadSet {
         }
     }
 
-    fn of(mut pages: Vec<u32>) -> ReadSet {
+    pub(crate) fn of(mut pages: Vec<u32>) -> ReadSet {
         pages.sort_unstable();
         pages.dedup();
         pages.shrink_to_fit();

@@ -74,22 +74,17 @@ pub(super) struct Places {
     most_with_commands: usize,
     most_long: usize,
     most_spare: usize,
+    /// Renders that may use a core before one for a sibling waits, and how many of those there may be.
+    most_with_handed: usize,
+    most_handed: usize,
     /// Those that use a core now.
     running: usize,
     long: usize,
     lines: [Line; Class::ALL.len()],
+    /// When last a visitor was told that it takes too long.
+    refused_at: Option<Instant>,
     /// Of whoever comes next.
     number: u64,
-}
-
-/// Of a class, whatever they wait for.
-fn most_under_way(class: Class) -> usize {
-    match class {
-        Class::Command => limits::COMMANDS_AT_ONCE,
-        Class::Page => limits::PAGES_AT_ONCE,
-        Class::Search => limits::SEARCHES_AT_ONCE,
-        Class::Refresh => limits::REFRESHES_AT_ONCE,
-    }
 }
 
 impl Places {
@@ -111,9 +106,12 @@ impl Places {
             most_with_commands: most + a_core(limits::COMMANDS_A_CORE),
             most_long: a_core(limits::LONG_RENDERS_A_CORE),
             most_spare: limits::CARRY_AT_ONCE.min(load.cores),
+            most_with_handed: limits::HANDED_RUNNING_A_CORE * load.cores,
+            most_handed: limits::HANDED_A_CORE * load.cores,
             running: 0,
             long: 0,
             lines: Class::ALL.map(line),
+            refused_at: None,
             number: 0,
         }
     }
@@ -171,13 +169,28 @@ impl Places {
 
     fn has_room(&self, class: Class) -> bool {
         self.has_core(class)
-            && self.lines[class as usize].under_way < most_under_way(class)
+            && self.lines[class as usize].under_way < self.most_under_way(class)
             && self.under_way() < limits::RENDERS_AT_ONCE
     }
 
     fn has_core(&self, class: Class) -> bool {
-        let most = if class == Class::Command { self.most_with_commands } else { self.most };
+        let most = match class {
+            Class::Command => self.most_with_commands,
+            Class::Handed => self.most_with_handed,
+            Class::Page | Class::Search | Class::Refresh => self.most,
+        };
         self.running < most
+    }
+
+    /// Of a class, whatever they wait for.
+    fn most_under_way(&self, class: Class) -> usize {
+        match class {
+            Class::Command => limits::COMMANDS_AT_ONCE,
+            Class::Page => limits::PAGES_AT_ONCE,
+            Class::Search => limits::SEARCHES_AT_ONCE,
+            Class::Handed => self.most_handed,
+            Class::Refresh => limits::REFRESHES_AT_ONCE,
+        }
     }
 
     fn under_way(&self) -> usize {
@@ -233,6 +246,9 @@ impl Places {
                 return;
             }
             self.refuse_oldest(class, Shed::Delay(class));
+            if class.is_visitors() {
+                self.refused_at = Some(now);
+            }
         }
     }
 
@@ -322,6 +338,11 @@ impl Places {
 
     pub(super) fn count(&mut self, shed: Shed) {
         self.line(shed.class()).shed[shed.index()] += 1;
+    }
+
+    /// Visitors are refused, or were a moment ago: their queue comes and goes while it is so.
+    pub(super) fn is_hot(&self, now: Instant) -> bool {
+        self.refused_at.is_some_and(|at| now.saturating_duration_since(at) < limits::HOT_FOR)
     }
 
     pub(super) fn status(&self) -> QueueStatus {
@@ -496,6 +517,53 @@ mod tests {
         }
         node.one_leaves();
         assert_eq!(told(), [true, false, false, false]);
+    }
+
+    #[test]
+    fn one_for_a_sibling_comes_after_visitors_and_leaves_them_a_place() {
+        let mut node = Node::full();
+        let mut handed = node.waits(Class::Handed);
+        node.one_leaves();
+        assert_eq!(told(&mut handed), None, "half of the places are not for siblings");
+        assert!(matches!(node.arrive(Class::Page), Arrived::In), "and this one is not");
+        (0..2).for_each(|_| node.one_leaves());
+        assert_eq!(told(&mut handed), Some(Ok(())));
+        assert!(matches!(node.arrive(Class::Page), Arrived::In));
+        // They wait for something else than a core, and yet there are not more of them than that.
+        node.places.end(false, node.now);
+        for _ in 1..limits::HANDED_A_CORE {
+            node.places.end(false, node.now);
+            assert!(matches!(node.arrive(Class::Handed), Arrived::In));
+        }
+        node.places.end(false, node.now);
+        let mut one_more = node.waits(Class::Handed);
+        assert_eq!(told(&mut one_more), None);
+        node.places.leave_as(Class::Handed, None, node.now);
+        assert_eq!(told(&mut one_more), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_node_is_hot_that_refuses_visitors_and_not_for_siblings() {
+        let mut node = Node::full();
+        let mut handed: Vec<Told> = (0..10).map(|_| node.waits(Class::Handed)).collect();
+        node.later(99);
+        assert!(!node.places.is_hot(node.now));
+        let _waiting: Vec<Told> = (0..10)
+            .map(|_| {
+                node.later(10);
+                node.waits(Class::Page)
+            })
+            .collect();
+        assert!(!node.places.is_hot(node.now), "a rush");
+        node.later(10);
+        assert!(node.places.is_hot(node.now));
+        // The last of them is refused, and then nobody is for a while.
+        node.later(30);
+        node.later(limits::HOT_FOR.as_millis() as u64 - 1);
+        assert!(node.places.is_hot(node.now), "it was just now");
+        node.later(1);
+        assert!(!node.places.is_hot(node.now));
+        assert!(handed.iter_mut().all(|waiter| told(waiter).is_some()));
     }
 
     #[test]

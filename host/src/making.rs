@@ -1,0 +1,322 @@
+//! Making a page: a place for it, here or among the renders, for one visitor or for all who wait for the same.
+
+use std::{
+    future::poll_fn,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use nearside_protocol::{class::Class, write::IdempotencyKey};
+use tokio::{
+    sync::oneshot,
+    task::{JoinError, JoinHandle},
+};
+
+use crate::{
+    again::ask_again,
+    cache::{Because, By, Entry, Lead},
+    cache_status::CacheStatus,
+    host::Host,
+    policy::{Lifetime, NotStored, storable},
+    queue::{Here, Place},
+    refusal::Refusal,
+    release::Release,
+    render::{Ask, For, Rendered, RenderedBody, render},
+    reply::{self, Raw},
+    shed::Shed,
+    stale::Before,
+};
+
+/// What a render needs, before it has a place.
+pub(crate) struct Asking {
+    pub release: Arc<Release>,
+    pub route: usize,
+    pub request: Request<Full<Bytes>>,
+    pub request_key: Option<IdempotencyKey>,
+    pub trace: String,
+}
+
+impl Asking {
+    fn class(&self) -> Class {
+        self.release.code.app.routes[self.route].class(self.request.method().is_safe())
+    }
+
+    /// How long it may take at most.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.release.code.app.routes[self.route].deadline_ms)
+    }
+}
+
+// --- Where ----------------------------------------------------------------------------------------------------------
+
+/// Whether this client may ask for more.
+fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> {
+    if host.clients.may_ask(client, Instant::now()) {
+        return Ok(());
+    }
+    let shed = Shed::Client(asking.class());
+    host.queue.count(shed);
+    Err(Refusal::Shed(shed))
+}
+
+/// A place among the renders, if there is one soon. It is waited for there: who gives a place up and who takes it are then on
+/// one thread more often than not.
+async fn place(host: &Arc<Host>, asking: &Asking) -> Result<Arc<Place>, Refusal> {
+    host.queue.place(asking.class(), asking.patience()).await.map_err(Refusal::Shed)
+}
+
+/// A place on this thread, for what is quick.
+fn place_here(host: &Host, asking: &Asking) -> Option<(Arc<Place>, Here)> {
+    let class = asking.class();
+    let is_quick = class == Class::Page && asking.release.code.quick.is(asking.route);
+    if is_quick { host.queue.place_here(class) } else { None }
+}
+
+/// A task that was begun.
+enum Begun<T> {
+    Done(T),
+    Elsewhere(JoinHandle<T>),
+}
+
+/// Runs a task here until it first has to wait, and from then on among the renders. Most never wait.
+async fn begin_here<T: Send + 'static>(
+    host: &Host,
+    here: Here,
+    task: impl Future<Output = T> + Send + 'static,
+) -> Begun<T> {
+    let mut task = Box::pin(task);
+    let first = poll_fn(|context| Poll::Ready(task.as_mut().poll(context))).await;
+    drop(here);
+    match first {
+        Poll::Ready(done) => Begun::Done(done),
+        Poll::Pending => Begun::Elsewhere(host.spawn(task)),
+    }
+}
+
+// --- For one visitor ------------------------------------------------------------------------------------------------
+
+/// Makes it for one visitor, if this client may ask for more and there is a place soon; not for who has hung up.
+pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool, client: IpAddr) -> Result<Rendered, Refusal> {
+    may_ask(host, &asking, client)?;
+    let trace = asking.trace.clone();
+    let task_host = host.clone();
+    let begun = match place_here(host, &asking) {
+        Some((place, here)) => {
+            let made = async move { made_in(&task_host, place, asking, streams).await };
+            begin_here(host, here, made).await
+        }
+        None => Begun::Elsewhere(host.spawn(async move {
+            let place = place(&task_host, &asking).await?;
+            made_in(&task_host, place, asking, streams).await
+        })),
+    };
+    match begun {
+        Begun::Done(made) => made,
+        Begun::Elsewhere(task) => Theirs(task).await.unwrap_or(Err(Refusal::Handler { trace })),
+    }
+}
+
+/// Makes it in this place. To be run among the renders, or where that is as good.
+pub(crate) async fn made_in(
+    host: &Arc<Host>,
+    place: Arc<Place>,
+    asking: Asking,
+    streams: bool,
+) -> Result<Rendered, Refusal> {
+    let Asking { release, route, request, request_key, trace } = asking;
+    let (whom, depth, place) = (For::Visitor, 0, Some(place));
+    render(host, Ask { whom, release, route, request, request_key, trace, depth, streams, place }).await
+}
+
+/// A task of one visitor's, which ends when they leave.
+struct Theirs<T>(JoinHandle<T>);
+
+impl<T> Future for Theirs<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for Theirs<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+// --- For all who wait for the same ----------------------------------------------------------------------------------
+
+/// Why a leader has nothing.
+pub(crate) enum NotLed {
+    /// What this client has asked for too often, others may get.
+    MayNot(Refusal),
+    /// There was no place: it is still to be landed.
+    NoPlace(Box<NoPlace>),
+    /// It has landed with this.
+    Failed(Refusal),
+}
+
+pub(crate) struct NoPlace {
+    pub lead: Lead,
+    pub before: Before,
+    pub refusal: Refusal,
+}
+
+/// Renders for this visitor and all who wait for the same. As long as it waits for a place, the render is this visitor's, and
+/// is not made for who has hung up; from then on it goes on when they leave.
+pub(crate) async fn led(
+    host: &Arc<Host>,
+    lead: Lead,
+    asking: Asking,
+    before: Before,
+    client: IpAddr,
+) -> Result<Led, NotLed> {
+    may_ask(host, &asking, client).map_err(NotLed::MayNot)?;
+    let lost = Refusal::Handler { trace: asking.trace.clone() };
+    let task_host = host.clone();
+    if let Some((place, here)) = place_here(host, &asking) {
+        let made = async move { lead_on(&task_host, lead, place, asking, before).await };
+        return match begin_here(host, here, made).await {
+            Begun::Done(made) => made.map_err(NotLed::Failed),
+            Begun::Elsewhere(task) => task.await.unwrap_or(Err(lost)).map_err(NotLed::Failed),
+        };
+    }
+    let (mut tell, told) = oneshot::channel();
+    host.spawn(async move {
+        let place = tokio::select! {
+            biased;
+            () = tell.closed() => return,
+            place = place(&task_host, &asking) => place,
+        };
+        let led = match place {
+            Ok(place) => lead_on(&task_host, lead, place, asking, before).await.map_err(NotLed::Failed),
+            Err(refusal) => Err(NotLed::NoPlace(Box::new(NoPlace { lead, before, refusal }))),
+        };
+        let _ = tell.send(led);
+    });
+    told.await.unwrap_or(Err(NotLed::Failed(lost)))
+}
+
+/// Makes what a visitor has just been shown as it was. Nobody waits for it, so it comes after all who wait.
+pub(crate) fn refresh(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) {
+    let task_host = host.clone();
+    host.spawn(async move {
+        match task_host.queue.place(Class::Refresh, asking.patience()).await {
+            Ok(place) => drop(lead_on(&task_host, lead, place, asking, before).await),
+            Err(shed) => drop(lead.land(Err(Refusal::Shed(shed)))),
+        }
+    });
+}
+
+/// Asks again or renders, and lands.
+pub(crate) async fn lead_on(
+    host: &Arc<Host>,
+    mut lead: Lead,
+    place: Arc<Place>,
+    asking: Asking,
+    before: Before,
+) -> Result<Led, Refusal> {
+    lead.begin();
+    let (release, route) = (asking.release.clone(), asking.route);
+    let because = match before {
+        Before::Nothing => Because::default(),
+        Before::Wrong(_, cause) => Because::of(cause),
+        Before::InDoubt(entry) => match ask_again(&release, &entry) {
+            Ok(confirmed) => {
+                let confirmed = Arc::new(confirmed);
+                // Right in any case, and stored unless there is a newer one.
+                let _ = lead.land(Ok((confirmed.clone(), Ok(Lifetime::Release))));
+                return Ok(Led::Confirmed(confirmed));
+            }
+            Err(because) => because,
+        },
+    };
+    let (mut made, verdict) = match made_in(host, place, asking, false).await {
+        Ok(rendered) => keep(rendered, release, route, because),
+        Err(refusal) => {
+            let _ = lead.land(Err(refusal.clone()));
+            return Err(refusal);
+        }
+    };
+    match &made.entry {
+        Some(entry) => {
+            if let Err(why) = lead.land(Ok((entry.clone(), verdict))) {
+                made.status = CacheStatus::NotStored(why);
+            }
+        }
+        None => lead.land_unstorable(verdict.err().unwrap_or(NotStored::TooLarge)),
+    }
+    Ok(Led::Made(Box::new(made)))
+}
+
+/// What a leader has, for itself and all who wait.
+pub(crate) enum Led {
+    Confirmed(Arc<Entry>),
+    Made(Box<Made>),
+}
+
+// --- What has come of it --------------------------------------------------------------------------------------------
+
+/// A render's result, on its way to one visitor.
+pub(crate) struct Made {
+    pub rendered: Rendered,
+    /// Whether it may be kept; whether it was is the status's to say.
+    pub verdict: Result<Lifetime, NotStored>,
+    pub(crate) release: Arc<Release>,
+    pub(crate) route: usize,
+    /// The entry, where the response is whole.
+    pub entry: Option<Arc<Entry>>,
+    pub(crate) status: CacheStatus,
+}
+
+/// Makes an entry of a whole response, and judges whether it may be kept.
+pub(crate) fn keep(
+    rendered: Rendered,
+    release: Arc<Release>,
+    route: usize,
+    because: Because,
+) -> (Made, Result<Lifetime, NotStored>) {
+    let declared = &release.code.app.routes[route];
+    let verdict =
+        storable(&declared.inputs, rendered.status, &rendered.headers, &rendered.taint).and_then(|lifetime| {
+            match rendered.body {
+                RenderedBody::Streams(_) => Err(NotStored::TooLarge),
+                RenderedBody::Whole(_) => Ok(lifetime),
+            }
+        });
+    let status = verdict.map_or_else(CacheStatus::NotStored, |_| CacheStatus::Stored(because.cause));
+    tracing::debug!(
+        app = %release.code.app.name,
+        route = %declared.path,
+        release = %release.manifest.release,
+        trace = %rendered.cost.trace,
+        cache = status.name(),
+        because = because.cause.name(),
+        query = because.query.as_deref(),
+        "rendered"
+    );
+    let by = if release.ahead.is_open() { By::RenderingAhead } else { By::Rendering };
+    let entry = match &rendered.body {
+        RenderedBody::Streams(_) => None,
+        RenderedBody::Whole(body) => {
+            let raw = Raw {
+                status: rendered.status,
+                headers: &rendered.headers,
+                body: body.clone(),
+                evidence: rendered.evidence.gathered(),
+                took: rendered.took,
+                on: release.manifest.release,
+            };
+            let entry = reply::entry(raw, declared, &release, verdict);
+            Some(Arc::new(Entry { by, because, ..entry }))
+        }
+    };
+    (Made { rendered, verdict, release, route, entry, status }, verdict)
+}
