@@ -4,6 +4,7 @@ mod carried;
 mod crowd;
 mod flood;
 mod hit;
+mod index;
 mod noise;
 mod overload;
 mod pushes;
@@ -24,8 +25,8 @@ use tokio::time::timeout;
 
 use crate::args::Run;
 use crate::limits::{
-    CONNECTIONS_DEFAULT, HOT_SECONDS, OVERLOAD_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT,
-    SETUP_TIMEOUT, STORY_CONNECTIONS, STORY_SECONDS,
+    CONNECTIONS_DEFAULT, HOT_SECONDS, INDEX_CLASS_SECONDS, OVERLOAD_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN,
+    SECONDS_DEFAULT, SETUP_TIMEOUT, STORY_CONNECTIONS, STORY_SECONDS,
 };
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
@@ -48,6 +49,10 @@ pub enum Bench {
     Render,
     /// An uncached search beside the same statements run natively
     Search,
+    /// The search index as a library, beside FTS5 and tantivy, over a million documents
+    Index,
+    /// What a push carries of a search index after documents were edited, beside FTS5
+    Edits,
     /// Static files of two sizes, plain and with brotli, beside nginx
     Static,
     /// How a change of a large database reaches a node, beside other ways
@@ -76,6 +81,8 @@ impl Bench {
             Bench::Overload => "overload",
             Bench::Render => "render",
             Bench::Search => "search",
+            Bench::Index => "index",
+            Bench::Edits => "edits",
             Bench::Static => "static",
             Bench::Snapshots => "snapshots",
             Bench::Start => "start",
@@ -94,6 +101,7 @@ impl Bench {
             Bench::Carried | Bench::Flood => HOT_SECONDS,
             Bench::Overload => OVERLOAD_SECONDS,
             Bench::Story => STORY_SECONDS,
+            Bench::Index => INDEX_CLASS_SECONDS,
             _ => SECONDS_DEFAULT,
         };
         Settings {
@@ -121,6 +129,8 @@ impl Bench {
             Bench::Writes => Ok((writes::ABOUT, writes::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
             Bench::Story => Ok((story::ABOUT, story::measure(args, settings).await?)),
+            Bench::Index => Ok((index::ABOUT, index::measure(args, settings).await?)),
+            Bench::Edits => Ok((index::ABOUT_EDITS, index::measure_edits(args).await?)),
             Bench::Tasks => Ok((tasks::ABOUT, tasks::measure(args, settings).await?)),
         }
     }
@@ -146,7 +156,7 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, search, static, snapshots, start, \
+        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, search, index, edits, static, snapshots, start, \
          pushes, writes, tasks, story, noise"
     );
     for bench in &args.names {
@@ -160,7 +170,7 @@ async fn run_bench(bench: Bench, args: &Run) -> Result<()> {
     let name = bench.name();
     eprintln!("{name}: setting up");
     let settings = bench.settings(args);
-    if settings.rounds < ROUNDS_MIN {
+    if settings.rounds < ROUNDS_MIN && bench != Bench::Edits {
         eprintln!("{name}: only {} rounds; results to keep need {ROUNDS_MIN}", settings.rounds);
     }
     let (about, (cases, samples)) = bench.measure(args, &settings).await?;
