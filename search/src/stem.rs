@@ -242,24 +242,19 @@ mod tests {
 
     #[test]
     fn words_of_a_text_are_cut_as_fts5_cuts_them() {
-        let text = [
-            include_str!("../FORMAT.md"),
-            include_str!("../../docs/search.md"),
-            include_str!("../../ARCHITECTURE.md"),
-            include_str!("../../CHANGELOG.md"),
-            include_str!("../../docs/nodes.md"),
-            include_str!("../../docs/queries.md"),
-            include_str!("../../docs/writes.md"),
-            include_str!("../../LICENSE-APACHE"),
-        ]
-        .concat();
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let folders = [root.to_owned(), format!("{root}/docs"), format!("{root}/docs/bench"), format!("{root}/search")];
+        let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+        let texts =
+            files.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "md"));
+        let text: String = texts.map(|path| std::fs::read_to_string(path).unwrap()).collect();
         let mut words: Vec<String> = Vec::new();
         crate::tokens::tokens(&text, crate::tokens::Forms::AsTheyStand, &mut String::new(), |word, _| {
             words.push(word.to_owned());
         });
         words.sort_unstable();
         words.dedup();
-        assert!(words.len() > 3_000, "{}", words.len());
+        assert!(words.len() > 2_500, "{}", words.len());
         assert_eq!(differences(&words), []);
         // A list of words that the machine may have, for a run by hand.
         if let Ok(file) = std::env::var("NEARSIDE_SEARCH_WORDS") {
@@ -283,6 +278,6 @@ mod tests {
         }
         let mut stemmed = "größeing".to_owned();
         stem(&mut stemmed);
-        assert_eq!(stemmed, "größ");
+        assert_eq!(stemmed, "größe");
     }
 }

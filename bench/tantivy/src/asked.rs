@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::json;
 use tantivy::collector::TopDocs;
-use tantivy::query::{BooleanQuery, BoostQuery, ConstScoreQuery, Occur, PhraseQuery, Query, RegexQuery, TermQuery};
+use tantivy::query::{BooleanQuery, ConstScoreQuery, Occur, PhraseQuery, Query, RegexQuery, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{Index, ReloadPolicy, Searcher, Term};
+use tantivy::{Index, IndexReader, ReloadPolicy, Searcher, Term};
 
 use crate::{Told, resident_bytes};
 
@@ -54,7 +54,8 @@ pub fn ask(folder: &Path, asked: &Path, seconds: f64) -> Told {
     let index = Index::open_in_dir(folder).context("opening the index")?;
     let schema = index.schema();
     let fields = Fields { text: schema.get_field("text")?, section: schema.get_field("section")? };
-    let searcher = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?.searcher();
+    let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+    let searcher = reader.searcher();
     let lasts = Duration::from_secs_f64(seconds);
     let classes = asked.iter().map(|class| ask_class(&searcher, fields, class, lasts));
     let classes = classes.collect::<Result<Vec<_>>>()?;
@@ -107,6 +108,6 @@ fn query(fields: Fields, asked: &Asked) -> Result<Box<dyn Query>> {
     };
     let Some(section) = &asked.section else { return Ok(words) };
     let section = TermQuery::new(Term::from_field_text(fields.section, section), IndexRecordOption::Basic);
-    let section = BoostQuery::new(Box::new(ConstScoreQuery::new(Box::new(section), 0.0)), 0.0);
+    let section = ConstScoreQuery::new(Box::new(section), 0.0);
     Ok(Box::new(BooleanQuery::new(vec![(Occur::Must, words), (Occur::Must, Box::new(section))])))
 }

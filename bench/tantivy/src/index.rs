@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use serde_json::json;
+use tantivy::indexer::NoMergePolicy;
 use tantivy::schema::{IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{Index, IndexWriter, TantivyDocument};
 
@@ -26,6 +27,8 @@ pub fn build(folder: &Path, documents: &Path) -> Told {
     let began = Instant::now();
     let index = Index::create_in_dir(folder, schema.build())?;
     let mut writer: IndexWriter = index.writer_with_num_threads(1, WRITER_BYTES)?;
+    // All of them are merged once, at the end.
+    writer.set_merge_policy(Box::new(NoMergePolicy));
     for line in BufReader::new(File::open(documents).context("opening the documents")?).lines() {
         let line = line?;
         let (of, words) = line.split_once('\t').context("a line without a tab")?;

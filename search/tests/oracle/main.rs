@@ -7,7 +7,7 @@ mod model;
 use std::{collections::BTreeMap, ops::Range};
 
 use chance::Chance;
-use model::{Ask, Document, Scale};
+use model::{Document, Scale};
 use nearside_search::inspect::{compare, inspect};
 use rusqlite::{Connection, params};
 
