@@ -24,6 +24,8 @@ pub enum Bound {
 }
 
 const HIT: &str = "hit";
+const RENDER: &str = "render";
+const HANDLER: &str = "handler";
 const CARRIED: &str = "carried";
 const CROWD: &str = "crowd";
 const SNAPSHOTS: &str = "snapshots";
@@ -114,6 +116,17 @@ const fn most_pages(name: &'static str, case: &'static str) -> Target {
     at_most(EDITS, name, Formula::Most(of(case, "nearside_search", Metric::PushPagesMost)), 200.0)
 }
 
+/// So much of what somebody else reaches.
+const fn reaches(
+    bench: &'static str,
+    name: &'static str,
+    [case, ours, theirs]: [&'static str; 3],
+    least: f64,
+) -> Target {
+    let formula = Formula::Ratio(of(case, ours, Metric::Throughput), of(case, theirs, Metric::Throughput));
+    Target { bench, name, formula, bound: Bound::AtLeast(least) }
+}
+
 pub const TARGETS: &[Target] = &[
     at_most(
         INDEX,
@@ -146,6 +159,10 @@ pub const TARGETS: &[Target] = &[
     most_pages("20 edited: pages of the largest push", "20 edited"),
     most_pages("600 edited: pages of the largest push", "600 edited"),
     most_pages("600 replaced: pages of the largest push", "600 replaced"),
+    reaches(RENDER, "html: requests/s over native's", ["html", "nearside", "native"], 0.65),
+    reaches(RENDER, "json: requests/s over native's", ["json", "nearside", "native"], 0.65),
+    reaches(HANDLER, "fresh: requests/s over raw hyper's", ["plain", "nearside", "hyper"], 0.45),
+    reaches(HANDLER, "reused: requests/s over raw hyper's", ["plain", "reused", "hyper"], 0.7),
     Target {
         bench: OVERLOAD,
         name: "renders in time at 3x over the peak",

@@ -20,6 +20,8 @@ use crate::{
     engine::{Engine, EngineError},
     guest::{Guest, link_wasi},
     missed::Missed,
+    quick::Quick,
+    reuse::Idle,
     schemas::{SchemaError, Schemas},
     static_files::StaticFiles,
     target::Target,
@@ -50,7 +52,9 @@ pub struct Code {
     pub schemas: Schemas,
     /// Inputs its handlers looked for in vain.
     pub(crate) missed: Missed,
-    handlers: BTreeMap<String, ProxyPre<Guest<Visit>>>,
+    pub(crate) quick: Quick,
+    pub(crate) idle: Idle,
+    handlers: BTreeMap<String, ProxyPre<Guest<Option<Visit>>>>,
     /// Path pattern -> indices of the routes there, one a method or more.
     router: matchit::Router<Vec<usize>>,
     /// Path pattern -> index among the app's redirects.
@@ -102,6 +106,8 @@ impl Code {
             schemas: Schemas::load(archive)?,
             static_files: StaticFiles::load(archive),
             missed: Missed::default(),
+            quick: Quick::new(app.routes.len()),
+            idle: Idle::new(app.routes.len()),
             app,
             handlers,
             router,
@@ -139,7 +145,7 @@ impl Code {
         Some((redirect, location))
     }
 
-    pub fn handler(&self, route: &Route) -> &ProxyPre<Guest<Visit>> {
+    pub fn handler(&self, route: &Route) -> &ProxyPre<Guest<Option<Visit>>> {
         &self.handlers[&route.component]
     }
 
@@ -149,16 +155,20 @@ impl Code {
 }
 
 /// What a node offers to handlers.
-pub fn handler_linker(engine: &Engine) -> Result<Linker<Guest<Visit>>, EngineError> {
+pub fn handler_linker(engine: &Engine) -> Result<Linker<Guest<Option<Visit>>>, EngineError> {
     let mut linker = engine.linker();
     link_wasi(&mut linker, true)?;
-    let link = |linker: &mut Linker<Guest<Visit>>| {
-        edge::sql::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
-        edge::inputs::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
-        edge::page::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
-        edge::assets::add_to_linker::<_, HasSelf<Visit>>(linker, |guest| &mut guest.context)?;
-        edge::origin::add_to_linker::<_, HasSelf<Writes>>(linker, |guest| &mut guest.context.writes)?;
-        edge::blob::add_to_linker::<_, HasSelf<Writes>>(linker, |guest| &mut guest.context.writes)
+    // Between two requests a guest is nobody's, and nothing runs in it.
+    fn visit(guest: &mut Guest<Option<Visit>>) -> &mut Visit {
+        guest.context.as_mut().expect("BUG: a guest runs only for a visit")
+    }
+    let link = |linker: &mut Linker<Guest<Option<Visit>>>| {
+        edge::sql::add_to_linker::<_, HasSelf<Visit>>(linker, visit)?;
+        edge::inputs::add_to_linker::<_, HasSelf<Visit>>(linker, visit)?;
+        edge::page::add_to_linker::<_, HasSelf<Visit>>(linker, visit)?;
+        edge::assets::add_to_linker::<_, HasSelf<Visit>>(linker, visit)?;
+        edge::origin::add_to_linker::<_, HasSelf<Writes>>(linker, |guest| &mut visit(guest).writes)?;
+        edge::blob::add_to_linker::<_, HasSelf<Writes>>(linker, |guest| &mut visit(guest).writes)
     };
     link(&mut linker).map_err(EngineError::Link)?;
     Ok(linker)
@@ -166,10 +176,10 @@ pub fn handler_linker(engine: &Engine) -> Result<Linker<Guest<Visit>>, EngineErr
 
 fn handler(
     engine: &Engine,
-    linker: &Linker<Guest<Visit>>,
+    linker: &Linker<Guest<Option<Visit>>>,
     archive: &Archive,
     name: &str,
-) -> Result<ProxyPre<Guest<Visit>>, EngineError> {
+) -> Result<ProxyPre<Guest<Option<Visit>>>, EngineError> {
     let wasm = archive.component(name).expect("BUG: an archive holds every component of its manifest");
     let component = engine.component(wasm)?;
     let instance = linker.instantiate_pre(&component).map_err(EngineError::Link)?;

@@ -151,6 +151,11 @@ impl Database {
             connection.pragma_update(None, "temp_store", "FILE")?;
             connection.pragma_update(None, "query_only", true)?;
             nearside_search::register_sharing(&connection, self.search.clone())?;
+            if let Source::Pages { .. } = &self.source {
+                // Pages of a release never change, so there is nothing to look at again before each statement. Where an error
+                // ends this transaction, there is one a statement, as ever.
+                connection.execute_batch("BEGIN")?;
+            }
             Guarded::new(connection, Grant::Read)
         };
         connect().map_err(|error| DatabaseError::Open(self.name(), error))
@@ -193,7 +198,11 @@ impl Reader {
     ) -> Measured<Result<FlatRows, SqlError>> {
         let connection = self.connection.as_mut().expect("BUG: only drop takes the connection");
         let started = Instant::now();
-        let ((answer, steps), pages, extent) = reads::recorded(|| connection.counted(sql, parameters, budget));
+        let ((answer, steps), pages, extent) = reads::recorded(|| {
+            // Which tables there are is read from it, once a connection.
+            reads::note(0);
+            connection.counted(sql, parameters, budget)
+        });
         let time = started.elapsed();
         let rows = answer.as_ref().ok().map(|rows| rows.count() as u64);
         let run = Run { time, rows, pages: extent.pages, fetches: extent.fetches, steps };

@@ -14,12 +14,12 @@ use crate::{
     cache::{Because, Entry, Look},
     code::Found,
     evidence::Gathering,
-    handler::{Asking, keep, make, room},
+    handler::{Asking, keep, make},
     host::Host,
     inputs::{Key, Seen},
     refusal::Refusal,
     release::Release,
-    render::{Ask, For, render},
+    render::{Ask, For, Rendered, render},
     senses::Taint,
     target::Target,
     trace::trace_id,
@@ -68,8 +68,7 @@ impl Host {
         let seen = Seen::new(declared, target, &visitor.headers, Some(visitor.client));
         let request = seen.request(canonical_host(&release), Full::default());
         let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone() };
-        let place = room(self, &asking, visitor.client).await?;
-        let rendered = make(self, place, asking, false).await?;
+        let rendered = make(self, asking, false, visitor.client).await?;
         let (made, _) = keep(rendered, release, route, Because::default());
         let entry = made.entry.ok_or(Refusal::Handler { trace })?;
         let mut response = http::Response::new(entry.whole.body.clone());
@@ -149,16 +148,6 @@ impl Host {
         within: Within<'_>,
     ) -> Result<Arc<Entry>, IncludeError> {
         let Asked { route, seen, key, depth, place } = asked;
-        let failed = |refusal: Refusal| IncludeError::Status(refusal.status().as_u16());
-        let patience = Duration::from_millis(release.code.app.routes[route].deadline_ms);
-        let place = match place {
-            Place::OfItsPage => None,
-            Place::ItsOwn => {
-                let class = release.code.app.routes[route].class(true);
-                let place = self.queue.place(class, patience).await;
-                Some(place.map_err(|shed| failed(Refusal::Shed(shed)))?)
-            }
-        };
         let ask = Ask {
             whom: within.whom,
             release: release.clone(),
@@ -168,10 +157,14 @@ impl Host {
             trace: within.trace.to_owned(),
             depth,
             streams: false,
-            place,
+            place: None,
         };
-        // A page's render runs its fragments' renders, which may have fragments of their own.
-        let rendered = Box::pin(render(self, ask)).await.map_err(failed)?;
+        let rendered = match place {
+            // A page's render runs its fragments' renders, which may have fragments of their own.
+            Place::OfItsPage => Box::pin(render(self, ask)).await,
+            Place::ItsOwn => self.rendered_apart(ask).await,
+        };
+        let rendered = rendered.map_err(|refusal| IncludeError::Status(refusal.status().as_u16()))?;
         let (made, verdict) = keep(rendered, release.clone(), route, because);
         within.taint.join(&made.rendered.taint);
         let entry = made
@@ -181,6 +174,19 @@ impl Host {
             self.store(release, &key, &entry);
         }
         Ok(entry)
+    }
+
+    /// Among the renders, in a place of its own.
+    async fn rendered_apart(self: &Arc<Host>, mut ask: Ask) -> Result<Rendered, Refusal> {
+        let host = self.clone();
+        let trace = ask.trace.clone();
+        let task = self.spawn(async move {
+            let route = &ask.release.code.app.routes[ask.route];
+            let place = host.queue.place(route.class(true), Duration::from_millis(route.deadline_ms)).await;
+            ask.place = Some(place.map_err(Refusal::Shed)?);
+            render(&host, ask).await
+        });
+        task.await.unwrap_or(Err(Refusal::Handler { trace }))
     }
 
     /// Keeps an entry: with its release, as long as that is not served yet.

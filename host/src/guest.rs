@@ -18,12 +18,14 @@ use crate::{
     queue::Place,
     senses::{self, Senses, Waits},
     speaker::Speaker,
+    visit::Visit,
 };
 
 /// A store's data. `C` is what the role adds: a handler's visit, a command's transaction, a task's job.
 pub struct Guest<C> {
     pub context: C,
     speaker: Arc<Speaker>,
+    stdout: GuestLog,
     stderr: GuestLog,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -85,14 +87,6 @@ impl<C: Send + 'static> Guest<C> {
     /// The same, where someone besides the log hears what the guest prints.
     pub fn store_heard(engine: &Engine, given: Given<'_>, context: C, ear: Option<Ear>) -> Store<Guest<C>> {
         let (stdout, stderr) = GuestLog::new(given.speaker.clone(), ear);
-        let mut wasi = WasiCtx::builder();
-        wasi.allow_tcp(false)
-            .allow_udp(false)
-            .stdout(stdout)
-            .stderr(stderr.clone())
-            .envs(given.variables)
-            .max_random_size(1 << 20);
-        given.senses.give(&mut wasi);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits::GUEST_HEADER_BYTES);
         let mut table = ResourceTable::new();
@@ -100,41 +94,39 @@ impl<C: Send + 'static> Guest<C> {
 
         let guest = Guest {
             context,
+            wasi: wasi(&given, &stdout, &stderr),
             speaker: given.speaker,
+            stdout,
             stderr,
-            wasi: wasi.build(),
             http,
             outbound: given.outbound,
-            bounds: Bounds {
-                memory_mib: given.memory_mib,
-                memory_bytes: 0,
-                memory_refused: false,
-                ticks_left: given.cpu.as_millis().div_ceil(TICK.as_millis()),
-                cpu: given.cpu,
-                cpu_spent: false,
-            },
+            bounds: Bounds::new(given.memory_mib, given.cpu, 0),
             waits: Waits::default(),
             table,
         };
         let mut store = Store::new(engine.wasm(), guest);
         store.limiter(|guest| &mut guest.bounds);
-        store.set_hostcall_fuel(limits::GUEST_HOSTCALL_BYTES);
-        store.set_epoch_deadline(1);
-        let place = given.place;
-        store.epoch_deadline_callback(move |mut store| {
-            let bounds = &mut store.data_mut().bounds;
-            if bounds.ticks_left == 0 {
-                bounds.cpu_spent = true;
-                return Err(Trap::Interrupt.into());
-            }
-            bounds.ticks_left -= 1;
-            if let Some(place) = &place {
-                place.tick();
-            }
-            // Yielding at each tick keeps one busy guest from holding up the others of its thread.
-            Ok(UpdateDeadline::Yield(1))
-        });
+        bound(&mut store, given.place);
         store
+    }
+
+    /// Gives an instance that has come to its end to somebody else: nothing of what the last one was given is left, but for
+    /// what is in its memory and its handles.
+    pub(crate) fn renew(store: &mut Store<Guest<C>>, given: Given<'_>, context: C) {
+        let guest = store.data_mut();
+        guest.stdout.hand_to(given.speaker.clone());
+        guest.wasi = wasi(&given, &guest.stdout, &guest.stderr);
+        guest.context = context;
+        guest.speaker = given.speaker;
+        guest.outbound = given.outbound;
+        guest.bounds = Bounds::new(given.memory_mib, given.cpu, guest.bounds.memory_bytes);
+        guest.waits = Waits::default();
+        bound(store, given.place);
+    }
+
+    /// Whether its memory is so large by now that the next request may not have enough.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.bounds.memory_bytes > (self.bounds.memory_mib << 20) / 4 * 3
     }
 
     /// What an error out of a call into this guest means. Goes to the log, with where in the guest it was: what a
@@ -163,6 +155,37 @@ impl<C: Send + 'static> Guest<C> {
         let last_words = self.stderr.finish();
         self.speaker.ended(ended, backtrace, last_words.as_deref());
     }
+}
+
+fn wasi(given: &Given<'_>, stdout: &GuestLog, stderr: &GuestLog) -> WasiCtx {
+    let mut wasi = WasiCtx::builder();
+    wasi.allow_tcp(false)
+        .allow_udp(false)
+        .stdout(stdout.clone())
+        .stderr(stderr.clone())
+        .envs(given.variables)
+        .max_random_size(1 << 20);
+    given.senses.give(&mut wasi);
+    wasi.build()
+}
+
+/// Bounds what a guest may use for one request.
+fn bound<C: Send + 'static>(store: &mut Store<Guest<C>>, place: Option<Arc<Place>>) {
+    store.set_hostcall_fuel(limits::GUEST_HOSTCALL_BYTES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |mut store| {
+        let bounds = &mut store.data_mut().bounds;
+        if bounds.ticks_left == 0 {
+            bounds.cpu_spent = true;
+            return Err(Trap::Interrupt.into());
+        }
+        bounds.ticks_left -= 1;
+        if let Some(place) = &place {
+            place.tick();
+        }
+        // Yielding at each tick keeps one busy guest from holding up the others of its thread.
+        Ok(UpdateDeadline::Yield(1))
+    });
 }
 
 /// The functions a guest was in, innermost first; with files and lines where its module has them.
@@ -198,6 +221,14 @@ pub fn link_wasi<C: Send + 'static>(linker: &mut Linker<Guest<C>>, own_time: boo
     link(linker).map_err(EngineError::Link)
 }
 
+impl Guest<Option<Visit>> {
+    /// Between two visits it holds nothing of the last one.
+    pub(crate) fn rest(store: &mut Store<Guest<Option<Visit>>>) {
+        store.data_mut().context = None;
+        store.epoch_deadline_trap();
+    }
+}
+
 impl<C: Send> WasiView for Guest<C> {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
@@ -218,6 +249,13 @@ struct Bounds {
     ticks_left: u128,
     cpu: Duration,
     cpu_spent: bool,
+}
+
+impl Bounds {
+    fn new(memory_mib: u64, cpu: Duration, memory_bytes: u64) -> Bounds {
+        let ticks_left = cpu.as_millis().div_ceil(TICK.as_millis());
+        Bounds { memory_mib, memory_bytes, memory_refused: false, ticks_left, cpu, cpu_spent: false }
+    }
 }
 
 impl ResourceLimiter for Bounds {

@@ -2,8 +2,11 @@
 
 use std::{
     borrow::Cow,
+    future::poll_fn,
     net::IpAddr,
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -19,7 +22,10 @@ use nearside_protocol::{
     wire::{BEHIND_AT_MOST_HEADER, IDEMPOTENCY_KEY_HEADER, RELEASE_HEADER},
     write::IdempotencyKey,
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    task::{JoinError, JoinHandle},
+};
 
 use crate::{
     again::ask_again,
@@ -35,7 +41,7 @@ use crate::{
     inputs::{Key, Seen, everything},
     outbox::{self, Ticket},
     policy::{Lifetime, NotStored, storable},
-    queue::Place,
+    queue::{Here, Place},
     refusal::Refusal,
     release::Release,
     render::{Ask, For, Rendered, RenderedBody, render},
@@ -217,17 +223,9 @@ async fn fill(
                     refresh(host, lead, asking, before);
                     return send_stale(host, &key, &entry, &release, since, parts);
                 }
-                // As long as this visitor waits for a place, the render is theirs: it is not made for who has hung up.
-                let place = match room(host, &asking, client).await {
-                    Ok(place) => place,
-                    // What this client has asked for too often, others may get.
-                    Err(refusal @ Refusal::Shed(Shed::Client(_))) => return Err(refusal),
-                    Err(refusal) => {
-                        let _ = lead.land(Err(refusal.clone()));
-                        return Err(refusal);
-                    }
-                };
-                return match led(host, lead, place, asking, before).await? {
+                // What this client has asked for too often, others may get.
+                may_ask(host, &asking, client)?;
+                return match led(host, lead, asking, before).await? {
                     Led::Confirmed(entry) => {
                         send_again(host, &key, &entry, &release, CacheStatus::Hit(Right::SameRows), parts)
                     }
@@ -298,53 +296,143 @@ pub(crate) struct Made {
     status: CacheStatus,
 }
 
-/// A place to make it in, if this client may ask for more, and there is one soon. Here a node that has none would ask a
-/// sibling for the page, if it knew of one that has.
-pub(crate) async fn room(host: &Arc<Host>, asking: &Asking, client: IpAddr) -> Result<Arc<Place>, Refusal> {
-    let route = &asking.release.code.app.routes[asking.route];
-    let class = route.class(asking.request.method().is_safe());
-    if !host.clients.may_ask(client, Instant::now()) {
-        let shed = Shed::Client(class);
-        host.queue.count(shed);
-        return Err(Refusal::Shed(shed));
+impl Asking {
+    fn class(&self) -> Class {
+        self.release.code.app.routes[self.route].class(self.request.method().is_safe())
     }
-    host.queue.place(class, Duration::from_millis(route.deadline_ms)).await.map_err(Refusal::Shed)
+
+    /// How long it may take at most.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.release.code.app.routes[self.route].deadline_ms)
+    }
 }
 
-pub(crate) async fn make(
-    host: &Arc<Host>,
-    place: Arc<Place>,
-    asking: Asking,
-    streams: bool,
-) -> Result<Rendered, Refusal> {
+/// Whether this client may ask for more.
+fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> {
+    if host.clients.may_ask(client, Instant::now()) {
+        return Ok(());
+    }
+    let shed = Shed::Client(asking.class());
+    host.queue.count(shed);
+    Err(Refusal::Shed(shed))
+}
+
+/// A place to make it in, if there is one soon. Here a node that has none would ask a sibling for the page, if it knew of one
+/// that has.
+///
+/// It is waited for among the renders: who gives a place up and who takes it are then on one thread more often than not.
+async fn room(host: &Arc<Host>, asking: &Asking) -> Result<Arc<Place>, Refusal> {
+    host.queue.place(asking.class(), asking.patience()).await.map_err(Refusal::Shed)
+}
+
+/// Makes it for one visitor, if this client may ask for more and there is a place soon; not for who has hung up.
+pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool, client: IpAddr) -> Result<Rendered, Refusal> {
+    may_ask(host, &asking, client)?;
+    let trace = asking.trace.clone();
+    let task_host = host.clone();
+    let begun = match place_here(host, &asking) {
+        Some((place, here)) => {
+            let made = async move { made_in(&task_host, place, asking, streams).await };
+            begin_here(host, here, made).await
+        }
+        None => Begun::Elsewhere(host.spawn(async move {
+            let place = room(&task_host, &asking).await?;
+            made_in(&task_host, place, asking, streams).await
+        })),
+    };
+    match begun {
+        Begun::Done(made) => made,
+        Begun::Elsewhere(task) => Theirs(task).await.unwrap_or(Err(Refusal::Handler { trace })),
+    }
+}
+
+async fn made_in(host: &Arc<Host>, place: Arc<Place>, asking: Asking, streams: bool) -> Result<Rendered, Refusal> {
     let Asking { release, route, request, request_key, trace } = asking;
     let (whom, depth, place) = (For::Visitor, 0, Some(place));
     render(host, Ask { whom, release, route, request, request_key, trace, depth, streams, place }).await
 }
 
-/// Renders for this visitor and all who wait for the same; begins at once, and goes on when this visitor leaves.
-fn led(
-    host: &Arc<Host>,
-    lead: Lead,
-    place: Arc<Place>,
-    asking: Asking,
-    before: Before,
-) -> impl Future<Output = Result<Led, Refusal>> {
-    let (tell, told) = oneshot::channel();
+/// A place on this thread, for what is quick.
+fn place_here(host: &Host, asking: &Asking) -> Option<(Arc<Place>, Here)> {
+    let class = asking.class();
+    let is_quick = class == Class::Page && asking.release.code.quick.is(asking.route);
+    if is_quick { host.queue.place_here(class) } else { None }
+}
+
+/// A task that was begun.
+enum Begun<T> {
+    Done(T),
+    Elsewhere(JoinHandle<T>),
+}
+
+/// Runs a task here until it first has to wait, and from then on among the renders. Most never wait.
+async fn begin_here<T: Send + 'static>(
+    host: &Host,
+    here: Here,
+    task: impl Future<Output = T> + Send + 'static,
+) -> Begun<T> {
+    let mut task = Box::pin(task);
+    let first = poll_fn(|context| Poll::Ready(task.as_mut().poll(context))).await;
+    drop(here);
+    match first {
+        Poll::Ready(done) => Begun::Done(done),
+        Poll::Pending => Begun::Elsewhere(host.spawn(task)),
+    }
+}
+
+/// A task of one visitor's, which ends when they leave.
+struct Theirs<T>(JoinHandle<T>);
+
+impl<T> Future for Theirs<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for Theirs<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Renders for this visitor and all who wait for the same. As long as it waits for a place, the render is this visitor's, and
+/// is not made for who has hung up; from then on it goes on when they leave.
+async fn led(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) -> Result<Led, Refusal> {
     let trace = asking.trace.clone();
     let task_host = host.clone();
+    if let Some((place, here)) = place_here(host, &asking) {
+        let made = async move { lead_on(&task_host, lead, place, asking, before).await };
+        return match begin_here(host, here, made).await {
+            Begun::Done(made) => made,
+            Begun::Elsewhere(task) => task.await.unwrap_or(Err(Refusal::Handler { trace })),
+        };
+    }
+    let (mut tell, told) = oneshot::channel();
     host.spawn(async move {
-        let _ = tell.send(lead_on(&task_host, lead, place, asking, before).await);
+        let place = tokio::select! {
+            biased;
+            () = tell.closed() => return,
+            place = room(&task_host, &asking) => place,
+        };
+        let made = match place {
+            Ok(place) => lead_on(&task_host, lead, place, asking, before).await,
+            Err(refusal) => {
+                let _ = lead.land(Err(refusal.clone()));
+                Err(refusal)
+            }
+        };
+        let _ = tell.send(made);
     });
-    async move { told.await.unwrap_or(Err(Refusal::Handler { trace })) }
+    told.await.unwrap_or(Err(Refusal::Handler { trace }))
 }
 
 /// Makes what a visitor has just been shown as it was. Nobody waits for it, so it comes after all who wait.
 fn refresh(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) {
     let task_host = host.clone();
     host.spawn(async move {
-        let patience = Duration::from_millis(asking.release.code.app.routes[asking.route].deadline_ms);
-        match task_host.queue.place(Class::Refresh, patience).await {
+        match task_host.queue.place(Class::Refresh, asking.patience()).await {
             Ok(place) => drop(lead_on(&task_host, lead, place, asking, before).await),
             Err(shed) => drop(lead.land(Err(Refusal::Shed(shed)))),
         }
@@ -374,7 +462,7 @@ async fn lead_on(
             Err(because) => because,
         },
     };
-    let (mut made, verdict) = match make(host, place, asking, false).await {
+    let (mut made, verdict) = match made_in(host, place, asking, false).await {
         Ok(rendered) => keep(rendered, release, route, because),
         Err(refusal) => {
             let _ = lead.land(Err(refusal.clone()));
@@ -445,8 +533,7 @@ async fn alone(
     client: IpAddr,
 ) -> Result<Reply, Refusal> {
     let (release, route) = (asking.release.clone(), asking.route);
-    let place = room(host, &asking, client).await?;
-    let rendered = make(host, place, asking, streams).await?;
+    let rendered = make(host, asking, streams, client).await?;
     let (mut made, verdict) = keep(rendered, release, route, Because::default());
     if let (Some(key), Some(entry), Ok(_)) = (key, &made.entry, verdict) {
         host.cache.forget_unstorable(&key);
@@ -540,8 +627,7 @@ async fn write(
     let (body_room, body) = whole_body(host, declared.body_bytes, parts, body).await?;
     let request = everything(canonical_host(&release), &target, &parts.method, &headers, client, body);
     let asking = Asking { release: release.clone(), route, request, request_key, trace: trace_id(&parts.headers) };
-    let place = room(host, &asking, client).await?;
-    let rendered = make(host, place, asking, false).await?;
+    let rendered = make(host, asking, false, client).await?;
     drop(body_room);
     host.counters.count(CacheStatus::Method);
 

@@ -62,6 +62,7 @@ pub struct Host {
     /// Who may render now.
     pub queue: Arc<Queue>,
     pub clients: Clients,
+    idle_places: Arc<Semaphore>,
     stream_places: Arc<Semaphore>,
     body_places: Arc<Semaphore>,
     upstream: Arc<dyn Upstream>,
@@ -165,6 +166,7 @@ impl Host {
             queue: Queue::new(&load),
             clients: Clients::new(load.renders_per_client_s),
             stream_places: Arc::new(Semaphore::new(limits::STREAMS_AT_ONCE)),
+            idle_places: Arc::new(Semaphore::new(limits::REUSED_IDLE_AT_ONCE)),
             body_places: Arc::new(Semaphore::new(limits::REQUEST_BODIES_AT_ONCE)),
             upstream,
             blobs: OnceLock::new(),
@@ -246,6 +248,11 @@ impl Host {
     /// A place among the streams at once, if there is one.
     pub fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
         self.stream_places.clone().try_acquire_owned().ok()
+    }
+
+    /// A place among the instances that wait for another request, if there is one.
+    pub(crate) fn idle_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.idle_places.clone().try_acquire_owned().ok()
     }
 
     /// Room for the body of one request, if there is any: so many places.

@@ -47,11 +47,16 @@ struct Lines {
 impl GuestLog {
     /// Its standard output and its standard error.
     pub(crate) fn new(speaker: Arc<Speaker>, ear: Option<Ear>) -> (GuestLog, GuestLog) {
-        let lines =
-            Lines { speaker, ear, stdout: Vec::new(), stderr: Vec::new(), bytes: 0, last_words: VecDeque::new() };
-        let stdout = GuestLog { lines: Arc::new(Mutex::new(lines)), from: Pipe::Stdout };
+        let stdout = GuestLog { lines: Arc::new(Mutex::new(Lines::of(speaker, ear))), from: Pipe::Stdout };
         let stderr = GuestLog { from: Pipe::Stderr, ..stdout.clone() };
         (stdout, stderr)
+    }
+
+    /// From now on it is somebody else's.
+    pub(crate) fn hand_to(&self, speaker: Arc<Speaker>) {
+        let mut lines = self.lines();
+        lines.finish();
+        *lines = Lines::of(speaker, lines.ear.take());
     }
 
     fn write(&self, bytes: &[u8]) {
@@ -72,6 +77,10 @@ impl GuestLog {
 }
 
 impl Lines {
+    fn of(speaker: Arc<Speaker>, ear: Option<Ear>) -> Lines {
+        Lines { speaker, ear, stdout: Vec::new(), stderr: Vec::new(), bytes: 0, last_words: VecDeque::new() }
+    }
+
     fn write(&mut self, mut bytes: &[u8], from: Pipe) {
         if self.bytes > limits::GUEST_LOG_BYTES {
             // Of what is dropped, only last words matter.

@@ -14,6 +14,8 @@ pub enum NotStored {
     InputsAll,
     ReadsClock,
     ReadsRandom,
+    /// Its guest may remember what was asked before.
+    ReusesInstance,
     CallsOrigin,
     SetsCookie,
     /// The handler said `no-store` or `private`.
@@ -40,6 +42,7 @@ impl NotStored {
         NotStored::InputsAll,
         NotStored::ReadsClock,
         NotStored::ReadsRandom,
+        NotStored::ReusesInstance,
         NotStored::CallsOrigin,
         NotStored::SetsCookie,
         NotStored::SaysSo,
@@ -66,6 +69,7 @@ impl fmt::Display for NotStored {
             NotStored::InputsAll => "sees-all-inputs",
             NotStored::ReadsClock => "reads-clock",
             NotStored::ReadsRandom => "reads-random",
+            NotStored::ReusesInstance => "reuses-instance",
             NotStored::CallsOrigin => "calls-origin",
             NotStored::SetsCookie => "sets-cookie",
             NotStored::SaysSo => "says-so",
@@ -86,7 +90,7 @@ impl fmt::Display for NotStored {
 pub enum Lifetime {
     /// As long as its release.
     Release,
-    /// The handler looked at the clock or at chance, and said how long that is good for.
+    /// The handler looked at the clock, at chance or into a memory that is reused, and said how long that is good for.
     For(Duration),
 }
 
@@ -117,9 +121,10 @@ pub fn storable(
     if !final_answer || status == StatusCode::PARTIAL_CONTENT || status == StatusCode::NOT_MODIFIED {
         return Err(NotStored::Status);
     }
-    let reads = match (taint.clock(), taint.random()) {
-        (true, _) => NotStored::ReadsClock,
-        (_, true) => NotStored::ReadsRandom,
+    let reads = match (taint.clock(), taint.random(), taint.memory()) {
+        (true, ..) => NotStored::ReadsClock,
+        (_, true, _) => NotStored::ReadsRandom,
+        (.., true) => NotStored::ReusesInstance,
         _ => return Ok(Lifetime::Release),
     };
     says.lifetime.filter(|lifetime| !lifetime.is_zero()).map(Lifetime::For).ok_or(reads)

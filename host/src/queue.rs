@@ -12,7 +12,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -40,15 +40,21 @@ impl Default for Load {
     }
 }
 
-pub struct Queue(Mutex<Places>);
+pub struct Queue {
+    places: Mutex<Places>,
+    /// Renders on threads that answer sockets, and how many there may be.
+    here: AtomicUsize,
+    most_here: usize,
+}
 
 impl Queue {
     pub fn new(load: &Load) -> Arc<Queue> {
-        Arc::new(Queue(Mutex::new(Places::new(load, Instant::now()))))
+        let most_here = if load.sheds { load.cores.saturating_sub(1).max(1) } else { 0 };
+        Arc::new(Queue { places: Mutex::new(Places::new(load, Instant::now())), here: AtomicUsize::new(0), most_here })
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
-        self.0.lock().expect("BUG: nothing panics while holding the places")
+        self.places.lock().expect("BUG: nothing panics while holding the places")
     }
 
     /// A place at once, or after a short wait, for so long at most; or why there is none. Whoever is dropped while it waits has
@@ -83,6 +89,13 @@ impl Queue {
         }
     }
 
+    /// A place on the very thread that asks for it, while nobody waits for one and few are on such threads.
+    pub fn place_here(self: &Arc<Queue>, class: Class) -> Option<(Arc<Place>, Here)> {
+        let here = Here(self.clone());
+        let is_free = self.here.fetch_add(1, Ordering::Relaxed) < self.most_here;
+        (is_free && self.places().at_once(class, Instant::now())).then(|| (Place::new(self, class), here))
+    }
+
     /// A place for what nobody waits for, while nobody else needs it.
     pub fn spare(self: &Arc<Queue>) -> Option<Arc<Place>> {
         self.places().spare().then(|| Place::new(self, Class::Refresh))
@@ -100,6 +113,15 @@ impl Queue {
     /// Refused so far, by class and reason.
     pub fn shed(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
         self.places().shed()
+    }
+}
+
+/// One of the renders on threads that answer sockets, for as long as it is on one.
+pub struct Here(Arc<Queue>);
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.0.here.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

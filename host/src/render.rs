@@ -1,4 +1,4 @@
-//! One render: a fresh instance on a pinned release, under a deadline and caps, until its response is whole or streams.
+//! One render: a fresh instance, or one that its route has reused, on a pinned release, under a deadline and caps, until its response is whole or streams.
 
 use std::{
     future::{pending, poll_fn},
@@ -20,7 +20,6 @@ use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     task::JoinHandle,
 };
-use wasmtime::Store;
 use wasmtime_wasi_http::{
     WasiHttpView,
     p2::{
@@ -34,6 +33,7 @@ use wasmtime_wasi_http::{
 
 use crate::{
     budget::Role,
+    code::Code,
     counts::Render,
     evidence::Gathering,
     guest::{Ended, Given, Guest},
@@ -45,6 +45,7 @@ use crate::{
     queue::Place,
     refusal::Refusal,
     release::Release,
+    reuse::{self, Instance},
     senses::{Senses, Taint},
     speaker::Speaker,
     visit::{Cost, Ran, Visit},
@@ -112,6 +113,7 @@ enum Failure {
     TooManyStreams,
 }
 
+/// Runs in its caller's task, which is to be among the renders: no socket is served by their threads.
 pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
     let started = Instant::now();
     let route = &ask.release.code.app.routes[ask.route];
@@ -122,7 +124,7 @@ pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
         release: Some(ask.release.manifest.release.to_string()),
         trace: ask.trace.clone(),
     });
-    let counts = ask.release.counts.clone();
+    let (counts, code, index) = (ask.release.counts.clone(), ask.release.code.clone(), ask.route);
     let whom = match ask.whom {
         _ if ask.depth > 0 => Render::Included,
         For::Visitor => Render::Visitor,
@@ -131,6 +133,7 @@ pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
     let result = run(host, ask, speaker.clone()).await;
     let took = started.elapsed();
     counts.count_render(whom, took);
+    code.quick.took(index, took);
     result
         .map(|mut rendered| {
             rendered.took = took;
@@ -154,6 +157,9 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
     let release = ask.release;
     let route = &release.code.app.routes[ask.route];
     let taint = Taint::default();
+    if route.reuse {
+        taint.keeps_memory();
+    }
     let evidence = Gathering::default();
     let cost = Arc::new(Cost { trace: ask.trace, ..Cost::default() });
     let receipt = Arc::new(Mutex::new(None));
@@ -199,30 +205,40 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         cpu: Duration::from_millis(route.deadline_ms),
         place: ask.place.clone(),
     };
-    let store = Guest::store(host.engine(), given, visit);
-    let handler = release.code.handler(route).clone();
+    let waiting = if route.reuse { release.code.idle.take(ask.route) } else { None };
+    let instance = match waiting {
+        Some(instance) => instance.renewed(given, visit),
+        None => Instance::fresh(host.engine(), given, visit),
+    };
     let called = Called {
-        store,
-        handler,
+        host: host.clone(),
+        code: release.code.clone(),
+        route: ask.route,
+        instance,
         request: ask.request,
         deadline: deadline.clone(),
         streams: ask.streams,
         place: ask.place.clone(),
     };
 
-    let (hand_over, handed) = oneshot::channel();
+    let (hand_over, mut handed) = oneshot::channel();
     let (finish, finished) = oneshot::channel();
-    let task = host.spawn(called.run(hand_over, finish));
-    let mut guest = Running { task, finished, _stream: None };
-    let Handed { parts, body } = handed.await.unwrap_or(Err(Failure::Lost))?;
+    let mut guest = Box::pin(called.run(hand_over, finish));
+    let answered = tokio::select! {
+        biased;
+        answered = &mut handed => answered.unwrap_or(Err(Failure::Lost)),
+        () = &mut guest => handed.try_recv().unwrap_or(Err(Failure::Lost)),
+    };
+    let Handed { parts, body } = answered?;
     let body = match body {
         HandedBody::Whole(bytes) => RenderedBody::Whole(bytes),
         // From here on the response goes at the client's pace, outside the places of the renders.
         HandedBody::Streams(first, rest) => {
-            guest._stream = Some(host.stream_place().ok_or(Failure::TooManyStreams)?);
+            let _stream = host.stream_place().ok_or(Failure::TooManyStreams)?;
             if let Some(place) = &ask.place {
                 place.give_back();
             }
+            let guest = Running { task: host.spawn(guest), finished, _stream };
             RenderedBody::Streams(Stream { first, rest, guest, deadline })
         }
     };
@@ -247,10 +263,12 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     all.flat_map(|value| value.split(',')).any(|wish| wish.trim().eq_ignore_ascii_case("respond-async"))
 }
 
-/// A guest that is to be run, in a task of its own.
+/// A guest that is to be run.
 struct Called {
-    store: Store<Guest<Visit>>,
-    handler: ProxyPre<Guest<Visit>>,
+    host: Arc<Host>,
+    code: Arc<Code>,
+    route: usize,
+    instance: Instance,
     request: Request<Full<Bytes>>,
     deadline: Deadline,
     streams: bool,
@@ -258,7 +276,7 @@ struct Called {
     place: Option<Arc<Place>>,
 }
 
-/// What a guest's task hands over, once.
+/// What a guest hands over, once.
 struct Handed {
     parts: Parts,
     body: HandedBody,
@@ -273,24 +291,32 @@ enum HandedBody {
 impl Called {
     /// Runs the guest and, in the same task, takes what it answers: a response that is whole wakes who waits for it once,
     /// however many pieces it was written in. A guest whose response is whole goes at once: work after the answer would
-    /// keep a place at the renderer that others wait for.
+    /// keep a place at the renderer that others wait for. One that streams goes on, in a task of its own by then.
     async fn run(
         self,
         hand_over: oneshot::Sender<Result<Handed, Failure>>,
         finish: oneshot::Sender<Result<(), Ended>>,
     ) {
         // In this order: the place outlives the store.
-        let Called { place, mut store, handler, request, deadline, streams } = self;
-        let (respond, response) = oneshot::channel();
-        let running = pin!(call(&mut store, &handler, request, respond, deadline));
-        let mut guest = Driven { running, ended: None, place: place.as_deref() };
-        let answered = guest.answer(response, streams).await;
-        let whole = !matches!(&answered, Ok(Handed { body: HandedBody::Streams(..), .. }));
-        if hand_over.send(answered).is_err() || whole {
-            return;
+        let Called { place, host, code, route, mut instance, request, deadline, streams } = self;
+        let reuse = code.app.routes[route].reuse;
+        let is_done = {
+            let handler = code.handler(&code.app.routes[route]);
+            let (respond, response) = oneshot::channel();
+            let running = pin!(call(&mut instance, handler, request, respond, deadline));
+            let mut guest = Driven { running, ended: None, place: place.as_deref() };
+            let answered = guest.answer(response, streams).await;
+            let whole = !matches!(&answered, Ok(Handed { body: HandedBody::Streams(..), .. }));
+            let is_wanted = hand_over.send(answered).is_ok();
+            if is_wanted && !whole {
+                // Told before the store goes: a body that ends because its guest was torn down is not a whole body.
+                let _ = finish.send(guest.end().await);
+            }
+            guest.ended == Some(Ok(()))
+        };
+        if reuse && is_done {
+            reuse::keep(&host, &code, route, instance);
         }
-        // Told before the store goes: a body that ends because its guest was torn down is not a whole body.
-        let _ = finish.send(guest.end().await);
     }
 }
 
@@ -298,8 +324,8 @@ type Answer = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 /// Instantiates and calls the handler, until it returns, fails, or its deadline passes.
 async fn call(
-    store: &mut Store<Guest<Visit>>,
-    handler: &ProxyPre<Guest<Visit>>,
+    Instance { store, proxy, .. }: &mut Instance,
+    handler: &ProxyPre<Guest<Option<Visit>>>,
     request: Request<Full<Bytes>>,
     respond: oneshot::Sender<Answer>,
     deadline: Deadline,
@@ -308,8 +334,11 @@ async fn call(
         let handled = async {
             let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
             let out = store.data_mut().http().new_response_outparam(respond)?;
-            let instance = handler.instantiate_async(&mut *store).await?;
-            instance.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
+            let proxy = match proxy {
+                Some(proxy) => proxy,
+                none => none.insert(handler.instantiate_async(&mut *store).await?),
+            };
+            proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
         };
         tokio::select! {
             // In this order: most guests never wait, and for those no timer is set.
@@ -423,12 +452,12 @@ fn joined(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
     whole.into()
 }
 
-/// The guest's task; ends with its last holder.
+/// The task of a guest that streams; ends with its last holder.
 struct Running {
     task: JoinHandle<()>,
     finished: oneshot::Receiver<Result<(), Ended>>,
-    /// Its place among the streams, if it is one.
-    _stream: Option<OwnedSemaphorePermit>,
+    /// Its place among the streams.
+    _stream: OwnedSemaphorePermit,
 }
 
 impl Running {

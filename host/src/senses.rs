@@ -44,6 +44,7 @@ struct Flags {
     random: AtomicBool,
     origin: AtomicBool,
     failure: AtomicBool,
+    memory: AtomicBool,
 }
 
 impl Taint {
@@ -63,6 +64,15 @@ impl Taint {
     /// answers is of that moment, too.
     pub fn met_failure(&self) {
         self.0.failure.store(true, Ordering::Relaxed);
+    }
+
+    /// What is in its guest's memory was there before the request.
+    pub fn keeps_memory(&self) {
+        self.0.memory.store(true, Ordering::Relaxed);
+    }
+
+    pub fn memory(&self) -> bool {
+        self.0.memory.load(Ordering::Relaxed)
     }
 
     pub fn failure(&self) -> bool {
@@ -88,6 +98,7 @@ impl Taint {
             (&self.0.random, &other.0.random),
             (&self.0.origin, &other.0.origin),
             (&self.0.failure, &other.0.failure),
+            (&self.0.memory, &other.0.memory),
         ] {
             mine.fetch_or(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
         }

@@ -65,6 +65,14 @@ pub const RENDERS_A_CORE: usize = 2;
 pub const COMMANDS_A_CORE: usize = 1;
 pub const LONG_RENDERS_A_CORE: usize = 4;
 pub const LONG_RENDER: Duration = Duration::from_millis(10);
+/// A page that is made in less is made by the thread that was asked for it, while nobody waits for a place: on so many of the
+/// node's cores but one, or on its only one.
+pub const QUICK_RENDER_US: u32 = 500;
+/// Where a route has its instances reused: how many requests one serves, how many wait for one, and for how long.
+pub const REUSED_REQUESTS: u32 = 10_000;
+pub const REUSED_IDLE_A_ROUTE: usize = 8;
+pub const REUSED_IDLE_AT_ONCE: usize = 64;
+pub const REUSED_IDLE: Duration = Duration::from_secs(10);
 /// By so much renders are nicer to the machine's scheduler than what answers sockets. With as many threads that render as there
 /// are, who asks for a stored page would else wait for a core behind them, and so would who is to be told that there is none.
 pub const RENDERS_NICE: i32 = 4;

@@ -16,6 +16,8 @@ pub struct Route {
     pub body_bytes: usize,
     /// How long a page may be shown that a push has made wrong, while the right one is rendered; 0 is never.
     pub stale_ms: u64,
+    /// Its instances serve one request after another, and keep their memory.
+    pub reuse: bool,
     /// What kind of work its requests are, where the manifest says so.
     pub class: Option<Class>,
     /// Which pages of other sites may use this route; none when absent.

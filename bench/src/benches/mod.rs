@@ -3,6 +3,7 @@
 mod carried;
 mod crowd;
 mod flood;
+mod handler;
 mod hit;
 mod index;
 mod noise;
@@ -47,6 +48,8 @@ pub enum Bench {
     Overload,
     /// An uncached page beside the same page rendered natively and raw hyper
     Render,
+    /// A page without data beside the same from reused instances and raw hyper
+    Handler,
     /// An uncached search beside the same statements run natively
     Search,
     /// The search index as a library, beside FTS5 and tantivy, over a million documents
@@ -80,6 +83,7 @@ impl Bench {
             Bench::Flood => "flood",
             Bench::Overload => "overload",
             Bench::Render => "render",
+            Bench::Handler => "handler",
             Bench::Search => "search",
             Bench::Index => "index",
             Bench::Edits => "edits",
@@ -117,6 +121,7 @@ impl Bench {
         match self {
             Bench::Hit => self.load(hit::prepare(args), settings).await,
             Bench::Render => self.load(render::prepare(args), settings).await,
+            Bench::Handler => self.load(handler::prepare(args), settings).await,
             Bench::Search => self.load(search::prepare(args), settings).await,
             Bench::Static => self.load(static_files::prepare(), settings).await,
             Bench::Noise => self.load(noise::prepare(), settings).await,
@@ -156,7 +161,8 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, search, index, edits, static, snapshots, start, \
+        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, search, index, edits, static, \
+         snapshots, start, \
          pushes, writes, tasks, story, noise"
     );
     for bench in &args.names {

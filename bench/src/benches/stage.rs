@@ -112,7 +112,12 @@ impl Stage {
 
     /// Starts an origin and a node with the app in `folder`.
     pub(super) async fn start_app(&mut self, folder: &Path, name: &str) -> Result<()> {
-        self.start(folder, name, None, None, None).await
+        self.start_app_keeping(folder, name, None).await
+    }
+
+    /// The same with a cache of this size.
+    pub(super) async fn start_app_keeping(&mut self, folder: &Path, name: &str, cache_mib: Option<u32>) -> Result<()> {
+        self.start(folder, name, None, cache_mib, None).await
     }
 
     async fn start(

@@ -114,7 +114,7 @@ pub fn recorded<T>(work: impl FnOnce() -> T) -> (T, ReadSet, Extent) {
 }
 
 /// Notes a page, if someone wants to know.
-pub(super) fn note(number: u32) {
+pub(crate) fn note(number: u32) {
     READS.with_borrow_mut(|reads| {
         let Some(reads) = reads else { return };
         reads.fetches += 1;

@@ -144,11 +144,25 @@ impl Places {
         Arrived::Waits(number, told)
     }
 
+    /// A place for who would not wait for one.
+    pub(super) fn at_once(&mut self, class: Class, now: Instant) -> bool {
+        let is_free = self.nobody_waits() && self.has_room(class);
+        if is_free {
+            self.look(now);
+            self.enter(class, Duration::ZERO);
+        }
+        is_free
+    }
+
+    fn nobody_waits(&self) -> bool {
+        self.lines.iter().all(|line| line.waiting.is_empty())
+    }
+
     /// A place for what nobody waits for: as long as nobody waits at all, and one a core.
     pub(super) fn spare(&mut self) -> bool {
-        let nobody_waits = self.lines.iter().all(|line| line.waiting.is_empty());
         let few = self.lines[Class::Refresh as usize].under_way < self.most_spare;
-        let is_spare = nobody_waits && few && self.running <= self.most && self.under_way() < limits::RENDERS_AT_ONCE;
+        let is_spare =
+            self.nobody_waits() && few && self.running <= self.most && self.under_way() < limits::RENDERS_AT_ONCE;
         if is_spare {
             self.enter(Class::Refresh, Duration::ZERO);
         }

@@ -10,8 +10,8 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::{Cell, UnsafeCell};
 use core::ptr::null_mut;
 
-/// Rendering a page of some 50 KB stays inside it. Untouched, it costs nothing: it is zeroes.
-const FIRST_BLOCK_BYTES: usize = 512 * 1024;
+/// Rendering a page of some 20 KB stays inside it, and it ends, with all that lies behind it, inside what a host clears.
+const FIRST_BLOCK_BYTES: usize = 96 * 1024;
 
 /// What is asked of the host at least, once the first block is full.
 const NEXT_BLOCK_BYTES: usize = 1024 * 1024;
@@ -20,13 +20,17 @@ const NEXT_BLOCK_BYTES: usize = 1024 * 1024;
 const WASM_PAGE_BYTES: usize = 64 * 1024;
 
 /// The global allocator that `handler!`, `command!` and `task!` install.
+///
+/// In this order: a host clears the beginning of an instance's memory for the next one, and what is written beyond that costs it
+/// pages given back and taken again. Behind the block, these four alone would be such a page for every request.
+#[repr(C)]
 pub struct Arena {
-    first: UnsafeCell<[u8; FIRST_BLOCK_BYTES]>,
     /// The block in use, as addresses; all zero before the first allocation.
     start: Cell<usize>,
     next: Cell<usize>,
     end: Cell<usize>,
     live: Cell<usize>,
+    first: UnsafeCell<[u8; FIRST_BLOCK_BYTES]>,
 }
 
 // SAFETY: a wasm32-wasip2 guest has one thread; the macros install the arena on no other target.
@@ -37,11 +41,11 @@ impl Arena {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            first: UnsafeCell::new([0; FIRST_BLOCK_BYTES]),
             start: Cell::new(0),
             next: Cell::new(0),
             end: Cell::new(0),
             live: Cell::new(0),
+            first: UnsafeCell::new([0; FIRST_BLOCK_BYTES]),
         }
     }
 

@@ -245,6 +245,15 @@ impl Lines<'_> {
         if stale_ms > 0 && (inputs == Inputs::All || !methods.contains(&Method::Get)) {
             return self.error(at, "stale_ms is for pages that are kept: a GET route without inputs = \"all\"");
         }
+        let reuse = raw.reuse.unwrap_or(false);
+        let is_for_all = methods.iter().all(|method| method.is_safe())
+            && matches!(&inputs, Inputs::Declared(declared) if !declared.is_private());
+        if reuse && !is_for_all {
+            return self.error(
+                at,
+                "reuse keeps what a request left in memory for the next visitor: it is for GET routes that see no cookies, no `authorization`, no client_ip, and not inputs = \"all\"",
+            );
+        }
         let class = match raw.class.as_deref() {
             None => None,
             Some(name) => match Class::of_route(name) {
@@ -262,6 +271,7 @@ impl Lines<'_> {
             memory_mib: bounds.memory_mib,
             body_bytes: bounds.body_bytes,
             stale_ms,
+            reuse,
             class,
             cors,
             line: self.of(at),

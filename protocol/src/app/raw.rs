@@ -66,6 +66,7 @@ pub(super) struct RawRoute {
     pub(super) memory_mib: Option<u64>,
     pub(super) body_kib: Option<u64>,
     pub(super) stale_ms: Option<u64>,
+    pub(super) reuse: Option<bool>,
     pub(super) class: Option<String>,
     pub(super) cors: Option<RawCors>,
 }

@@ -7,7 +7,9 @@ mod files;
 mod inputs;
 mod looks;
 mod misbehave;
+mod plain;
 mod random;
+mod reused;
 mod shared;
 mod store;
 mod wait;
@@ -35,6 +37,9 @@ const ROUTES: &[Route] = &[
     get("/big", misbehave::big),
     get("/slow", misbehave::slow),
     get("/wait", wait::wait),
+    get("/visits", reused::visits),
+    get("/plain", plain::page),
+    get("/plain-again", plain::page),
     get("/account/{page}", inputs::echo),
     get("/portal", shared::portal),
     get("/set-cookie", shared::set_cookie),
