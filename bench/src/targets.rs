@@ -108,7 +108,8 @@ const fn beside_tantivy(name: &'static str, class: &'static str) -> Target {
 }
 
 const fn pages_beside_fts5(name: &'static str, case: &'static str) -> Target {
-    let of = Formula::Ratio(of(case, "nearside_search", Metric::PushPagesMean), of(case, "FTS5", Metric::PushPagesMean));
+    let of =
+        Formula::Ratio(of(case, "nearside_search", Metric::PushPagesMean), of(case, "FTS5", Metric::PushPagesMean));
     at_most(EDITS, name, of, 0.2)
 }
 

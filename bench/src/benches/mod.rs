@@ -162,8 +162,7 @@ pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
         "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, search, index, edits, static, \
-         snapshots, start, \
-         pushes, writes, tasks, story, noise"
+         snapshots, start, pushes, writes, tasks, story, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
