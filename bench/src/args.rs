@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::benches::Bench;
-use crate::limits::{DOCUMENTS_SEED, ROUNDS_MIN, SNAPSHOTS_MIB};
+use crate::library::edited::Change;
+use crate::library::sqlite::With;
+use crate::limits::{DOCUMENTS_SEED, INDEX_DOCUMENTS, ROUNDS_MIN, SNAPSHOTS_MIB};
 
 /// Benchmarks of Nearside beside its peers and its limits. Run it by `scripts/bench`, which builds what it measures.
 #[derive(Debug, Parser)]
@@ -25,7 +27,7 @@ pub struct Run {
     /// Rounds in which the contenders alternate; fewer than five only to try a bench out
     #[arg(long, default_value_t = ROUNDS_MIN, value_parser = positive)]
     pub rounds: usize,
-    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10, of `overload` 60, of `story` 6]
+    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10, of `overload` 60, of `story` 6; of `index` the most a class may take]
     #[arg(long, value_parser = seconds)]
     pub seconds: Option<f64>,
     /// Connections of the load generator [default: 32; of `story` 128]
@@ -40,6 +42,9 @@ pub struct Run {
     /// Size of the invented documents of `snapshots` and `pushes` [default: 1100; of `pushes` 64]
     #[arg(long)]
     pub mib: Option<u64>,
+    /// Documents of `index` and `edits`
+    #[arg(long, default_value_t = INDEX_DOCUMENTS)]
+    pub documents: u64,
     /// Tasks a round of `tasks` [default: 20000]
     #[arg(long, value_parser = positive)]
     pub tasks: Option<usize>,
@@ -73,6 +78,71 @@ pub enum Serve {
     TellStory(TellStory),
     /// Writes a database of invented documents, as `snapshots` and `pushes` push it
     MakeDocuments(MakeDocuments),
+    /// Writes the documents of `index` and `edits`
+    MakeTopics(MakeTopics),
+    /// Builds a search index over those, and tells how
+    BuildIndex(BuildIndex),
+    /// Asks a search index, and tells how long each query took
+    AskIndex(AskIndex),
+    /// Edits documents, and tells which pages each commit changed
+    EditIndex(EditIndex),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct MakeTopics {
+    /// The database, which is made
+    #[arg(long, value_name = "FILE")]
+    pub db: PathBuf,
+    /// The same as text, a document a line: section, tab, text
+    #[arg(long, value_name = "FILE")]
+    pub lines: Option<PathBuf>,
+    #[arg(long, default_value_t = INDEX_DOCUMENTS)]
+    pub documents: u64,
+    #[arg(long, default_value_t = DOCUMENTS_SEED)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct BuildIndex {
+    #[arg(long, value_enum)]
+    pub with: With,
+    #[arg(long, value_name = "FILE")]
+    pub db: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AskIndex {
+    #[arg(long, value_enum)]
+    pub with: With,
+    #[arg(long, value_name = "FILE")]
+    pub db: PathBuf,
+    /// Classes of queries, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub asked: PathBuf,
+    /// How long a class may take
+    #[arg(long, value_parser = seconds)]
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct EditIndex {
+    /// The index that is kept; none, to know what the table alone takes
+    #[arg(long, value_enum)]
+    pub with: Option<With>,
+    /// The database, which is changed
+    #[arg(long, value_name = "FILE")]
+    pub db: PathBuf,
+    /// What happens to documents
+    #[arg(long, value_enum)]
+    pub change: Change,
+    /// How many in each commit
+    #[arg(long)]
+    pub edited: u64,
+    #[arg(long)]
+    pub commits: u64,
+    /// Documents there are
+    #[arg(long)]
+    pub documents: u64,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -34,6 +34,12 @@ pub enum Kind {
     Step,
     /// The rates that were too much.
     Bends,
+    /// Search indexes over the same documents.
+    Indexed,
+    /// One class of queries of them.
+    Asked,
+    /// What edits change of them.
+    Edited,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -193,6 +199,30 @@ const VISITED: &[Column] = &[
 
 const BENDS: &[Column] = &[where_measured(Metric::BendsAt, "bends at, requests/s")];
 
+const INDEXED: &[Column] = &[
+    needed(Metric::BuildSeconds, "built in s"),
+    needed(Metric::IndexMib, "MiB beside the text"),
+    needed(Metric::BuildResident, "most MiB resident while built"),
+    needed(Metric::ResidentAnonymous, "MiB held while asked"),
+    where_measured(Metric::SearchMemory, "of it by the index, MiB"),
+];
+
+const ASKED: &[Column] = &[
+    needed(Metric::LatencyP50, "p50 us"),
+    needed(Metric::LatencyP99, "p99 us"),
+    needed(Metric::LatencyMax, "max us"),
+    needed(Metric::Requests, "queries"),
+];
+
+const EDITED: &[Column] = &[
+    needed(Metric::PushPagesMean, "pages a push, mean"),
+    needed(Metric::PushPagesP99, "p99"),
+    needed(Metric::PushPagesMost, "max"),
+    needed(Metric::PushedMean, "bytes a push, mean"),
+    needed(Metric::PushedP99, "p99"),
+    needed(Metric::PushedMost, "max"),
+];
+
 const LOAD_PANELS: &[Panel] = &[
     linear(Metric::Throughput, "requests a second, more is better"),
     linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
@@ -277,6 +307,22 @@ const VISITED_PANELS: &[Panel] = &[
 
 const BENDS_PANELS: &[Panel] = &[linear(Metric::BendsAt, "requests a second that are too many, more is better")];
 
+const INDEXED_PANELS: &[Panel] = &[
+    linear(Metric::BuildSeconds, "built in s, less is better"),
+    linear(Metric::IndexMib, "MiB beside the text, less is better"),
+];
+
+const ASKED_PANELS: &[Panel] = &[
+    Panel { metric: Metric::LatencyP50, title: "p50, us, logarithmic, less is better", logarithmic_from: Some(1.0) },
+    Panel { metric: Metric::LatencyP99, title: "p99, us, logarithmic, less is better", logarithmic_from: Some(1.0) },
+];
+
+const EDITED_PANELS: &[Panel] = &[
+    linear(Metric::PushPagesMean, "pages a push, mean, less is better"),
+    linear(Metric::PushPagesMost, "the most pages of a push, less is better"),
+    linear(Metric::PushedMean, "bytes a push, mean, less is better"),
+];
+
 impl Kind {
     pub fn columns(self) -> &'static [Column] {
         match self {
@@ -292,6 +338,9 @@ impl Kind {
             Kind::Tasks => TASKS,
             Kind::Visited | Kind::Step => VISITED,
             Kind::Bends => BENDS,
+            Kind::Indexed => INDEXED,
+            Kind::Asked => ASKED,
+            Kind::Edited => EDITED,
         }
     }
 
@@ -309,6 +358,9 @@ impl Kind {
             Kind::Tasks => TASKS_PANELS,
             Kind::Visited | Kind::Step => VISITED_PANELS,
             Kind::Bends => BENDS_PANELS,
+            Kind::Indexed => INDEXED_PANELS,
+            Kind::Asked => ASKED_PANELS,
+            Kind::Edited => EDITED_PANELS,
         }
     }
 }

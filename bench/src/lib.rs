@@ -8,8 +8,8 @@
 //! Some benches measure other things than contenders under load: how a change of a large database travels
 //! (`benches/snapshots`), what visitors notice of one that changes all the time (`benches/pushes.rs`), what a change
 //! leaves of the cache (`benches/carried.rs`), what a flood of other requests does (`benches/flood.rs`), a crowd that
-//! asks for one page (`benches/crowd.rs`), tasks that wait in the store (`benches/tasks.rs`), and one site in three ways under
-//! rising load (`benches/story`).
+//! asks for one page (`benches/crowd.rs`), tasks that wait in the store (`benches/tasks.rs`), one site in three ways under
+//! rising load (`benches/story`), and search indexes as libraries ([`library`], `benches/index.rs`).
 
 pub mod args;
 pub mod benches;
@@ -23,6 +23,7 @@ pub mod cpu;
 pub mod curves;
 pub mod documents;
 pub mod hot;
+pub mod library;
 pub mod limits;
 pub mod load;
 pub mod machine;
@@ -46,5 +47,6 @@ pub mod sweep;
 pub mod table;
 pub mod targets;
 pub mod told;
+pub mod topics;
 pub mod value;
 pub mod varnish;

@@ -175,3 +175,19 @@ pub const STORY_LOOK_EVERY: Duration = Duration::from_millis(20);
 pub const STORY_LOOK_MOST: Duration = Duration::from_secs(10);
 /// Addresses whose content is compared before the first turn.
 pub const STORY_CHECKED: usize = 300;
+/// Documents of the benches of search indexes.
+pub const INDEX_DOCUMENTS: u64 = 1_000_000;
+/// Queries of a class; an index that is slow on them is asked fewer, in the time below.
+pub const INDEX_QUERIES: usize = 1_000;
+pub const INDEX_WARM: usize = 50;
+/// Of how many queries of a class all must have found as much.
+pub const INDEX_CHECKED: usize = 50;
+pub const INDEX_CLASS_SECONDS: f64 = 8.0;
+pub const INDEX_BUILD_TIMEOUT: Duration = Duration::from_secs(1_800);
+pub const INDEX_ASK_TIMEOUT: Duration = Duration::from_secs(900);
+/// Documents edited in a commit, and how many commits there are.
+pub const EDITED: [u64; 3] = [1, 20, 600];
+pub const EDIT_COMMITS: u64 = 300;
+pub const EDITS_SEED: u64 = 9;
+/// A class of queries is of so many at the least, for a percentile of them to mean something.
+pub const INDEX_PERCENTILE_QUERIES: usize = 100;

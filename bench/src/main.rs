@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use nearside_bench::args::{Cli, Run, Serve};
+use nearside_bench::library::{edited, sqlite};
 use nearside_bench::{benches, documents, serve, told};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,6 +29,10 @@ fn dispatch(cli: &Cli) -> Result<()> {
         Some(Serve::ServeSite(args)) => serve::site::run(args),
         Some(Serve::TellStory(args)) => told::run(args),
         Some(Serve::MakeDocuments(args)) => documents::make(args),
+        Some(Serve::MakeTopics(args)) => sqlite::make(args),
+        Some(Serve::BuildIndex(args)) => sqlite::build(args),
+        Some(Serve::AskIndex(args)) => sqlite::ask(args),
+        Some(Serve::EditIndex(args)) => edited::run(args),
         None => run(&cli.run),
     }
 }

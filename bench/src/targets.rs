@@ -4,6 +4,7 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::library::asked::COMMONEST;
 use crate::report::CaseReport;
 use crate::value::{Formula, Metric, Row, RowName, evaluate};
 
@@ -34,6 +35,8 @@ const WRITES: &str = "writes";
 const TASKS: &str = "tasks";
 const STORY: &str = "story";
 const OVERLOAD: &str = "overload";
+const INDEX: &str = "index";
+const EDITS: &str = "edits";
 
 /// Other ways to bring the same change, of which the smallest is compared with.
 const BESIDE: &[&str] = &["copy", "zstd --patch-from", "sqlite3_rsync"];
@@ -98,6 +101,22 @@ const fn overload(over: Metric, under: Metric) -> Formula<'static> {
     Formula::Ratio(of("3x", "nearside", over), of("3x", "nearside", under))
 }
 
+/// The slowest of a class of queries over tantivy's.
+const fn beside_tantivy(name: &'static str, class: &'static str) -> Target {
+    let ours = of(class, "nearside_search", Metric::LatencyP99);
+    at_most(INDEX, name, Formula::Ratio(ours, of(class, "tantivy", Metric::LatencyP99)), 1.5)
+}
+
+const fn pages_beside_fts5(name: &'static str, case: &'static str) -> Target {
+    let of =
+        Formula::Ratio(of(case, "nearside_search", Metric::PushPagesMean), of(case, "FTS5", Metric::PushPagesMean));
+    at_most(EDITS, name, of, 0.2)
+}
+
+const fn most_pages(name: &'static str, case: &'static str) -> Target {
+    at_most(EDITS, name, Formula::Most(of(case, "nearside_search", Metric::PushPagesMost)), 200.0)
+}
+
 /// So much of what somebody else reaches.
 const fn reaches(
     bench: &'static str,
@@ -110,6 +129,37 @@ const fn reaches(
 }
 
 pub const TARGETS: &[Target] = &[
+    at_most(
+        INDEX,
+        "1 word, the commonest 1 %: p99 over FTS5's",
+        Formula::Ratio(of(COMMONEST, "nearside_search", Metric::LatencyP99), of(COMMONEST, "FTS5", Metric::LatencyP99)),
+        1.0 / 50.0,
+    ),
+    beside_tantivy("1 word, the commonest 1 %: p99 over tantivy's", COMMONEST),
+    beside_tantivy("1 word, 100 commonest: p99 over tantivy's", "1 word, 100 commonest"),
+    beside_tantivy("1 word, rank 100-1k: p99 over tantivy's", "1 word, rank 100-1k"),
+    beside_tantivy("1 word, rank 1k-10k: p99 over tantivy's", "1 word, rank 1k-10k"),
+    beside_tantivy("1 word, rarer: p99 over tantivy's", "1 word, rarer"),
+    beside_tantivy("2 words AND: p99 over tantivy's", "2 words AND"),
+    beside_tantivy("3 words AND: p99 over tantivy's", "3 words AND"),
+    beside_tantivy("2 words OR: p99 over tantivy's", "2 words OR"),
+    beside_tantivy("3 words OR: p99 over tantivy's", "3 words OR"),
+    beside_tantivy("2 of the 100 commonest AND: p99 over tantivy's", "2 of the 100 commonest AND"),
+    beside_tantivy("2 of the 100 commonest OR: p99 over tantivy's", "2 of the 100 commonest OR"),
+    beside_tantivy("prefix of 3 letters: p99 over tantivy's", "prefix of 3 letters"),
+    beside_tantivy("prefix of 5 letters: p99 over tantivy's", "prefix of 5 letters"),
+    beside_tantivy("phrase of 2: p99 over tantivy's", "phrase of 2"),
+    beside_tantivy("filtered: p99 over tantivy's", "filtered"),
+    pages_beside_fts5("1 edited: pages a push over FTS5's", "1 edited"),
+    pages_beside_fts5("20 edited: pages a push over FTS5's", "20 edited"),
+    pages_beside_fts5("600 edited: pages a push over FTS5's", "600 edited"),
+    pages_beside_fts5("1 replaced: pages a push over FTS5's", "1 replaced"),
+    pages_beside_fts5("20 replaced: pages a push over FTS5's", "20 replaced"),
+    pages_beside_fts5("600 replaced: pages a push over FTS5's", "600 replaced"),
+    most_pages("1 edited: pages of the largest push", "1 edited"),
+    most_pages("20 edited: pages of the largest push", "20 edited"),
+    most_pages("600 edited: pages of the largest push", "600 edited"),
+    most_pages("600 replaced: pages of the largest push", "600 replaced"),
     reaches(RENDER, "html: requests/s over native's", ["html", "nearside", "native"], 0.65),
     reaches(RENDER, "json: requests/s over native's", ["json", "nearside", "native"], 0.65),
     reaches(HANDLER, "fresh: requests/s over raw hyper's", ["plain", "nearside", "hyper"], 0.45),

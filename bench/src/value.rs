@@ -174,6 +174,29 @@ pub enum Metric {
     /// The first rate that was not borne.
     #[serde(rename = "bends_at_rps")]
     BendsAt,
+    #[serde(rename = "build_s")]
+    BuildSeconds,
+    #[serde(rename = "index_mib")]
+    IndexMib,
+    /// The most of the process that built it.
+    #[serde(rename = "build_resident_mib")]
+    BuildResident,
+    /// What an index says it holds in memory.
+    #[serde(rename = "search_memory_mib")]
+    SearchMemory,
+    /// Of all commits, the mean, the 99th of a hundred, and the most.
+    #[serde(rename = "push_pages_mean")]
+    PushPagesMean,
+    #[serde(rename = "push_pages_p99")]
+    PushPagesP99,
+    #[serde(rename = "push_pages_max")]
+    PushPagesMost,
+    #[serde(rename = "push_mean_bytes")]
+    PushedMean,
+    #[serde(rename = "push_p99_bytes")]
+    PushedP99,
+    #[serde(rename = "push_max_bytes")]
+    PushedMost,
 }
 
 impl Metric {

@@ -88,6 +88,11 @@ impl Database {
         (there..connections).try_for_each(|_| self.connect().map(|connection| self.give_back(connection)))
     }
 
+    /// What its search indexes have in memory, for all connections together.
+    pub fn search_memory_bytes(&self) -> u64 {
+        self.search.bytes() as u64
+    }
+
     pub fn table(&self) -> Option<&Arc<Table>> {
         match &self.source {
             Source::Pages { table, .. } => Some(table),

@@ -466,6 +466,7 @@ impl Host {
                 refused: served.refused.lock().expect("BUG: nothing panics while holding it").clone(),
                 behind_at_most_ms: behind.get(&served.name).map(|behind| behind.as_millis() as u64),
                 cache: caches.get(&served.name).copied().unwrap_or_default(),
+                search_memory_bytes: release.database.search_memory_bytes(),
             })
         };
         NodeStatus {

@@ -63,6 +63,12 @@ pub(crate) fn text(status: &NodeStatus, totals: &BTreeMap<String, Counts>) -> St
         }
     }
 
+    let search = "nearside_search_memory_bytes";
+    metrics.family(search, "gauge", "Memory of the search indexes of the release that is served, for all connections.");
+    for (app, served) in &status.apps {
+        metrics.line(search, &[("app", app)], served.search_memory_bytes);
+    }
+
     let carried = "Stored responses by what became of them when another release was switched to.";
     metrics.family("nearside_cache_carried_total", "counter", carried);
     for (how, count) in &status.carried {
@@ -197,6 +203,7 @@ mod tests {
             refused: None,
             behind_at_most_ms: None,
             cache: AppCache { bytes: 8, entries: 9, evictions: 10 },
+            search_memory_bytes: 11,
         };
         let status = NodeStatus {
             node: "n".into(),
@@ -248,6 +255,7 @@ mod tests {
         assert!(text.contains("nearside_app_cache_bytes{app=\"a\"} 8\n"));
         assert!(text.contains("nearside_app_cache_entries{app=\"a\"} 9\n"));
         assert!(text.contains("nearside_cache_evictions_total{app=\"a\"} 10\n"));
+        assert!(text.contains("nearside_search_memory_bytes{app=\"a\"} 11\n"));
         assert!(text.contains("nearside_app_requests_total{app=\"a\"} 30\n"));
         assert!(text.contains("nearside_app_renders_total{app=\"a\",for=\"visitor\"} 2\n"));
         assert!(text.contains("nearside_app_queries_total{app=\"a\"} 3\n"));

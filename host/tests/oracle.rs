@@ -65,26 +65,31 @@ CREATE TABLE item (id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b TEXT NOT NULL, 
 CREATE TABLE link (item INTEGER NOT NULL, tag TEXT NOT NULL, weight INTEGER NOT NULL, PRIMARY KEY (item, tag)) WITHOUT ROWID;
 CREATE TABLE part (id INTEGER PRIMARY KEY, item INTEGER NOT NULL, n INTEGER NOT NULL);
 CREATE VIRTUAL TABLE text USING fts5(b);
-CREATE TABLE page (id INTEGER PRIMARY KEY, title TEXT NOT NULL, body TEXT NOT NULL, tags TEXT NOT NULL);
+CREATE TABLE page (id INTEGER PRIMARY KEY, title TEXT NOT NULL, body TEXT NOT NULL, tags TEXT NOT NULL,
+  size INTEGER AS (length(body) + id % 7));
 CREATE TRIGGER page_added AFTER INSERT ON page BEGIN
-  INSERT INTO page_search (rowid, title, body, tags) VALUES (new.id, new.title, new.body, new.tags);
+  INSERT INTO page_search (rowid, title, body, tags, size)
+  VALUES (new.id, new.title, new.body, new.tags, new.size);
 END;
 CREATE TRIGGER page_gone AFTER DELETE ON page BEGIN
-  INSERT INTO page_search (page_search, rowid, title, body, tags) VALUES ('delete', old.id, old.title, old.body, old.tags);
+  INSERT INTO page_search (page_search, rowid, title, body, tags, size)
+  VALUES ('delete', old.id, old.title, old.body, old.tags, old.size);
 END;
 CREATE TRIGGER page_changed AFTER UPDATE OF title, body, tags ON page
 WHEN new.title IS NOT old.title OR new.body IS NOT old.body OR new.tags IS NOT old.tags BEGIN
-  INSERT INTO page_search (page_search, rowid, title, body, tags) VALUES ('delete', old.id, old.title, old.body, old.tags);
-  INSERT INTO page_search (rowid, title, body, tags) VALUES (new.id, new.title, new.body, new.tags);
+  INSERT INTO page_search (page_search, rowid, title, body, tags, size)
+  VALUES ('delete', old.id, old.title, old.body, old.tags, old.size);
+  INSERT INTO page_search (rowid, title, body, tags, size)
+  VALUES (new.id, new.title, new.body, new.tags, new.size);
 END;
 ";
 
 /// A world has one of these: with places, or without and with lists that are long sooner, as all words stand in one column.
 const SEARCHES: [&str; 2] = [
-    "CREATE VIRTUAL TABLE page_search USING nearside_search(title, body, tags,
-       content='page', content_rowid='id', weights='3,1', tags='tags');",
-    "CREATE VIRTUAL TABLE page_search USING nearside_search(title UNINDEXED, body, tags,
-       content='page', content_rowid='id', tags='tags', detail='column');",
+    "CREATE VIRTUAL TABLE page_search USING nearside_search(title, body, tags, size,
+       content='page', content_rowid='id', weights='3,1', tags='tags', numbers='size');",
+    "CREATE VIRTUAL TABLE page_search USING nearside_search(title UNINDEXED, body, tags, size,
+       content='page', content_rowid='id', tags='tags', numbers='size', detail='column', tokenize='porter unicode61');",
 ];
 /// Enough for lists of the commonest words to be long ones, with heads and chunks of their own.
 const PAGES: i64 = 900;
@@ -157,6 +162,12 @@ const QUERIES: &[(&str, &str, &str)] = &[
         "pages-but",
         "ww",
         "SELECT rowid FROM page_search WHERE page_search MATCH ?1 || ' NOT ' || ?2 ORDER BY rank LIMIT 6",
+    ),
+    ("pages-longest", "w", "SELECT rowid FROM page_search WHERE page_search MATCH ?1 ORDER BY size DESC LIMIT 6"),
+    (
+        "pages-shortest",
+        "ww",
+        "SELECT rowid FROM page_search WHERE page_search MATCH ?1 || 's OR ' || ?2 || ' size:>40' ORDER BY size LIMIT 5",
     ),
     ("pages-found", "w", "SELECT count(*) AS n FROM page_search WHERE page_search MATCH ?1"),
     (

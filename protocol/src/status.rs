@@ -151,6 +151,10 @@ pub struct NodeApp {
     pub behind_at_most_ms: Option<u64>,
     #[serde(default)]
     pub cache: AppCache,
+    /// What this release's search indexes have in memory, once for all connections. What it has from the release before
+    /// it counts here too.
+    #[serde(default)]
+    pub search_memory_bytes: u64,
 }
 
 /// What an app has of a node's cache.

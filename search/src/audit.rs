@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     batch::Batch,
+    dictionary::{Place, TermRow},
     fault::{Fault, Result},
     index::Known,
     list::{Block, Chunk, Head},
@@ -13,7 +14,6 @@ use crate::{
     posting::{self, Postings},
     rows::{Rows, row_id},
     score::Norms,
-    segment::{Place, TermRow},
 };
 
 pub fn check(known: &Known, rows: &dyn Rows, options: &Options, content: Option<Vec<Batch>>) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::{
     options::{Kind, Options, Shape},
     posting,
     score::length_code,
-    tokens::tokens,
+    tokens::{Forms, tokens},
 };
 
 /// Before a tag's column and value, in its term. No word begins with it.
@@ -50,7 +50,7 @@ impl Analysis {
         for (column, value) in values.enumerate().take(options.columns.len()) {
             let Some(value) = value else { continue };
             match options.columns[column].kind {
-                Kind::Text => self.text(column, value),
+                Kind::Text => self.text(column, value, options.forms),
                 Kind::Tags => self.tags(column, value),
                 Kind::Number => self.number(column, value),
                 Kind::Unindexed => {}
@@ -68,10 +68,10 @@ impl Analysis {
         Ok(())
     }
 
-    fn text(&mut self, column: usize, value: &str) {
+    fn text(&mut self, column: usize, value: &str, forms: Forms) {
         let (terms, found) = (&mut self.terms, &mut self.found);
         let mut place = 0;
-        tokens(value, &mut self.folded, |word, _| {
+        tokens(value, forms, &mut self.folded, |word, _| {
             found.push((terms.len() as u32, (terms.len() + word.len()) as u32, column as u32, place));
             terms.extend(word.as_bytes());
             place += 1;

@@ -2,6 +2,7 @@
 
 use crate::{
     bytes::Bytes,
+    dictionary::Place,
     documents::{Changes, Documents},
     fault::{Fault, Result},
     limits,
@@ -10,7 +11,6 @@ use crate::{
     posting::{self, Postings},
     rows::{Rows, row_id},
     score::{Norms, Weights, impact_bound},
-    segment::Place,
 };
 
 /// After the last document.

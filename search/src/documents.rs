@@ -14,25 +14,52 @@ use crate::{
 /// What a segment says of a document: its quantised length, or that it is gone.
 pub type Told = (u32, Option<u8>);
 
+/// How far the documents of a segment are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    pub rows: u32,
+    pub documents: u32,
+    /// Those below this one are.
+    pub next: u32,
+    pub is_whole: bool,
+    pub bytes: u64,
+}
+
 /// Writes what a segment says of documents, by ascending id; gives the bytes written.
 pub fn write(rows: &mut impl RowsMut, segment: u32, told: impl Iterator<Item = Told>) -> Result<u64> {
-    let (mut row, mut number, mut before, mut written) = (Vec::new(), 0, None, 0);
-    for (document, length) in told {
-        let step = before.map_or(document, |before: u32| document - before - 1);
-        put_varint(&mut row, u64::from(step) << 1 | u64::from(length.is_none()));
+    Ok(write_some(rows, segment, told, Written::default(), u64::MAX)?.bytes)
+}
+
+/// The same from where it was left, for so long as the bytes last: whole rows.
+pub fn write_some(
+    rows: &mut impl RowsMut,
+    segment: u32,
+    told: impl Iterator<Item = Told>,
+    written: Written,
+    budget_bytes: u64,
+) -> Result<Written> {
+    let (mut row, mut written) = (Vec::new(), Written { bytes: 0, is_whole: false, ..written });
+    let from = written.next;
+    for (document, length) in told.skip_while(|(document, _)| *document < from) {
+        put_varint(&mut row, u64::from(document - written.next) << 1 | u64::from(length.is_none()));
         row.extend(length);
-        before = Some(document);
+        (written.next, written.documents) = (document + 1, written.documents + 1);
         if row.len() > CHUNK_BYTES - 8 {
-            rows.put_documents(segment, number, &row)?;
-            written += row.len() as u64;
+            rows.put_documents(segment, written.rows, &row)?;
+            written.rows += 1;
+            written.bytes += row.len() as u64;
             row.clear();
-            number += 1;
+            if written.bytes >= budget_bytes {
+                return Ok(written);
+            }
         }
     }
     if !row.is_empty() {
-        rows.put_documents(segment, number, &row)?;
+        rows.put_documents(segment, written.rows, &row)?;
+        written.rows += 1;
+        written.bytes += row.len() as u64;
     }
-    Ok(written + row.len() as u64)
+    Ok(Written { is_whole: true, ..written })
 }
 
 /// Calls `each` with all a segment says.

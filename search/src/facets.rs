@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     batch::TAG,
     cursor::{Cursor, END},
+    dictionary::{self, Place},
     documents::Changes,
     fault::{Fault, Result},
     index::Known,
@@ -15,7 +16,6 @@ use crate::{
     options::Options,
     query::Query,
     rows::Rows,
-    segment::{Place, TermRow},
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -77,13 +77,13 @@ fn count_in(
     // Lists are read after the scan: one statement at a time.
     let prefix = [TAG, column as u8];
     let mut terms: Vec<(Vec<u8>, Place)> = Vec::new();
-    rows.scan(scope.segment, &prefix, &mut |term, row| {
+    dictionary::scan(rows, scope.segment, &prefix, &mut |term, row| {
         let Some(value) = term.strip_prefix(&prefix) else { return Ok(false) };
         if terms.len() >= limits::FACET_VALUES {
             let most = limits::FACET_VALUES;
             return Err(Fault::Refused(format!("a column has over {most} values: too many to count each")));
         }
-        terms.push((value.to_vec(), TermRow::read(row)?.postings));
+        terms.push((value.to_vec(), row.postings.owned()));
         Ok(true)
     })?;
     for (value, place) in terms.iter().filter(|(_, place)| *place != Place::Nowhere) {

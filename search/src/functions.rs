@@ -8,36 +8,51 @@ use rusqlite::{
 use crate::{
     fault::Fault,
     limits,
+    options::forms,
     query::{Sought, sought},
-    tokens::tokens,
+    tokens::{Forms, tokens},
 };
 
 pub fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_scalar_function(c"search_highlight", 4, flags, |context| {
-        told(context, |text, sought, context| {
-            let marks = Marks { before: context.get(2)?, after: context.get(3)? };
-            Ok(highlight(text, sought, &marks))
-        })
-    })?;
-    connection.create_scalar_function(c"search_snippet", 6, flags, |context| {
-        told(context, |text, sought, context| {
-            let marks = Marks { before: context.get(2)?, after: context.get(3)? };
-            let most = context.get::<i64>(5)?.clamp(1, limits::SNIPPET_TOKENS_MOST as i64) as usize;
-            Ok(snippet(text, sought, &marks, &context.get::<String>(4)?, most))
-        })
-    })
+    // Each with another parameter at the end, the tokenizer of an index that has one.
+    for more in [0, 1] {
+        connection.create_scalar_function(c"search_highlight", 4 + more, flags, |context| {
+            told(context, 4, |text, sought, context| {
+                let marks = Marks { before: context.get(2)?, after: context.get(3)? };
+                Ok(highlight(text, sought, &marks))
+            })
+        })?;
+        connection.create_scalar_function(c"search_snippet", 6 + more, flags, |context| {
+            told(context, 6, |text, sought, context| {
+                let marks = Marks { before: context.get(2)?, after: context.get(3)? };
+                let most = context.get::<i64>(5)?.clamp(1, limits::SNIPPET_TOKENS_MOST as i64) as usize;
+                Ok(snippet(text, sought, &marks, &context.get::<String>(4)?, most))
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// What a query looks for in texts, and in which forms.
+struct Looked {
+    sought: Vec<Sought>,
+    forms: Forms,
 }
 
 /// Nothing for a text that is NULL.
 fn told(
     context: &Context<'_>,
-    make: impl Fn(&str, &[Sought], &Context<'_>) -> rusqlite::Result<String>,
+    tokenizer: usize,
+    make: impl Fn(&str, &Looked, &Context<'_>) -> rusqlite::Result<String>,
 ) -> rusqlite::Result<Option<String>> {
     let Some(text) = context.get::<Option<String>>(0)? else { return Ok(None) };
     let query = context.get::<Option<String>>(1)?.unwrap_or_default();
-    let sought = sought(&query).map_err(Fault::into_sqlite)?;
-    make(&text, &sought, context).map(Some)
+    let forms =
+        if context.len() > tokenizer { forms(&context.get::<String>(tokenizer)?) } else { Ok(Forms::AsTheyStand) };
+    let forms = forms.map_err(Fault::into_sqlite)?;
+    let sought = sought(&query, forms).map_err(Fault::into_sqlite)?;
+    make(&text, &Looked { sought, forms }, context).map(Some)
 }
 
 struct Marks {
@@ -54,13 +69,13 @@ struct Met {
     goes_on: bool,
 }
 
-fn meet(text: &str, sought: &[Sought]) -> Vec<Met> {
+fn meet(text: &str, looked: &Looked) -> Vec<Met> {
     let (mut met, mut words) = (Vec::new(), Vec::new());
-    tokens(text, &mut String::new(), |word, token| {
+    tokens(text, looked.forms, &mut String::new(), |word, token| {
         met.push(Met { start: token.start, end: token.end, is_met: false, goes_on: false });
         words.push(word.to_owned());
     });
-    for Sought { words: phrase, prefix } in sought {
+    for Sought { words: phrase, prefix } in &looked.sought {
         for at in 0..words.len() {
             let fits = phrase.iter().enumerate().all(|(offset, wanted)| {
                 let last = *prefix && offset + 1 == phrase.len();
@@ -77,7 +92,7 @@ fn meet(text: &str, sought: &[Sought]) -> Vec<Met> {
     met
 }
 
-fn highlight(text: &str, sought: &[Sought], marks: &Marks) -> String {
+fn highlight(text: &str, sought: &Looked, marks: &Marks) -> String {
     marked(text, &meet(text, sought), (0, text.len()), marks)
 }
 
@@ -98,7 +113,7 @@ fn marked(text: &str, met: &[Met], (from, to): (usize, usize), marks: &Marks) ->
 }
 
 /// The first of the stretches that meet the most words.
-fn snippet(text: &str, sought: &[Sought], marks: &Marks, ellipsis: &str, most: usize) -> String {
+fn snippet(text: &str, sought: &Looked, marks: &Marks, ellipsis: &str, most: usize) -> String {
     let met = meet(text, sought);
     if met.len() <= most {
         return marked(text, &met, (0, text.len()), marks);
@@ -139,6 +154,13 @@ mod tests {
             assert_eq!(ask(&format!("SELECT search_highlight('{text}', '{query}', '[', ']')")), shown);
         }
         assert_eq!(ask("SELECT search_highlight(NULL, 'a', '[', ']')"), "NULL");
+        let stems = "SELECT search_highlight('Edited by editors', 'editing', '[', ']', 'porter')";
+        assert_eq!(ask(stems), "[Edited] by editors");
+        assert_eq!(ask(&stems.replace("'porter'", "'unicode61'")), "Edited by editors");
+        assert_eq!(
+            ask("SELECT search_snippet('a b edits', 'edit', '[', ']', '…', 2, 'porter unicode61')"),
+            "…b [edits]"
+        );
     }
 
     #[test]

@@ -63,14 +63,15 @@ impl Known {
     pub fn commit(&mut self, rows: &mut impl RowsMut, options: &Options, batch: Batch) -> Result<()> {
         let how = (options.shape(), &options.weights);
         let written = segment::append(rows, &mut self.meta, &mut self.documents, batch, how)?;
-        let most = written.max((2 * written).clamp(limits::MERGE_BYTES_LEAST, limits::MERGE_BYTES_MOST));
-        let mut left = most;
+        let most = (2 * written).clamp(limits::MERGE_BYTES_LEAST, limits::MERGE_BYTES_MOST);
+        let mut left = most.min(limits::COMMIT_BYTES.saturating_sub(written)).max(limits::MERGE_BYTES_LEAST);
         while left > 0 || self.meta.segments.len() > limits::SEGMENTS {
             if self.meta.merge.is_none() && !merge::begin(&mut self.meta)? {
                 break;
             }
-            let spent =
-                merge::advance(rows, &mut self.meta, &self.documents, how, left.max(limits::MERGE_BYTES_LEAST))?;
+            // Over the number of segments that is possible, however much there is to write.
+            let budget = if self.meta.segments.len() > limits::SEGMENTS { u64::MAX } else { left };
+            let spent = merge::advance(rows, &mut self.meta, &self.documents, how, budget)?;
             left = left.saturating_sub(spent.max(1));
         }
         self.changed();

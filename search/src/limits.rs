@@ -2,7 +2,9 @@
 
 /// A list row of one page: what a leaf of 4,096 bytes holds beside its own header.
 pub const CHUNK_BYTES: usize = 4_040;
-/// A list up to this size stays in its term's row; a row of a table WITHOUT ROWID spills at about 1,000.
+/// Terms are written in groups of so many bytes; a row of a table WITHOUT ROWID spills at about 1,000.
+pub const GROUP_BYTES: usize = 480;
+/// A list up to this size stays with its term.
 pub const INLINE_BYTES: usize = 640;
 pub const BLOCK_POSTINGS: usize = 128;
 pub const CHUNK_BLOCKS: usize = 64;
@@ -47,6 +49,13 @@ pub const SEGMENTS: usize = 64;
 /// What a commit may write for merges beside its own segment, at the least and at the most.
 pub const MERGE_BYTES_LEAST: u64 = 16 * 4_096;
 pub const MERGE_BYTES_MOST: u64 = 128 * 4_096;
+/// What it may write for both, if it does not need more for its own segment.
+pub const COMMIT_BYTES: u64 = 140 * 4_096;
+
+/// Up to so many documents of a query are found first, and then put in the order of a column.
+pub const SORTED_FEW: usize = 1_024;
+/// Of a range with more, narrower ones are looked at first.
+pub const SORTED_EXPANDED: usize = 4_096;
 
 /// Documents of a query whose values are counted; of more, these stand for all.
 pub const FACET_DOCUMENTS: usize = 10_000;

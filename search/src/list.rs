@@ -17,40 +17,78 @@ pub struct Worth {
     pub impact: u16,
 }
 
-/// Writes a list's chunks, its places and its head; gives the bytes written.
+/// What is written of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub bytes: u64,
+    pub is_whole: bool,
+}
+
+/// What is there of a list that is written in several parts: its head, with what its champions are worth.
+pub struct Begun {
+    chunks: Vec<Part>,
+    champions: Vec<(u32, Worth)>,
+}
+
+impl Begun {
+    pub fn read(rows: &dyn Rows, (segment, list): (u32, u32), impact: impl Fn(u32, f32) -> u16) -> Result<Begun> {
+        let mut row = Vec::new();
+        if !rows.chunk(row_id(segment, list, 0, 0), &mut row)? {
+            return Err(Fault::Damaged("the head of a list is missing"));
+        }
+        let head = Head::read(&row)?;
+        let worth = |(document, tf): (u32, f32)| (document, Worth { tf, impact: impact(document, tf) });
+        Ok(Begun { chunks: head.chunks, champions: head.champions.into_iter().map(worth).collect() })
+    }
+}
+
+/// Writes chunks of a list, their places and its head: all of it, or for so long as the bytes last. What was begun is gone
+/// on with.
 pub fn write(
     rows: &mut impl RowsMut,
     (segment, list): (u32, u32),
-    postings: &Postings,
-    worths: &[Worth],
+    (postings, worths): (&Postings, &[Worth]),
     shape: Shape,
-) -> Result<u64> {
-    let mut writer =
-        Writer { at: (segment, list), floor: 0, blocks: Vec::new(), bodies: Vec::new(), chunks: Vec::new() };
-    let mut written = 0;
-    for start in (0..postings.len()).step_by(BLOCK_POSTINGS) {
+    begun: Option<Begun>,
+    budget_bytes: u64,
+) -> Result<Written> {
+    let begun = begun.unwrap_or(Begun { chunks: Vec::new(), champions: Vec::new() });
+    let mut floor = begun.chunks.last().map_or(0, |chunk| chunk.last + 1);
+    let chunks = begun.chunks.iter().map(|chunk| (chunk.last, chunk.most)).collect();
+    let mut writer = Writer { at: (segment, list), floor, blocks: Vec::new(), bodies: Vec::new(), chunks };
+    let (mut bytes, mut is_whole, mut start) =
+        (0, true, postings.documents.partition_point(|document| *document < floor));
+    let first = start;
+    while start < postings.len() {
         let block = start..(start + BLOCK_POSTINGS).min(postings.len());
-        let floor = if start == 0 { 0 } else { postings.documents[start - 1] + 1 };
         let body = block_body(postings, block.clone(), floor, shape);
         if writer.is_full(body.len()) {
-            written += writer.end_chunk(rows)?;
+            bytes += writer.end_chunk(rows)?;
             writer.floor = floor;
+            if bytes >= budget_bytes {
+                is_whole = false;
+                break;
+            }
         }
         let last = postings.documents[block.end - 1];
         let most = worths[block.clone()].iter().map(|worth| worth.impact).max().unwrap_or(0);
         if shape.positions {
             let number = writer.blocks.len();
-            let places: Vec<u8> = block.flat_map(|index| postings.places_of(index)).copied().collect();
+            let places: Vec<u8> = block.clone().flat_map(|index| postings.places_of(index)).copied().collect();
             rows.put_places(row_id(segment, list, writer.chunks.len() + 1, number), &places)?;
-            written += places.len() as u64;
+            bytes += places.len() as u64;
         }
         writer.bodies.extend(body);
         writer.blocks.push((last, most, writer.bodies.len() as u16));
+        (start, floor) = (block.end, last + 1);
     }
-    written += writer.end_chunk(rows)?;
-    let head = head(postings, worths, &writer.chunks);
+    if !writer.blocks.is_empty() {
+        bytes += writer.end_chunk(rows)?;
+    }
+    let written = (first..start).map(|index| (postings.documents[index], worths[index]));
+    let head = head(begun.champions.into_iter().chain(written).collect(), &writer.chunks);
     rows.put_chunk(row_id(segment, list, 0, 0), &head)?;
-    Ok(written + head.len() as u64)
+    Ok(Written { bytes: bytes + head.len() as u64, is_whole })
 }
 
 struct Writer {
@@ -110,18 +148,17 @@ fn block_body(postings: &Postings, block: std::ops::Range<usize>, floor: u32, sh
     body
 }
 
-fn head(postings: &Postings, worths: &[Worth], chunks: &[(u32, u16)]) -> Vec<u8> {
-    let mut best: Vec<usize> = (0..postings.len()).collect();
-    let order = |index: &usize| (std::cmp::Reverse(worths[*index].impact), postings.documents[*index]);
+fn head(mut best: Vec<(u32, Worth)>, chunks: &[(u32, u16)]) -> Vec<u8> {
+    let order = |(document, worth): &(u32, Worth)| (std::cmp::Reverse(worth.impact), *document);
     if best.len() > CHAMPIONS {
         best.select_nth_unstable_by_key(CHAMPIONS - 1, order);
         best.truncate(CHAMPIONS);
     }
     best.sort_unstable_by_key(order);
     let mut head = vec![best.len() as u8];
-    for index in best {
-        head.extend(postings.documents[index].to_le_bytes());
-        head.extend(worths[index].tf.to_le_bytes());
+    for (document, worth) in best {
+        head.extend(document.to_le_bytes());
+        head.extend(worth.tf.to_le_bytes());
     }
     for (last, most) in chunks {
         head.extend(last.to_le_bytes());
@@ -335,10 +372,21 @@ mod tests {
             let shape = Shape { columns, positions: true };
             let postings = made(columns, many, seed);
             let mut rows = Memory::default();
-            write(&mut rows, (3, 9), &postings, &worths(&postings, columns), shape).unwrap();
+            let worths = worths(&postings, columns);
+            let whole = write(&mut rows, (3, 9), (&postings, &worths), shape, None, u64::MAX).unwrap();
+            prop_assert!(whole.is_whole);
             let mut read = Postings::default();
             read_all(&rows, (3, 9), shape, &mut read).unwrap();
             prop_assert!(postings == read);
+            // In parts, it is the same list.
+            let mut parts = Memory::default();
+            let impact = |document: u32, _: f32| worths[postings.documents.binary_search(&document).unwrap()].impact;
+            let mut written = write(&mut parts, (3, 9), (&postings, &worths), shape, None, 5_000).unwrap();
+            while !written.is_whole {
+                let begun = Begun::read(&parts, (3, 9), impact).unwrap();
+                written = write(&mut parts, (3, 9), (&postings, &worths), shape, Some(begun), 5_000).unwrap();
+            }
+            prop_assert!(parts.chunks == rows.chunks && parts.places == rows.places);
             for (id, chunk) in &rows.chunks {
                 prop_assert!(id & 0xfffff == 0 || chunk.len() <= CHUNK_BYTES);
             }
@@ -349,7 +397,7 @@ mod tests {
             let shape = Shape { columns: 2, positions: true };
             let postings = made(2, 700, seed);
             let mut rows = Memory::default();
-            write(&mut rows, (0, 0), &postings, &worths(&postings, 2), shape).unwrap();
+            write(&mut rows, (0, 0), (&postings, &worths(&postings, 2)), shape, None, u64::MAX).unwrap();
             let mut all: Vec<&mut Vec<u8>> = rows.chunks.values_mut().chain(rows.places.values_mut()).collect();
             let row = at.index(all.len());
             let byte = at.index(all[row].len());

@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 
 use crate::{
-    documents::{self, Changes, Documents},
+    dictionary::{self, Place, TermRow},
+    documents::{self, Changes, Documents, Told},
     fault::{Fault, Result},
     limits, list,
-    meta::{Merge, Meta, Segment},
+    meta::{Done, Merge, Meta, Segment},
     options::Shape,
     posting::{self, Postings},
     rows::{Rows, RowsMut},
-    score::{Norms, Weights},
-    segment::{Place, TermRow, TermWriter, level},
+    score::Weights,
+    segment::{TermWriter, level},
 };
 
 /// Decides on the next merge: of the lowest level of which there are enough segments without a larger one between them.
@@ -48,7 +49,8 @@ pub fn start(meta: &mut Meta, changes: Changes) -> Result<()> {
         ));
     }
     let (into, average) = (meta.next_segment, meta.frozen.average());
-    meta.merge = Some(Merge { into, changes, average, lists: 0, from: Vec::new() });
+    let done = Done::Terms { is_begun: false };
+    meta.merge = Some(Merge { into, changes, average, lists: 0, done, from: Vec::new() });
     meta.next_segment += 1;
     Ok(())
 }
@@ -61,23 +63,53 @@ pub fn advance(
     (shape, weights): (Shape, &Weights),
     budget_bytes: u64,
 ) -> Result<u64> {
-    let Some(merge) = meta.merge.take() else { return Ok(0) };
+    let Some(mut merge) = meta.merge.take() else { return Ok(0) };
     let inputs: Vec<Segment> = meta.segments.iter().filter(|one| merge.changes.has(one.changes)).cloned().collect();
-    let norms = Norms::new(merge.average);
-    let (segment, lists) = (merge.into, merge.lists);
-    let mut writer = TermWriter { shape, weights, norms, documents, segment, lists, bytes: 0 };
-    let mut terms = Terms::new(&inputs, &merge.from);
+    let mut written = 0;
+    if let Done::Terms { is_begun } = merge.done {
+        written = terms(rows, &mut merge, (documents, &inputs[..]), (shape, weights), (is_begun, budget_bytes))?;
+    }
+    if matches!(merge.done, Done::Documents { .. }) && written < budget_bytes {
+        let told = told(rows, documents, &merge, &inputs)?;
+        let told = documents_of(rows, &mut merge, told, budget_bytes - written)?;
+        written += told.bytes;
+        if told.is_whole {
+            finish(rows, meta, &merge, told.documents, &inputs)?;
+            return Ok(written);
+        }
+    }
+    meta.merge = Some(merge);
+    Ok(written)
+}
+
+/// Goes on with the terms; gives the bytes written.
+fn terms(
+    rows: &mut impl RowsMut,
+    merge: &mut Merge,
+    (documents, inputs): (&Documents, &[Segment]),
+    how: (Shape, &Weights),
+    (mut is_begun, budget_bytes): (bool, u64),
+) -> Result<u64> {
+    let mut writer = TermWriter::new(how, documents, merge.average, (merge.into, merge.lists));
+    let mut terms = Terms::new(inputs, &merge.from);
     let mut postings = Postings::default();
     while let Some((term, found)) = terms.next(rows)? {
-        if writer.bytes >= budget_bytes {
-            meta.merge = Some(Merge { lists: writer.lists, from: term, ..merge });
-            return Ok(writer.bytes);
+        let left = budget_bytes.saturating_sub(writer.bytes);
+        if left > 0 {
+            let more = live_postings(rows, &found, documents, how.0, &mut postings)?;
+            let how = (std::mem::take(&mut is_begun), left);
+            if writer.put_some(rows, &term, more, &postings, how)? {
+                continue;
+            }
+            is_begun = true;
         }
-        let more = live_postings(rows, &found, documents, shape, &mut postings)?;
-        writer.put(rows, &term, more, &postings)?;
+        (merge.lists, merge.from) = (writer.lists, term);
+        merge.done = Done::Terms { is_begun };
+        return writer.end(rows);
     }
-    let told = finish(rows, meta, documents, &merge, &inputs)?;
-    Ok(writer.bytes + told)
+    (merge.lists, merge.done) = (writer.lists, Done::Documents { rows: 0, documents: 0, next: 0 });
+    merge.from.clear();
+    writer.end(rows)
 }
 
 /// A term's postings that still count, out of several segments; gives how many more documents have it.
@@ -113,13 +145,8 @@ pub fn live_postings(
     }
 }
 
-fn finish(
-    rows: &mut impl RowsMut,
-    meta: &mut Meta,
-    documents: &Documents,
-    merge: &Merge,
-    inputs: &[Segment],
-) -> Result<u64> {
+/// What the merged segment is to say of documents.
+fn told(rows: &dyn Rows, documents: &Documents, merge: &Merge, inputs: &[Segment]) -> Result<Vec<Told>> {
     let mut told = Vec::new();
     for segment in inputs {
         documents::read(rows, segment, |(document, length)| {
@@ -132,23 +159,39 @@ fn finish(
         })?;
     }
     told.sort_unstable();
-    let count = told.len() as u32;
-    let bytes = documents::write(rows, merge.into, told.into_iter())?;
+    Ok(told)
+}
+
+/// Goes on with the documents. One that was told of and is newer elsewhere by now does no harm: the newest word counts.
+fn documents_of(
+    rows: &mut impl RowsMut,
+    merge: &mut Merge,
+    told: Vec<Told>,
+    budget_bytes: u64,
+) -> Result<documents::Written> {
+    let so_far = match merge.done {
+        Done::Documents { rows, documents, next } => documents::Written { rows, documents, next, ..Default::default() },
+        Done::Terms { .. } => documents::Written::default(),
+    };
+    let written = documents::write_some(rows, merge.into, told.into_iter(), so_far, budget_bytes)?;
+    merge.done = Done::Documents { rows: written.rows, documents: written.documents, next: written.next };
+    Ok(written)
+}
+
+/// The merged segment takes the place of those it is of.
+fn finish(rows: &mut impl RowsMut, meta: &mut Meta, merge: &Merge, documents: u32, inputs: &[Segment]) -> Result<()> {
     let stamp = inputs.last().map_or([0; 16], |segment| segment.stamp);
     let first = meta.segments.iter().position(|segment| merge.changes.has(segment.changes)).unwrap_or(0);
     let merged = Segment {
         id: merge.into,
         changes: merge.changes,
-        level: level(count),
-        documents: count,
+        level: level(documents),
+        documents,
         average: merge.average,
         stamp,
     };
     meta.segments.splice(first..first + inputs.len(), [merged]);
-    for segment in inputs {
-        rows.drop_segment(segment.id)?;
-    }
-    Ok(bytes)
+    inputs.iter().try_for_each(|segment| rows.drop_segment(segment.id))
 }
 
 /// A term's rows, the oldest segment's first.
@@ -203,8 +246,8 @@ impl Source {
             return Ok(());
         }
         let ahead = &mut self.ahead;
-        rows.scan(self.segment.id, &self.from, &mut |term, row| {
-            ahead.push_back((term.to_vec(), TermRow::read(row)?));
+        dictionary::scan(rows, self.segment.id, &self.from, &mut |term, row| {
+            ahead.push_back((term.to_vec(), row.owned()));
             Ok(ahead.len() < READ_AHEAD)
         })?;
         self.ended = self.ahead.len() < READ_AHEAD;

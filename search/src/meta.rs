@@ -8,7 +8,7 @@ use crate::{
     score::{Statistics, read_average},
 };
 
-const MAGIC: u32 = u32::from_le_bytes(*b"nss1");
+const MAGIC: u32 = u32::from_le_bytes(*b"nss2");
 
 /// Names the contents of an index: each change's stamp is a hash of the one before it and of what it brings.
 pub type Stamp = [u8; 16];
@@ -47,9 +47,20 @@ pub struct Merge {
     pub into: u32,
     pub changes: Changes,
     pub average: f32,
+    /// Lists that are whole.
     pub lists: u32,
+    pub done: Done,
     /// Terms before this one are done.
     pub from: Vec<u8>,
+}
+
+/// How far a merge is beyond the terms that are done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Done {
+    /// The next term's list is begun, or it is not.
+    Terms { is_begun: bool },
+    /// All terms, so many documents in so many rows, and of others those below `next`.
+    Documents { rows: u32, documents: u32, next: u32 },
 }
 
 impl Default for Changes {
@@ -98,6 +109,7 @@ impl Meta {
             put_changes(&mut row, merge.changes);
             row.extend(merge.average.to_le_bytes());
             put_varint(&mut row, merge.lists.into());
+            put_done(&mut row, merge.done);
             row.extend(&merge.from);
         }
         row
@@ -162,12 +174,35 @@ fn read_changes(bytes: &mut Bytes<'_>) -> Result<Changes> {
     Ok(Changes { first: bytes.varint32()?, last: bytes.varint32()? })
 }
 
+fn put_done(row: &mut Vec<u8>, done: Done) {
+    match done {
+        Done::Terms { is_begun } => row.push(u8::from(is_begun)),
+        Done::Documents { rows, documents, next } => {
+            row.push(2);
+            [rows, documents, next].into_iter().for_each(|number| put_varint(row, number.into()));
+        }
+    }
+}
+
+fn read_done(bytes: &mut Bytes<'_>) -> Result<Done> {
+    match bytes.u8()? {
+        begun @ 0..=1 => Ok(Done::Terms { is_begun: begun == 1 }),
+        2 => {
+            let (rows, documents, next) = (bytes.varint32()?, bytes.varint32()?, bytes.varint32()?);
+            let fit = rows.max(documents) < 1 << 31;
+            if fit { Ok(Done::Documents { rows, documents, next }) } else { Err(Fault::Damaged("how far a merge is")) }
+        }
+        _ => Err(Fault::Damaged("how far a merge is")),
+    }
+}
+
 fn read_merge(bytes: &mut Bytes<'_>) -> Result<Merge> {
     Ok(Merge {
         into: bytes.varint32()?,
         changes: read_changes(bytes)?,
         average: read_average(bytes)?,
         lists: bytes.varint32()?,
+        done: read_done(bytes)?,
         from: bytes.take(bytes.len())?.to_vec(),
     })
 }
@@ -187,8 +222,14 @@ mod tests {
             average: 12.5,
             stamp: [id as u8; 16],
         };
-        let merge =
-            Merge { into: 9, changes: Changes { first: 5, last: 6 }, average: 3.0, lists: 4, from: b"linux".to_vec() };
+        let merge = Merge {
+            into: 9,
+            changes: Changes { first: 5, last: 6 },
+            average: 3.0,
+            lists: 4,
+            done: Done::Documents { rows: 1, documents: 400, next: 77 },
+            from: b"linux".to_vec(),
+        };
         Meta {
             next_segment: 10,
             next_change: 7,

@@ -6,7 +6,7 @@
 use crate::batch::TAG;
 
 /// Widths in steps of eight bits. Beyond the last one, a range is all of its terms that are there.
-const WIDTHS: u8 = 6;
+pub const WIDTHS: u8 = 6;
 const STEP_BITS: u32 = 8;
 const STEP: u64 = (1 << STEP_BITS) - 1;
 
@@ -23,13 +23,29 @@ fn ordered(number: i64) -> u64 {
     (number as u64) ^ (1 << 63)
 }
 
-fn term(column: usize, width: u8, left: u64) -> Vec<u8> {
+/// The term of all numbers of which this is left.
+pub fn term(column: usize, width: u8, left: u64) -> Vec<u8> {
     [&[TAG, column as u8, width][..], &left.to_be_bytes()].concat()
+}
+
+/// What is left of a number at a width.
+pub fn left(number: i64, width: u8) -> u64 {
+    ordered(number) >> (u32::from(width) * STEP_BITS)
+}
+
+/// What is left in a term of a number, at whatever width.
+pub fn left_of(term: &[u8]) -> Option<u64> {
+    term.get(3..)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// The first and the last that are left of the same numbers at the next narrower width.
+pub fn narrower(left: u64) -> (u64, u64) {
+    (left << STEP_BITS, left << STEP_BITS | STEP)
 }
 
 /// The terms of a number.
 pub fn terms(column: usize, number: i64) -> impl Iterator<Item = Vec<u8>> {
-    (0..WIDTHS).map(move |width| term(column, width, ordered(number) >> (u32::from(width) * STEP_BITS)))
+    (0..WIDTHS).map(move |width| term(column, width, left(number, width)))
 }
 
 /// The terms that are all numbers from `low` to `high`, both included, and no other.

@@ -4,9 +4,10 @@ use crate::{
     fault::{Fault, Result},
     limits,
     score::Weights,
+    tokens::Forms,
 };
 
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 /// What stands after `USING`.
 pub const MODULE: &str = "nearside_search";
 
@@ -46,6 +47,7 @@ pub struct Options {
     pub weights: Weights,
     /// Whether the index knows at which place in a document a word stands: without it there are no phrases.
     pub positions: bool,
+    pub forms: Forms,
 }
 
 impl Options {
@@ -75,7 +77,8 @@ impl Options {
         // The best of a list of tags are its first, as its idf of nothing makes them.
         let unscored = columns.iter().enumerate().filter(|(_, column)| column.kind != Kind::Text);
         unscored.for_each(|(index, _)| weights.forget(index));
-        Ok(Options { content: named.content()?, weights, positions: named.positions()?, columns })
+        let (content, positions, forms) = (named.content()?, named.positions()?, named.forms()?);
+        Ok(Options { content, weights, positions, forms, columns })
     }
 
     /// Those of a table, by the statement that made it.
@@ -86,7 +89,7 @@ impl Options {
 
     /// What the index's bytes depend on, as one row of them remembers it.
     pub fn digest(&self) -> u64 {
-        let mut text = format!("{FORMAT} {}", self.positions);
+        let mut text = format!("{FORMAT} {} {:?}", self.positions, self.forms);
         for (index, column) in self.columns.iter().enumerate() {
             text += &format!(" {:?} {}", column.kind, self.weights.of(index));
         }
@@ -165,17 +168,32 @@ impl Named {
         }
     }
 
+    fn forms(&self) -> Result<Forms> {
+        forms(self.tokenize.as_deref().unwrap_or("unicode61"))
+    }
+
     fn positions(&self) -> Result<bool> {
-        let tokenize = self.tokenize.as_deref().unwrap_or("unicode61");
-        let words: Vec<&str> = tokenize.split_whitespace().collect();
-        if !matches!(words[..], ["unicode61"] | ["unicode61", "remove_diacritics", "2"]) {
-            return Err(Fault::Refused(format!("tokenize='{tokenize}': only unicode61 is there, without accents")));
-        }
         match self.detail.as_deref().unwrap_or("full") {
             "full" => Ok(true),
             "column" => Ok(false),
             other => Err(Fault::Refused(format!("detail='{other}': 'full' (with phrases) and 'column' are known"))),
         }
+    }
+}
+
+/// What a tokenizer makes of words, named as FTS5's are.
+pub fn forms(tokenize: &str) -> Result<Forms> {
+    let words: Vec<&str> = tokenize.split_whitespace().collect();
+    let (forms, base) = match words[..] {
+        ["porter", ref base @ ..] => (Forms::Stems, base),
+        ref base => (Forms::AsTheyStand, base),
+    };
+    match base {
+        [] if forms == Forms::Stems => Ok(forms),
+        ["unicode61"] | ["unicode61", "remove_diacritics", "2"] => Ok(forms),
+        _ => Err(Fault::Refused(format!(
+            "tokenize='{tokenize}': only unicode61 is there, without accents, and porter before it"
+        ))),
     }
 }
 
@@ -263,6 +281,11 @@ mod tests {
         assert_eq!(options.columns_of(Kind::Tags), 0b100);
         assert_eq!(options.content, Content::Table { name: "package".into(), rowid: "id".into() });
         assert!(!options.positions);
+        assert_eq!(options.forms, Forms::AsTheyStand);
+        for tokenize in ["porter", "porter unicode61", "porter unicode61 remove_diacritics 2"] {
+            let options = Options::parse(&["a", "content=t", &format!("tokenize='{tokenize}'")]).unwrap();
+            assert_eq!(options.forms, Forms::Stems);
+        }
     }
 
     #[test]
@@ -283,7 +306,8 @@ mod tests {
             (&["content='t'"][..], "0 columns"),
             (&["a"], "content='table' is missing"),
             (&["a", "content=t", "contents=t"], "unknown option 'contents'"),
-            (&["a", "content=t", "tokenize='porter'"], "only unicode61"),
+            (&["a", "content=t", "tokenize='trigram'"], "only unicode61"),
+            (&["a", "content=t", "tokenize='unicode61 porter'"], "only unicode61"),
             (&["a", "A", "content=t"], "taken"),
             (&["rank", "content=t"], "taken"),
             (&["a fast", "content=t"], "UNINDEXED"),

@@ -4,13 +4,13 @@ use crate::{
     batch::tag_term,
     clause::{Clause, Phrase, Word},
     cursor::{Cursor, Scope},
+    dictionary::{self, Place, TermRow},
     fault::{Fault, Result},
     limits,
     meta::Meta,
     number,
     query::Query,
     rows::Rows,
-    segment::{Place, TermRow},
 };
 
 /// A query whose terms are looked up.
@@ -51,25 +51,24 @@ pub fn plan(rows: &dyn Rows, meta: &Meta, query: &Query) -> Result<Plan> {
 }
 
 fn look_up(rows: &dyn Rows, meta: &Meta, term: &[u8], prefix: bool) -> Result<Found> {
-    let (mut documents, mut places, mut row) = (0, Vec::new(), Vec::new());
+    let (mut documents, mut places) = (0, Vec::new());
     for segment in &meta.segments {
         let mut here = Vec::new();
-        let mut take = |row: &[u8]| {
-            let row = TermRow::read(row)?;
+        let mut take = |row: TermRow| {
             documents += row.more;
             if row.postings != Place::Nowhere {
                 here.push(row.postings);
             }
-            Ok::<_, Fault>(here.len())
+            here.len()
         };
         if !prefix {
-            if rows.term(segment.id, term, &mut row)? {
-                take(&row)?;
+            if let Some(row) = dictionary::find(rows, segment.id, term)? {
+                take(row);
             }
         } else {
-            rows.scan(segment.id, term, &mut |found, row| {
+            dictionary::scan(rows, segment.id, term, &mut |found, row| {
                 let fits = found.starts_with(term);
-                if fits && take(row)? > limits::PREFIX_TERMS {
+                if fits && take(row.owned()) > limits::PREFIX_TERMS {
                     let most = limits::PREFIX_TERMS;
                     let refused =
                         format!("'{}*' stands for over {most} words: give more letters", String::from_utf8_lossy(term));
@@ -89,10 +88,10 @@ fn look_up_range(rows: &dyn Rows, meta: &Meta, column: usize, (from, to): (i64, 
         let mut here = Vec::new();
         for span in number::spans(from, to) {
             let (first, last) = span.terms(column);
-            rows.scan(segment.id, &first, &mut |found, row| {
+            dictionary::scan(rows, segment.id, &first, &mut |found, row| {
                 let fits = found <= last.as_slice();
                 if fits {
-                    here.push(TermRow::read(row)?.postings);
+                    here.push(row.postings.owned());
                 }
                 if here.len() > limits::PREFIX_TERMS {
                     let most = limits::PREFIX_TERMS;

@@ -59,7 +59,12 @@ pub fn put(into: &mut Vec<u8>, before: Option<u32>, document: u32, counts: &[u32
     if counts.len() > 1 {
         let mask =
             counts.iter().enumerate().fold(0_u64, |mask, (column, count)| mask | u64::from(*count > 0) << column);
-        put_varint(into, mask);
+        if mask.is_power_of_two() && counts.iter().sum::<u32>() == 1 {
+            put_varint(into, u64::from(mask.trailing_zeros()) << 1 | 1);
+            into.extend_from_slice(places);
+            return;
+        }
+        put_varint(into, mask << 1);
     }
     for count in counts.iter().filter(|count| **count > 0) {
         put_varint(into, u64::from(*count));
@@ -99,7 +104,15 @@ pub fn read_all(list: &[u8], shape: Shape, into: &mut Postings) -> Result<()> {
 
 /// How many numbers there are in all.
 fn read_counts(bytes: &mut Bytes<'_>, counts: &mut [u32]) -> Result<u64> {
-    let mask = if counts.len() > 1 { bytes.varint()? } else { 1 };
+    let mask = match if counts.len() > 1 { bytes.varint()? } else { 2 } {
+        once if once & 1 == 1 => {
+            let column = usize::try_from(once >> 1).ok().filter(|column| *column < counts.len());
+            counts.fill(0);
+            counts[column.ok_or(Fault::Damaged("columns that are not there"))?] = 1;
+            return Ok(1);
+        }
+        several => several >> 1,
+    };
     if mask == 0 || mask >> counts.len() != 0 {
         return Err(Fault::Damaged("columns that are not there"));
     }

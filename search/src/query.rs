@@ -6,7 +6,7 @@ use crate::{
     fault::{Fault, Result},
     limits,
     options::{Kind, Options},
-    tokens::tokens,
+    tokens::{Forms, tokens},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,20 @@ pub enum Query {
     And(Vec<Query>),
     Or(Vec<Query>),
     Not(Box<Query>, Box<Query>),
+}
+
+impl Query {
+    /// From where to where the numbers of a column are, of all that is found.
+    pub fn bounds_of(&self, column: usize) -> (i64, i64) {
+        match self {
+            Query::Range { column: of, from, to } if *of == column => (*from, *to),
+            Query::And(parts) => parts
+                .iter()
+                .map(|part| part.bounds_of(column))
+                .fold((i64::MIN, i64::MAX), |(low, high), (from, to)| (low.max(from), high.min(to))),
+            _ => (i64::MIN, i64::MAX),
+        }
+    }
 }
 
 /// None when there is no word in it: nothing is found.
@@ -317,7 +331,7 @@ impl Parser<'_> {
     fn words(&mut self, texts: &[String], prefix: bool, columns: u32) -> Result<Option<Query>> {
         let (mut words, mut folded) = (Vec::new(), String::new());
         for text in texts {
-            tokens(text, &mut folded, |word, _| words.push(word.to_owned()));
+            tokens(text, self.options.forms, &mut folded, |word, _| words.push(word.to_owned()));
         }
         if words.is_empty() || columns == 0 {
             return Ok(None);
@@ -355,7 +369,7 @@ pub struct Sought {
 }
 
 /// What a query looks for in texts: without what it does not want, and without what it names the column of.
-pub fn sought(text: &str) -> Result<Vec<Sought>> {
+pub fn sought(text: &str, forms: Forms) -> Result<Vec<Sought>> {
     if text.len() > limits::QUERY_BYTES {
         return Err(Fault::Refused(format!("the query has {} bytes, over {}", text.len(), limits::QUERY_BYTES)));
     }
@@ -374,7 +388,7 @@ pub fn sought(text: &str) -> Result<Vec<Sought>> {
             unwanted = text == "NOT";
         } else if !std::mem::take(&mut unwanted) && !filters {
             let mut words = Vec::new();
-            tokens(text, &mut folded, |word, _| words.push(word.to_owned()));
+            tokens(text, forms, &mut folded, |word, _| words.push(word.to_owned()));
             let prefix = sign(at + 1) == Some('*');
             match found.last_mut() {
                 Some(before) if at > 0 && sign(at - 1) == Some('+') => {

@@ -2,21 +2,22 @@
 
 use crate::{fault::Result, limits};
 
-/// Takes a term and its row; false ends the scan.
-pub type EachTerm<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'a;
+/// Takes the first term of a group and the group; false ends the scan.
+pub type EachGroup<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'a;
 
 /// Reading. A row that is not there leaves `into` empty and gives false.
 pub trait Rows {
-    fn term(&self, segment: u32, term: &[u8], into: &mut Vec<u8>) -> Result<bool>;
-    /// Terms from `from` on, in order, while `each` gives true.
-    fn scan(&self, segment: u32, from: &[u8], each: &mut EachTerm<'_>) -> Result<()>;
+    /// The group a term is in, if it is in any: the last one that begins with it or with one before it.
+    fn group(&self, segment: u32, term: &[u8], first: &mut Vec<u8>, into: &mut Vec<u8>) -> Result<bool>;
+    /// Groups from the one `from` is in, in order, while `each` gives true.
+    fn groups(&self, segment: u32, from: &[u8], each: &mut EachGroup<'_>) -> Result<()>;
     fn chunk(&self, id: i64, into: &mut Vec<u8>) -> Result<bool>;
     fn places(&self, id: i64, into: &mut Vec<u8>) -> Result<bool>;
     fn documents(&self, segment: u32, number: u32, into: &mut Vec<u8>) -> Result<bool>;
 }
 
 pub trait RowsMut: Rows {
-    fn put_term(&mut self, segment: u32, term: &[u8], data: &[u8]) -> Result<()>;
+    fn put_group(&mut self, segment: u32, first: &[u8], data: &[u8]) -> Result<()>;
     fn put_chunk(&mut self, id: i64, data: &[u8]) -> Result<()>;
     fn put_places(&mut self, id: i64, data: &[u8]) -> Result<()>;
     fn put_documents(&mut self, segment: u32, number: u32, data: &[u8]) -> Result<()>;
@@ -46,7 +47,7 @@ pub mod memory {
 
     #[derive(Clone, Default)]
     pub struct Memory {
-        pub terms: BTreeMap<(u32, Vec<u8>), Vec<u8>>,
+        pub groups: BTreeMap<(u32, Vec<u8>), Vec<u8>>,
         pub chunks: BTreeMap<i64, Vec<u8>>,
         pub places: BTreeMap<i64, Vec<u8>>,
         pub documents: BTreeMap<(u32, u32), Vec<u8>>,
@@ -59,13 +60,17 @@ pub mod memory {
     }
 
     impl Rows for Memory {
-        fn term(&self, segment: u32, term: &[u8], into: &mut Vec<u8>) -> Result<bool> {
-            give(self.terms.get(&(segment, term.to_vec())), into)
+        fn group(&self, segment: u32, term: &[u8], first: &mut Vec<u8>, into: &mut Vec<u8>) -> Result<bool> {
+            let found = self.groups.range((segment, Vec::new())..=(segment, term.to_vec())).next_back();
+            give(found.map(|((_, first), _)| first), first)?;
+            give(found.map(|(_, data)| data), into)
         }
 
-        fn scan(&self, segment: u32, from: &[u8], each: &mut EachTerm<'_>) -> Result<()> {
-            for ((_, term), data) in self.terms.range((segment, from.to_vec())..(segment + 1, Vec::new())) {
-                if !each(term, data)? {
+        fn groups(&self, segment: u32, from: &[u8], each: &mut EachGroup<'_>) -> Result<()> {
+            let before = self.groups.range((segment, Vec::new())..=(segment, from.to_vec())).next_back();
+            let begin = before.map_or((segment, from.to_vec()), |(key, _)| key.clone());
+            for ((_, first), data) in self.groups.range(begin..(segment + 1, Vec::new())) {
+                if !each(first, data)? {
                     break;
                 }
             }
@@ -86,8 +91,8 @@ pub mod memory {
     }
 
     impl RowsMut for Memory {
-        fn put_term(&mut self, segment: u32, term: &[u8], data: &[u8]) -> Result<()> {
-            self.terms.insert((segment, term.to_vec()), data.to_vec());
+        fn put_group(&mut self, segment: u32, first: &[u8], data: &[u8]) -> Result<()> {
+            self.groups.insert((segment, first.to_vec()), data.to_vec());
             Ok(())
         }
 
@@ -108,7 +113,7 @@ pub mod memory {
 
         fn drop_segment(&mut self, segment: u32) -> Result<()> {
             let (from, to) = segment_ids(segment);
-            self.terms.retain(|(of, _), _| *of != segment);
+            self.groups.retain(|(of, _), _| *of != segment);
             self.documents.retain(|(of, _), _| *of != segment);
             self.chunks.retain(|id, _| !(from..to).contains(id));
             self.places.retain(|id, _| !(from..to).contains(id));

@@ -1,12 +1,12 @@
-//! Writing segments: a row a term, long lists beside it, and the documents it tells of.
+//! Writing segments: terms in groups, long lists beside them, and the documents it tells of.
 
 use crate::{
     batch::Batch,
-    bytes::{Bytes, put_signed, put_varint},
+    dictionary::{GroupWriter, Place, TermRow},
     documents::{self, Changes, Documents},
     fault::{Fault, Result},
     limits,
-    list::{self, Worth},
+    list::{self, Begun, Worth},
     meta::{Meta, Segment},
     options::Shape,
     posting::{self, Postings},
@@ -14,93 +14,84 @@ use crate::{
     score::{Norms, Weights},
 };
 
-/// What a term's row says: how many more documents have the term than older segments say, and where its postings are.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TermRow {
-    pub more: i64,
-    pub postings: Place,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Place {
-    Nowhere,
-    Here(Vec<u8>),
-    /// In a list of this number, so many.
-    List(u32, u32),
-}
-
-impl TermRow {
-    pub fn read(row: &[u8]) -> Result<TermRow> {
-        let mut bytes = Bytes::new(row);
-        let more = bytes.signed()?;
-        if more.unsigned_abs() > u64::from(u32::MAX) {
-            return Err(Fault::Damaged("the number of documents with a word"));
-        }
-        let postings = match bytes.u8()? {
-            0 => Place::Nowhere,
-            1 => Place::Here(bytes.take(bytes.len())?.to_vec()),
-            2 => Place::List(bytes.varint32()?, bytes.varint32()?),
-            _ => return Err(Fault::Damaged("a term's row is of an unknown kind")),
-        };
-        match postings {
-            Place::List(list, _) if list >= limits::SEGMENT_LISTS => Err(Fault::Damaged("the number of a list")),
-            postings => Ok(TermRow { more, postings }),
-        }
-    }
-
-    fn start(more: i64, kind: u8) -> Vec<u8> {
-        let mut row = Vec::new();
-        put_signed(&mut row, more);
-        row.push(kind);
-        row
-    }
-}
-
 /// Writes terms of one segment, by ascending term.
 pub struct TermWriter<'a> {
-    pub shape: Shape,
-    pub weights: &'a Weights,
-    pub norms: Norms,
-    pub documents: &'a Documents,
-    pub segment: u32,
+    shape: Shape,
+    weights: &'a Weights,
+    norms: Norms,
+    documents: &'a Documents,
+    segment: u32,
     pub lists: u32,
+    group: GroupWriter,
     pub bytes: u64,
 }
 
-impl TermWriter<'_> {
+impl<'a> TermWriter<'a> {
+    pub fn new(
+        (shape, weights): (Shape, &'a Weights),
+        documents: &'a Documents,
+        average: f32,
+        (segment, lists): (u32, u32),
+    ) -> TermWriter<'a> {
+        let (norms, group) = (Norms::new(average), GroupWriter::default());
+        TermWriter { shape, weights, norms, documents, segment, lists, group, bytes: 0 }
+    }
+
     pub fn put_short(&mut self, rows: &mut impl RowsMut, term: &[u8], more: i64, list: &[u8]) -> Result<()> {
         if list.is_empty() && more == 0 {
             return Ok(());
         }
-        let mut row = TermRow::start(more, u8::from(!list.is_empty()));
-        row.extend(list);
-        self.put_row(rows, term, &row)
+        let postings = if list.is_empty() { Place::Nowhere } else { Place::Here(list) };
+        self.put_row(rows, term, TermRow { more, postings })
     }
 
     pub fn put(&mut self, rows: &mut impl RowsMut, term: &[u8], more: i64, postings: &Postings) -> Result<()> {
+        self.put_some(rows, term, more, postings, (false, u64::MAX)).map(drop)
+    }
+
+    /// The same for so long as the bytes last; gives whether it is whole. What was begun is gone on with.
+    pub fn put_some(
+        &mut self,
+        rows: &mut impl RowsMut,
+        term: &[u8],
+        more: i64,
+        postings: &Postings,
+        (is_begun, budget_bytes): (bool, u64),
+    ) -> Result<bool> {
         // A posting takes two bytes at the least.
-        if postings.len() <= limits::INLINE_BYTES / 2 {
+        if !is_begun && postings.len() <= limits::INLINE_BYTES / 2 {
             let mut list = Vec::new();
             posting::put_all(&mut list, postings, self.shape);
             if list.len() <= limits::INLINE_BYTES {
-                return self.put_short(rows, term, more, &list);
+                return self.put_short(rows, term, more, &list).map(|()| true);
             }
         }
         if self.lists >= limits::SEGMENT_LISTS || postings.len() > limits::LIST_POSTINGS {
             return Err(Fault::Refused("the index has too many long lists for one segment".into()));
         }
         let worths: Vec<Worth> = (0..postings.len()).map(|index| self.worth(postings, index)).collect();
-        self.bytes += list::write(rows, (self.segment, self.lists), postings, &worths, self.shape)?;
-        let mut row = TermRow::start(more, 2);
-        put_varint(&mut row, self.lists.into());
-        put_varint(&mut row, postings.len() as u64);
+        let at = (self.segment, self.lists);
+        let impact = |document, tf| self.norms.impact(tf, self.documents.length(document).unwrap_or(0));
+        let begun = if is_begun { Some(Begun::read(rows, at, impact)?) } else { None };
+        let written = list::write(rows, at, (postings, &worths), self.shape, begun, budget_bytes)?;
+        self.bytes += written.bytes;
+        if !written.is_whole {
+            return Ok(false);
+        }
+        let postings = Place::List(self.lists, postings.len() as u32);
         self.lists += 1;
-        self.put_row(rows, term, &row)
+        self.put_row(rows, term, TermRow { more, postings }).map(|()| true)
     }
 
-    fn put_row(&mut self, rows: &mut impl RowsMut, term: &[u8], row: &[u8]) -> Result<()> {
-        self.bytes += (term.len() + row.len() + 8) as u64;
-        rows.put_term(self.segment, term, row)
+    fn put_row(&mut self, rows: &mut impl RowsMut, term: &[u8], row: TermRow<&[u8]>) -> Result<()> {
+        self.bytes += self.group.put(rows, self.segment, term, row)?;
+        Ok(())
+    }
+
+    /// Writes what is left of the last group; gives the bytes written in all.
+    pub fn end(&mut self, rows: &mut impl RowsMut) -> Result<u64> {
+        self.bytes += self.group.end(rows, self.segment)?;
+        Ok(self.bytes)
     }
 
     fn worth(&self, postings: &Postings, index: usize) -> Worth {
@@ -138,8 +129,7 @@ pub fn append(
     meta.frozen = meta.live.settled();
     let average = meta.frozen.average();
     let mut bytes = documents::write(rows, id, told)?;
-    let norms = Norms::new(average);
-    let mut writer = TermWriter { shape, weights, norms, documents, segment: id, lists: 0, bytes: 0 };
+    let mut writer = TermWriter::new((shape, weights), documents, average, (id, 0));
     let mut postings = Postings::default();
     for (term, list) in terms {
         hasher.update(&(term.len() as u32).to_le_bytes()).update(&term).update(&list.more.to_le_bytes());
@@ -152,7 +142,7 @@ pub fn append(
             writer.put(rows, &term, list.more, &postings)?;
         }
     }
-    bytes += writer.bytes;
+    bytes += writer.end(rows)?;
     let hash = hasher.finalize();
     meta.stamp = std::array::from_fn(|index| hash.as_bytes()[index]);
     meta.segments.push(Segment {

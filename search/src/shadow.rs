@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::{
     batch::document_of,
     fault::{Fault, Result},
-    rows::{EachTerm, Rows, RowsMut, segment_ids},
+    limits,
+    rows::{EachGroup, Rows, RowsMut, segment_ids},
 };
 
 /// What the index `t` keeps itself in: `t_meta` and so on.
@@ -18,9 +19,9 @@ pub struct Sql {
     clear: String,
     meta: String,
     put_meta: String,
-    term: String,
-    scan: String,
-    put_term: String,
+    group: String,
+    groups: String,
+    put_group: String,
     drop_terms: String,
     chunk: String,
     put_chunk: String,
@@ -34,6 +35,8 @@ pub struct Sql {
     wait: String,
     waiting: String,
     waited: String,
+    blank: String,
+    few_documents: String,
 }
 
 pub fn quoted(name: &str) -> String {
@@ -47,8 +50,9 @@ impl Sql {
         let [meta, term, chunk, place, document, pending] = &all;
         let each = |verb: &str| all.iter().map(|name| format!("{verb} {name};")).collect::<String>();
         let by_id = |name: &str| {
-            let (read, put) =
-                (format!("SELECT data FROM {name} WHERE id = ?1"), format!("INSERT INTO {name} VALUES (?1, ?2)"));
+            let read = format!("SELECT data FROM {name} WHERE id = ?1");
+            // The head of a list that is written in parts is written again with each.
+            let put = format!("INSERT OR REPLACE INTO {name} VALUES (?1, ?2)");
             (read, put, format!("DELETE FROM {name} WHERE id >= ?1 AND id < ?2"))
         };
         let (chunk_read, put_chunk, drop_chunks) = by_id(chunk);
@@ -67,9 +71,16 @@ impl Sql {
             clear: each("DELETE FROM"),
             meta: format!("SELECT data FROM {meta} WHERE id = 1"),
             put_meta: format!("INSERT OR REPLACE INTO {meta} VALUES (1, ?1)"),
-            term: format!("SELECT data FROM {term} WHERE segment = ?1 AND term = ?2"),
-            scan: format!("SELECT term, data FROM {term} WHERE segment = ?1 AND term >= ?2 ORDER BY term"),
-            put_term: format!("INSERT INTO {term} VALUES (?1, ?2, ?3)"),
+            group: format!(
+                "SELECT term, data FROM {term} WHERE segment = ?1 AND term > x'' AND term <= ?2
+                 ORDER BY term DESC LIMIT 1"
+            ),
+            groups: format!(
+                "SELECT term, data FROM {term} WHERE segment = ?1 AND term >= coalesce(
+                     (SELECT max(term) FROM {term} WHERE segment = ?1 AND term > x'' AND term <= ?2), ?2)
+                     AND term > x'' ORDER BY term"
+            ),
+            put_group: format!("INSERT INTO {term} VALUES (?1, ?2, ?3)"),
             drop_terms: format!("DELETE FROM {term} WHERE segment = ?1"),
             chunk: chunk_read,
             put_chunk,
@@ -83,6 +94,9 @@ impl Sql {
             wait: format!("INSERT INTO {pending} (data) VALUES (?1)"),
             waiting: format!("SELECT data FROM {pending} ORDER BY id"),
             waited: format!("DELETE FROM {pending}"),
+            // Two rows that fill a page of 4 KiB to its last byte.
+            blank: format!("INSERT INTO {pending} VALUES (1, zeroblob(4057)), (2, zeroblob(15))"),
+            few_documents: format!("SELECT data FROM {term} WHERE segment = ?1 AND term = x''"),
         }
     }
 }
@@ -141,6 +155,9 @@ impl Shadow<'_> {
         drop(rows);
         if !waiting.is_empty() {
             self.put(&self.sql.waited, [])?;
+            // What stood in the table's first page would stay in it: it is to be the page it was, and not part of a push.
+            self.put(&self.sql.blank, [])?;
+            self.put(&self.sql.waited, [])?;
         }
         Ok(waiting.into_iter().collect())
     }
@@ -164,12 +181,19 @@ fn document_id(segment: u32, number: u32) -> i64 {
 }
 
 impl Rows for Shadow<'_> {
-    fn term(&self, segment: u32, term: &[u8], into: &mut Vec<u8>) -> Result<bool> {
-        self.get(&self.sql.term, params![segment, term], into)
+    fn group(&self, segment: u32, term: &[u8], first: &mut Vec<u8>, into: &mut Vec<u8>) -> Result<bool> {
+        let mut statement = self.connection.prepare_cached(&self.sql.group)?;
+        let mut rows = statement.query(params![segment, term])?;
+        let Some(row) = rows.next()? else { return Ok(false) };
+        first.clear();
+        first.extend_from_slice(blob(row, 0)?);
+        into.clear();
+        into.extend_from_slice(blob(row, 1)?);
+        Ok(true)
     }
 
-    fn scan(&self, segment: u32, from: &[u8], each: &mut EachTerm<'_>) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(&self.sql.scan)?;
+    fn groups(&self, segment: u32, from: &[u8], each: &mut EachGroup<'_>) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(&self.sql.groups)?;
         let mut rows = statement.query(params![segment, from])?;
         while let Some(row) = rows.next()? {
             if !each(blob(row, 0)?, blob(row, 1)?)? {
@@ -188,13 +212,16 @@ impl Rows for Shadow<'_> {
     }
 
     fn documents(&self, segment: u32, number: u32, into: &mut Vec<u8>) -> Result<bool> {
+        if number == 0 && self.get(&self.sql.few_documents, [segment], into)? {
+            return Ok(true);
+        }
         self.get(&self.sql.document, [document_id(segment, number)], into)
     }
 }
 
 impl RowsMut for Shadow<'_> {
-    fn put_term(&mut self, segment: u32, term: &[u8], data: &[u8]) -> Result<()> {
-        self.put(&self.sql.put_term, params![segment, term, data])
+    fn put_group(&mut self, segment: u32, first: &[u8], data: &[u8]) -> Result<()> {
+        self.put(&self.sql.put_group, params![segment, first, data])
     }
 
     fn put_chunk(&mut self, id: i64, data: &[u8]) -> Result<()> {
@@ -205,7 +232,11 @@ impl RowsMut for Shadow<'_> {
         self.put(&self.sql.put_place, params![id, data])
     }
 
+    /// A row that is small stands before the segment's terms, on a page that is written anyway.
     fn put_documents(&mut self, segment: u32, number: u32, data: &[u8]) -> Result<()> {
+        if number == 0 && data.len() <= limits::GROUP_BYTES {
+            return self.put(&self.sql.put_group, params![segment, b"".as_slice(), data]);
+        }
         self.put(&self.sql.put_document, params![document_id(segment, number), data])
     }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    dictionary,
     fault::{Fault, Result},
     limits,
     meta::Meta,
     rows::Rows,
-    segment::TermRow,
-    tokens::tokens,
+    tokens::{Forms, tokens},
 };
 
 /// The text with each unknown word as it was perhaps meant; none if there is nothing to correct, or nothing near.
@@ -17,7 +17,7 @@ pub fn spelled(rows: &dyn Rows, meta: &Meta, text: &str) -> Result<Option<String
         return Err(Fault::Refused(format!("the text has {} bytes, over {}", text.len(), limits::QUERY_BYTES)));
     }
     let mut words = Vec::new();
-    tokens(text, &mut String::new(), |word, token| words.push((word.to_owned(), token)));
+    tokens(text, Forms::AsTheyStand, &mut String::new(), |word, token| words.push((word.to_owned(), token)));
     let (mut corrected, mut at, mut looked_up) = (String::new(), 0, 0);
     for (word, token) in &words {
         if is_number(word) || documents_with(rows, meta, word)? > 0 {
@@ -42,11 +42,9 @@ fn is_number(word: &str) -> bool {
 }
 
 fn documents_with(rows: &dyn Rows, meta: &Meta, word: &str) -> Result<i64> {
-    let (mut documents, mut row) = (0, Vec::new());
+    let mut documents = 0;
     for segment in &meta.segments {
-        if rows.term(segment.id, word.as_bytes(), &mut row)? {
-            documents += TermRow::read(&row)?.more;
-        }
+        documents += dictionary::find(rows, segment.id, word.as_bytes())?.map_or(0, |row| row.more);
     }
     Ok(documents)
 }
@@ -64,13 +62,13 @@ fn nearest(rows: &dyn Rows, meta: &Meta, word: &str) -> Result<Option<String>> {
     let mut distance = Distance::new(&letters, most);
     for segment in &meta.segments {
         let mut seen = 0;
-        rows.scan(segment.id, first.as_bytes(), &mut |term, row| {
+        dictionary::scan(rows, segment.id, first.as_bytes(), &mut |term, row| {
             seen += 1;
             if !term.starts_with(first.as_bytes()) || seen > limits::SPELLED_TERMS {
                 return Ok(false);
             }
             if let Some(far) = std::str::from_utf8(term).ok().and_then(|term| distance.to(term)) {
-                near.entry(term.to_vec()).or_insert((far, 0)).1 += TermRow::read(row)?.more;
+                near.entry(term.to_vec()).or_insert((far, 0)).1 += row.more;
             }
             Ok(true)
         })?;

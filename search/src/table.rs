@@ -19,7 +19,9 @@ use crate::{
     options::{Content, Options},
     query::{self, Query},
     shadow::{Shadow, Sql, quoted},
+    sorted::{self, Sort},
     spelling,
+    tokens::Forms,
     top::Hit,
 };
 
@@ -48,7 +50,11 @@ struct ContentSql {
 pub enum Wanted {
     Best(usize),
     First(usize),
-    All { scored: bool },
+    All {
+        scored: bool,
+    },
+    /// By a column of numbers.
+    Sorted(Sort, usize),
 }
 
 impl Table {
@@ -283,6 +289,7 @@ impl Table {
         match wanted {
             Wanted::Best(most) => known.best(&shadow, &self.options, query, most),
             Wanted::First(most) => known.all(&shadow, &self.options, query, (false, most)),
+            Wanted::Sorted(sort, most) => sorted::sorted(&known, &shadow, &self.options, query, sort, most),
             Wanted::All { scored } => known.all(&shadow, &self.options, query, (scored, usize::MAX)),
         }
     }
@@ -294,7 +301,11 @@ impl Table {
         facets::facets(&*self.known(&shadow)?, &shadow, &self.options, query, how)
     }
 
+    /// Nothing where the index has stems: they are not what anybody would have meant.
     pub fn spelled(&self, text: &str) -> Result<Option<String>> {
+        if self.options.forms == Forms::Stems {
+            return Ok(None);
+        }
         let shadow = self.shadow();
         spelling::spelled(&shadow, &Meta::read(&shadow.meta()?)?, text)
     }

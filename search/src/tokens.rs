@@ -3,7 +3,16 @@
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-use crate::limits;
+use crate::{limits, stem::stem};
+
+/// How words are written in the index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forms {
+    #[default]
+    AsTheyStand,
+    /// Without their endings, so that forms of one word meet.
+    Stems,
+}
 
 /// A word where it stands in the text.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,7 +22,7 @@ pub struct Token {
 }
 
 /// Calls `each` with every word's folded form and its place.
-pub fn tokens(text: &str, folded: &mut String, mut each: impl FnMut(&str, Token)) {
+pub fn tokens(text: &str, forms: Forms, folded: &mut String, mut each: impl FnMut(&str, Token)) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -22,6 +31,9 @@ pub fn tokens(text: &str, folded: &mut String, mut each: impl FnMut(&str, Token)
         let length = text[start..].char_indices().find(|(_, letter)| !is_word(*letter) && !is_mark(*letter));
         let end = length.map_or(text.len(), |(length, _)| start + length);
         fold(&text[start..end], folded);
+        if forms == Forms::Stems {
+            stem(folded);
+        }
         if !folded.is_empty() {
             each(folded, Token { start, end });
         }
@@ -61,7 +73,7 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let mut found = Vec::new();
-        tokens(text, &mut String::new(), |word, _| found.push(word.to_owned()));
+        tokens(text, Forms::AsTheyStand, &mut String::new(), |word, _| found.push(word.to_owned()));
         found
     }
 
@@ -76,9 +88,16 @@ mod tests {
     }
 
     #[test]
+    fn stems_are_of_folded_words() {
+        let mut found = Vec::new();
+        tokens("Running ponies, ÉDITING", Forms::Stems, &mut String::new(), |word, _| found.push(word.to_owned()));
+        assert_eq!(found, ["run", "poni", "edit"]);
+    }
+
+    #[test]
     fn places_are_of_the_text_as_it_stands() {
         let mut places = Vec::new();
-        tokens("é-B", &mut String::new(), |_, token| places.push((token.start, token.end)));
+        tokens("é-B", Forms::AsTheyStand, &mut String::new(), |_, token| places.push((token.start, token.end)));
         assert_eq!(places, [(0, 2), (3, 4)]);
     }
 }

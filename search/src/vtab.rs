@@ -22,10 +22,11 @@ use rusqlite::{
 use crate::{
     fault::Fault,
     memory::Memory,
-    options::Options,
+    options::{Kind, Options},
     query::Query,
     score::rank,
     shadow::quoted,
+    sorted::Sort,
     table::{Table, Wanted},
     top::Hit,
 };
@@ -92,7 +93,7 @@ unsafe impl<'vtab> VTab<'vtab> for SearchTable {
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
-        Ok(Choice::of(info, self.table.options.columns.len()))
+        Ok(Choice::of(info, &self.table.options))
     }
 
     fn open(&'vtab mut self) -> Result<SearchCursor> {
@@ -206,9 +207,14 @@ const BY_RANK: c_int = 1;
 const SCORED: c_int = 2;
 /// By rowid, and few are wanted.
 const FIRST: c_int = 4;
+/// By the column whose number stands above these, the greatest first or the least.
+const BY_COLUMN: c_int = 8;
+const DESCENDING: c_int = 16;
+const COLUMN_SHIFT: c_int = 8;
 
 impl Choice {
-    fn of(info: &mut IndexInfo, columns: usize) -> bool {
+    fn of(info: &mut IndexInfo, options: &Options) -> bool {
+        let columns = options.columns.len();
         let (mut matches, mut unusable, mut rowid, mut limit, mut offset) = (Vec::new(), false, None, None, None);
         for (index, constraint) in info.constraints().enumerate() {
             let column = constraint.column();
@@ -255,13 +261,22 @@ impl Choice {
         let by_rank = searching
             && matches!(order[..], [(column, false)] | [(column, false), (-1, false)] if column == columns as c_int + 1);
         let by_rowid = order[..] == [(-1, false)];
-        info.set_order_by_consumed(by_rank || by_rowid);
         let scored = info.col_used() >> (columns + 1) & 1 == 1;
+        let by_column = match order[..] {
+            [(column, descending)] | [(column, descending), (-1, false)] if searching && !scored => {
+                let number = usize::try_from(column).ok().and_then(|column| options.columns.get(column));
+                number.filter(|column| column.kind == Kind::Number).map(|_| (column, descending))
+            }
+            _ => None,
+        };
+        info.set_order_by_consumed(by_rank || by_rowid || by_column.is_some());
         let first = searching && limit.is_some() && !scored && (order.is_empty() || by_rowid);
         let flag = |set: bool, flag: c_int| if set { flag } else { 0 };
-        info.set_idx_num(flag(by_rank, BY_RANK) | flag(scored, SCORED) | flag(first, FIRST));
+        let by = by_column
+            .map_or(0, |(column, descending)| BY_COLUMN | flag(descending, DESCENDING) | column << COLUMN_SHIFT);
+        info.set_idx_num(flag(by_rank, BY_RANK) | flag(scored, SCORED) | flag(first, FIRST) | by);
         let (cost, rows) = match (searching, rowid.is_some()) {
-            (true, _) => (if by_rank { 50.0 } else { 1_000.0 }, 100),
+            (true, _) => (if by_rank || by_column.is_some() { 50.0 } else { 1_000.0 }, 100),
             (false, true) => (10.0, 1),
             (false, false) => (1e6, 1_000_000),
         };
@@ -349,6 +364,10 @@ unsafe impl VTabCursor for SearchCursor {
         let most = limit.saturating_add(offset).clamp(1, u32::MAX as usize);
         self.search(match wanted {
             _ if wanted & BY_RANK != 0 => Wanted::Best(most),
+            _ if wanted & BY_COLUMN != 0 => {
+                let (column, descending) = ((wanted >> COLUMN_SHIFT) as usize, wanted & DESCENDING != 0);
+                Wanted::Sorted(Sort { column, descending }, most)
+            }
             _ if wanted & FIRST != 0 => Wanted::First(most),
             _ => Wanted::All { scored: wanted & SCORED != 0 },
         })
@@ -361,6 +380,9 @@ unsafe impl VTabCursor for SearchCursor {
         }
         match self.wanted {
             Some(Wanted::Best(most)) if self.hits.len() >= most => self.search(Wanted::Best(most.saturating_mul(MORE))),
+            Some(Wanted::Sorted(sort, most)) if self.hits.len() >= most => {
+                self.search(Wanted::Sorted(sort, most.saturating_mul(MORE)))
+            }
             Some(Wanted::First(most)) if self.hits.len() >= most => {
                 self.search(Wanted::First(most.saturating_mul(MORE)))
             }

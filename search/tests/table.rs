@@ -290,6 +290,101 @@ fn a_word_that_nobody_has_is_known_again() {
     assert_eq!(spelled("kirta").as_deref(), Some("krita"));
 }
 
+/// Rows in the order of a number come out of the index in that order, as SQLite would put them, and it does not.
+#[test]
+fn rows_come_by_a_number() {
+    let connection = open(":memory:");
+    connection
+        .execute_batch(
+            "CREATE TABLE package (id INTEGER PRIMARY KEY, name TEXT, size INTEGER);
+             CREATE VIRTUAL TABLE found USING nearside_search(name, size, content='package', content_rowid='id', numbers='size');
+             CREATE TRIGGER added AFTER INSERT ON package BEGIN
+                 INSERT INTO found (rowid, name, size) VALUES (new.id, new.name, new.size);
+             END; BEGIN",
+        )
+        .unwrap();
+    // Few sizes and many, near and far, below nothing, and none; several segments.
+    for id in 1..=12_000_i64 {
+        let size = match id % 7 {
+            0 => None,
+            1 | 2 => Some(id % 5),
+            3 => Some(-id * 1_000_003),
+            4 => Some(id << 40),
+            _ => Some(id * 7_919 % 100_000),
+        };
+        let name = format!("all {} n{}", if id % 2_000 == 0 { "rare" } else { "" }, id % 3);
+        connection.execute("INSERT INTO package VALUES (?1, ?2, ?3)", params![id, name, size]).unwrap();
+        if id % 5_000 == 0 {
+            connection.execute_batch("COMMIT; BEGIN").unwrap();
+        }
+    }
+    connection.execute_batch("COMMIT").unwrap();
+    for query in ["all", "rare", "n1", "all NOT n1", "size:>=1000", "n2 size:..99999", "nothing", "size:3"] {
+        for order in ["size", "size DESC", "size, rowid", "size DESC, rowid"] {
+            // A sum is nothing that the index knows to sort by.
+            let ours = format!("SELECT rowid FROM found WHERE found MATCH ?1 ORDER BY {order}");
+            let theirs = ours.replace("size", "size + 0") + if order.ends_with("rowid") { "" } else { ", rowid" };
+            for part in ["LIMIT 10", "LIMIT 5 OFFSET 90", "LIMIT 3000", ""] {
+                let (ours, theirs) = (format!("{ours} {part}"), format!("{theirs} {part}"));
+                assert_eq!(ids(&connection, &ours, query), ids(&connection, &theirs, query), "{query}: {ours}");
+            }
+            let plan = |sql: &str| -> String {
+                let sql = format!("EXPLAIN QUERY PLAN {sql} LIMIT 10");
+                let mut statement = connection.prepare(&sql).unwrap();
+                let rows = statement.query_map([query], |row| row.get::<_, String>(3)).unwrap();
+                rows.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
+            };
+            assert!(!plan(&ours).contains("TEMP B-TREE"), "{}", plan(&ours));
+            assert!(plan(&theirs).contains("TEMP B-TREE"), "{}", plan(&theirs));
+        }
+    }
+    let ranked = "SELECT rowid FROM found WHERE found MATCH ?1 AND rank < 0 ORDER BY size DESC LIMIT 1";
+    assert_eq!(ids(&connection, ranked, "all").len(), 1, "with ranks, SQLite sorts");
+}
+
+/// What FTS5's porter finds, and nothing else.
+#[test]
+fn forms_of_a_word_meet_as_in_fts5() {
+    let connection = open(":memory:");
+    let texts = include_str!("../../docs/search.md");
+    connection
+        .execute_batch(
+            "CREATE TABLE line (id INTEGER PRIMARY KEY, text TEXT);
+             CREATE VIRTUAL TABLE found USING nearside_search(text, content='line', content_rowid='id', tokenize='porter unicode61');
+             CREATE VIRTUAL TABLE fts5 USING fts5(text, content='line', content_rowid='id',
+                 tokenize='porter unicode61 remove_diacritics 2');",
+        )
+        .unwrap();
+    for (id, line) in texts.lines().enumerate() {
+        connection.execute("INSERT INTO line VALUES (?1, ?2)", params![id as i64, line]).unwrap();
+    }
+    connection
+        .execute_batch("INSERT INTO found(found) VALUES ('rebuild'); INSERT INTO fts5(fts5) VALUES ('rebuild')")
+        .unwrap();
+    let mut asked: Vec<String> = texts
+        .split(|letter: char| !letter.is_alphabetic())
+        .filter(|word| word.len() > 2 && word.is_ascii())
+        .map(str::to_lowercase)
+        .collect();
+    asked.sort_unstable();
+    asked.dedup();
+    assert!(asked.len() > 300);
+    let forms: Vec<String> =
+        asked.iter().flat_map(|word| [word.clone(), format!("{word}ing"), format!("{word}s")]).collect();
+    let mut more = 0;
+    for word in forms.iter().filter(|word| !matches!(word.as_str(), "and" | "or" | "not")) {
+        for query in [word.clone(), format!("{word}*"), format!("\"the {word}\"")] {
+            let ours = ids(&connection, "SELECT rowid FROM found WHERE found MATCH ?1 ORDER BY rowid", &query);
+            let theirs = ids(&connection, "SELECT rowid FROM fts5 WHERE fts5 MATCH ?1 ORDER BY rowid", &query);
+            assert_eq!(ours, theirs, "{query}");
+            more += usize::from(!ours.is_empty() && !texts.contains(word.as_str()));
+        }
+    }
+    assert!(more > 100, "{more} forms that do not stand in the text are found by another");
+    let sql = "SELECT text FROM search_spelled('found', 'serach')";
+    assert!(!connection.prepare(sql).unwrap().exists([]).unwrap());
+}
+
 /// Any byte of the index may be another, or missing: that is an error or another answer, never a crash.
 #[test]
 fn hostile_rows_are_refused() {

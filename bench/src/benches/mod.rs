@@ -5,6 +5,7 @@ mod crowd;
 mod flood;
 mod handler;
 mod hit;
+mod index;
 mod noise;
 mod overload;
 mod pushes;
@@ -25,8 +26,8 @@ use tokio::time::timeout;
 
 use crate::args::Run;
 use crate::limits::{
-    CONNECTIONS_DEFAULT, HOT_SECONDS, OVERLOAD_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT,
-    SETUP_TIMEOUT, STORY_CONNECTIONS, STORY_SECONDS,
+    CONNECTIONS_DEFAULT, HOT_SECONDS, INDEX_CLASS_SECONDS, OVERLOAD_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN,
+    SECONDS_DEFAULT, SETUP_TIMEOUT, STORY_CONNECTIONS, STORY_SECONDS,
 };
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
@@ -51,6 +52,10 @@ pub enum Bench {
     Handler,
     /// An uncached search beside the same statements run natively
     Search,
+    /// The search index as a library, beside FTS5 and tantivy, over a million documents
+    Index,
+    /// What a push carries of a search index after documents were edited, beside FTS5
+    Edits,
     /// Static files of two sizes, plain and with brotli, beside nginx
     Static,
     /// How a change of a large database reaches a node, beside other ways
@@ -80,6 +85,8 @@ impl Bench {
             Bench::Render => "render",
             Bench::Handler => "handler",
             Bench::Search => "search",
+            Bench::Index => "index",
+            Bench::Edits => "edits",
             Bench::Static => "static",
             Bench::Snapshots => "snapshots",
             Bench::Start => "start",
@@ -98,6 +105,7 @@ impl Bench {
             Bench::Carried | Bench::Flood => HOT_SECONDS,
             Bench::Overload => OVERLOAD_SECONDS,
             Bench::Story => STORY_SECONDS,
+            Bench::Index => INDEX_CLASS_SECONDS,
             _ => SECONDS_DEFAULT,
         };
         Settings {
@@ -126,6 +134,8 @@ impl Bench {
             Bench::Writes => Ok((writes::ABOUT, writes::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
             Bench::Story => Ok((story::ABOUT, story::measure(args, settings).await?)),
+            Bench::Index => Ok((index::ABOUT, index::measure(args, settings).await?)),
+            Bench::Edits => Ok((index::ABOUT_EDITS, index::measure_edits(args).await?)),
             Bench::Tasks => Ok((tasks::ABOUT, tasks::measure(args, settings).await?)),
         }
     }
@@ -151,8 +161,8 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, search, static, snapshots, start, \
-         pushes, writes, tasks, story, noise"
+        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, search, index, edits, static, \
+         snapshots, start, pushes, writes, tasks, story, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
@@ -165,7 +175,7 @@ async fn run_bench(bench: Bench, args: &Run) -> Result<()> {
     let name = bench.name();
     eprintln!("{name}: setting up");
     let settings = bench.settings(args);
-    if settings.rounds < ROUNDS_MIN {
+    if settings.rounds < ROUNDS_MIN && bench != Bench::Edits {
         eprintln!("{name}: only {} rounds; results to keep need {ROUNDS_MIN}", settings.rounds);
     }
     let (about, (cases, samples)) = bench.measure(args, &settings).await?;

@@ -7,7 +7,7 @@ mod model;
 use std::{collections::BTreeMap, ops::Range};
 
 use chance::Chance;
-use model::{Ask, Document, Scale};
+use model::{Document, Scale};
 use nearside_search::inspect::{compare, inspect};
 use rusqlite::{Connection, params};
 
@@ -30,9 +30,14 @@ CREATE TRIGGER package_changed AFTER UPDATE ON package BEGIN
     VALUES (new.id, new.name, new.summary, new.body, new.section, new.size);
 END;";
 
-fn insert(connection: &Connection, id: i64, document: &Document) {
+/// The same with stems in the index.
+fn schema(stems: bool) -> String {
+    if stems { SCHEMA.replace("'unicode61'", "'porter unicode61'") } else { SCHEMA.to_owned() }
+}
+
+fn insert(connection: &Connection, id: i64, document: &Document, stems: bool) {
     let mut insert = connection.prepare_cached("INSERT INTO package VALUES (?1, ?2, ?3, ?4, ?5, ?6)").unwrap();
-    let [name, summary, body] = [0, 1, 2].map(|column| document.text(column));
+    let [name, summary, body] = [0, 1, 2].map(|column| document.text(column, stems));
     insert.execute(params![id, name, summary, body, document.tags.join(" "), document.size]).unwrap();
 }
 
@@ -43,24 +48,26 @@ struct History {
     next_id: i64,
     words: u64,
     most: u64,
+    stems: bool,
 }
 
 impl History {
     fn new(seed: u64) -> History {
         let connection = Connection::open_in_memory().unwrap();
         nearside_search::register(&connection).unwrap();
-        connection.execute_batch(SCHEMA).unwrap();
+        let stems = seed % 2 == 0;
+        connection.execute_batch(&schema(stems)).unwrap();
         let mut chance = Chance::new(seed);
         let words = [40, 300, 3_000][chance.below(3) as usize];
         let most = [4, 12, 60][chance.below(3) as usize];
-        History { connection, documents: BTreeMap::new(), chance, next_id: 1, words, most }
+        History { connection, documents: BTreeMap::new(), chance, next_id: 1, words, most, stems }
     }
 
     fn insert(&mut self) {
         let document = self.chance.document(self.words, self.most);
         let id = self.next_id;
         self.next_id += if self.chance.one_in(50) { 1_000 } else { 1 + self.chance.below(2) as i64 };
-        insert(&self.connection, id, &document);
+        insert(&self.connection, id, &document, self.stems);
         self.documents.insert(id, document);
     }
 
@@ -75,7 +82,7 @@ impl History {
             }
             _ => {
                 let document = self.chance.document(self.words, self.most);
-                let [name, summary, body] = [0, 1, 2].map(|column| document.text(column));
+                let [name, summary, body] = [0, 1, 2].map(|column| document.text(column, self.stems));
                 let sql =
                     "UPDATE package SET name = ?2, summary = ?3, body = ?4, section = ?5, size = ?6 WHERE id = ?1";
                 self.connection
@@ -135,9 +142,9 @@ impl History {
     fn made_anew(&self) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         nearside_search::register(&connection).unwrap();
-        connection.execute_batch(&format!("{SCHEMA} BEGIN")).unwrap();
+        connection.execute_batch(&format!("{} BEGIN", schema(self.stems))).unwrap();
         for (id, document) in &self.documents {
-            insert(&connection, *id, document);
+            insert(&connection, *id, document, self.stems);
         }
         connection.execute_batch("COMMIT").unwrap();
         connection
@@ -150,27 +157,35 @@ impl History {
         let (mut different, mut tied) = (0, 0);
         for _ in queries {
             let ask = self.chance.ask(self.words);
+            let query = ask.text(self.stems);
             let limit = [1, 3, 10, 10, 40][self.chance.below(5) as usize];
             let offset = if self.chance.one_in(3) { self.chance.below(60) as usize } else { 0 };
             let expected = scale.best(&ask, limit + 1, offset);
             let ties = expected.windows(2).any(|pair| pair[0].1 == pair[1].1);
             let expected = &expected[..expected.len().min(limit)];
             tied += u64::from(ties);
-            let found = find(&self.connection, &ask, limit, offset);
+            let found = find(&self.connection, &query, limit, offset);
             let all = scale.all(&ask);
             let first: Vec<i64> = all.iter().skip(offset).take(limit).copied().collect();
-            let (counted, facets) = facets(&self.connection, &ask, limit);
-            if first_found(&self.connection, &ask, limit, offset) != first
+            let (counted, facets) = facets(&self.connection, &query, limit);
+            if first_found(&self.connection, &query, limit, offset) != first
                 || (counted, &facets) != (all.len() as i64, &scale.facets(&ask, limit))
             {
                 different += 1;
-                eprintln!("{}: other ones by rowid, or other facets ({counted}, {facets:?})", ask.text());
+                eprintln!("{}: other ones by rowid, or other facets ({counted}, {facets:?})", query);
+            }
+            let descending = self.chance.one_in(2);
+            let by_size: Vec<i64> = scale.by_size(&ask, descending).into_iter().skip(offset).take(limit).collect();
+            let sorted = sorted(&self.connection, &query, descending, limit, offset);
+            if sorted != by_size {
+                different += 1;
+                eprintln!("{}: other ones by size, descending {descending}: {sorted:?} {by_size:?}", query);
             }
             if found != expected {
                 different += 1;
                 if different == 1 {
                     let all = inspection.segments.len();
-                    eprintln!("{} limit {limit} offset {offset}, {all} segments, ties: {ties}", ask.text());
+                    eprintln!("{} limit {limit} offset {offset}, {all} segments, ties: {ties}", query);
                     eprintln!("   found {found:?}\nexpected {expected:?}");
                 }
             }
@@ -179,18 +194,28 @@ impl History {
     }
 }
 
-fn first_found(connection: &Connection, ask: &Ask, limit: usize, offset: usize) -> Vec<i64> {
+fn first_found(connection: &Connection, query: &str, limit: usize, offset: usize) -> Vec<i64> {
     let sql = "SELECT rowid FROM package_search WHERE package_search MATCH ?1 LIMIT ?2 OFFSET ?3";
     let mut statement = connection.prepare_cached(sql).unwrap();
-    let rows = statement.query_map(params![ask.text(), limit as i64, offset as i64], |row| row.get(0));
+    let rows = statement.query_map(params![query, limit as i64, offset as i64], |row| row.get(0));
+    rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+}
+
+fn sorted(connection: &Connection, query: &str, descending: bool, limit: usize, offset: usize) -> Vec<i64> {
+    let order = if descending { "DESC" } else { "ASC" };
+    let sql = format!(
+        "SELECT rowid FROM package_search WHERE package_search MATCH ?1 ORDER BY size {order} LIMIT ?2 OFFSET ?3"
+    );
+    let mut statement = connection.prepare_cached(&sql).unwrap();
+    let rows = statement.query_map(params![query, limit as i64, offset as i64], |row| row.get(0));
     rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
 }
 
 /// How many are found, and the tags that most of them have.
-fn facets(connection: &Connection, ask: &Ask, most: usize) -> (i64, Vec<(String, i64)>) {
+fn facets(connection: &Connection, query: &str, most: usize) -> (i64, Vec<(String, i64)>) {
     let sql = "SELECT value, documents FROM search_facets('package_search', ?1, 'section', ?2) WHERE is_exact";
     let mut statement = connection.prepare_cached(sql).unwrap();
-    let rows = statement.query_map(params![ask.text(), most as i64], |row| {
+    let rows = statement.query_map(params![query, most as i64], |row| {
         Ok((row.get::<_, Option<String>>(0)?.unwrap_or_default(), row.get(1)?))
     });
     let mut rows: Vec<(String, i64)> = rows.unwrap().collect::<rusqlite::Result<_>>().unwrap();
@@ -199,12 +224,12 @@ fn facets(connection: &Connection, ask: &Ask, most: usize) -> (i64, Vec<(String,
 }
 
 /// Rowids and scores, as whole numbers again.
-fn find(connection: &Connection, ask: &Ask, limit: usize, offset: usize) -> Vec<(i64, u64)> {
+fn find(connection: &Connection, query: &str, limit: usize, offset: usize) -> Vec<(i64, u64)> {
     let sql = "SELECT rowid, rank FROM package_search WHERE package_search MATCH ?1 ORDER BY rank LIMIT ?2 OFFSET ?3";
     let mut statement = connection.prepare_cached(sql).unwrap();
     let score = |rank: f64| (-rank / f64::from(1.2_f32 + 1.0) * 65_536.0 * 65_535.0).round() as u64;
-    let rows = statement
-        .query_map(params![ask.text(), limit as i64, offset as i64], |row| Ok((row.get(0)?, score(row.get(1)?))));
+    let rows =
+        statement.query_map(params![query, limit as i64, offset as i64], |row| Ok((row.get(0)?, score(row.get(1)?))));
     rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
 }
 

@@ -13,9 +13,16 @@ pub struct Document {
 }
 
 impl Document {
-    pub fn text(&self, column: usize) -> String {
-        self.texts[column].join(" ")
+    /// With `stems`, every other word as another form of it.
+    pub fn text(&self, column: usize, stems: bool) -> String {
+        let formed = |(at, word): (usize, &String)| form(word, stems && at % 2 == 1);
+        self.texts[column].iter().enumerate().map(formed).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Another form of a word, whose stem is the word.
+fn form(word: &str, other: bool) -> String {
+    if other { format!("{word}s") } else { word.to_owned() }
 }
 
 #[derive(Clone, Debug)]
@@ -34,10 +41,11 @@ pub enum Ask {
 }
 
 impl Ask {
-    /// As it is written in a query.
-    pub fn text(&self) -> String {
+    /// As it is written in a query; with `stems`, some words as other forms of them.
+    pub fn text(&self, stems: bool) -> String {
         let join = |parts: &[Ask], sign: &str| {
-            format!("({})", parts.iter().map(Ask::text).collect::<Vec<_>>().join(&format!(" {sign} ")))
+            let parts: Vec<String> = parts.iter().map(|part| part.text(stems)).collect();
+            format!("({})", parts.join(&format!(" {sign} ")))
         };
         match self {
             Ask::Words { words, prefix, columns } => {
@@ -48,6 +56,11 @@ impl Ask {
                     format!("{{{}}} : ", names.join(" "))
                 });
                 let star = if *prefix { " *" } else { "" };
+                let last = words.len() - 1;
+                let formed = |(at, word): (usize, &String)| {
+                    form(word, stems && (at + words.len()) % 2 == 1 && !(*prefix && at == last))
+                };
+                let words: Vec<String> = words.iter().enumerate().map(formed).collect();
                 if words.len() == 1 {
                     format!("{filter}{}{star}", words[0])
                 } else {
@@ -60,7 +73,7 @@ impl Ask {
             Ask::Sizes(from, to) => format!("size:{from}..{to}"),
             Ask::And(parts) => join(parts, "AND"),
             Ask::Or(parts) => join(parts, "OR"),
-            Ask::Not(pair) => format!("({} NOT {})", pair.0.text(), pair.1.text()),
+            Ask::Not(pair) => format!("({} NOT {})", pair.0.text(stems), pair.1.text(stems)),
         }
     }
 }
@@ -157,6 +170,18 @@ impl<'a> Scale<'a> {
     pub fn all(&self, ask: &Ask) -> Vec<i64> {
         let found = self.documents.iter().filter(|(_, document)| self.score(ask, document).is_some());
         found.map(|(id, _)| *id).collect()
+    }
+
+    /// All that is found, by size; what has none comes before the least.
+    pub fn by_size(&self, ask: &Ask, descending: bool) -> Vec<i64> {
+        let mut found = self.all(ask);
+        let size = |id: &i64| self.documents[id].size;
+        if descending {
+            found.sort_by_key(|id| std::cmp::Reverse(size(id)))
+        } else {
+            found.sort_by_key(size)
+        }
+        found
     }
 
     /// Tags and how many of what is found have them, the most first, then by name.
