@@ -14,7 +14,7 @@ use crate::{
     cache::{Because, Entry, Look},
     code::Found,
     evidence::Gathering,
-    handler::{Asking, keep, make, room},
+    handler::{Asking, keep, made_in, room},
     host::Host,
     inputs::{Key, Seen},
     refusal::Refusal,
@@ -69,7 +69,7 @@ impl Host {
         let request = seen.request(canonical_host(&release), Full::default());
         let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone() };
         let place = room(self, &asking, visitor.client).await?;
-        let rendered = make(self, place, asking, false).await?;
+        let rendered = made_in(self, place, asking, false).await?;
         let (made, _) = keep(rendered, release, route, Because::default());
         let entry = made.entry.ok_or(Refusal::Handler { trace })?;
         let mut response = http::Response::new(entry.whole.body.clone());

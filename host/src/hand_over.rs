@@ -29,13 +29,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, request::Parts};
+use http::{Method, Request};
 use nearside_protocol::{
     hand_over::{self as wire, Asked, NotTaken, Outcome, Seal, SealKey, Told},
     heartbeat::Load,
     limits,
     route::{Inputs, Route},
-    wire::RELEASE_HEADER,
 };
 
 pub(crate) use self::asked::answer;
@@ -48,8 +47,6 @@ use self::{
 use crate::{
     cache::{Because, By, Entry, Lead},
     cache_status::{CacheStatus, Cause},
-    encoding::Wishes,
-    handler::Asking,
     host::Host,
     in_fleet::Heard,
     inputs::{Key, Seen},
@@ -57,7 +54,6 @@ use crate::{
     policy::NotStored,
     refusal::Refusal,
     release::Release,
-    reply::{self, Reply},
     stale::Before,
 };
 
@@ -125,24 +121,38 @@ impl HandOver {
     }
 }
 
-// --- What the visitor gets ------------------------------------------------------------------------------------------
+// --- What visitors get ----------------------------------------------------------------------------------------------
+
+/// What there is no place for.
+pub(crate) struct Wanted {
+    pub release: Arc<Release>,
+    pub route: usize,
+    /// What its handler is to see.
+    pub seen: Seen,
+    pub trace: String,
+}
+
+/// What a sibling made instead.
+pub(crate) struct Instead {
+    pub entry: Arc<Entry>,
+    pub status: CacheStatus,
+    pub timing: String,
+}
 
 /// Instead of refusing one who leads for others: a sibling's page for all of them, or the refusal after all.
 pub(crate) async fn for_all(
     host: &Arc<Host>,
     lead: Lead,
-    asking: &Asking,
-    seen: &Seen,
+    wanted: &Wanted,
     before: &Before,
     refusal: Refusal,
-    parts: &Parts,
-) -> Result<Reply, Refusal> {
+) -> Result<Instead, Refusal> {
     let because = match before {
         Before::Nothing => Because::default(),
         Before::Wrong(_, cause) => Because::of(*cause),
         Before::InDoubt(_) => Because::of(Cause::TooMuchToAsk),
     };
-    let Handed { made, timing, is_newer } = match ask(host, asking, seen).await {
+    let Handed { made, timing, is_newer } = match ask(host, wanted).await {
         Ok(handed) => handed,
         Err(NotHanded(failed)) => {
             let refusal = failed.unwrap_or(refusal);
@@ -158,46 +168,20 @@ pub(crate) async fn for_all(
     } else if lead.land(Ok((entry.clone(), made.verdict))).is_err() {
         is_stored = false;
     }
-    send(host, &entry, &asking.release, CacheStatus::BySibling { cause, is_stored }, parts, Some(timing))
+    Ok(Instead { entry, status: CacheStatus::BySibling { cause, is_stored }, timing })
 }
 
 /// The same for one who asks for itself alone. A response that turns out storable is kept under `key`.
-pub(crate) async fn for_one(
-    host: &Arc<Host>,
-    asking: &Asking,
-    seen: &Seen,
-    key: Option<Key>,
-    refusal: Refusal,
-    parts: &Parts,
-) -> Result<Reply, Refusal> {
-    let handed = ask(host, asking, seen).await;
+pub(crate) async fn for_one(host: &Arc<Host>, wanted: &Wanted, key: Key, refusal: Refusal) -> Result<Instead, Refusal> {
+    let handed = ask(host, wanted).await;
     let Handed { made, timing, is_newer } = handed.map_err(|NotHanded(failed)| failed.unwrap_or(refusal))?;
     let entry = Arc::new(Entry { by: By::Sibling, ..made.entry });
     let mut is_stored = false;
-    if let Some(key) = key.filter(|_| made.verdict.is_ok() && !is_newer) {
+    if made.verdict.is_ok() && !is_newer {
         host.cache.forget_unstorable(&key);
         is_stored = host.cache.store(key, entry.clone()).is_ok();
     }
-    let status = CacheStatus::BySibling { cause: Cause::First, is_stored };
-    send(host, &entry, &asking.release, status, parts, Some(timing))
-}
-
-/// Sends what was made elsewhere, perhaps on another release than this node's.
-pub(crate) fn send(
-    host: &Host,
-    entry: &Entry,
-    release: &Release,
-    status: CacheStatus,
-    parts: &Parts,
-    timing: Option<String>,
-) -> Result<Reply, Refusal> {
-    host.counters.count(status);
-    let wishes = Wishes::of(&parts.headers);
-    let mut reply = reply::from_entry(&entry.whole, release, parts, wishes, status, timing)?;
-    if let Some(made_on) = entry.whole.headers.get(RELEASE_HEADER) {
-        reply.headers_mut().insert(RELEASE_HEADER, made_on.clone());
-    }
-    Ok(reply)
+    Ok(Instead { entry, status: CacheStatus::BySibling { cause: Cause::First, is_stored }, timing })
 }
 
 // --- Asking ---------------------------------------------------------------------------------------------------------
@@ -218,14 +202,14 @@ fn is_for_everybody(route: &Route) -> bool {
     matches!(&route.inputs, Inputs::Declared(declared) if !declared.is_private())
 }
 
-async fn ask(host: &Arc<Host>, asking: &Asking, seen: &Seen) -> Result<Handed, NotHanded> {
-    let route = &asking.release.code.app.routes[asking.route];
+async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
+    let route = &wanted.release.code.app.routes[wanted.route];
     let Some(hand_over) = host.hand_over().filter(|_| is_for_everybody(route)) else { return Err(NotHanded(None)) };
     let began = Instant::now();
     let by = began + Duration::from_millis(route.deadline_ms) + limits::HANDED_GRACE;
     let mut tried: Vec<String> = Vec::new();
     while tried.len() < limits::HANDED_TRIES {
-        let Some((node, out)) = choose(host, hand_over, asking, &tried) else {
+        let Some((node, out)) = choose(host, hand_over, wanted, &tried) else {
             if tried.is_empty() {
                 hand_over.asked.count(Went::Nobody);
             }
@@ -235,39 +219,39 @@ async fn ask(host: &Arc<Host>, asking: &Asking, seen: &Seen) -> Result<Handed, N
             hand_over.asked.count(Went::HeldBack);
             break;
         };
-        let answer = put(hand_over, &out, host.name(), &node, asking, seen, by).await;
+        let answer = put(hand_over, &out, host.name(), &node, wanted, by).await;
         let (went, how, load) = verdict(&answer);
         out.out.answered(how, load, Instant::now());
         hand_over.asked.count(went);
         tracing::debug!(
             sibling = %node,
-            app = %asking.release.code.app.name,
+            app = %wanted.release.code.app.name,
             route = %route.path,
-            trace = %asking.trace,
+            trace = %wanted.trace,
             outcome = went.name(),
             cause = answer.as_ref().err().map(tracing::field::display),
             took_ms = began.elapsed().as_millis() as u64,
             "a render was handed over"
         );
         match answer.map(|(told, body)| (told.outcome, body)) {
-            Ok((Outcome::Made(page), body)) => match page::read(*page, body, asking) {
+            Ok((Outcome::Made(page), body)) => match page::read(*page, body, wanted) {
                 Some((made, rendered)) => {
                     let timing = format!("sibling;dur={:.3}", began.elapsed().as_secs_f64() * 1_000.0);
                     let timing = rendered.map_or(timing.clone(), |rendered| format!("{timing}, {rendered}"));
-                    let is_newer = made.on > asking.release.manifest.release;
+                    let is_newer = made.on > wanted.release.manifest.release;
                     return Ok(Handed { made, timing, is_newer });
                 }
                 None => tracing::warn!(sibling = %node, "a page that a sibling made cannot be read"),
             },
             Ok((Outcome::Failed { was_late }, _)) => {
-                let trace = asking.trace.clone();
+                let trace = wanted.trace.clone();
                 let refusal = if was_late { Refusal::Deadline { trace } } else { Refusal::Handler { trace } };
                 return Err(NotHanded(Some(refusal)));
             }
             // It streams there as it would here, and nobody has a place to try.
             Ok((Outcome::NotTaken(NotTaken::Streams), _)) => {
-                let key = seen.key(&asking.release.code.app.name);
-                host.cache.remember_unstorable(key, asking.release.code.digest, NotStored::TooLarge);
+                let key = wanted.seen.key(&wanted.release.code.app.name);
+                host.cache.remember_unstorable(key, wanted.release.code.digest, NotStored::TooLarge);
                 break;
             }
             Ok((Outcome::NotTaken(_), _)) | Err(_) => {}
@@ -284,11 +268,11 @@ struct Target {
 }
 
 /// The one to ask now: not one that was asked already.
-fn choose(host: &Host, hand_over: &HandOver, asking: &Asking, tried: &[String]) -> Option<(String, Target)> {
+fn choose(host: &Host, hand_over: &HandOver, wanted: &Wanted, tried: &[String]) -> Option<(String, Target)> {
     let word = host.in_fleet.last_word()?;
     hand_over.keep(&word);
     let (declared, now) = (host.in_fleet.declared(), Instant::now());
-    let manifest = &asking.release.manifest;
+    let manifest = &wanted.release.manifest;
     let mut found = Vec::new();
     let mut candidates = Vec::new();
     for sibling in word.siblings.siblings.iter().filter(|sibling| !tried.contains(&sibling.node)) {
@@ -332,11 +316,10 @@ async fn put(
     target: &Target,
     from: &str,
     to: &str,
-    asking: &Asking,
-    seen: &Seen,
+    wanted: &Wanted,
     by: Instant,
 ) -> Result<(Told, Bytes), NoAnswer> {
-    let body = wire::encode(&question(from, to, asking, seen), &[]);
+    let body = wire::encode(&question(from, to, wanted), &[]);
     let seal = hand_over.key.of_question(&body);
     let answer = async {
         let client = &target.known.client;
@@ -355,10 +338,10 @@ async fn put(
     Ok((told, body.slice(at..)))
 }
 
-fn question(from: &str, to: &str, asking: &Asking, seen: &Seen) -> Asked {
+fn question(from: &str, to: &str, wanted: &Wanted) -> Asked {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).expect("BUG: an operating system without randomness cannot serve");
-    let manifest = &asking.release.manifest;
+    let manifest = &wanted.release.manifest;
     Asked {
         nonce,
         from: from.to_owned(),
@@ -368,10 +351,10 @@ fn question(from: &str, to: &str, asking: &Asking, seen: &Seen) -> Asked {
         database: manifest.database.clone(),
         app_digest: manifest.app_digest,
         applied_commit: manifest.applied_commit,
-        path: seen.target.path.clone(),
-        query: seen.target.query.clone(),
-        headers: page::told(seen.headers().iter().map(|(name, value)| (name, value))),
-        trace: asking.trace.clone(),
+        path: wanted.seen.target.path.clone(),
+        query: wanted.seen.target.query.clone(),
+        headers: page::told(wanted.seen.headers().iter().map(|(name, value)| (name, value))),
+        trace: wanted.trace.clone(),
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
     encoding::Wishes,
     error_page, forms,
     freshness::{self, Fresh},
-    hand_over,
+    hand_over::{self, Instead, Wanted},
     host::{Host, Served},
     inputs::{Key, Seen, everything},
     outbox::{self, Ticket},
@@ -226,7 +226,9 @@ async fn fill(
                     // What this client has asked for too often, others may get.
                     Err(refusal @ Refusal::Shed(Shed::Client(_))) => return Err(refusal),
                     Err(refusal) => {
-                        return hand_over::for_all(host, lead, &asking, &seen, &before, refusal, parts).await;
+                        let wanted = Wanted { release: release.clone(), route, seen, trace: asking.trace };
+                        let instead = hand_over::for_all(host, lead, &wanted, &before, refusal).await?;
+                        return send_instead(host, instead, &release, parts);
                     }
                 };
                 return match led(host, lead, place, asking, before).await? {
@@ -257,7 +259,7 @@ async fn fill(
             }
             Some(Landing::Newer(entry)) => {
                 let status = CacheStatus::Collapsed(entry.because.cause);
-                return hand_over::send(host, &entry, &release, status, parts, None);
+                return send_from_elsewhere(host, &entry, &release, status, parts, None);
             }
             Some(Landing::Unstorable) => {
                 let asking = asking(release, route, &seen, parts);
@@ -319,7 +321,7 @@ pub(crate) async fn room(host: &Arc<Host>, asking: &Asking, client: IpAddr) -> R
     host.queue.place(class, Duration::from_millis(route.deadline_ms)).await.map_err(Refusal::Shed)
 }
 
-pub(crate) async fn make(
+pub(crate) async fn made_in(
     host: &Arc<Host>,
     place: Arc<Place>,
     asking: Asking,
@@ -331,7 +333,7 @@ pub(crate) async fn make(
 }
 
 /// Renders for this visitor and all who wait for the same; begins at once, and goes on when this visitor leaves.
-pub(crate) fn led(
+fn led(
     host: &Arc<Host>,
     lead: Lead,
     place: Arc<Place>,
@@ -360,7 +362,7 @@ fn refresh(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) {
 }
 
 /// Asks again or renders, and lands.
-async fn lead_on(
+pub(crate) async fn lead_on(
     host: &Arc<Host>,
     mut lead: Lead,
     place: Arc<Place>,
@@ -382,7 +384,7 @@ async fn lead_on(
             Err(because) => because,
         },
     };
-    let (mut made, verdict) = match make(host, place, asking, false).await {
+    let (mut made, verdict) = match made_in(host, place, asking, false).await {
         Ok(rendered) => keep(rendered, release, route, because),
         Err(refusal) => {
             let _ = lead.land(Err(refusal.clone()));
@@ -462,15 +464,20 @@ async fn alone(
     client: IpAddr,
 ) -> Result<Reply, Refusal> {
     let (release, route) = (asking.release.clone(), asking.route);
-    let place = match (room(host, &asking, client).await, seen) {
-        (Ok(place), _) => place,
-        (Err(refusal @ Refusal::Shed(Shed::Delay(_) | Shed::Full(_))), Some(seen)) => {
-            return hand_over::for_one(host, &asking, seen, key, refusal, parts).await;
+    let trace = asking.trace.clone();
+    let place = match room(host, &asking, client).await {
+        Ok(place) => place,
+        Err(refusal) => {
+            let (Some(key), Some(seen), Refusal::Shed(Shed::Delay(_) | Shed::Full(_))) = (key, seen, &refusal) else {
+                return Err(refusal);
+            };
+            let wanted = Wanted { release: release.clone(), route, seen: seen.clone(), trace };
+            let instead = hand_over::for_one(host, &wanted, key, refusal).await?;
+            return send_instead(host, instead, &release, parts);
         }
-        (Err(refusal), _) => return Err(refusal),
     };
     let streams = key.is_none();
-    let rendered = make(host, place, asking, streams).await?;
+    let rendered = made_in(host, place, asking, streams).await?;
     let (mut made, verdict) = keep(rendered, release, route, Because::default());
     if let (Some(key), Some(entry), Ok(_)) = (key, &made.entry, verdict) {
         host.cache.forget_unstorable(&key);
@@ -535,6 +542,30 @@ fn send_stale(
     Ok(reply)
 }
 
+/// Sends what a sibling made instead.
+fn send_instead(host: &Host, instead: Instead, release: &Release, parts: &Parts) -> Result<Reply, Refusal> {
+    let Instead { entry, status, timing } = instead;
+    send_from_elsewhere(host, &entry, release, status, parts, Some(timing))
+}
+
+/// The same, named after the release it was made on.
+fn send_from_elsewhere(
+    host: &Host,
+    entry: &Entry,
+    release: &Release,
+    status: CacheStatus,
+    parts: &Parts,
+    timing: Option<String>,
+) -> Result<Reply, Refusal> {
+    host.counters.count(status);
+    let wishes = Wishes::of(&parts.headers);
+    let mut reply = reply::from_entry(&entry.whole, release, parts, wishes, status, timing)?;
+    if let Some(made_on) = entry.whole.headers.get(RELEASE_HEADER) {
+        reply.headers_mut().insert(RELEASE_HEADER, made_on.clone());
+    }
+    Ok(reply)
+}
+
 // --- Writes ---------------------------------------------------------------------------------------------------------
 
 async fn write(
@@ -565,7 +596,7 @@ async fn write(
     let request = everything(canonical_host(&release), &target, &parts.method, &headers, client, body);
     let asking = Asking { release: release.clone(), route, request, request_key, trace: trace_id(&parts.headers) };
     let place = room(host, &asking, client).await?;
-    let rendered = make(host, place, asking, false).await?;
+    let rendered = made_in(host, place, asking, false).await?;
     drop(body_room);
     host.counters.count(CacheStatus::Method);
 

@@ -65,7 +65,7 @@ pub struct Load {
     /// How long the last render waited for its place, where that is measured.
     #[serde(default)]
     pub queue_delay_us: Option<u64>,
-    /// It refuses visitors of its own, or is about to.
+    /// It refuses visitors of its own, or has just done so.
     #[serde(default)]
     pub is_hot: bool,
     pub cores: u64,

@@ -96,6 +96,8 @@ pub const HANDED_OUT_AT_ONE_A_CORE: usize = 4;
 /// the other half of RENDERS_A_CORE is always left to a node's own visitors.
 pub const HANDED_A_CORE: usize = 2;
 pub const HANDED_RUNNING_A_CORE: usize = 1;
+/// For so long after it has refused a visitor of its own, a node makes nothing for siblings, and says so.
+pub const HOT_FOR: Duration = Duration::from_millis(500);
 /// How long one waits for its place there,
 pub const HANDED_WAIT: Duration = Duration::from_millis(50);
 /// and how much longer than its route's deadline who asked waits for the answer, of all who are asked.

@@ -21,7 +21,7 @@ use nearside_protocol::{
 use super::{HandOver, TakenAs, is_for_everybody, page, tally::Kind};
 use crate::{
     cache::{Because, Entry, Joined, Look},
-    handler::{Asking, Led, Made, keep, led, make},
+    handler::{Asking, Led, Made, keep, lead_on, made_in},
     host::Host,
     inputs::{Key, Seen},
     policy::NotStored,
@@ -116,22 +116,26 @@ async fn made(host: &Arc<Host>, asked: Asked) -> Result<(TakenAs, Taken), NotTak
     }
     let place = host.queue.place(Class::Handed, limits::HANDED_WAIT).await.map_err(|_| NotTaken::Busy)?;
     let request = seen.request(canonical_host(&release), Full::default());
-    let asking = Asking { release: release.clone(), route, request, request_key: None, trace };
-    match host.cache.join(&key, &release) {
-        Joined::Landed(entry, _) => Ok(stored(&entry, on)),
-        Joined::Leads(lead) => match led(host, lead, place, asking, before).await {
-            Ok(Led::Confirmed(entry)) => Ok(stored(&entry, on)),
-            Ok(Led::Made(made)) => rendered(&made, on),
-            Err(refusal) => failed(refusal),
-        },
-        Joined::Waits(_) | Joined::Full => match make(host, place, asking, false).await {
-            Ok(made) => {
+    let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone() };
+    let task_host = host.clone();
+    // In a task of its own, which goes on when whoever asks leaves: it is kept here in any case.
+    let made = match host.cache.join(&key, &release) {
+        Joined::Landed(entry, _) => return Ok(stored(&entry, on)),
+        Joined::Leads(lead) => host.spawn(async move { lead_on(&task_host, lead, place, asking, before).await }).await,
+        Joined::Waits(_) | Joined::Full => {
+            let made = async move {
+                let made = made_in(&task_host, place, asking, false).await?;
                 let (made, _) = keep(made, release, route, Because::default());
-                keep_alone(host, key, &made);
-                rendered(&made, on)
-            }
-            Err(refusal) => failed(refusal),
-        },
+                keep_alone(&task_host, key, &made);
+                Ok(Led::Made(Box::new(made)))
+            };
+            host.spawn(made).await
+        }
+    };
+    match made.unwrap_or(Err(Refusal::Handler { trace })) {
+        Ok(Led::Confirmed(entry)) => Ok(stored(&entry, on)),
+        Ok(Led::Made(made)) => rendered(&made, on),
+        Err(refusal) => failed(refusal),
     }
 }
 

@@ -9,11 +9,11 @@ use nearside_protocol::{
     release::ReleaseId,
 };
 
+use super::Wanted;
 use crate::{
     bindings::edge::types::Value,
     cache::Entry,
     evidence::{Evidence, Question},
-    handler::Asking,
     pages::reads::ReadSet,
     policy::{Lifetime, NotStored},
     reply::{self, Raw},
@@ -75,9 +75,9 @@ pub(super) fn told_of(
 }
 
 /// The response, ready to be kept and sent, and what is said of its render; nothing if it cannot be what was asked for.
-pub(super) fn read(page: Page, body: Bytes, asking: &Asking) -> Option<(Made, Option<String>)> {
+pub(super) fn read(page: Page, body: Bytes, wanted: &Wanted) -> Option<(Made, Option<String>)> {
     let Page { release: on, status, headers: told, kept, took_us, pages, questions, was_stored: _, timing } = page;
-    let ours = &asking.release;
+    let ours = &wanted.release;
     if on < ours.manifest.release {
         return None;
     }
@@ -104,7 +104,7 @@ pub(super) fn read(page: Page, body: Bytes, asking: &Asking) -> Option<(Made, Op
         took: Duration::from_micros(took_us),
         on,
     };
-    let entry = reply::entry(raw, &ours.code.app.routes[asking.route], ours, verdict);
+    let entry = reply::entry(raw, &ours.code.app.routes[wanted.route], ours, verdict);
     Some((Made { entry, verdict, on }, timing))
 }
 

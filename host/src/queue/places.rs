@@ -81,6 +81,8 @@ pub(super) struct Places {
     running: usize,
     long: usize,
     lines: [Line; Class::ALL.len()],
+    /// When last a visitor was told that it takes too long.
+    refused_at: Option<Instant>,
     /// Of whoever comes next.
     number: u64,
 }
@@ -109,6 +111,7 @@ impl Places {
             running: 0,
             long: 0,
             lines: Class::ALL.map(line),
+            refused_at: None,
             number: 0,
         }
     }
@@ -229,6 +232,9 @@ impl Places {
                 return;
             }
             self.refuse_oldest(class, Shed::Delay(class));
+            if class.is_visitors() {
+                self.refused_at = Some(now);
+            }
         }
     }
 
@@ -320,14 +326,9 @@ impl Places {
         self.line(shed.class()).shed[shed.index()] += 1;
     }
 
-    /// Visitors are refused, or will be if it goes on like this: of some class, more wait for a core than are made in a moment,
-    /// and have for as long as a rush may take.
+    /// Visitors are refused, or were a moment ago: their queue comes and goes while it is so.
     pub(super) fn is_hot(&self, now: Instant) -> bool {
-        let hot = |class: &Class| {
-            let line = &self.lines[*class as usize];
-            class.is_visitors() && !line.waiting.is_empty() && line.stands(now)
-        };
-        Class::ALL.iter().any(hot)
+        self.refused_at.is_some_and(|at| now.saturating_duration_since(at) < limits::HOT_FOR)
     }
 
     pub(super) fn status(&self) -> QueueStatus {
@@ -528,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_hot_when_its_visitors_queue_stands_and_not_for_siblings() {
+    fn a_node_is_hot_that_refuses_visitors_and_not_for_siblings() {
         let mut node = Node::full();
         let mut handed: Vec<Told> = (0..10).map(|_| node.waits(Class::Handed)).collect();
         node.later(99);
@@ -541,10 +542,13 @@ mod tests {
             .collect();
         assert!(!node.places.is_hot(node.now), "a rush");
         node.later(10);
-        node.waits(Class::Page);
         assert!(node.places.is_hot(node.now));
-        node.later(20);
-        assert!(!node.places.is_hot(node.now), "nobody waits");
+        // The last of them is refused, and then nobody is for a while.
+        node.later(30);
+        node.later(limits::HOT_FOR.as_millis() as u64 - 1);
+        assert!(node.places.is_hot(node.now), "it was just now");
+        node.later(1);
+        assert!(!node.places.is_hot(node.now));
         assert!(handed.iter_mut().all(|waiter| told(waiter).is_some()));
     }
 
