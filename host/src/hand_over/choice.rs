@@ -136,7 +136,7 @@ mod tests {
         let candidates: Vec<Candidate> = (0..8).map(|busy| candidate(false, busy)).collect();
         let mut taken = [0; 8];
         for lot in 0..8 * 7 {
-            taken[better_of_two(&candidates, lot % 8 | (lot / 8) << 32).unwrap()] += 1;
+            taken[better_of_two(&candidates, (lot % 8) | ((lot / 8) << 32)).unwrap()] += 1;
         }
         assert_eq!(taken, [14, 12, 10, 8, 6, 4, 2, 0]);
     }
