@@ -55,7 +55,7 @@ impl History {
     fn new(seed: u64) -> History {
         let connection = Connection::open_in_memory().unwrap();
         nearside_search::register(&connection).unwrap();
-        let stems = seed % 2 == 0;
+        let stems = seed.is_multiple_of(2);
         connection.execute_batch(&schema(stems)).unwrap();
         let mut chance = Chance::new(seed);
         let words = [40, 300, 3_000][chance.below(3) as usize];
