@@ -29,7 +29,7 @@ use crate::{
     code::Found,
     host::{Host, Served},
     inputs::{Key, Seen},
-    making::keep,
+    making,
     past::Verdict,
     release::Release,
     render::{Ask, For, render},
@@ -243,8 +243,8 @@ async fn one(host: &Arc<Host>, release: &Arc<Release>, candidate: &Candidate, by
         place: Some(host.spare_place()?),
     };
     let rendered = tokio::time::timeout(left, render(host, ask)).await.ok()?.ok()?;
-    let (made, kept) = keep(rendered, release.clone(), route, because);
-    let entry = made.entry.filter(|_| kept.is_ok())?;
+    let made = making::Made::of(rendered, release.clone(), route, because);
+    let entry = made.entry.filter(|_| made.verdict.is_ok())?;
     entry.hits.store(hits / 2, Ordering::Relaxed);
     host.store(release, key, &entry);
     Some(Made::Rendered)

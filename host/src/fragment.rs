@@ -16,7 +16,7 @@ use crate::{
     evidence::Gathering,
     host::Host,
     inputs::{Key, Seen},
-    making::{Asking, keep, make},
+    making::{Asking, Made, make},
     refusal::Refusal,
     release::Release,
     render::{Ask, For, Rendered, render},
@@ -69,7 +69,7 @@ impl Host {
         let request = seen.request(canonical_host(&release), Full::default());
         let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone() };
         let rendered = make(self, asking, false, visitor.client).await?;
-        let (made, _) = keep(rendered, release, route, Because::default());
+        let made = Made::of(rendered, release, route, Because::default());
         let entry = made.entry.ok_or(Refusal::Handler { trace })?;
         let mut response = http::Response::new(entry.whole.body.clone());
         *response.status_mut() = entry.whole.status;
@@ -165,12 +165,12 @@ impl Host {
             Place::ItsOwn => self.rendered_apart(ask).await,
         };
         let rendered = rendered.map_err(|refusal| IncludeError::Status(refusal.status().as_u16()))?;
-        let (made, verdict) = keep(rendered, release.clone(), route, because);
+        let made = Made::of(rendered, release.clone(), route, because);
         within.taint.join(&made.rendered.taint);
         let entry = made
             .entry
             .ok_or_else(|| IncludeError::Refused("it streams: it is too large to include, or events".into()))?;
-        if verdict.is_ok() {
+        if made.verdict.is_ok() {
             self.store(release, &key, &entry);
         }
         Ok(entry)

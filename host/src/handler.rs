@@ -33,7 +33,7 @@ use crate::{
     hand_over::{self, Instead, Wanted},
     host::{Host, Served},
     inputs::{Key, Seen, everything},
-    making::{Asking, Led, Made, NoPlace, NotLed, keep, led, make, refresh},
+    making::{Asking, Led, Made, NoPlace, NotLed, led, make, refresh},
     outbox::{self, Ticket},
     policy::NotStored,
     refusal::Refusal,
@@ -307,8 +307,8 @@ async fn alone(
             return send_instead(host, instead, &release, parts);
         }
     };
-    let (mut made, verdict) = keep(rendered, release, route, Because::default());
-    if let (Some(key), Some(entry), Ok(_)) = (key, &made.entry, verdict) {
+    let mut made = Made::of(rendered, release, route, Because::default());
+    if let (Some(key), Some(entry), Ok(_)) = (key, &made.entry, made.verdict) {
         host.cache.forget_unstorable(&key);
         if let Err(why) = host.cache.store(key, entry.clone()) {
             made.status = CacheStatus::NotStored(why);

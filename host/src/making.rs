@@ -238,8 +238,8 @@ pub(crate) async fn lead_on(
             Err(because) => because,
         },
     };
-    let (mut made, verdict) = match made_in(host, place, asking, false).await {
-        Ok(rendered) => keep(rendered, release, route, because),
+    let mut made = match made_in(host, place, asking, false).await {
+        Ok(rendered) => Made::of(rendered, release, route, because),
         Err(refusal) => {
             let _ = lead.land(Err(refusal.clone()));
             return Err(refusal);
@@ -247,11 +247,11 @@ pub(crate) async fn lead_on(
     };
     match &made.entry {
         Some(entry) => {
-            if let Err(why) = lead.land(Ok((entry.clone(), verdict))) {
+            if let Err(why) = lead.land(Ok((entry.clone(), made.verdict))) {
                 made.status = CacheStatus::NotStored(why);
             }
         }
-        None => lead.land_unstorable(verdict.err().unwrap_or(NotStored::TooLarge)),
+        None => lead.land_unstorable(made.verdict.err().unwrap_or(NotStored::TooLarge)),
     }
     Ok(Led::Made(Box::new(made)))
 }
@@ -276,47 +276,44 @@ pub(crate) struct Made {
     pub(crate) status: CacheStatus,
 }
 
-/// Makes an entry of a whole response, and judges whether it may be kept.
-pub(crate) fn keep(
-    rendered: Rendered,
-    release: Arc<Release>,
-    route: usize,
-    because: Because,
-) -> (Made, Result<Lifetime, NotStored>) {
-    let declared = &release.code.app.routes[route];
-    let verdict =
-        storable(&declared.inputs, rendered.status, &rendered.headers, &rendered.taint).and_then(|lifetime| {
-            match rendered.body {
-                RenderedBody::Streams(_) => Err(NotStored::TooLarge),
-                RenderedBody::Whole(_) => Ok(lifetime),
+impl Made {
+    /// Makes an entry of a whole response, and judges whether it may be kept.
+    pub(crate) fn of(rendered: Rendered, release: Arc<Release>, route: usize, because: Because) -> Made {
+        let declared = &release.code.app.routes[route];
+        let verdict =
+            storable(&declared.inputs, rendered.status, &rendered.headers, &rendered.taint).and_then(|lifetime| {
+                match rendered.body {
+                    RenderedBody::Streams(_) => Err(NotStored::TooLarge),
+                    RenderedBody::Whole(_) => Ok(lifetime),
+                }
+            });
+        let status = verdict.map_or_else(CacheStatus::NotStored, |_| CacheStatus::Stored(because.cause));
+        tracing::debug!(
+            app = %release.code.app.name,
+            route = %declared.path,
+            release = %release.manifest.release,
+            trace = %rendered.cost.trace,
+            cache = status.name(),
+            because = because.cause.name(),
+            query = because.query.as_deref(),
+            "rendered"
+        );
+        let by = if release.ahead.is_open() { By::RenderingAhead } else { By::Rendering };
+        let entry = match &rendered.body {
+            RenderedBody::Streams(_) => None,
+            RenderedBody::Whole(body) => {
+                let raw = Raw {
+                    status: rendered.status,
+                    headers: &rendered.headers,
+                    body: body.clone(),
+                    evidence: rendered.evidence.gathered(),
+                    took: rendered.took,
+                    on: release.manifest.release,
+                };
+                let entry = reply::entry(raw, declared, &release, verdict);
+                Some(Arc::new(Entry { by, because, ..entry }))
             }
-        });
-    let status = verdict.map_or_else(CacheStatus::NotStored, |_| CacheStatus::Stored(because.cause));
-    tracing::debug!(
-        app = %release.code.app.name,
-        route = %declared.path,
-        release = %release.manifest.release,
-        trace = %rendered.cost.trace,
-        cache = status.name(),
-        because = because.cause.name(),
-        query = because.query.as_deref(),
-        "rendered"
-    );
-    let by = if release.ahead.is_open() { By::RenderingAhead } else { By::Rendering };
-    let entry = match &rendered.body {
-        RenderedBody::Streams(_) => None,
-        RenderedBody::Whole(body) => {
-            let raw = Raw {
-                status: rendered.status,
-                headers: &rendered.headers,
-                body: body.clone(),
-                evidence: rendered.evidence.gathered(),
-                took: rendered.took,
-                on: release.manifest.release,
-            };
-            let entry = reply::entry(raw, declared, &release, verdict);
-            Some(Arc::new(Entry { by, because, ..entry }))
-        }
-    };
-    (Made { rendered, verdict, release, route, entry, status }, verdict)
+        };
+        Made { rendered, verdict, release, route, entry, status }
+    }
 }

@@ -103,7 +103,7 @@ impl Idle {
 pub(crate) fn keep(host: &Host, code: &Arc<Code>, route: usize, instance: Instance) {
     let Some(place) = host.idle_place() else { return };
     code.idle.put(route, instance, place);
-    if !code.idle.is_swept.swap(true, Ordering::Relaxed) {
+    if !code.idle.is_swept.swap(true, Ordering::SeqCst) {
         host.spawn(sweeping(Arc::downgrade(code)));
     }
 }
@@ -113,9 +113,12 @@ async fn sweeping(code: Weak<Code>) {
     loop {
         tokio::time::sleep(limits::REUSED_IDLE / 4).await;
         let Some(code) = code.upgrade() else { return };
-        if !code.idle.sweep() {
-            // One that is put just now is seen by the next one who puts.
-            code.idle.is_swept.store(false, Ordering::Relaxed);
+        if code.idle.sweep() {
+            continue;
+        }
+        code.idle.is_swept.store(false, Ordering::SeqCst);
+        // One may have been put in the meantime by somebody who saw that they are swept.
+        if !code.idle.sweep() || code.idle.is_swept.swap(true, Ordering::SeqCst) {
             return;
         }
     }

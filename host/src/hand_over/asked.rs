@@ -23,7 +23,7 @@ use crate::{
     cache::{Because, Entry, Joined, Look},
     host::Host,
     inputs::{Key, Seen},
-    making::{Asking, Led, Made, keep, lead_on, made_in},
+    making::{Asking, Led, Made, lead_on, made_in},
     policy::NotStored,
     refusal::Refusal,
     release::Release,
@@ -125,7 +125,7 @@ async fn made(host: &Arc<Host>, asked: Asked) -> Result<(TakenAs, Taken), NotTak
         Joined::Waits(_) | Joined::Full => {
             let made = async move {
                 let made = made_in(&task_host, place, asking, false).await?;
-                let (made, _) = keep(made, release, route, Because::default());
+                let made = Made::of(made, release, route, Because::default());
                 keep_alone(&task_host, key, &made);
                 Ok(Led::Made(Box::new(made)))
             };
