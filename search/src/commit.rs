@@ -98,7 +98,7 @@ impl Known {
 
     /// Goes on with merges, by how much was written anyway.
     fn merge_some(&mut self, store: &mut impl Store, how: How<'_>, written: u64) -> Result<()> {
-        let most = (2 * written).clamp(limits::MERGE_BYTES_LEAST, limits::MERGE_BYTES_MOST);
+        let most = (3 * written).clamp(limits::MERGE_BYTES_LEAST, limits::MERGE_BYTES_MOST);
         let mut left = most.min(limits::COMMIT_BYTES.saturating_sub(written)).max(limits::MERGE_BYTES_LEAST);
         while left > 0 || self.meta.segments.len() > limits::SEGMENTS {
             let Some(which) = self.next_merge()? else { break };
@@ -173,7 +173,7 @@ impl Known {
             self.advance(store, Which::Merge, how, u64::MAX)?;
         }
         // With so much that is new, what the log will need comes along.
-        let (slots, wanted) = (self.meta.ring.slots, self.log_slots() * 4 / 3);
+        let (slots, wanted) = (self.meta.ring.slots, self.log_slots() * 3 / 2);
         if slots < wanted {
             log::extend(store, &self.row, slots, wanted)?;
             self.meta.ring.slots = wanted;
