@@ -116,6 +116,7 @@ impl Known {
     /// knows last at the end of a segment or in the log, and reads on from there.
     fn next_merge(&mut self) -> Result<Option<Which>> {
         let (first, last) = (self.meta.log_begins(), self.meta.next_change.saturating_sub(2));
+        self.meta.ring.tail = self.log_begin()?;
         if self.meta.flush.is_none() && last >= first && self.meta.ring.live(self.slot) >= self.log_slots() {
             merge::begin_flush(&mut self.meta, last)?;
         }
@@ -172,7 +173,7 @@ impl Known {
             merge::begin_all(&mut self.meta)?;
             self.advance(store, Which::Merge, how, u64::MAX)?;
         }
-        // With so much that is new, what the log will need comes along.
+        // With so much that is new, what the log will need comes along: its own length, and what comes during a flush.
         let (slots, wanted) = (self.meta.ring.slots, self.log_slots() * 3 / 2);
         if slots < wanted {
             log::extend(store, &self.row, slots, wanted)?;

@@ -81,21 +81,20 @@ pub fn head(slots: &dyn Slots, guess: Option<u32>, row: &mut Vec<u8>) -> Result<
 
 fn ahead(slots: &dyn Slots, guess: u32, row: &mut Vec<u8>) -> Result<Option<u32>> {
     let (mut number, mut other) = (guess, Vec::new());
-    if !slots.slot(number, row)? {
-        return Ok(None);
-    }
     for _ in 0..LOG_SLOTS_MOST {
-        let mut after = number + 1;
-        if !slots.slot(after, &mut other)? {
-            after = 0;
-            slots.slot(after, &mut other)?;
+        if !slots.pair(number, row, &mut other)? {
+            // There are fewer than there were, or this is the first one behind the last.
+            if number == 0 || number == guess {
+                return Ok(None);
+            }
+            number = 0;
+            continue;
         }
         let (this, next) = (Slot::read(row)?, Slot::read(&other)?);
         if next.ordinal <= this.ordinal {
             return Ok((!this.meta.is_empty()).then_some(number));
         }
-        number = after;
-        std::mem::swap(row, &mut other);
+        number += 1;
     }
     Ok(None)
 }
@@ -352,6 +351,11 @@ mod tests {
             into.clear();
             into.extend(self.rows.get(number as usize).into_iter().flatten());
             Ok((number as usize) < self.rows.len())
+        }
+
+        fn pair(&self, number: u32, this: &mut Vec<u8>, next: &mut Vec<u8>) -> Result<bool> {
+            let is_there = self.slot(number, this)?;
+            Ok(is_there && (self.slot(number + 1, next)? || self.slot(0, next)?))
         }
 
         fn put_slot(&mut self, number: u32, data: &[u8]) -> Result<()> {

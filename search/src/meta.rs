@@ -49,7 +49,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// How many times its postings were merged, about: 0 to two less than there are tiers for the small ones, then the large ones.
+    /// How large it is, about: 0 for what comes out of the log, and one more for what sixteen of a tier become.
     pub fn tier(&self) -> u32 {
         lane_of(self.id) / 2
     }
@@ -103,7 +103,7 @@ impl Meta {
 
     /// The first change that is in no segment, if there is one.
     pub fn log_begins(&self) -> u32 {
-        self.segments.last().map_or(0, |segment| segment.changes.last) + 1
+        self.segments.last().map_or(0, |segment| segment.changes.last).saturating_add(1)
     }
 
     /// The stamp of the change before the log's first.

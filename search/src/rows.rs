@@ -28,6 +28,8 @@ pub trait Slots {
     /// How many there are.
     fn slots(&self) -> Result<u32>;
     fn slot(&self, number: u32, into: &mut Vec<u8>) -> Result<bool>;
+    /// This one and the one behind it, which is the first if this one is the last; false if it is not there.
+    fn pair(&self, number: u32, this: &mut Vec<u8>, next: &mut Vec<u8>) -> Result<bool>;
     /// One that is there, or the one after the last.
     fn put_slot(&mut self, number: u32, data: &[u8]) -> Result<()>;
 }

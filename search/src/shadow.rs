@@ -28,6 +28,7 @@ pub struct Sql {
     clear: String,
     slots: String,
     slot: String,
+    pair: String,
     put_slot: String,
     add_slot: String,
     begin_waiting: String,
@@ -71,6 +72,7 @@ impl Sql {
             clear: all.iter().map(|name| format!("DELETE FROM {name};")).collect(),
             slots: format!("SELECT coalesce(max(id), -1) + 1 FROM {log}"),
             slot: format!("SELECT data FROM {log} WHERE id = ?1"),
+            pair: format!("SELECT data, id = ?1 FROM {log} WHERE id BETWEEN ?1 AND ?1 + 1 ORDER BY id"),
             put_slot: format!("UPDATE {log} SET data = ?2 WHERE id = ?1"),
             add_slot: format!("INSERT INTO {log} VALUES (?1, ?2)"),
             begin_waiting: format!("CREATE TABLE IF NOT EXISTS {waiting} (id INTEGER PRIMARY KEY, data BLOB)"),
@@ -276,6 +278,21 @@ impl Slots for Shadow<'_> {
 
     fn slot(&self, number: u32, into: &mut Vec<u8>) -> Result<bool> {
         self.get(&self.sql.slot, [number], into)
+    }
+
+    fn pair(&self, number: u32, this: &mut Vec<u8>, next: &mut Vec<u8>) -> Result<bool> {
+        let mut statement = self.prepared(&self.sql.pair)?;
+        let mut rows = statement.query([number])?;
+        let Some(row) = rows.next()? else { return Ok(false) };
+        if !row.get::<_, bool>(1)? {
+            return Ok(false);
+        }
+        this.clear();
+        this.extend_from_slice(blob(row, 0)?);
+        let Some(row) = rows.next()? else { return self.slot(0, next) };
+        next.clear();
+        next.extend_from_slice(blob(row, 0)?);
+        Ok(true)
     }
 
     /// A row of the same size is written in its place.
