@@ -31,7 +31,7 @@ impl Bit {
 
     fn learn(&mut self, yes: bool) {
         let (no, rate) = (u32::from(self.no), RATES[usize::from(self.seen)]);
-        let no = if yes { no - (no * rate >> 16) } else { no + ((WHOLE - no) * rate >> 16) };
+        let no = if yes { no - ((no * rate) >> 16) } else { no + (((WHOLE - no) * rate) >> 16) };
         self.no = no.clamp(LEAST, WHOLE - LEAST) as u16;
         self.seen = (self.seen + 1).min(SEEN_MOST as u8);
     }
@@ -169,7 +169,8 @@ pub trait Coder {
         let (mut read, mut node) = (u32::from(width > 0), 1);
         for bit in (0..width.saturating_sub(1)).rev() {
             let yes = value >> bit & 1 == 1;
-            let yes = if node < LEARNED { self.bit(&mut models.next[width as usize][node], yes) } else { self.even(yes) };
+            let yes =
+                if node < LEARNED { self.bit(&mut models.next[width as usize][node], yes) } else { self.even(yes) };
             node = node << 1 | usize::from(yes);
             read = read << 1 | u32::from(yes);
         }

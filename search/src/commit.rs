@@ -30,7 +30,9 @@ impl Known {
         let body = if is_small { Some(record::write(&told, &said, how.0)?) } else { None };
         let change = self.meta.next_change;
         if change == u32::MAX {
-            return Err(Fault::Refused("the index has been changed too often: run INSERT INTO t(t) VALUES('rebuild')".into()));
+            return Err(Fault::Refused(
+                "the index has been changed too often: run INSERT INTO t(t) VALUES('rebuild')".into(),
+            ));
         }
         match body.filter(|body| body.len() <= limits::RECORD_BYTES) {
             Some(body) => {

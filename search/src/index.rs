@@ -120,7 +120,8 @@ impl Known {
             return Ok(true);
         }
         let straddles = |source: &&Source| source.segment.changes.first < log && source.segment.changes.last >= log;
-        if before.sources.iter().any(|source| source.is_held() && straddles(&source)) || change >= self.meta.next_change {
+        if before.sources.iter().any(|source| source.is_held() && straddles(&source)) || change >= self.meta.next_change
+        {
             return Ok(false);
         }
         let Ok(last) = Slot::read(&before.row) else { return Ok(false) };

@@ -255,7 +255,9 @@ impl Plan {
     /// `log` bytes stand in the last row.
     pub fn new(log: usize, record: usize, meta: usize) -> Result<Plan> {
         if meta > META_MOST {
-            return Err(Fault::Refused("the index is in too many parts: run INSERT INTO t(t) VALUES('optimize')".into()));
+            return Err(Fault::Refused(
+                "the index is in too many parts: run INSERT INTO t(t) VALUES('optimize')".into(),
+            ));
         }
         // Only the last row has the index's facts.
         let rows = |bytes: usize| 1 + bytes.saturating_sub(ROOM - meta).div_ceil(ROOM) as u32;
@@ -386,7 +388,9 @@ mod tests {
             let plan = Plan::new(log, framed.len(), meta.len()).unwrap();
             while plan.more > ring.free(head) && ring.wraps(head) {
                 kept.pop_front();
-                ring.tail = kept.front().map_or(Position { slot: head, offset: log as u16 }, |(at, _): &(Position, Vec<u8>)| *at);
+                ring.tail = kept
+                    .front()
+                    .map_or(Position { slot: head, offset: log as u16 }, |(at, _): &(Position, Vec<u8>)| *at);
             }
             if plan.more > ring.free(head) {
                 let slots = ring.slots + plan.more - ring.free(head);
@@ -407,7 +411,11 @@ mod tests {
             ring.tail = kept[0].0;
             let mut found = Vec::new();
             for guess in [None, Some(old), Some(head), Some(state % ring.slots), Some(9_999)] {
-                assert_eq!((super::head(&pages, guess, &mut found).unwrap(), &found), (head, &row), "{round} {guess:?}");
+                assert_eq!(
+                    (super::head(&pages, guess, &mut found).unwrap(), &found),
+                    (head, &row),
+                    "{round} {guess:?}"
+                );
             }
             assert_eq!(Slot::read(&row).unwrap().meta, meta);
             let from = (state >> 4) as usize % kept.len();

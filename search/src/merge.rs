@@ -14,7 +14,7 @@ use crate::{
     meta::{Done, Merge, Meta, Segment},
     options::Shape,
     posting::{self, Postings},
-    rows::{Rows, Store, RowsMut, lane_of},
+    rows::{Rows, RowsMut, Store, lane_of},
     score::Weights,
     segment::TermWriter,
     source::Source,
@@ -120,11 +120,7 @@ pub fn advance(
 }
 
 /// Several segments as one in memory.
-pub fn in_memory(
-    inputs: &[Source],
-    (documents, average): (&Documents, f32),
-    how: (Shape, &Weights),
-) -> Result<Source> {
+pub fn in_memory(inputs: &[Source], (documents, average): (&Documents, f32), how: (Shape, &Weights)) -> Result<Source> {
     let changes = inputs.iter().map(|source| source.segment.changes);
     let changes = changes.reduce(|all, next| Changes { first: all.first, last: next.last }).unwrap_or_default();
     let done = Done::Terms { is_begun: false };
@@ -237,8 +233,7 @@ fn documents_of(
 /// The merged segment takes the place of those it is of.
 fn finish(store: &mut impl Store, meta: &mut Meta, merge: &Merge, documents: u32, inputs: &[Source]) -> Result<()> {
     let stamp = inputs.last().map_or([0; 16], |source| source.segment.stamp);
-    let segment =
-        Segment { id: merge.into, changes: merge.changes, documents, average: merge.average, stamp };
+    let segment = Segment { id: merge.into, changes: merge.changes, documents, average: merge.average, stamp };
     let of_it = |segment: &Segment| merge.changes.has(segment.changes);
     let lanes: u32 = meta.segments.iter().filter(|one| of_it(one)).fold(0, |lanes, one| lanes | 1 << lane_of(one.id));
     let at = meta.segments.iter().position(of_it).unwrap_or(meta.segments.len());

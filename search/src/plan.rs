@@ -6,9 +6,8 @@ use crate::{
     cursor::{Cursor, Scope},
     dictionary::{self, Place, TermRow},
     fault::{Fault, Result},
-    limits,
     index::Known,
-    number,
+    limits, number,
     query::Query,
     rows::Rows,
 };

@@ -71,4 +71,5 @@ pub fn documents_id(segment: u32, number: u32) -> i64 {
 }
 
 const _: () = assert!(limits::SEGMENT_IDS == 1 << 22 && limits::SEGMENT_LISTS < 1 << 20);
-const _: () = assert!(limits::LIST_CHUNKS < 1 << 14 && limits::CHUNK_BLOCKS < 1 << 7 && limits::DOCUMENT_ROWS <= 1 << 21);
+const _: () =
+    assert!(limits::LIST_CHUNKS < 1 << 14 && limits::CHUNK_BLOCKS < 1 << 7 && limits::DOCUMENT_ROWS <= 1 << 21);

@@ -12,9 +12,8 @@ use crate::{
 };
 
 /// What the index `t` keeps itself in: `t_log` and so on. Terms and lists are in a table for each lane.
-pub const SHADOW_TABLES: [&str; 13] = [
-    "log", "term0", "term1", "term2", "term3", "term4", "term5", "list0", "list1", "list2", "list3", "list4", "list5",
-];
+pub const SHADOW_TABLES: [&str; 13] =
+    ["log", "term0", "term1", "term2", "term3", "term4", "term5", "list0", "list1", "list2", "list3", "list4", "list5"];
 const LANES: usize = limits::LANES as usize;
 const _: () = assert!(SHADOW_TABLES.len() == 1 + 2 * LANES);
 
@@ -62,7 +61,9 @@ impl Sql {
         let waiting = format!("temp.{}", quoted(&format!("{schema}_{table}_waiting")));
         let by_id = |name: &String| format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY, data BLOB);");
         let by_term = |name: &String| {
-            format!("CREATE TABLE {name} (segment INTEGER, term BLOB, data BLOB, PRIMARY KEY (segment, term)) WITHOUT ROWID;")
+            format!(
+                "CREATE TABLE {name} (segment INTEGER, term BLOB, data BLOB, PRIMARY KEY (segment, term)) WITHOUT ROWID;"
+            )
         };
         let created = [by_id(log)].into_iter().chain(terms.iter().map(by_term)).chain(lists.iter().map(by_id));
         let dropped = all.iter().cloned().chain(OLD_TABLES.map(name)).chain([waiting.clone()]);
@@ -151,7 +152,11 @@ impl Shadow<'_> {
     /// The changes that wait, those of a document together and in their order.
     pub fn take_waiting(&self) -> Result<Vec<(u32, Vec<Vec<u8>>)>> {
         let mut waiting = BTreeMap::<u32, Vec<Vec<u8>>>::new();
-        match self.each_waiting(|row| Ok(waiting.entry(document_of(row)?).or_default().push(row.to_vec()))) {
+        let keep = |row: &[u8]| {
+            waiting.entry(document_of(row)?).or_default().push(row.to_vec());
+            Ok(())
+        };
+        match self.each_waiting(keep) {
             Err(Fault::Sql(error)) if lacks_table(&error) => return Ok(Vec::new()),
             done => done?,
         }

@@ -108,9 +108,9 @@ impl Table {
         let slot = log::head(shadow, guess, &mut row)?;
         let known = match held.filter(|known| known.row() == row) {
             Some(known) => known,
-            None => self.memory.recall(&self.name, &row, |before| {
-                Known::load(shadow, (slot, &row), &self.options, before)
-            })?,
+            None => self
+                .memory
+                .recall(&self.name, &row, |before| Known::load(shadow, (slot, &row), &self.options, before))?,
         };
         *self.known.borrow_mut() = Some(known.clone());
         Ok(known)

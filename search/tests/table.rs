@@ -144,7 +144,8 @@ fn the_same_statements_give_the_same_bytes() {
                 let id = (round * 7 + step * 13) % 400 + 1;
                 let sql =
                     "INSERT INTO package VALUES (?1, ?2, ?3, 't') ON CONFLICT (id) DO UPDATE SET name = excluded.name";
-                let words: Vec<String> = (0..20).map(|word| format!("x{}", (round * 131 + step * 17 + word * 7_919) % 9_973)).collect();
+                let words: Vec<String> =
+                    (0..20).map(|word| format!("x{}", (round * 131 + step * 17 + word * 7_919) % 9_973)).collect();
                 connection
                     .execute(sql, params![id, format!("n{} {}", step % 5, words.join(" ")), format!("common {step}")])
                     .unwrap();
