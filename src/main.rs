@@ -11,6 +11,7 @@ mod places;
 mod settings;
 mod stderr_log;
 mod stopping;
+mod traces;
 
 use clap::Parser;
 use nearside_host::logbook::Logbook;

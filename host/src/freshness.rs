@@ -17,6 +17,7 @@ use crate::{
     inputs::cookies,
     release::Release,
     reply::{self, Reply},
+    spans::Kind,
     target::Target,
     upstream::Visitor,
 };
@@ -60,6 +61,7 @@ pub async fn settle(
         Standing::Behind => {}
     }
     let began = Instant::now();
+    let _span = visitor.traced.as_ref().map(|traced| traced.span(Kind::Internal, "wait for the visitor's own write"));
     let mut switched = served.switched();
     let arrives = async {
         loop {

@@ -47,6 +47,7 @@ use crate::{
     refusals::Refusals,
     release::Release,
     running_keys::RunningKeys,
+    spans::{self, Tracer},
     upstream::Upstream,
     verified::Verified,
 };
@@ -88,6 +89,8 @@ pub struct Host {
     pub leaving: Leaving,
     /// What it shows visitors, where it speaks TLS.
     certificates: OnceLock<Arc<Certificates>>,
+    /// Where some requests are traced.
+    tracer: OnceLock<Tracer>,
 }
 
 /// Who is served here, by host name and by app name.
@@ -186,6 +189,7 @@ impl Host {
             hand_over: OnceLock::new(),
             leaving: Leaving::default(),
             certificates: OnceLock::new(),
+            tracer: OnceLock::new(),
         }))
     }
 
@@ -193,6 +197,16 @@ impl Host {
     pub fn with_certificates(self: Arc<Host>, certificates: Arc<Certificates>) -> Arc<Host> {
         let _ = self.certificates.set(certificates);
         self
+    }
+
+    /// Traces what this decides for. Called once, before anything is served.
+    pub fn with_tracer(self: Arc<Host>, tracer: Tracer) -> Arc<Host> {
+        let _ = self.tracer.set(tracer);
+        self
+    }
+
+    pub fn tracer(&self) -> &Tracer {
+        self.tracer.get().unwrap_or(&spans::OFF)
     }
 
     /// Hands renders over to siblings, and is handed some. Called once, before anything is served.
@@ -493,6 +507,7 @@ impl Host {
             shed: self.queue.shed(),
             handed: self.hand_over().map(HandOver::handed).unwrap_or_default(),
             taken: self.hand_over().map(HandOver::taken).unwrap_or_default(),
+            spans: self.tracer().counts(),
         }
     }
 }

@@ -21,11 +21,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use nearside_protocol::{
     digest::Digest,
     limits,
     release::{Manifest, ReleaseId, SignedManifest},
+    trace_context::TraceContext,
     trust::{TrustedKey, Untrusted},
+    wire::RELEASE_TRACE_HEADER,
 };
 use tokio::sync::mpsc;
 
@@ -42,6 +45,7 @@ use crate::{
     origin_client::{ClientError, whole},
     pages::{Draft, PagesError, Table},
     replica::{AppReplica, Replica, ReplicaError},
+    spans::{Kind as SpanKind, within},
     switch::{SwitchError, switch},
 };
 
@@ -135,7 +139,12 @@ impl Puller {
     pub async fn pull(&self, app: &str, head: ReleaseId) -> Result<(), PullError> {
         let started = std::time::Instant::now();
         let (progress, _under_way) = self.host.pulls.begin(app, head);
-        let (signed, manifest) = self.manifest(app, head).await?;
+        let (signed, manifest, context) = self.manifest(app, head).await?;
+        let mut span = self.host.tracer().continued(context).map(|traced| {
+            let span = traced.span(SpanKind::Consumer, format!("pull {head}")).since(started);
+            span.with("nearside.app", app.to_owned()).with("nearside.release", head.to_string())
+        });
+        let traced = within(&span);
         let (replica, name) = (self.replica.clone(), app.to_owned());
         let disk = beside(move || replica.app(&name)).await??;
         // Before anything large is pulled, and anything written.
@@ -156,19 +165,28 @@ impl Puller {
                 }
             };
             let changed = draft.changed();
-            switch(&host, &store, manifest, signed, draft)?;
+            switch(&host, &store, manifest, signed, draft, traced.as_ref())?;
             Ok(changed)
         })
         .await??;
         let (bytes, took_ms) = (progress.status().bytes, started.elapsed().as_millis() as u64);
+        if let Some(span) = &mut span {
+            span.set("nearside.bytes", bytes);
+            span.set("nearside.pages", changed);
+        }
         tracing::info!(app, release = %head, bytes, pages = changed, took_ms, "switched");
         Ok(())
     }
 
-    /// A manifest that is trusted, and is of what was asked for.
-    async fn manifest(&self, app: &str, release: ReleaseId) -> Result<(SignedManifest, Manifest), PullError> {
+    /// A manifest that is trusted, and is of what was asked for; and the trace that whoever gave it says it belongs to.
+    async fn manifest(
+        &self,
+        app: &str,
+        release: ReleaseId,
+    ) -> Result<(SignedManifest, Manifest, Option<TraceContext>), PullError> {
         let path = format!("/v1/apps/{app}/releases/{release}");
-        let bytes = self.small(&path, limits::MANIFEST_BYTES, self.sources.origin_first()).await?;
+        let (headers, bytes) = self.answer(&path, limits::MANIFEST_BYTES, self.sources.origin_first()).await?;
+        let context = headers.get(RELEASE_TRACE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let signed: SignedManifest = serde_json::from_slice(&bytes)
             .map_err(|error| PullError::Untrusted(release, Untrusted::Malformed(error.to_string())))?;
         let manifest = signed.verify(&self.trusted).map_err(|why| PullError::Untrusted(release, why))?;
@@ -176,7 +194,7 @@ impl Puller {
             let got = format!("{} {}", manifest.app, manifest.release);
             return Err(PullError::OtherRelease { asked: format!("{app} {release}"), got });
         }
-        Ok((signed, manifest))
+        Ok((signed, manifest, context))
     }
 
     /// What a node never does: go back, or over to another database. What it has recorded counts, served or not.
@@ -235,16 +253,29 @@ impl Puller {
         most_bytes: usize,
         sources: impl Iterator<Item = &'a Source>,
     ) -> Result<Bytes, PullError> {
+        self.answer(path, most_bytes, sources).await.map(|(_, bytes)| bytes)
+    }
+
+    /// The same, with what its headers say.
+    async fn answer<'a>(
+        &'a self,
+        path: &str,
+        most_bytes: usize,
+        sources: impl Iterator<Item = &'a Source>,
+    ) -> Result<(HeaderMap, Bytes), PullError> {
         let mut first_fault = None;
         for source in sources.filter(|source| !source.is_resting()) {
             let answer = match source.open(path, 0, None).await {
-                Ok(response) => whole(response, most_bytes).await,
+                Ok(response) => {
+                    let headers = response.headers().clone();
+                    whole(response, most_bytes).await.map(|bytes| (headers, bytes))
+                }
                 Err(error) => Err(error),
             };
             match answer {
-                Ok(bytes) => {
+                Ok((headers, bytes)) => {
                     self.host.pulls.came(bytes.len());
-                    return Ok(bytes);
+                    return Ok((headers, bytes));
                 }
                 Err(error) => {
                     first_fault.get_or_insert(error);
@@ -309,7 +340,7 @@ impl Puller {
             if is_start || !seen.insert(release) {
                 continue;
             }
-            let (_, manifest) = match self.manifest(&head.app, release).await {
+            let (_, manifest, _) = match self.manifest(&head.app, release).await {
                 Ok(found) => found,
                 // Nobody answers now, so nobody knows that there is no way.
                 Err(error @ PullError::Client(ClientError::Unreachable { .. })) => return Err(error),
@@ -524,5 +555,3 @@ fn most_bytes(source: &Source, object: &Offer) -> u64 {
         (Kind::Sibling, None) => object_bytes_most(object.page_count.into()),
     }
 }
-
-

@@ -9,6 +9,8 @@ use nearside_protocol::{
     write::{Delivered, Delivery, IdempotencyKey, Outcome, Receipt, Taken, Unsure},
 };
 
+use crate::spans::Traced;
+
 /// The origin did not answer, or not in time.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the origin does not answer: {why}")]
@@ -47,9 +49,17 @@ pub trait Upstream: Send + Sync {
         command: &str,
         payload: String,
         key: IdempotencyKey,
+        traced: Option<&Traced>,
     ) -> Result<Outcome, Unreachable>;
 
-    async fn enqueue(&self, app: &str, task: &str, payload: String, key: IdempotencyKey) -> Result<u64, Unreachable>;
+    async fn enqueue(
+        &self,
+        app: &str,
+        task: &str,
+        payload: String,
+        key: IdempotencyKey,
+        traced: Option<&Traced>,
+    ) -> Result<u64, Unreachable>;
 
     /// Commands out of this node's outbox, in their order.
     async fn deliver(&self, app: &str, delivery: Delivery) -> Result<Delivered, Unreachable>;
@@ -78,4 +88,6 @@ pub trait Upstream: Send + Sync {
 pub struct Visitor {
     pub headers: HeaderMap,
     pub client: IpAddr,
+    /// Where the spans of it go, if it is sampled.
+    pub traced: Option<Traced>,
 }

@@ -26,6 +26,7 @@ use nearside_protocol::{
 use crate::{
     actions::Operator,
     api_error::ApiError,
+    api_span::{self, traced},
     body::{self, Body, IncomingFile},
     bucket::Name,
     operate::Work,
@@ -83,18 +84,23 @@ enum Asked {
 #[derive(Clone, Copy)]
 pub(crate) struct Client(pub(crate) SocketAddr);
 
-pub(crate) async fn answer(origin: &Arc<Origin>, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn answer(origin: &Arc<Origin>, mut request: Request<Incoming>) -> Response<Body> {
     if page::is_at(request.uri().path()) {
         return page::answer(origin, request).await;
     }
+    let span = api_span::begin(origin, &mut request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    match respond(origin, request).await {
+    let response = match respond(origin, request).await {
         Ok(response) => response,
         Err(error) => {
             tracing::info!(%method, path, ?error, "refused");
             error.into_response()
         }
+    };
+    if let Some(span) = span {
+        api_span::answered(span, &response);
     }
+    response
 }
 
 async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
@@ -140,10 +146,10 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::PutBlob(app, digest) => put_blob(origin, &app, digest, body).await,
         Asked::PushArchive(app) => push_archive(&work, &app, &head, body).await,
         Asked::PushData(app) => push_data(&work, &app, is_resumed(&head.uri), body).await,
-        Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
+        Asked::Command(app, command) => self::command(origin, &app, &command, &head, body).await,
         Asked::Deferred(app) => deferred(origin, &app, body).await,
         Asked::Unsure(app) => unsure(origin, &app, body).await,
-        Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
+        Asked::Task(app, task) => self::task(origin, &app, &task, &head, body).await,
         Asked::Tasks(app) => self::tasks::list(&*site(origin, &app)?, head.uri.query().unwrap_or_default()).await,
         Asked::TaskShown(app, id) => self::tasks::show(&*site(origin, &app)?, id).await,
         Asked::Steer(app, order) => Ok(json(&work.steer(&app, order).await?)),
@@ -169,7 +175,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Render(app) => {
             let target = target_in(head.uri.query().unwrap_or_default())
                 .ok_or_else(|| ApiError::bad_request("render needs ?target=/path, percent-encoded"))?;
-            render::render(&site(origin, &app)?, &target, &head.headers).await
+            render::render(&site(origin, &app)?, &target, &head.headers, traced(&head)).await
         }
     }
 }
@@ -402,13 +408,13 @@ async fn command(
     origin: &Origin,
     app: &str,
     command: &str,
-    headers: &HeaderMap,
+    head: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, ApiError> {
     let running = running(origin, app)?;
-    let key = key_in(headers)?;
+    let key = key_in(&head.headers)?;
     let payload = payload(body).await?;
-    let outcome: Outcome = running.writer.submit(command, &payload, &key).await;
+    let outcome: Outcome = running.writer.submit_traced(command, &payload, &key, traced(head)).await;
     Ok(json(&outcome))
 }
 
@@ -422,7 +428,7 @@ async fn deferred(origin: &Origin, app: &str, body: Incoming) -> Result<Response
         let (came, most) = (delivery.writes.len(), limits::DELIVERY_WRITES);
         return Err(ApiError::bad_request(format!("{came} commands in one delivery; at most {most} are taken")));
     }
-    Ok(json(&Delivered { taken: running.writer.deliver(delivery).await }))
+    Ok(json(&Delivered { taken: running.writer.deliver(delivery, origin.tracer()).await }))
 }
 
 async fn unsure(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {
@@ -430,20 +436,20 @@ async fn unsure(origin: &Origin, app: &str, body: Incoming) -> Result<Response<B
     let body = body::whole(body, limits::COMMAND_PAYLOAD_BYTES * 2 + limits::HEADS_BYTES).await?;
     let unsure: Unsure = serde_json::from_slice(&body)
         .map_err(|error| ApiError::bad_request(format!("the body is a command that was not answered; {error}")))?;
-    Ok(json(&running.writer.find_out(unsure).await))
+    Ok(json(&running.writer.find_out(unsure, origin.tracer()).await))
 }
 
 async fn task(
     origin: &Origin,
     app: &str,
     task: &str,
-    headers: &HeaderMap,
+    head: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, ApiError> {
     let running = running(origin, app)?;
-    let key = key_in(headers)?;
+    let key = key_in(&head.headers)?;
     let payload = payload(body).await?;
-    let queued = running.writer.enqueue_task(task, &payload, &key).await?;
+    let queued = running.writer.enqueue_traced(task, &payload, &key, traced(head)).await?;
     Ok(json(&Enqueued::from(queued)))
 }
 

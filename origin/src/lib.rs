@@ -7,6 +7,7 @@
 //! | [`origin`] | [`Origin`]: all apps, and how they start and stop |
 //! | [`site`] | one app: its parts, and what a push does |
 //! | `metrics` | what monitoring watches |
+//! | `trail`, `api_span` | traced writes, from their requests to the release that carries them |
 //! | `gathered`, `trial` | what queries cost at the nodes; which index would help |
 //! | `fleet` | the nodes, as their heartbeats tell |
 //! | `operate`, `actions` | what operators do, and the log of it |
@@ -38,6 +39,7 @@
 mod actions;
 mod api;
 mod api_error;
+mod api_span;
 mod app_secrets;
 pub mod app_version;
 pub mod audit;
@@ -93,6 +95,7 @@ mod task_diary;
 pub mod task_guest;
 pub mod task_runner;
 mod tasks;
+mod trail;
 mod trial;
 pub mod vouchers;
 pub mod wal;

@@ -55,5 +55,13 @@ pub(crate) fn text(status: &OriginStatus) -> String {
         "When that backup was made, Unix time.",
         backups().map(|(name, backup)| (name, backup.at_ms / 1_000)).collect(),
     );
+    if !status.spans.is_empty() {
+        let name = "nearside_spans_total";
+        let help = "Steps of traced writes, by what became of them on their way to the collector.";
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+        for (outcome, count) in &status.spans {
+            let _ = writeln!(text, "{name}{{outcome=\"{outcome}\"}} {count}");
+        }
+    }
     text
 }

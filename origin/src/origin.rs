@@ -15,7 +15,7 @@ use std::{
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use nearside_host::{disk::Disk, door::Door, engine::Engine, logbook::Logbook, logs::Logs, serve};
+use nearside_host::{disk::Disk, door::Door, engine::Engine, logbook::Logbook, logs::Logs, serve, spans::Tracer};
 use nearside_protocol::{
     action::Action,
     app,
@@ -104,6 +104,16 @@ impl Origin {
     ///
     /// `logbook` is what operators are shown as the origin's log.
     pub async fn open(config: Config, engine: Engine, logbook: Logbook) -> Result<Arc<Origin>, OriginError> {
+        Origin::open_traced(config, engine, logbook, Tracer::off()).await
+    }
+
+    /// The same, with what is sampled traced.
+    pub async fn open_traced(
+        config: Config,
+        engine: Engine,
+        logbook: Logbook,
+        tracer: Tracer,
+    ) -> Result<Arc<Origin>, OriginError> {
         let apps = config.data.join(APPS);
         let io = |error| OriginError::Io { path: config.data.clone(), error };
         Disk::real().folder(&apps).map_err(io)?;
@@ -112,7 +122,7 @@ impl Origin {
         let key = secrets::signing_key(&config.data)?;
         let (nodes, actions) = (Nodes::open(&config.data).map_err(io)?, Log::open(&config.data)?);
         let page = Page::of(&token);
-        let host = render::host(engine.clone())?;
+        let host = render::host(engine.clone())?.with_tracer(tracer.clone());
         let bucket = match &config.objects {
             Some(objects) => Bucket::open(objects)?,
             None => Bucket::folder(&config.data.join(OBJECTS))?,
@@ -124,7 +134,7 @@ impl Origin {
             Ok(Err(error)) => tracing::warn!(cause = %error, "the object store does not answer as it should"),
             Err(_) => tracing::warn!("the object store does not answer"),
         }
-        let common = Common { engine, host, key, bucket, heads: watch::channel(Heads::new()).0 };
+        let common = Common { engine, host, key, bucket, heads: watch::channel(Heads::new()).0, tracer };
         let names = names_in(&apps).map_err(io)?;
         let origin = Arc::new(Origin {
             config,
@@ -149,6 +159,10 @@ impl Origin {
             }
         }
         Ok(origin)
+    }
+
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.common.tracer
     }
 
     pub(crate) fn speaks_tls(&self) -> bool {
@@ -252,6 +266,7 @@ impl Origin {
             uptime_s: self.started.elapsed().as_secs(),
             key: self.key().to_string(),
             apps,
+            spans: self.tracer().counts(),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
     bucket::Name,
     hold::Hold,
     moved::Since,
-    press::{Content, Made, Press, PressError, manifest_of},
+    press::{Content, Cost, Made, Press, PressError, manifest_of},
     projector::{Capturer, NotCaptured, Projected},
     pushed_file::{FileId, PushedError, PushedFile},
 };
@@ -83,6 +83,9 @@ enum Job {
     Stop,
 }
 
+/// Told of each new release before it is given to anyone, and what it cost if it was made just now.
+pub type OnReleased = Box<dyn Fn(&Manifest, Option<Cost>) + Send>;
+
 type Answer = oneshot::Sender<Result<Published, String>>;
 
 pub struct Publisher {
@@ -99,7 +102,7 @@ impl Publisher {
         press: Press,
         capturer: Capturer,
         projected: watch::Receiver<Projected>,
-        released: Box<dyn Fn(ReleaseId) + Send>,
+        released: OnReleased,
     ) -> io::Result<Publisher> {
         let (jobs, queue) = sync_channel(limits::ORIGIN_QUEUE);
         let (head_out, head) = watch::channel(press.newest().map(|(_, manifest)| manifest));
@@ -196,7 +199,7 @@ struct Worker {
     head: watch::Sender<Option<Manifest>>,
     error: watch::Sender<Option<String>>,
     hold: watch::Sender<Option<Hold>>,
-    released: Box<dyn Fn(ReleaseId) + Send>,
+    released: OnReleased,
 }
 
 impl Worker {
@@ -403,8 +406,8 @@ impl Worker {
         let (_, newest) = self.press.newest().expect("BUG: without a release, everything is one");
         let Manifest { release, applied_commit, .. } = newest;
         if self.head.borrow().as_ref().map(|head| head.release) != Some(release) {
-            self.head.send_replace(Some(newest));
-            (self.released)(release);
+            self.head.send_replace(Some(newest.clone()));
+            (self.released)(&newest, made.as_ref().map(|made| made.cost));
         }
         if let Some(Made { cost, .. }) = &made {
             tracing::info!(

@@ -14,6 +14,7 @@ use nearside_host::{
     host::{Host, HostError},
     origin_client::NoOrigin,
     release::Release,
+    spans::Traced,
     target::Target,
     upstream::Visitor,
 };
@@ -66,7 +67,12 @@ impl Live {
 }
 
 /// The page at `target`, for a visitor who holds the receipt in `headers`.
-pub(crate) async fn render(site: &Arc<Site>, target: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+pub(crate) async fn render(
+    site: &Arc<Site>,
+    target: &str,
+    headers: &HeaderMap,
+    traced: Option<Traced>,
+) -> Result<Response<Body>, ApiError> {
     let unavailable = |why: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
     let running = site.running().ok_or_else(|| unavailable("the app is not running: see the origin's status"))?;
     if running.is_held() {
@@ -82,7 +88,7 @@ pub(crate) async fn render(site: &Arc<Site>, target: &str, headers: &HeaderMap) 
 
     let uri: Uri = target.parse().map_err(|_| ApiError::bad_request(format!("`{target}` is not a path")))?;
     let target = Target::parse(uri.path(), uri.query()).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let visitor = visitor(headers);
+    let visitor = visitor(headers, traced);
     match site.host().render_for(release, target, &visitor).await {
         Ok(response) => Ok(response.map(body::full)),
         Err(refusal) => Err(ApiError::new(refusal.status(), "the page cannot be rendered; the node answers for it")),
@@ -112,7 +118,7 @@ async fn reached(running: &Running, headers: &HeaderMap) -> Result<Projected, Ap
 }
 
 /// The visitor as the node saw them.
-fn visitor(headers: &HeaderMap) -> Visitor {
+fn visitor(headers: &HeaderMap, traced: Option<Traced>) -> Visitor {
     let mut theirs = HeaderMap::new();
     for (name, value) in headers {
         let name = name.as_str().strip_prefix(VISITOR_PREFIX).filter(|_| name != VISITOR_ADDRESS_HEADER);
@@ -121,5 +127,5 @@ fn visitor(headers: &HeaderMap) -> Visitor {
         }
     }
     let client = headers.get(VISITOR_ADDRESS_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
-    Visitor { headers: theirs, client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) }
+    Visitor { headers: theirs, client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), traced }
 }

@@ -11,6 +11,7 @@ use nearside_host::{
     engine::Engine,
     host::Host,
     pages::{PageStore, PagesError, Table},
+    spans::Tracer,
 };
 use nearside_protocol::{
     app::DatabaseSource,
@@ -126,6 +127,7 @@ pub struct Common {
     pub key: SecretKey,
     pub bucket: Bucket,
     pub heads: watch::Sender<Heads>,
+    pub tracer: Tracer,
 }
 
 pub struct Site {
@@ -548,13 +550,17 @@ impl Site {
 
         let (objects, pages) = (self.objects.clone(), self.pages.clone());
         let press = Press::new(self.name.clone(), objects, pages, self.common.key.clone(), self.vouchers());
-        let (name, heads) = (self.name.clone(), self.common.heads.clone());
-        let released = move |release| announce(&heads, &name, release);
+        let (name, heads, trail) = (self.name.clone(), self.common.heads.clone(), writer.trail().clone());
+        let released = move |manifest: &Manifest, cost| {
+            trail.released(manifest, cost);
+            announce(&heads, &name, manifest.release);
+        };
         let publisher = Publisher::start(press, projector.capturer(), projector.projected(), Box::new(released))
             .map_err(SiteError::Thread)?;
 
         let forwarding = forward(&writer, &projector, &publisher);
-        let desk = Desk { writer: writer.clone(), blobs: self.blobs.clone(), reach: self.reach() };
+        let (blobs, tracer) = (self.blobs.clone(), self.common.tracer.clone());
+        let desk = Desk { writer: writer.clone(), blobs, reach: self.reach(), tracer };
         let tasks = TaskRunner::start(self.common.engine.clone(), desk);
         let running = Arc::new(Running { writer, projector, publisher, tasks: Mutex::new(Some(tasks)), forwarding });
         *self.running.write().expect("BUG: nothing panics while holding the parts") = Some(running.clone());

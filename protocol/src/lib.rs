@@ -30,6 +30,7 @@
 //! | [`problem`] | RFC 9457 problem details |
 //! | [`words`] | numbers and times as a person reads them |
 //! | [`limits`] | every bound, with its unit |
+//! | [`trace_context`] | which trace something belongs to, as W3C writes it |
 //! | [`unix_time`] | the time of day, as files and messages have it |
 
 pub mod action;
@@ -57,6 +58,7 @@ pub mod secrets;
 pub mod status;
 pub mod task_report;
 pub mod times;
+pub mod trace_context;
 pub mod trust;
 pub mod unix_time;
 pub mod voucher;

@@ -510,6 +510,39 @@ pub const LOGBOOK_HEARTBEAT: Duration = Duration::from_secs(15);
 pub const MISSED_INPUTS: usize = 256;
 pub const MISSED_INPUT_NAME_BYTES: usize = 256;
 
+// --- Traces -----------------------------------------------------------------------------------------------------------
+
+/// Spans that have ended and wait to be sent: what comes when there are more is dropped, and counted.
+pub const SPANS_WAITING: usize = 4_096;
+/// Spans in one message to the collector, and how long the first of them waits for the others.
+pub const SPANS_SENT_AT_ONCE: usize = 512;
+pub const SPANS_SENT_EVERY: Duration = Duration::from_secs(1);
+/// How long the collector has to answer, unless it is said otherwise; how often one message is sent; and the pause before it
+/// is sent again, twice as long each time.
+pub const COLLECTOR_WAIT: Duration = Duration::from_secs(10);
+pub const COLLECTOR_WAIT_MOST: Duration = Duration::from_secs(60);
+pub const COLLECTOR_TRIES: u32 = 3;
+pub const COLLECTOR_AGAIN_FIRST: Duration = Duration::from_millis(500);
+/// What of its answer is read.
+pub const COLLECTOR_ANSWER_BYTES: usize = 64 << 10;
+/// What a process that stops still sends: for so long.
+pub const SPANS_LAST: Duration = Duration::from_secs(2);
+/// Of one span: a text in it, and the spans it is linked to.
+pub const SPAN_TEXT_BYTES: usize = 1 << 10;
+pub const SPAN_LINKS: usize = 32;
+/// Of one render or command: the statements that have a span; the others are only counted.
+pub const SPANS_OF_SQL: u32 = 64;
+/// Traced commits of one app that wait for the release that carries them, and releases nodes are told the trace of. The oldest
+/// go.
+pub const TRACED_COMMITS: usize = 256;
+pub const TRACED_RELEASES: usize = 64;
+/// First renders of pages that a traced release has changed.
+pub const TRACED_FIRST_RENDERS: u32 = 16;
+/// Of requests that come without a decision: how many are traced where a collector is given and nothing else is said.
+pub const TRACE_RATIO: f64 = 0.01;
+/// What an operator adds to what is sent: attributes of the process, and headers of the message.
+pub const TRACE_EXTRAS: usize = 64;
+
 // --- Access patterns --------------------------------------------------------------------------------------------------
 
 /// Named queries of one app that are counted, by name; and versions of it, the newest.

@@ -54,6 +54,9 @@ pub struct NodeStatus {
     pub handed: BTreeMap<String, u64>,
     #[serde(default)]
     pub taken: BTreeMap<String, u64>,
+    /// Spans by what became of them; nothing where none are kept.
+    #[serde(default)]
+    pub spans: BTreeMap<String, u64>,
 }
 
 /// When a certificate ends.
@@ -172,6 +175,9 @@ pub struct OriginStatus {
     pub uptime_s: u64,
     pub key: String,
     pub apps: BTreeMap<String, OriginApp>,
+    /// Spans by what became of them; nothing where none are kept.
+    #[serde(default)]
+    pub spans: BTreeMap<String, u64>,
 }
 
 /// Since when, and which release's content is served meanwhile.

@@ -62,6 +62,10 @@ pub const BEHIND_AT_MOST_HEADER: &str = "nearside-behind-at-most";
 /// On a push of an app: a public key and its signature over the app, as [`crate::voucher::AppVoucher::to_header`] has them.
 pub const VOUCHER_HEADER: &str = "nearside-app-voucher";
 
+/// On a manifest's answer: the trace of a write that the release carries, as [`crate::trace_context`] writes it. Whoever pulls
+/// the release goes on with it. Nothing rests on it, so it is not signed.
+pub const RELEASE_TRACE_HEADER: &str = "nearside-release-trace";
+
 /// On a logbook's answer: up to where it has been read, for `since=`.
 pub const LOGBOOK_HEADER: &str = "nearside-logbook";
 

@@ -33,7 +33,7 @@ impl Place {
 
 fn take(app: &str, key: &str, payload: &str) -> ToTake {
     let key = IdempotencyKey::try_from(key.to_owned()).unwrap();
-    ToTake { app: app.into(), command: "c".into(), payload: payload.into(), key, sent_after: None }
+    ToTake { app: app.into(), command: "c".into(), payload: payload.into(), key, sent_after: None, traced: None }
 }
 
 async fn saved(outbox: &Outbox, take: ToTake) -> Ticket {
@@ -170,11 +170,25 @@ impl Upstream for Origin {
         }
     }
 
-    async fn submit(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<Outcome, Unreachable> {
+    async fn submit(
+        &self,
+        _: &str,
+        _: &str,
+        _: String,
+        _: IdempotencyKey,
+        _: Option<&Traced>,
+    ) -> Result<Outcome, Unreachable> {
         Err(Unreachable::unsent("deliveries only"))
     }
 
-    async fn enqueue(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<u64, Unreachable> {
+    async fn enqueue(
+        &self,
+        _: &str,
+        _: &str,
+        _: String,
+        _: IdempotencyKey,
+        _: Option<&Traced>,
+    ) -> Result<u64, Unreachable> {
         Err(Unreachable::unsent("deliveries only"))
     }
 

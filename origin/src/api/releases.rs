@@ -10,7 +10,7 @@ use nearside_protocol::{
     limits::{self, PAGE_BYTES},
     release::{Manifest, ReleaseId},
     status::Held,
-    wire::{Difference, ReleaseInfo, Releases},
+    wire::{Difference, RELEASE_TRACE_HEADER, ReleaseInfo, Releases},
 };
 use object_store::GetRange;
 
@@ -56,7 +56,12 @@ pub(crate) fn list(site: &Site) -> Releases {
 
 pub(super) async fn manifest(site: &Site, release: ReleaseId) -> Result<Response<Body>, ApiError> {
     if let Some(kept) = kept(site, release) {
-        return Ok(json(&*kept.signed));
+        let mut response = json(&*kept.signed);
+        if let Some(context) = site.running().and_then(|running| running.writer.trail().of(release)) {
+            let value = HeaderValue::from_str(&context.to_string()).expect("BUG: hexadecimal digits");
+            response.headers_mut().insert(RELEASE_TRACE_HEADER, value);
+        }
+        return Ok(response);
     }
     // One that is newer than the pages here: somebody restored them from a backup.
     let there = site.objects.bucket.get(Name::Release(release), limits::MANIFEST_BYTES as u64).await?;

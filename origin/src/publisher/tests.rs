@@ -97,8 +97,8 @@ impl Fixture {
         let store = self.folder.path().join(store::FILE_NAME);
         let projector = Projector::start(self.folder.path(), &store, version, Box::new(|_| ())).unwrap();
         let (told, heard) = mpsc::channel();
-        let released = Box::new(move |release| {
-            let _ = told.send(release);
+        let released = Box::new(move |manifest: &Manifest, _| {
+            let _ = told.send(manifest.release);
         });
         let publisher = Publisher::start(press, projector.capturer(), projector.projected(), released).unwrap();
         Parts { objects, pages, projector, publisher, heard }
