@@ -52,7 +52,11 @@ fn node(folder: &Path, origin: &Origin, collector: &Collector) -> Node {
 }
 
 fn post(node: &Node, words: &str) -> Answer {
-    let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("traceparent", &parent())];
+    post_as(node, words, &parent())
+}
+
+fn post_as(node: &Node, words: &str, parent: &str) -> Answer {
+    let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("traceparent", parent)];
     let form = format!("author=Ada&rating=5&body={words}");
     node.request(packages::SITE, "POST", "/package/saw/reviews", &headers, &form)
 }
@@ -141,6 +145,39 @@ fn in_order(tree: &Tree) -> bool {
         tree.children(told).all(|child| child.start_ns + SLACK_NS >= told.start_ns && holds(tree, child))
     }
     tree.roots().into_iter().all(|root| holds(tree, root))
+}
+
+#[test]
+fn a_release_is_linked_to_all_the_writes_that_it_carries() {
+    let folder = tempfile::tempdir().unwrap();
+    let collector = Collector::start();
+    let origin = origin(folder.path(), &collector);
+    let node = node(folder.path(), &origin, &collector);
+    let catalogue = packages::catalogue(folder.path(), &["saw"]);
+    node.wait_for(origin.push_data(&catalogue, "packages").release(), "packages");
+
+    // Soon after one another, again and again: until two have gone into one release.
+    let until_release = [&WRITE[..], &[TAKEN, "commit *", "release *"]].concat();
+    let mut posted = 0_u32;
+    let (one, other) = eventually("two writes go into one release", || {
+        let ids = [1, 2].map(|more| format!("{:032x}", posted + more));
+        posted += 2;
+        ids.iter().for_each(|id| drop(post_as(&node, "Twice", &format!("00-{id}-{VISITORS_SPAN}-01"))));
+        let trees = eventually("both traces have come", || {
+            let trees = ids.each_ref().map(|id| collector.trace(id));
+            trees.iter().all(|tree| tree.find(&until_release).is_some()).then_some(trees)
+        });
+        let release = |tree: &Tree| tree.find(&until_release).unwrap().attributes["nearside.release"].clone();
+        let [one, other] = trees;
+        (release(&one) == release(&other)).then_some((one, other))
+    });
+    let (release, beside) = (one.find(&until_release).unwrap(), other.find(&until_release).unwrap());
+    let commits = [&one, &other].map(|tree| {
+        let commit = tree.find(&until_release[..5]).unwrap();
+        (commit.trace.clone(), commit.span.clone())
+    });
+    assert_eq!(release.links, commits, "of the first one it is the release, and linked to all");
+    assert_eq!(beside.links, [(release.trace.clone(), release.span.clone())], "the others lead to it");
 }
 
 #[test]
