@@ -293,6 +293,11 @@ impl Puller {
         let roots: BTreeSet<Digest> = tables.keys().copied().collect();
         let way = Way { puller: self, disk, manifest, tables: &tables, progress };
 
+        if roots.is_empty()
+            && let Some(draft) = way.copied_from_sibling().await
+        {
+            return Ok(draft);
+        }
         let mut offers = offers_of(manifest);
         let direct = cheapest(&manifest.root, &roots, &offers);
         let has_delta = offers.iter().any(|offer| offer.from.is_some_and(|from| roots.contains(&from)));
@@ -456,6 +461,30 @@ impl Way<'_> {
             }
             return Ok(draft);
         }
+    }
+
+    /// The very release as a whole copy, where a sibling has it: what the origin offers leads over older ones, of which siblings
+    /// have nothing any more.
+    async fn copied_from_sibling(&self) -> Option<Draft> {
+        let page_count = page_count(self.manifest.page_count).ok()?;
+        let bytes = object_bytes_most(self.manifest.page_count);
+        let copy = Offer { from: None, to: self.manifest.root, page_count, bytes };
+        let path = object_path(&self.manifest.app, &copy);
+        let siblings = self.puller.sources.near_first().filter(|source| source.kind() == Kind::Sibling);
+        for source in siblings.filter(|source| !source.is_resting()) {
+            let Ok(download) = Download::open(source, &path, bytes).await else { continue };
+            self.progress.expect(bytes);
+            match self.take(self.disk.pages().draft(None), &copy, download, source, &path).await {
+                Ok(draft) => return Some(draft),
+                Err(error) => {
+                    if let Verdict::Damaged(_) = error.verdict() {
+                        self.refused(&error);
+                    }
+                    tracing::warn!(app = self.manifest.app, cause = %error, "going on without this sibling");
+                }
+            }
+        }
+        None
     }
 
     fn refused(&self, error: &PullError) {

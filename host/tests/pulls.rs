@@ -26,7 +26,7 @@ use nearside_protocol::{
     heads::{HeadsAsked, SignedHeads},
     key::SecretKey,
     limits::PAGE_BYTES,
-    release::{DatabaseId, DeltaOffer, Manifest, ReleaseId},
+    release::{BaseOffer, DatabaseId, DeltaOffer, Manifest, ReleaseId},
     status::NodeStatus,
     wire::Heads,
 };
@@ -449,6 +449,31 @@ fn a_sibling_is_asked_first_and_a_lying_one_does_no_harm() {
     sibling.is(Manner::Gone);
     let third = origin.release(3, &rows(9));
     node.until_serves(&third);
+}
+
+#[test]
+fn a_node_with_nothing_takes_the_newest_from_a_sibling_that_has_no_older_release() {
+    for sibling_is in [Manner::Honest, Manner::Flips] {
+        let (origin, sibling) = (Origin::start(), Origin::start());
+        let first = origin.release(1, &rows(7));
+        let base = BaseOffer { release: first.release, root: first.root, page_count: first.page_count, bytes: 4_000_000 };
+        let delta = DeltaOffer { from_release: first.release, from: first.root, pages: 9, bytes: 60_000 };
+        let second = origin.release_as(2, &rows(8), |manifest| {
+            manifest.base = Some(base);
+            manifest.deltas = vec![delta];
+        });
+        assert_eq!(sibling.release(2, &rows(8)).root, second.root);
+        sibling.is(sibling_is);
+        let node = Node::start(&origin, &[&sibling]);
+        node.until_serves(&second);
+        assert!(node.get("/pair").text().contains("8 8"));
+        let of_origin = origin.asked_for("/bases/") + origin.asked_for("/deltas/");
+        let refused: u64 = node.status().refusals.values().sum();
+        match sibling_is {
+            Manner::Honest => assert_eq!((of_origin, sibling.asked_for("/bases/"), refused), (0, 1, 0)),
+            _ => assert!(of_origin == 2 && refused == 1, "{of_origin} {:?}", node.status().refusals),
+        }
+    }
 }
 
 #[test]
