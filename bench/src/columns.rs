@@ -230,7 +230,7 @@ const EDITED: &[Column] = &[
 ];
 
 const REACHED: &[Column] = &[
-    needed(Metric::ThereHalf, "ms until half have it"),
+    where_measured(Metric::ThereHalf, "ms until half have it"),
     needed(Metric::There, "ms until all have it"),
     needed(Metric::OriginBytes, "bytes the origin sent"),
     needed(Metric::SiblingBytes, "bytes siblings sent"),

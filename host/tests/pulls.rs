@@ -456,7 +456,8 @@ fn a_node_with_nothing_takes_the_newest_from_a_sibling_that_has_no_older_release
     for sibling_is in [Manner::Honest, Manner::Flips] {
         let (origin, sibling) = (Origin::start(), Origin::start());
         let first = origin.release(1, &rows(7));
-        let base = BaseOffer { release: first.release, root: first.root, page_count: first.page_count, bytes: 4_000_000 };
+        let base =
+            BaseOffer { release: first.release, root: first.root, page_count: first.page_count, bytes: 4_000_000 };
         let delta = DeltaOffer { from_release: first.release, from: first.root, pages: 9, bytes: 60_000 };
         let second = origin.release_as(2, &rows(8), |manifest| {
             manifest.base = Some(base);

@@ -191,13 +191,15 @@ impl Turns<'_> {
             "  {case} {round}: {contender:<12} half after {middle:>6.0} ms, all after {last:>6.0} ms; the origin sent \
              {origin:>10} bytes, siblings {siblings:>10}"
         );
-        let values = [
-            (Metric::ThereHalf, middle),
+        let mut values = BTreeMap::from([
             (Metric::There, last),
             (Metric::OriginBytes, origin as f64),
             (Metric::SiblingBytes, siblings as f64),
-        ];
-        self.samples.push(sample(case, contender, round, values.into()));
+        ]);
+        if took.len() > 1 {
+            values.insert(Metric::ThereHalf, middle);
+        }
+        self.samples.push(sample(case, contender, round, values));
     }
 }
 
