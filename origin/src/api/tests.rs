@@ -47,6 +47,7 @@ async fn start(data: &Path) -> Running {
         token_file: None,
         certificates: None,
         objects: None,
+        traces: Default::default(),
         apps: [("shop".to_owned(), settings)].into(),
     };
     fs::create_dir_all(data.join("compiled")).unwrap();
@@ -435,6 +436,7 @@ async fn two_origins_do_not_share_a_folder() {
         token_file: None,
         certificates: None,
         objects: None,
+        traces: Default::default(),
         apps: Default::default(),
     };
     let second = Origin::open(config, Engine::start(&folder.path().join("compiled")).unwrap(), Logbook::new()).await;
