@@ -58,7 +58,7 @@ pub enum Command {
     Cache(CacheArgs),
     Check(CheckArgs),
     Dev(DevArgs),
-    Host(HostArgs),
+    Host(Box<HostArgs>),
     Key(KeyArgs),
     Logs(LogsArgs),
     New(NewArgs),

@@ -41,7 +41,7 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
             cli::Command::Cache(args) => commands::cache::run(args).await,
             cli::Command::Check(args) => commands::check::run(&args),
             cli::Command::Dev(args) => commands::dev::run(args, logbook).await,
-            cli::Command::Host(args) => commands::host::run(args, logbook).await,
+            cli::Command::Host(args) => commands::host::run(*args, logbook).await,
             cli::Command::Key(args) => commands::key::run(args),
             cli::Command::Logs(args) => commands::logs::run(args).await,
             cli::Command::New(args) => commands::new::run(&args),
