@@ -23,7 +23,7 @@ use nearside_host::{
     serve,
 };
 use nearside_protocol::{
-    heads::{HeadsAsked, SignedHeads},
+    heads::{HeadsAsked, Newest, SignedHeads},
     key::SecretKey,
     limits::PAGE_BYTES,
     release::{DatabaseId, DeltaOffer, Manifest, ReleaseId},
@@ -140,7 +140,8 @@ impl Answering {
                 while *self.heads.lock().unwrap() == asked.have && Instant::now() < until {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                let signed = SignedHeads::sign(asked.nonce, &self.heads.lock().unwrap(), &self.key);
+                let newest = Newest { heads: self.heads.lock().unwrap().clone(), ..Newest::default() };
+                let signed = SignedHeads::sign(asked.nonce, &newest, &self.key);
                 whole(serde_json::to_vec(&signed).unwrap().into())
             }
             path => {

@@ -15,12 +15,15 @@
 //! | `GET /v1/apps/{app}/diff/{release}/{release}` | | [`Difference`] |
 //! | `POST /v1/apps/{app}/rollback` | [`Rollback`] | [`Pushed`]; nothing is published by itself from then on |
 //! | `POST /v1/apps/{app}/resume` | | [`Pushed`]; ends that |
+//! | `GET /v1/apps/{app}/canary` | | [`crate::canary::Canary`]: the one that runs, or the last one |
+//! | `POST /v1/apps/{app}/promote` | | [`Pushed`]; the canary's content for everyone |
+//! | `POST /v1/apps/{app}/halt` | | [`Pushed`]; everyone's content for the canary's nodes |
 //! | `GET /v1/apps/{app}/archives/{digest}` | | the app's archive |
 //! | `GET /v1/apps/{app}/secrets/{digest}` | | [`crate::secrets::Secrets`] |
 //! | `GET /v1/apps/{app}/blobs/{hash}` | | a blob, which whoever asks verifies |
 //! | `PUT /v1/apps/{app}/blobs/{hash}` | a blob of that hash, of at most [`crate::limits::BLOB_BYTES`] | nothing, once it is durable |
-//! | `PUT /v1/apps/{app}/archive` | an app's archive; [`VOUCHER_HEADER`] if it is not the origin that vouches for it | [`Pushed`]; with `?resume` it ends a hold |
-//! | `PUT /v1/apps/{app}/data` | a SQLite file | [`Pushed`]; with `?resume` it ends a hold |
+//! | `PUT /v1/apps/{app}/archive` | an app's archive; [`VOUCHER_HEADER`] if it is not the origin that vouches for it | [`Pushed`]; with `?resume` it ends a hold, with `?replace` a canary; with `?canary=10%25&requests=200&for_s=300` it begins one, `canary=a,b` at these nodes |
+//! | `PUT /v1/apps/{app}/data` | a SQLite file | [`Pushed`]; the same |
 //! | `POST /v1/apps/{app}/commands/{command}` | JSON payload, `Idempotency-Key` | [`crate::write::Outcome`] |
 //! | `POST /v1/apps/{app}/deferred` | [`crate::write::Delivery`] | [`crate::write::Delivered`] |
 //! | `POST /v1/apps/{app}/unsure` | [`crate::write::Unsure`] | [`crate::write::Taken`] |
@@ -41,6 +44,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::{
+    canary::{Canary, Candidacy},
     digest::Digest,
     key::KeyId,
     release::{BaseOffer, ReleaseId},
@@ -85,12 +89,18 @@ pub struct Pushed {
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
     pub release: Option<ReleaseId>,
+    /// Halts a canary that runs first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
 }
 
 /// The releases an origin keeps of an app.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Releases {
     pub held: Option<Held>,
+    /// The canary that runs, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// New to old.
     pub releases: Vec<ReleaseInfo>,
 }
@@ -107,6 +117,9 @@ pub struct ReleaseInfo {
     pub database_bytes: u64,
     pub app_digest: Digest,
     pub rolled_back_to: Option<ReleaseId>,
+    /// For whom it is, when it was not for everyone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Candidacy>,
     /// The oldest kept release with these very pages and this app.
     pub same_as: Option<ReleaseId>,
     /// Of the delta from the release before.
