@@ -98,6 +98,8 @@ fn beat(node: &str) -> Heartbeat {
                 behind_at_most_ms: Some(1),
                 refused: Some(HOSTILE.into()),
                 pulled_permille: Some(60_000),
+                served: None,
+                refusal: None,
             },
         )]
         .into(),

@@ -97,10 +97,10 @@ impl Fixture {
         let store = self.folder.path().join(store::FILE_NAME);
         let projector = Projector::start(self.folder.path(), &store, version, Box::new(|_| ())).unwrap();
         let (told, heard) = mpsc::channel();
-        let released = Box::new(move |release| {
-            let _ = told.send(release);
+        let released = Box::new(move |out: Out| {
+            let _ = told.send(out.stable);
         });
-        let publisher = Publisher::start(press, projector.capturer(), projector.projected(), released).unwrap();
+        let publisher = Publisher::start(press, projector.capturer(), projector.projected(), None, released).unwrap();
         Parts { objects, pages, projector, publisher, heard }
     }
 
