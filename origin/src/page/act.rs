@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use hyper::body::Incoming;
 use nearside_protocol::{
-    action::Deed, app, limits, query_report::Advise, release::ReleaseId, task_report::Steered, words,
+    action::Deed,
+    app,
+    canary::{Halted, Promoted},
+    limits, query_report::Advise, release::ReleaseId, task_report::Steered, words,
 };
 
 use crate::{
@@ -23,6 +26,8 @@ pub(super) type Form = BTreeMap<String, String>;
 enum Wanted {
     Rollback { app: String, to: ReleaseId },
     Resume { app: String },
+    Promote { app: String },
+    Halt { app: String },
     Steer { app: String, order: Order },
     TryIndexes { app: String },
     Forget { node: String },
@@ -49,6 +54,14 @@ pub(super) async fn act(origin: &Arc<Origin>, operator: &Operator, form: &Form) 
             let release =
                 pushed.release.map_or("nothing is released yet".to_owned(), |it| format!("release {it} is out"));
             Ok(format!("{app}: releases go on; {release}."))
+        }
+        Wanted::Promote { app } => {
+            let pushed = work.promote(&*api::site(origin, &app)?, Promoted::ByHand).await?;
+            Ok(format!("{app}: the canary is promoted{}.", as_release(pushed.release)))
+        }
+        Wanted::Halt { app } => {
+            let pushed = work.halt(&*api::site(origin, &app)?, Halted::ByHand).await?;
+            Ok(format!("{app}: the canary is halted; its nodes go on to what all have{}.", as_release(pushed.release)))
         }
         Wanted::Steer { app, order } => {
             let said = match &order {
@@ -84,6 +97,10 @@ pub(super) async fn act(origin: &Arc<Origin>, operator: &Operator, form: &Form) 
     }
 }
 
+fn as_release(release: Option<ReleaseId>) -> String {
+    release.map_or(String::new(), |release| format!(", as release {release}"))
+}
+
 fn wanted(form: &Form) -> Result<Wanted, ApiError> {
     let field =
         |name: &str| form.get(name).cloned().ok_or_else(|| ApiError::bad_request(format!("`{name}` is missing")));
@@ -106,6 +123,8 @@ fn wanted(form: &Form) -> Result<Wanted, ApiError> {
             Ok(Wanted::Rollback { app: named("app")?, to })
         }
         "resume" => Ok(Wanted::Resume { app: named("app")? }),
+        "promote_canary" => Ok(Wanted::Promote { app: named("app")? }),
+        "halt_canary" => Ok(Wanted::Halt { app: named("app")? }),
         "pause_tasks" => steer(Order::Pause(named("kind")?)),
         "resume_tasks" => steer(Order::Resume(named("kind")?)),
         "retry_tasks" => steer(Order::Retry(which()?)),
@@ -137,6 +156,7 @@ mod tests {
             ("", "`deed` is missing"),
             ("deed=reboot", "no such button"),
             ("deed=resume", "`app` is missing"),
+            ("deed=halt_canary", "`app` is missing"),
             ("deed=resume&app=..%2Fshop", "`app` is not a name"),
             ("deed=rollback&app=shop", "`release` is missing"),
             ("deed=rollback&app=shop&release=new", "new"),
