@@ -304,6 +304,11 @@ fn rows_reach_its_nodes_with_the_others_and_a_visitor_sees_their_own_writes_ther
     fleet.site.nodes[0].wait_for(candidate, "probe");
     for _ in 0..5 {
         let bumped = probe::bump(a);
+        // Whoever makes it, the node or the origin: of the candidate, with the visitor's own write.
+        let page = format!("/ask/touch?p={}", PAGE.fetch_add(1, Ordering::Relaxed) + 500_000);
+        let own = fleet.site.nodes[0].request(probe::SITE, "GET", &page, &[("Cookie", &bumped.cookie())], "");
+        let p: i64 = page.rsplit_once('=').unwrap().1.parse().unwrap();
+        assert!(own.text().contains(&format!("\n{}\n", bumped.n + p + 1_000)), "{own:?}");
         assert_eq!(probe::own_pair(a, &bumped), bumped.n);
         assert_eq!(probe::own_pair(b, &bumped), bumped.n);
     }

@@ -59,6 +59,7 @@ pub async fn settle(
         Standing::Lost => return Fresh::Behind(release, "lost-receipt"),
         Standing::Behind => {}
     }
+    let code = release.code.digest;
     let began = Instant::now();
     let mut switched = served.switched();
     let arrives = async {
@@ -75,7 +76,7 @@ pub async fn settle(
     tokio::pin!(arrives);
     let rendered = async {
         tokio::time::sleep(limits::RECEIPT_HEAD_START).await;
-        host.upstream().render(&served.name, &target.path_and_query(), visitor, receipt).await
+        host.upstream().render(&served.name, &code, &target.path_and_query(), visitor, receipt).await
     };
     let unreachable = tokio::select! {
         current = &mut arrives => return Fresh::Waited(current, began.elapsed()),

@@ -30,7 +30,7 @@
 //! | `POST /v1/apps/{app}/tasks/{task}` | JSON payload, `Idempotency-Key` | [`crate::write::Enqueued`] |
 //! | `/v1/apps/{app}/tasks…` | | what [`crate::task_report`] has |
 //! | `/v1/apps/{app}/queries…` | | what [`crate::query_report`] has |
-//! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt` | the page itself, from the newest read database |
+//! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt`, [`APP_DIGEST_HEADER`] | the page itself, from the newest read database |
 //! | `POST /v1/apps/{app}/audit` | | [`crate::status::Audited`], once it is done |
 //! | `GET /v1/apps/{app}/watermark` | | [`crate::watermark::Watermark`] |
 //! | `POST /v1/heartbeat` | [`crate::heartbeat::Heartbeat`] | [`crate::heartbeat::Siblings`] |
@@ -57,6 +57,8 @@ pub const RECEIPT_COOKIE: &str = "nearside-receipt";
 pub const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 /// A node that has the origin render a page sends the visitor's headers along under this prefix, and the address.
 pub const VISITOR_PREFIX: &str = "nearside-visitor-";
+/// The version of the app that this node serves: where a canary runs, there are two.
+pub const APP_DIGEST_HEADER: &str = "nearside-app-digest";
 pub const VISITOR_ADDRESS_HEADER: &str = "nearside-visitor-address";
 /// On a page that does not contain the visitor's own last write, because neither this node nor the origin could.
 pub const BEHIND_HEADER: &str = "nearside-behind";

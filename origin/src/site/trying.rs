@@ -10,6 +10,7 @@ use std::{
 
 use nearside_protocol::{
     canary::{Candidacy, Canary, Halted, Promoted, Stands, Waits},
+    digest::Digest,
     fleet::Candidate,
     limits,
     release::ReleaseId,
@@ -79,6 +80,13 @@ impl Site {
     pub(crate) fn candidate_since(&self) -> Option<(Candidate, u64)> {
         let since_ms = self.running_canary()?.canary.since_ms;
         Some((self.candidate()?, since_ms))
+    }
+
+    /// The version of this code, if some nodes try it out on the rows of all, and their release.
+    pub(crate) fn tried_version(&self, code: &Digest) -> Option<(Arc<AppVersion>, ReleaseId)> {
+        let trying = self.standing().trying.clone()?;
+        let is_it = !trying.is_data && trying.version.digest == *code;
+        is_it.then_some((trying.version, self.running()?.publisher.candidate()?))
     }
 
     fn newest_candidate(&self, canary: &Candidacy) -> Option<ReleaseId> {
