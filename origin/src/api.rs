@@ -142,8 +142,8 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
             let canary = site(origin, &app)?.canary();
             canary.map(|canary| json(&canary)).ok_or_else(|| ApiError::not_found(format!("`{app}` has had no canary")))
         }
-        Asked::Promote(app) => Ok(json(&work.promote(&*site(origin, &app)?, Promoted::ByHand).await?)),
-        Asked::Halt(app) => Ok(json(&work.halt(&*site(origin, &app)?, Halted::ByHand).await?)),
+        Asked::Promote(app) => Ok(json(&work.promote(&*site(origin, &app)?, Promoted::ByHand, None).await?)),
+        Asked::Halt(app) => Ok(json(&work.halt(&*site(origin, &app)?, Halted::ByHand, None).await?)),
         Asked::Secrets(app, digest) => {
             let site = site(origin, &app)?;
             file(&site.objects.secrets_path(&digest), JSON, || format!("`{app}` has no secrets {digest}")).await

@@ -54,16 +54,21 @@ impl Work<'_> {
         self.noted(Deed::Rollback, site.name(), Some(what), rolled_back, released).await
     }
 
-    pub(crate) async fn promote(&self, site: &Site, why: Promoted) -> Result<Pushed, ApiError> {
+    pub(crate) async fn promote(
+        &self,
+        site: &Site,
+        why: Promoted,
+        canary_ms: Option<u64>,
+    ) -> Result<Pushed, ApiError> {
         let (what, words) = (why.name().to_owned(), why.to_string());
-        let promoted = site.promote(why).await.map_err(ApiError::from);
+        let promoted = site.promote(why, canary_ms).await.map_err(ApiError::from);
         let told = |pushed: &Pushed| format!("{}: {words}", released(pushed));
         self.noted(Deed::PromoteCanary, site.name(), Some(what), promoted, told).await
     }
 
-    pub(crate) async fn halt(&self, site: &Site, why: Halted) -> Result<Pushed, ApiError> {
+    pub(crate) async fn halt(&self, site: &Site, why: Halted, canary_ms: Option<u64>) -> Result<Pushed, ApiError> {
         let (what, words) = (why.name().to_owned(), why.to_string());
-        let halted = site.halt(why).await.map_err(ApiError::from);
+        let halted = site.halt(why, canary_ms).await.map_err(ApiError::from);
         let told = |pushed: &Pushed| format!("{}: {words}", released(pushed));
         self.noted(Deed::HaltCanary, site.name(), Some(what), halted, told).await
     }
@@ -71,7 +76,7 @@ impl Work<'_> {
     /// Halts the canary that runs, if one does, because something else is to be done.
     pub(crate) async fn make_way(&self, site: &Site) -> Result<(), ApiError> {
         match site.is_tried() {
-            true => self.halt(site, Halted::Replaced).await.map(drop),
+            true => self.halt(site, Halted::Replaced, None).await.map(drop),
             false => Ok(()),
         }
     }

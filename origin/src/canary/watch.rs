@@ -27,9 +27,9 @@ async fn look(origin: &Origin, name: &str, site: Arc<Site>) {
     let verdict = tokio::task::spawn_blocking(move || looked_at.look_at_canary(heard, now)).await.ok().flatten();
     let work = Work { origin, operator: &Operator::origin() };
     let done = match verdict {
-        None | Some(Verdict::Wait(_)) => return,
-        Some(Verdict::Promote(why)) => work.promote(&site, why).await,
-        Some(Verdict::Halt(why)) => work.halt(&site, why).await,
+        None | Some((_, Verdict::Wait(_))) => return,
+        Some((canary_ms, Verdict::Promote(why))) => work.promote(&site, why, Some(canary_ms)).await,
+        Some((canary_ms, Verdict::Halt(why))) => work.halt(&site, why, Some(canary_ms)).await,
     };
     if done.is_err() {
         site.canary_again_later(now);

@@ -198,12 +198,13 @@ impl Site {
         Ok(Pushed { release: candidate, report, cost })
     }
 
-    /// Makes what is tried out the release of all.
-    pub(crate) async fn promote(&self, why: Promoted) -> Result<Pushed, PushError> {
+    /// Makes what is tried out the release of all. `canary_ms` is when the canary began that is meant, where another may have begun
+    /// since somebody looked.
+    pub(crate) async fn promote(&self, why: Promoted, canary_ms: Option<u64>) -> Result<Pushed, PushError> {
         let _one = self.pushing.lock().await;
         let running = self.running().ok_or(PushError::NoApp)?;
         let trying = self.standing().trying.clone();
-        let record = self.decide(Outcome::Promoted(why.clone()))?;
+        let record = self.decide(Outcome::Promoted(why.clone()), canary_ms)?;
         let taken = match trying {
             Some(trying) if !trying.is_data => running.adopt(trying.version).await,
             _ => Ok(Vec::new()),
@@ -222,10 +223,10 @@ impl Site {
     }
 
     /// Has the nodes that try something out go on to what all have.
-    pub(crate) async fn halt(&self, why: Halted) -> Result<Pushed, PushError> {
+    pub(crate) async fn halt(&self, why: Halted, canary_ms: Option<u64>) -> Result<Pushed, PushError> {
         let _one = self.pushing.lock().await;
         let running = self.running().ok_or(PushError::NoApp)?;
-        let record = self.decide(Outcome::Halted(why.clone()))?;
+        let record = self.decide(Outcome::Halted(why.clone()), canary_ms)?;
         let mut report = vec![format!("halted: {why}")];
         if !record.is_data {
             report.push("migrations that came with it stay: they only go forward".to_owned());
@@ -241,7 +242,6 @@ impl Site {
             standing.trying = None;
             standing.last = last.or(standing.last);
         }
-        running.projector.update().await.map_err(PushError::Unreleased)?;
         // Should it fail, the publisher tries again by itself.
         let published = running.publisher.try_out(None).await;
         self.carry_out(&record)?;
@@ -251,10 +251,20 @@ impl Site {
     }
 
     /// Writes down what becomes of the canary that runs.
-    fn decide(&self, outcome: Outcome) -> Result<Record, PushError> {
-        let record = self.running_canary().ok_or(NotTried::None)?;
+    fn decide(&self, outcome: Outcome, canary_ms: Option<u64>) -> Result<Record, PushError> {
+        let is_meant = |record: &Record| canary_ms.is_none_or(|canary_ms| record.canary.since_ms == canary_ms);
         let decided = Some(Decided { outcome, at_ms: now_ms(), is_done: false });
-        Ok(self.keep(Record { decided, ..record })?)
+        let changed = self.change(|record| is_meant(&record).then_some(Record { decided, ..record }))?;
+        changed.ok_or_else(|| NotTried::None.into())
+    }
+
+    /// Changes the record of the canary that runs, unless `change` would not: durably, and by one at a time.
+    fn change(&self, change: impl FnOnce(Record) -> Option<Record>) -> Result<Option<Record>, SiteError> {
+        let mut standing = self.standing();
+        let Some(changed) = standing.record.clone().filter(Record::is_running).and_then(change) else { return Ok(None) };
+        changed.store(&self.folder, self.objects.disk()).map_err(|error| self.io(error))?;
+        standing.record = Some(changed.clone());
+        Ok(Some(changed))
     }
 
     /// What follows from a decision besides the release; doing it again changes nothing.
@@ -282,7 +292,7 @@ impl Site {
     }
 
     /// What to do about the canary that runs, by what its nodes and the others told last. Blocks for a moment.
-    pub(crate) fn look_at_canary(&self, heard: Vec<HeardOf>, now: Instant) -> Option<Verdict> {
+    pub(crate) fn look_at_canary(&self, heard: Vec<HeardOf>, now: Instant) -> Option<(u64, Verdict)> {
         let record = self.running_canary()?;
         let own: Vec<&HeardOf> =
             heard.iter().filter(|of| record.canary.is_for(&of.node) && !of.is_silent).collect();
@@ -290,7 +300,8 @@ impl Site {
         let refused = own.iter().find_map(|of| self.refused(of, &record.canary));
         let record = match record.served_since_ms {
             None if serving > 0 && serving == own_heard => {
-                self.keep(Record { served_since_ms: Some(now_ms()), ..record }).ok()?
+                let arrived = |record| Some(Record { served_since_ms: Some(now_ms()), ..record });
+                self.change(arrived).ok().flatten()?
             }
             _ => record,
         };
@@ -317,7 +328,7 @@ impl Site {
         if let Verdict::Wait(waits) = &verdict {
             standing.waits = Some(waits.clone());
         }
-        Some(verdict)
+        Some((record.canary.since_ms, verdict))
     }
 
     /// What was decided did not go through: it is tried again in a while.

@@ -30,6 +30,8 @@ fn running(app: &str, canary: &Canary, waits: &Waits, now_ms: u64) -> Markup {
         "{} on to what all others have of {app}, under the next number. Migrations that came with it stay.",
         if canary.nodes.len() == 1 { "Its node goes" } else { "Its nodes go" }
     );
+    let since_ms = canary.since_ms.to_string();
+    let fields = [("app", app), ("canary", &since_ms)];
     html! {
         div class="canary" data-key="canary" {
             p {
@@ -49,8 +51,8 @@ fn running(app: &str, canary: &Canary, waits: &Waits, now_ms: u64) -> Markup {
                 }
             }
             div class="do" {
-                (sure("promote_canary", &[("app", app)], "Promote…", &promotes, "Promote it"))
-                (sure("halt_canary", &[("app", app)], "Halt…", &halts, "Halt it"))
+                (sure("promote_canary", &fields, "Promote…", &promotes, "Promote it"))
+                (sure("halt_canary", &fields, "Halt…", &halts, "Halt it"))
             }
         }
     }
