@@ -27,7 +27,8 @@ use support::{
 const TOUCH: &str = "SELECT n + ?1 AS n FROM \"left\" WHERE id = 1";
 /// It can be prepared, and cannot be run.
 const FAILS: &str = "SELECT abs(-9223372036854775807 - 1) + ?1 AS n";
-const SLOW: &str = "SELECT n + ?1 + 0 * (WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 400000)
+const SLOW: &str =
+    "SELECT n + ?1 + 0 * (WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 400000)
     SELECT max(i) FROM c) AS n FROM \"left\" WHERE id = 1";
 const SCANS: &str = "SELECT max(n) + ?1 AS n FROM \"left\" WHERE n > 0";
 
@@ -120,7 +121,8 @@ static PAGE: AtomicU64 = AtomicU64::new(1);
 
 impl Visitors {
     fn of(node: SocketAddr) -> Visitors {
-        let (stop, asked, seen) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<Mutex<_>>::default());
+        let (stop, asked, seen) =
+            (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<Mutex<_>>::default());
         let (until, count, notes) = (stop.clone(), asked.clone(), seen.clone());
         let visit = move || {
             while !until.load(Ordering::Relaxed) {
@@ -194,7 +196,9 @@ fn one_that_answers_with_errors_is_halted_and_the_rest_never_saw_it() {
     let listed = fleet.operator(&["releases", "--app", "probe"]);
     assert!(listed.out.contains("tried out at a"), "{}", listed.out);
     // What was tried out was never for everyone: a rollback does not lead there.
-    fleet.operator(&["rollback", &format!("{}.{}", seen[0].0.0, seen[0].0.1), "--app", "probe"]).failed_with(&["is not kept"]);
+    fleet
+        .operator(&["rollback", &format!("{}.{}", seen[0].0.0, seen[0].0.1), "--app", "probe"])
+        .failed_with(&["is not kept"]);
 }
 
 #[test]
@@ -318,7 +322,10 @@ fn rows_reach_its_nodes_with_the_others_and_a_visitor_sees_their_own_writes_ther
     });
     let pair = [a, b].map(|node| Release::of(&probe::get(node, "/pair")));
     assert!(pair[0] > candidate && pair[0] != pair[1], "each of its own release: {pair:?}");
-    assert!(probe::get(a, "/ask/touch?p=1").text().contains(&(bumped.n + 1_001).to_string()), "and a has the candidate");
+    assert!(
+        probe::get(a, "/ask/touch?p=1").text().contains(&(bumped.n + 1_001).to_string()),
+        "and a has the candidate"
+    );
     // Pushed rows, too.
     fleet.site.origin.push_data(&probe::data(fleet.site.folder.path(), 77), "probe").went_well();
     eventually("pushed rows are at both", || {
@@ -417,9 +424,8 @@ fn another_database_is_tried_out_and_halted_or_promoted() {
         database.execute_batch("CREATE TABLE digit (d INTEGER PRIMARY KEY); INSERT INTO digit VALUES (1);").unwrap();
         file
     };
-    let push = |n: i64, more: &[&str]| {
-        site.origin.operator(&[&["push", text(&file(n)), "--app", "probe"][..], more].concat())
-    };
+    let push =
+        |n: i64, more: &[&str]| site.origin.operator(&[&["push", text(&file(n)), "--app", "probe"][..], more].concat());
     push(1, &[]).went_well();
     let nodes = ["a", "b"].map(|name| Node::start(site.folder.path(), name, Some(&site.origin)));
     nodes.iter().for_each(|node| node.wait_for_apps(1));

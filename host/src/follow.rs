@@ -331,7 +331,8 @@ async fn newer_heads(
     getrandom::fill(&mut chance).expect("BUG: an operating system without randomness cannot serve");
     let nonce = Nonce::from_bytes(chance);
     let Newest { heads: have, candidates } = have;
-    let body = serde_json::to_vec(&HeadsAsked { nonce, have, node: Some(node), candidates }).expect("BUG: heads are plain data");
+    let body = serde_json::to_vec(&HeadsAsked { nonce, have, node: Some(node), candidates })
+        .expect("BUG: heads are plain data");
     let request = origin
         .request(Method::POST, "/v1/heads")
         .body(bytes(body))

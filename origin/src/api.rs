@@ -14,8 +14,8 @@ use nearside_host::file_pieces::FilePieces;
 use nearside_protocol::{
     action::{Actions, By, OPERATOR_HEADER},
     app,
-    digest::Digest,
     canary::{Halted, Promoted},
+    digest::Digest,
     heads::{HeadsAsked, Newest},
     heartbeat::Heartbeat,
     limits,

@@ -47,7 +47,9 @@ pub enum NotTried {
     OtherShape,
     #[error("its `database` is another kind than that of the version that runs: push it without --canary")]
     OtherDatabase,
-    #[error("its rows are merged into the one store that commands write to: data of a mirrored app is pushed without --canary")]
+    #[error(
+        "its rows are merged into the one store that commands write to: data of a mirrored app is pushed without --canary"
+    )]
     MergedData,
     #[error("it is what release {0} has already: there is nothing to try out")]
     Same(ReleaseId),

@@ -69,7 +69,10 @@ pub(crate) fn text(status: &OriginStatus) -> String {
         "When that backup was made, Unix time.",
         backups().map(|(name, backup)| (name, backup.at_ms / 1_000)).collect(),
     );
-    let _ = writeln!(text, "# HELP nearside_canary How the canary stands, or ended, and why.\n# TYPE nearside_canary gauge");
+    let _ = writeln!(
+        text,
+        "# HELP nearside_canary How the canary stands, or ended, and why.\n# TYPE nearside_canary gauge"
+    );
     for (app, canary) in status.apps.iter().filter_map(|(name, app)| Some((name, app.canary.as_ref()?))) {
         let (state, why) = canary.stands.names();
         let _ = writeln!(text, "nearside_canary{{app=\"{app}\",state=\"{state}\",why=\"{why}\"}} 1");

@@ -54,12 +54,7 @@ impl Work<'_> {
         self.noted(Deed::Rollback, site.name(), Some(what), rolled_back, released).await
     }
 
-    pub(crate) async fn promote(
-        &self,
-        site: &Site,
-        why: Promoted,
-        canary_ms: Option<u64>,
-    ) -> Result<Pushed, ApiError> {
+    pub(crate) async fn promote(&self, site: &Site, why: Promoted, canary_ms: Option<u64>) -> Result<Pushed, ApiError> {
         let (what, words) = (why.name().to_owned(), why.to_string());
         let promoted = site.promote(why, canary_ms).await.map_err(ApiError::from);
         let told = |pushed: &Pushed| format!("{}: {words}", released(pushed));

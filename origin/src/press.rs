@@ -26,7 +26,8 @@ use nearside_protocol::{
     limits,
     page_object::Written,
     release::{
-        BaseOffer, DatabaseId, DeltaOffer, FORMAT, FORMAT_OF_CANDIDATES, Manifest, ReleaseId, SignedManifest, fingerprint,
+        BaseOffer, DatabaseId, DeltaOffer, FORMAT, FORMAT_OF_CANDIDATES, Manifest, ReleaseId, SignedManifest,
+        fingerprint,
     },
     unix_time::now_ms,
 };

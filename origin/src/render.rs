@@ -49,8 +49,7 @@ impl Live {
     /// Loads code and opens the file if they are not what was used last. Blocks.
     fn release(&self, engine: &Engine, now: Projected, head: Manifest) -> Result<Arc<Release>, ApiError> {
         let mut kept = self.0.lock().expect("BUG: nothing panics while holding the live release");
-        let is_same =
-            |(then, _): &&(Projected, _)| Arc::ptr_eq(&then.version, &now.version) && then.file == now.file;
+        let is_same = |(then, _): &&(Projected, _)| Arc::ptr_eq(&then.version, &now.version) && then.file == now.file;
         if let Some((_, release)) = kept.iter().find(is_same) {
             return Ok(release.clone());
         }

@@ -182,14 +182,25 @@ pub enum Stands {
 #[serde(rename_all = "snake_case")]
 pub enum Waits {
     /// So many of its nodes serve it.
-    Arrival { have: u64, of: u64 },
+    Arrival {
+        have: u64,
+        of: u64,
+    },
     /// None of its nodes is heard.
     Silent,
-    Time { left_s: u64 },
+    Time {
+        left_s: u64,
+    },
     /// The time is over, and too few have come: for more of them, or for a hand.
-    Requests { have: u64, of: u64 },
+    Requests {
+        have: u64,
+        of: u64,
+    },
     /// Nobody else has served enough to be compared with: for that, or for a hand.
-    Comparison { have: u64, of: u64 },
+    Comparison {
+        have: u64,
+        of: u64,
+    },
 }
 
 /// Why a canary was promoted.
@@ -205,11 +216,22 @@ pub enum Promoted {
 #[serde(rename_all = "snake_case")]
 pub enum Halted {
     /// It answered with server errors more often than the rest: parts of all answers.
-    Errors { canaries: f64, rest: f64, errors: u64 },
+    Errors {
+        canaries: f64,
+        rest: f64,
+        errors: u64,
+    },
     /// Nine of ten pages that were not stored took up to so long, in microseconds.
-    Slow { canaries_us: u64, rest_us: u64 },
+    Slow {
+        canaries_us: u64,
+        rest_us: u64,
+    },
     /// A node does not serve it: by the refusal's name, and in its words.
-    Refused { node: String, reason: String, words: String },
+    Refused {
+        node: String,
+        reason: String,
+        words: String,
+    },
     ByHand,
     /// A push or a rollback came that was to replace it.
     Replaced,
@@ -236,7 +258,9 @@ impl Waits {
 impl fmt::Display for Waits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Waits::Arrival { have, of } => write!(f, "{have} of {} it", words::count(*of, "node serves", "nodes serve")),
+            Waits::Arrival { have, of } => {
+                write!(f, "{have} of {} it", words::count(*of, "node serves", "nodes serve"))
+            }
             Waits::Silent => f.write_str("none of its nodes is heard"),
             Waits::Time { left_s } => write!(f, "nothing is wrong so far; {} left", words::lasting(left_s * 1_000)),
             Waits::Requests { have, of } => {

@@ -71,7 +71,8 @@ pub(crate) fn judge(seen: &Seen) -> Verdict {
 
 /// More server errors than the rest has, by so much that it is not chance.
 fn errors(canaries: &Served, rest: &Served) -> Option<Halted> {
-    let enough = canaries.requests >= limits::CANARY_ANSWERS_LEAST && canaries.server_errors >= limits::CANARY_ERRORS_LEAST;
+    let enough =
+        canaries.requests >= limits::CANARY_ANSWERS_LEAST && canaries.server_errors >= limits::CANARY_ERRORS_LEAST;
     let (share, usual) = (canaries.errors_share(), rest.errors_share());
     let is_more = share - usual >= limits::CANARY_ERRORS_MORE && share >= usual * limits::CANARY_ERRORS_TIMES;
     (enough && is_more).then_some(Halted::Errors { canaries: share, rest: usual, errors: canaries.server_errors })
@@ -162,7 +163,11 @@ mod tests {
         assert!(!is_halted(1_000, 4), "too few errors");
         assert!(!is_halted(501, 5), "less than one in a hundred");
         // The rest has as many: something else is wrong.
-        let ill = |rest_errors| Seen { canaries: served(100, 10, 4, 10), rest: served(1_000, 10, 4, rest_errors), ..young.clone() };
+        let ill = |rest_errors| Seen {
+            canaries: served(100, 10, 4, 10),
+            rest: served(1_000, 10, 4, rest_errors),
+            ..young.clone()
+        };
         assert!(matches!(judge(&ill(50)), Verdict::Halt(Halted::Errors { errors: 10, .. })));
         assert!(matches!(judge(&ill(51)), Verdict::Wait(_)));
     }

@@ -7,7 +7,11 @@ use nearside_protocol::{
     action::Deed,
     app,
     canary::{Halted, Promoted},
-    limits, query_report::Advise, release::ReleaseId, task_report::Steered, words,
+    limits,
+    query_report::Advise,
+    release::ReleaseId,
+    task_report::Steered,
+    words,
 };
 
 use crate::{

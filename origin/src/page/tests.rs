@@ -262,7 +262,10 @@ fn concerns_are_told_the_gravest_first() {
     let expected = [
         (Weight::Grave, "failing 0.10 server errors a second, 6.0 % of its answers in the last minute"),
         (Weight::Grave, "silent silent for 60 s"),
-        (Weight::Warning, "shop the canary at <a> was halted 60 s ago: 9 server errors: 50.0 % of its answers, and 0 % of the rest's"),
+        (
+            Weight::Warning,
+            "shop the canary at <a> was halted 60 s ago: 9 server errors: 50.0 % of its answers, and 0 % of the rest's",
+        ),
         (Weight::Warning, "shop 2 dead letters of mail"),
         (Weight::Note, "shop releases are held since the rollback to 1.3, for 65 s"),
     ];

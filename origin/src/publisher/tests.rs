@@ -233,7 +233,11 @@ fn a_release_proves_itself_and_the_next_costs_what_changed() {
     let first = parts.publish().unwrap();
     assert_eq!(first.release.to_string(), "1.1");
     assert!(first.cost.unwrap().starts_with("base: "));
-    assert_eq!(parts.publish().unwrap(), Published { release: first.release, candidate: None, cost: None }, "the same is no release");
+    assert_eq!(
+        parts.publish().unwrap(),
+        Published { release: first.release, candidate: None, cost: None },
+        "the same is no release"
+    );
 
     fixture.commit("UPDATE item SET body = 'other' WHERE id = 1000");
     let second = parts.publish().unwrap();
@@ -553,7 +557,10 @@ fn what_is_promoted_is_the_same_content_under_the_next_number() {
     assert_eq!((first.release, promoted.release.seq, promoted.candidate), (promoted.release, 3, None));
     let manifests = fixture.manifests();
     let (candidate, stable) = (&manifests[&2], &manifests[&3]);
-    assert_eq!((stable.root, stable.app_digest, stable.fingerprint), (candidate.root, candidate.app_digest, candidate.fingerprint));
+    assert_eq!(
+        (stable.root, stable.app_digest, stable.fingerprint),
+        (candidate.root, candidate.app_digest, candidate.fingerprint)
+    );
     assert_eq!((stable.format, &stable.candidate), (FORMAT, &None));
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use nearside_protocol::{
-    canary::{Candidacy, Canary, Halted, Promoted, Stands, Waits},
+    canary::{Canary, Candidacy, Halted, Promoted, Stands, Waits},
     digest::Digest,
     fleet::Candidate,
     limits,
@@ -184,8 +184,7 @@ impl Site {
         };
         record.store(&self.folder, self.objects.disk()).map_err(|error| self.io(error))?;
         let trying = Trying { canary: canary.clone(), version, is_data };
-        *self.standing() =
-            Standing { record: Some(record), trying: Some(trying.clone()), ..Standing::default() };
+        *self.standing() = Standing { record: Some(record), trying: Some(trying.clone()), ..Standing::default() };
         running.projector.update().await.map_err(PushError::Unreleased)?;
         let published = running.publisher.try_out(Some(trying)).await.map_err(PushError::Unreleased)?;
         let Published { candidate, cost, .. } = published;
@@ -261,7 +260,9 @@ impl Site {
     /// Changes the record of the canary that runs, unless `change` would not: durably, and by one at a time.
     fn change(&self, change: impl FnOnce(Record) -> Option<Record>) -> Result<Option<Record>, SiteError> {
         let mut standing = self.standing();
-        let Some(changed) = standing.record.clone().filter(Record::is_running).and_then(change) else { return Ok(None) };
+        let Some(changed) = standing.record.clone().filter(Record::is_running).and_then(change) else {
+            return Ok(None);
+        };
         changed.store(&self.folder, self.objects.disk()).map_err(|error| self.io(error))?;
         standing.record = Some(changed.clone());
         Ok(Some(changed))
@@ -294,8 +295,7 @@ impl Site {
     /// What to do about the canary that runs, by what its nodes and the others told last. Blocks for a moment.
     pub(crate) fn look_at_canary(&self, heard: Vec<HeardOf>, now: Instant) -> Option<(u64, Verdict)> {
         let record = self.running_canary()?;
-        let own: Vec<&HeardOf> =
-            heard.iter().filter(|of| record.canary.is_for(&of.node) && !of.is_silent).collect();
+        let own: Vec<&HeardOf> = heard.iter().filter(|of| record.canary.is_for(&of.node) && !of.is_silent).collect();
         let (own_heard, serving) = (own.len(), own.iter().filter(|of| of.tries(&record.canary)).count());
         let refused = own.iter().find_map(|of| self.refused(of, &record.canary));
         let record = match record.served_since_ms {

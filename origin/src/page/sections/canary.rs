@@ -31,7 +31,7 @@ fn running(app: &str, canary: &Canary, waits: &Waits, now_ms: u64) -> Markup {
         if canary.nodes.len() == 1 { "Its node goes" } else { "Its nodes go" }
     );
     let since_ms = canary.since_ms.to_string();
-    let fields = [("app", app), ("canary", &since_ms)];
+    let fields = [("app", app), ("canary", since_ms.as_str())];
     html! {
         div class="canary" data-key="canary" {
             p {

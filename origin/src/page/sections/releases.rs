@@ -71,8 +71,7 @@ fn card(app: &AppFacts, fleet: &Fleet) -> Markup {
 /// A dot for each node, which fills as the release arrives there, or the one that it tries out.
 fn arrival(app: &AppFacts, newest: ReleaseId, fleet: &Fleet) -> Markup {
     let wanted = |node: &Node| fleet.wanted(&app.name, &node.node).unwrap_or(newest);
-    let dots: Vec<(&Node, Dot)> =
-        fleet.nodes.iter().map(|node| (node, state(node, &app.name, wanted(node)))).collect();
+    let dots: Vec<(&Node, Dot)> = fleet.nodes.iter().map(|node| (node, state(node, &app.name, wanted(node)))).collect();
     let have = dots.iter().filter(|(_, dot)| *dot == Dot::Full).count();
     html! {
         div class="arrival" {
