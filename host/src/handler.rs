@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -66,6 +66,8 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
         Ok(Way::Route { route, .. }) => release.code.app.routes[*route].cors.as_ref(),
         _ => None,
     };
+    let is_page = matches!(way, Ok(Way::Route { .. }));
+    let began = Instant::now();
     let answered = match way {
         Ok(way) => respond(host, &served, release.clone(), way, &parts, body, client).await,
         Err(refusal) => Err(refusal),
@@ -76,6 +78,9 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
             refuse(host, Box::pin(error_page::response(host, &release, &refusal, &parts.headers)).await, &parts)
         }
     };
+    if is_page {
+        release.counts.count_answer(reply.status(), began.elapsed());
+    }
     finished(reply, &served, cors, &parts)
 }
 

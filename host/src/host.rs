@@ -109,10 +109,19 @@ pub struct Served {
     switching: Mutex<()>,
     /// For responses that nobody waits for.
     pub(crate) credit: Credit,
-    refused: Mutex<Option<String>>,
+    not_served: Mutex<Option<NotServed>>,
     verified: Mutex<Verified>,
     /// What responses say of how much they may be behind; nothing while that is little.
     behind_header: ArcSwapOption<HeaderValue>,
+}
+
+/// A newer release that did not become the one that is served.
+#[derive(Clone, Debug)]
+pub struct NotServed {
+    pub release: ReleaseId,
+    /// The refusal's name, where it is refused for good.
+    pub reason: Option<&'static str>,
+    pub why: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -351,7 +360,7 @@ impl Host {
         release.ahead.close(&self.cache, release.generation);
         served.verified().switched(id);
         self.list(&served, &hosts);
-        *served.refused.lock().expect("BUG: nothing panics while holding it") = None;
+        *served.not_served() = None;
         served.switched.send_replace(Some(id));
         self.in_fleet.has_news();
         if !left.is_empty() {
@@ -407,9 +416,9 @@ impl Host {
     }
 
     /// Remembers, for `status`, why a newer release is not served.
-    pub fn note_refused(&self, app: &str, why: String) {
+    pub fn note_refused(&self, app: &str, not_served: NotServed) {
         if let Some(served) = self.by_name(app) {
-            *served.refused.lock().expect("BUG: nothing panics while holding it") = Some(why);
+            *served.not_served() = Some(not_served);
         }
     }
 
@@ -477,7 +486,7 @@ impl Host {
                 created_at_ms: manifest.created_at_ms,
                 page_count: manifest.page_count,
                 hosts: release.code.app.hosts.clone(),
-                refused: served.refused.lock().expect("BUG: nothing panics while holding it").clone(),
+                refused: served.not_served().as_ref().map(|not_served| not_served.why.clone()),
                 behind_at_most_ms: behind.get(&served.name).map(|behind| behind.as_millis() as u64),
                 cache: caches.get(&served.name).copied().unwrap_or_default(),
                 search_memory_bytes: release.database.search_memory_bytes(),
@@ -529,7 +538,7 @@ impl Served {
             switched: watch::Sender::new(None),
             switching: Mutex::default(),
             credit: Credit::default(),
-            refused: Mutex::default(),
+            not_served: Mutex::default(),
             verified: Mutex::default(),
             behind_header: ArcSwapOption::empty(),
         })
@@ -537,6 +546,11 @@ impl Served {
 
     pub fn current(&self) -> Option<Arc<Release>> {
         self.current.load_full()
+    }
+
+    /// Why a newer one is not.
+    pub(crate) fn not_served(&self) -> MutexGuard<'_, Option<NotServed>> {
+        self.not_served.lock().expect("BUG: nothing panics while holding it")
     }
 
     fn verified(&self) -> MutexGuard<'_, Verified> {

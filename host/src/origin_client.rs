@@ -25,7 +25,7 @@ use nearside_protocol::{
     problem::Problem,
     status::OriginLink,
     trace_context,
-    wire::{IDEMPOTENCY_KEY_HEADER, RECEIPT_HEADER, VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
+    wire::{APP_DIGEST_HEADER, IDEMPOTENCY_KEY_HEADER, RECEIPT_HEADER, VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
     write::{Delivered, Delivery, Enqueued, IdempotencyKey, Outcome, Receipt, Taken, Unsure},
 };
 use tokio::sync::Semaphore;
@@ -343,6 +343,7 @@ impl Upstream for OriginClient {
     async fn render(
         &self,
         app: &str,
+        code: &Digest,
         target: &str,
         visitor: &Visitor,
         receipt: &Receipt,
@@ -355,7 +356,9 @@ impl Upstream for OriginClient {
         let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
         let span = visitor.traced.as_ref().map(|traced| traced.span(Kind::Client, "ask the origin for the page"));
         let request = self.request(Method::GET, &format!("/v1/apps/{app}/render?target={target}"));
-        let mut request = traced_by(request, within(&span).as_ref()).header(RECEIPT_HEADER, receipt.to_string());
+        let mut request = traced_by(request, within(&span).as_ref())
+            .header(RECEIPT_HEADER, receipt.to_string())
+            .header(APP_DIGEST_HEADER, code.to_string());
         // The visitor's headers travel under names of their own, apart from those of this request.
         let fits = |name: &HeaderName| VISITOR_ADDRESS_HEADER.strip_prefix(VISITOR_PREFIX) != Some(name.as_str());
         for (name, value) in visitor.headers.iter().filter(|(name, _)| fits(name)) {
@@ -502,7 +505,14 @@ impl Upstream for NoOrigin {
         Err(Unreachable::unsent("this node has none"))
     }
 
-    async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<Response<Bytes>, Unreachable> {
+    async fn render(
+        &self,
+        _: &str,
+        _: &Digest,
+        _: &str,
+        _: &Visitor,
+        _: &Receipt,
+    ) -> Result<Response<Bytes>, Unreachable> {
         Err(Unreachable::unsent("this node has none"))
     }
 

@@ -67,6 +67,8 @@ pub enum PullError {
     Older { offered: ReleaseId, newest: ReleaseId },
     #[error("its database is {offered}, and this node's is {here}: another origin's data")]
     OtherDatabase { offered: String, here: String },
+    #[error("release {release} is being tried out at other nodes: `{node}` is not one of them")]
+    OtherNodes { release: ReleaseId, node: String },
     #[error("release {0} is over this node's limits: {1}")]
     TooLarge(ReleaseId, String),
     #[error("{what} from {source_name}: {why}")]
@@ -101,6 +103,7 @@ impl PullError {
             PullError::OtherRelease { .. } => Verdict::Refused("other_release"),
             PullError::Older { .. } => Verdict::Refused("older_release"),
             PullError::OtherDatabase { .. } => Verdict::Refused("other_database"),
+            PullError::OtherNodes { .. } => Verdict::Refused("other_nodes"),
             PullError::TooLarge(..) => Verdict::Refused("too_large"),
             PullError::Damaged { reason, .. } => Verdict::Damaged(reason),
             PullError::NoWay(_) => Verdict::Damaged("no_way"),
@@ -197,8 +200,11 @@ impl Puller {
         Ok((signed, manifest, context))
     }
 
-    /// What a node never does: go back, or over to another database. What it has recorded counts, served or not.
+    /// What a node never does: try out what others are to, go back, or go over to another database. What it has recorded counts, served or not.
     fn admits(&self, disk: &AppReplica, manifest: &Manifest) -> Result<(), PullError> {
+        if !manifest.is_for(self.host.name()) {
+            return Err(PullError::OtherNodes { release: manifest.release, node: self.host.name().to_owned() });
+        }
         if manifest.database_bytes() > limits::DATABASE_BYTES {
             let why = format!("{} bytes of database; at most {}", manifest.database_bytes(), limits::DATABASE_BYTES);
             return Err(PullError::TooLarge(manifest.release, why));

@@ -49,7 +49,8 @@ impl Release {
         let header = HeaderValue::from_str(&manifest.release.to_string()).expect("BUG: a release is digits and a dot");
         let past = Past::default();
         let ahead = Ahead::default();
-        let counts = Arc::new(AppCounts::new(manifest.fingerprint, manifest.release, &queries));
+        let canary_ms = manifest.candidate.as_ref().map(|candidate| candidate.since_ms);
+        let counts = Arc::new(AppCounts::new(manifest.fingerprint, manifest.release, canary_ms, &queries));
         let (generation, shown) = (0, None);
         Ok(Release { manifest, header, code, database, queries, variables, generation, past, ahead, shown, counts })
     }

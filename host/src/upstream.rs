@@ -67,10 +67,12 @@ pub trait Upstream: Send + Sync {
     /// What became of a command that was sent and not answered: applied then, or now, or never.
     async fn find_out(&self, app: &str, unsure: Unsure) -> Result<Taken, Unreachable>;
 
-    /// The page at `target` as this visitor sees it, from the newest read database, which contains `receipt`'s commit.
+    /// The page at `target` as this visitor sees it, from the newest read database, which contains `receipt`'s commit; by this
+    /// code, if the origin has it as well.
     async fn render(
         &self,
         app: &str,
+        code: &Digest,
         target: &str,
         visitor: &Visitor,
         receipt: &Receipt,

@@ -70,7 +70,14 @@ impl Upstream for Store {
         Err(Unreachable::unsent("it has blobs only"))
     }
 
-    async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<http::Response<Bytes>, Unreachable> {
+    async fn render(
+        &self,
+        _: &str,
+        _: &Digest,
+        _: &str,
+        _: &Visitor,
+        _: &Receipt,
+    ) -> Result<http::Response<Bytes>, Unreachable> {
         Err(Unreachable::unsent("it has blobs only"))
     }
 

@@ -242,7 +242,14 @@ impl Upstream for Slow {
         Err(Unreachable::unsent("it takes commands only"))
     }
 
-    async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<http::Response<Bytes>, Unreachable> {
+    async fn render(
+        &self,
+        _: &str,
+        _: &Digest,
+        _: &str,
+        _: &Visitor,
+        _: &Receipt,
+    ) -> Result<http::Response<Bytes>, Unreachable> {
         Err(Unreachable::unsent("it takes commands only"))
     }
 

@@ -1,5 +1,6 @@
 //! The origin's HTTP interface, as the table in [`nearside_protocol::wire`] has it.
 
+mod how;
 pub(crate) mod queries;
 pub(crate) mod releases;
 mod tasks;
@@ -13,8 +14,9 @@ use nearside_host::file_pieces::FilePieces;
 use nearside_protocol::{
     action::{Actions, By, OPERATOR_HEADER},
     app,
+    canary::{Halted, Promoted},
     digest::Digest,
-    heads::HeadsAsked,
+    heads::{HeadsAsked, Newest},
     heartbeat::Heartbeat,
     limits,
     release::ReleaseId,
@@ -56,6 +58,9 @@ enum Asked {
     Diff(String, ReleaseId, ReleaseId),
     Rollback(String),
     Resume(String),
+    Canary(String),
+    Promote(String),
+    Halt(String),
     Secrets(String, Digest),
     Blob(String, Digest),
     PutBlob(String, Digest),
@@ -126,15 +131,25 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Diff(app, from, to) => releases::difference(&*site(origin, &app)?, from, to).await,
         Asked::Rollback(app) => {
             let body = body::whole(body, limits::HEADS_BYTES).await?;
-            let Rollback { release } = match body.is_empty() {
+            let Rollback { release, replace } = match body.is_empty() {
                 true => Rollback::default(),
                 false => serde_json::from_slice(&body).map_err(|error| {
                     ApiError::bad_request(format!("the body is {{\"release\": \"1.4\"}}, or empty; {error}"))
                 })?,
             };
-            Ok(json(&work.rollback(&*site(origin, &app)?, release).await?))
+            let site = site(origin, &app)?;
+            if replace {
+                work.make_way(&site).await?;
+            }
+            Ok(json(&work.rollback(&site, release).await?))
         }
         Asked::Resume(app) => Ok(json(&work.resume(&*site(origin, &app)?).await?)),
+        Asked::Canary(app) => {
+            let canary = site(origin, &app)?.canary();
+            canary.map(|canary| json(&canary)).ok_or_else(|| ApiError::not_found(format!("`{app}` has had no canary")))
+        }
+        Asked::Promote(app) => Ok(json(&work.promote(&*site(origin, &app)?, Promoted::ByHand, None).await?)),
+        Asked::Halt(app) => Ok(json(&work.halt(&*site(origin, &app)?, Halted::ByHand, None).await?)),
         Asked::Secrets(app, digest) => {
             let site = site(origin, &app)?;
             file(&site.objects.secrets_path(&digest), JSON, || format!("`{app}` has no secrets {digest}")).await
@@ -145,7 +160,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         }
         Asked::PutBlob(app, digest) => put_blob(origin, &app, digest, body).await,
         Asked::PushArchive(app) => push_archive(&work, &app, &head, body).await,
-        Asked::PushData(app) => push_data(&work, &app, is_resumed(&head.uri), body).await,
+        Asked::PushData(app) => push_data(&work, &app, &head.uri, body).await,
         Asked::Command(app, command) => self::command(origin, &app, &command, &head, body).await,
         Asked::Deferred(app) => deferred(origin, &app, body).await,
         Asked::Unsure(app) => unsure(origin, &app, body).await,
@@ -249,6 +264,9 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
         ["apps", app, "audit"] => only(Method::POST, "POST", Asked::Audit(name(app)?)),
         ["apps", app, "watermark"] => only(Method::GET, "GET", Asked::Watermark(name(app)?)),
         ["apps", app, "resume"] => only(Method::POST, "POST", Asked::Resume(name(app)?)),
+        ["apps", app, "canary"] => only(Method::GET, "GET", Asked::Canary(name(app)?)),
+        ["apps", app, "promote"] => only(Method::POST, "POST", Asked::Promote(name(app)?)),
+        ["apps", app, "halt"] => only(Method::POST, "POST", Asked::Halt(name(app)?)),
         ["apps", app, "blobs", digest] => {
             let digest = digest_in(digest)?;
             let app = name(app)?;
@@ -328,17 +346,18 @@ fn not_running(app: &str) -> ApiError {
 /// Answers as soon as the origin's releases are not those the node has; or after a while, or at the origin's end.
 async fn heads(origin: &Origin, body: Incoming) -> Result<Response<Body>, ApiError> {
     let body = body::whole(body, limits::HEADS_BYTES).await?;
-    let HeadsAsked { nonce, have } = serde_json::from_slice(&body).map_err(|error| {
+    let HeadsAsked { nonce, have, node, candidates } = serde_json::from_slice(&body).map_err(|error| {
         ApiError::bad_request(format!("the body is {{\"nonce\": 32 digits, \"have\": {{app: release}}}}; {error}"))
     })?;
-    let mut ours = origin.heads();
+    let (node, known) = (node.as_deref(), Newest { heads: have, candidates });
+    let mut ours = origin.outs();
     let mut stopping = origin.stopping();
     tokio::select! {
-        _ = ours.wait_for(|ours| *ours != have) => {}
+        _ = ours.wait_for(|ours| ours.for_node(node) != known) => {}
         _ = stopping.wait_for(|stopping| *stopping) => {}
         () = tokio::time::sleep(limits::LONG_POLL) => {}
     }
-    let newest = ours.borrow().clone();
+    let newest = ours.borrow().for_node(node);
     Ok(json(&origin.sign_heads(nonce, &newest)))
 }
 
@@ -368,11 +387,6 @@ async fn actions(origin: &Origin, query: &str) -> Result<Response<Body>, ApiErro
     Ok(json(&Actions { actions: origin.newest_actions(limit).await? }))
 }
 
-/// `?resume`: a push that ends the hold after a rollback.
-fn is_resumed(uri: &Uri) -> bool {
-    uri.query().is_some_and(|query| query.split('&').any(|part| part == "resume" || part == "resume=true"))
-}
-
 async fn push_archive(work: &Work<'_>, app: &str, head: &Parts, body: Incoming) -> Result<Response<Body>, ApiError> {
     let _place = work.origin.pushes.acquire().await;
     let packed = body::whole(body, limits::APP_ARCHIVE_BYTES).await?;
@@ -381,16 +395,18 @@ async fn push_archive(work: &Work<'_>, app: &str, head: &Parts, body: Incoming) 
         AppVoucher::from_header(text, app, &Digest::of(&packed))
             .map_err(|error| ApiError::bad_request(error.to_string()))
     });
-    Ok(json(&work.push_app(app, packed, voucher.transpose()?, is_resumed(&head.uri)).await?))
+    let how = how::how(work, app, &head.uri).await?;
+    Ok(json(&work.push_app(app, packed, voucher.transpose()?, how).await?))
 }
 
-async fn push_data(work: &Work<'_>, app: &str, resume: bool, body: Incoming) -> Result<Response<Body>, ApiError> {
+async fn push_data(work: &Work<'_>, app: &str, uri: &Uri, body: Incoming) -> Result<Response<Body>, ApiError> {
     let origin = work.origin;
     let site = site(origin, app)?;
     let _place = origin.pushes.acquire().await;
     let path = site.incoming(origin.next_incoming());
     let file = IncomingFile::receive(body, limits::DATABASE_BYTES, path).await?;
-    Ok(json(&work.push_data(&site, file.path(), resume).await?))
+    let how = how::how(work, app, uri).await?;
+    Ok(json(&work.push_data(&site, file.path(), how).await?))
 }
 
 async fn put_blob(origin: &Origin, app: &str, digest: Digest, body: Incoming) -> Result<Response<Body>, ApiError> {

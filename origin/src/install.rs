@@ -93,6 +93,11 @@ impl Version {
         })
     }
 
+    /// The same code, that another version's migrations are run for.
+    pub(crate) fn migrating(self, migrations: Vec<(String, String)>) -> Version {
+        Version { migrations, ..self }
+    }
+
     /// Whether the app has this command and the payload fits its schema; the text says why not.
     pub(crate) fn check_command(&self, name: &str, payload: &str) -> Result<(), String> {
         self.schemas.check(name, payload).map_err(|bad| bad.to_string())

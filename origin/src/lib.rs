@@ -10,6 +10,7 @@
 //! | `trail`, `api_span` | traced writes, from their requests to the release that carries them |
 //! | `gathered`, `trial` | what queries cost at the nodes; which index would help |
 //! | `fleet` | the nodes, as their heartbeats tell |
+//! | [`canary`] | a candidate that some nodes try out, and what is made of how they fare |
 //! | `operate`, `actions` | what operators do, and the log of it |
 //! | `page` | the fleet page |
 //! | [`backup`], [`restore`] | the data folder's copy, and its return in a new epoch |
@@ -31,6 +32,7 @@
 //! | `projector` | the thread that follows every commit |
 //! | [`compare`], [`recipe`], [`audit`] | whether that ends where making it anew does: two databases, random histories, every night |
 //! | [`publisher`], `pace`, [`hold`] | the thread that makes releases, when, and when not |
+//! | [`out`] | which releases are out, and for whom |
 //! | [`press`], [`encode`] | how one is made: pages, objects, record, manifest |
 //! | [`pushed_file`], `snapshot` | a database that is simply the file that was pushed |
 //! | [`bucket`], [`objects`], `made` | where nodes find them: a folder or S3; the app's part; what is made for who asks |
@@ -47,6 +49,7 @@ pub mod backup;
 pub mod blobs;
 pub mod body;
 pub mod bucket;
+pub mod canary;
 mod carry;
 pub mod change_log;
 pub mod check;
@@ -73,6 +76,7 @@ pub mod moved;
 pub mod objects;
 mod operate;
 pub mod origin;
+pub mod out;
 mod pace;
 mod page;
 pub mod press;

@@ -19,9 +19,10 @@ use nearside_host::{
     upstream::Visitor,
 };
 use nearside_protocol::{
+    digest::Digest,
     limits,
     release::Manifest,
-    wire::{VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
+    wire::{APP_DIGEST_HEADER, VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
 };
 
 use crate::{
@@ -38,18 +39,19 @@ pub(crate) fn host(engine: Engine) -> Result<Arc<Host>, HostError> {
     Host::new("origin", engine, 0, Arc::new(NoOrigin))
 }
 
-/// The read database as a release, kept while its file and its app version stand.
+/// The read database as a release of each version that nodes serve, kept while its file and that version stand.
 #[derive(Default)]
-pub(crate) struct Live(Mutex<Option<(Projected, Arc<Release>)>>);
+pub(crate) struct Live(Mutex<Vec<(Projected, Arc<Release>)>>);
+
+/// What is for everyone, and what some try out.
+const VERSIONS: usize = 2;
 
 impl Live {
     /// Loads code and opens the file if they are not what was used last. Blocks.
     fn release(&self, engine: &Engine, now: Projected, head: Manifest) -> Result<Arc<Release>, ApiError> {
         let mut kept = self.0.lock().expect("BUG: nothing panics while holding the live release");
-        if let Some((then, release)) = &*kept
-            && Arc::ptr_eq(&then.version, &now.version)
-            && then.file == now.file
-        {
+        let is_same = |(then, _): &&(Projected, _)| Arc::ptr_eq(&then.version, &now.version) && then.file == now.file;
+        if let Some((_, release)) = kept.iter().find(is_same) {
             return Ok(release.clone());
         }
         let fault = |error: &dyn std::fmt::Display| {
@@ -61,7 +63,10 @@ impl Live {
         let release = Arc::new(
             Release::assemble(manifest, now.version.secrets(), code, database).map_err(|error| fault(&error))?,
         );
-        *kept = Some((now, release.clone()));
+        kept.push((now, release.clone()));
+        if kept.len() > VERSIONS {
+            kept.remove(0);
+        }
         Ok(release)
     }
 }
@@ -81,6 +86,12 @@ pub(crate) async fn render(
     }
     let head = running.head().ok_or_else(|| unavailable("there is no release yet"))?;
     let now = reached(&running, headers).await?;
+    // A visitor of a node that tries something out goes on seeing that.
+    let code = headers.get(APP_DIGEST_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let (now, head) = match code.and_then(|code: Digest| site.tried_version(&code)) {
+        Some((version, release)) => (Projected { version, ..now }, Manifest { release, ..head }),
+        None => (now, head),
+    };
 
     let (of_site, engine) = (site.clone(), site.engine().clone());
     let release = tokio::task::spawn_blocking(move || of_site.live.release(&engine, now, head)).await;

@@ -296,6 +296,19 @@ impl Writer {
         self.install_version(Arc::new(version)).await
     }
 
+    /// The same version again, once the migrations of one that is tried out beside it have run.
+    pub(crate) async fn install_beside(
+        &self,
+        archive: Arc<Archive>,
+        variables: BTreeMap<String, String>,
+        migrations: Vec<(String, String)>,
+    ) -> Result<Vec<String>, InstallError> {
+        let engine = self.engine.clone();
+        let load = move || Ok::<_, InstallError>(Version::load(&engine, &archive, variables)?.migrating(migrations));
+        let version = tokio::task::spawn_blocking(load).await.map_err(|_| InstallError::stopped())??;
+        self.install_version(Arc::new(version)).await
+    }
+
     pub(crate) async fn install_version(&self, version: Arc<Version>) -> Result<Vec<String>, InstallError> {
         let (answer, reply) = oneshot::channel();
         let job = Job::Install { version, answer };

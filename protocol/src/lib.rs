@@ -11,6 +11,7 @@
 //! | [`page_object`] | snapshots as they will travel: bases and deltas, as `SNAPSHOT.md` has them; nothing sends them yet |
 //! | [`digest`] | BLAKE3 digests and the page tree |
 //! | [`heads`] | which releases are the newest, asked with a nonce and signed |
+//! | [`canary`] | a release that some nodes try out before all take it |
 //! | [`key`] | ed25519 keys and their ids |
 //! | [`trust`] | roles of keys, and why something signed is not believed |
 //! | [`voucher`] | who vouches for an app's code |
@@ -36,6 +37,7 @@
 pub mod action;
 pub mod app;
 pub mod cache_report;
+pub mod canary;
 pub mod class;
 pub mod cors;
 pub mod digest;

@@ -585,7 +585,7 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// and never more often than this, when there is news.
 pub const HEARTBEAT_LEAST: Duration = Duration::from_millis(250);
 pub const HEARTBEAT_WAIT: Duration = Duration::from_secs(5);
-pub const HEARTBEAT_BYTES: usize = 128 << 10;
+pub const HEARTBEAT_BYTES: usize = 256 << 10;
 /// A node that says nothing for so long is silent: four heartbeats.
 pub const SILENT_AFTER: Duration = Duration::from_secs(8);
 /// A silent node is forgotten after this,
@@ -610,6 +610,26 @@ pub const SIBLINGS_BYTES: usize = 512 << 10;
 pub const FLEET_REPORT_BYTES: usize = 16 << 20;
 /// How often the list of nodes is written down though only what was heard last has changed.
 pub const FLEET_NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// Nodes that try out one candidate.
+pub const CANARY_NODES: usize = 64;
+/// When one is promoted that nothing is wrong with: after so many requests, and so long; and what an operator may ask for.
+pub const CANARY_REQUESTS: u64 = 200;
+pub const CANARY_REQUESTS_MOST: u64 = 1_000_000_000;
+pub const CANARY_FOR: Duration = Duration::from_secs(300);
+pub const CANARY_FOR_MOST: Duration = Duration::from_secs(7 * 24 * 3600);
+/// One is halted for its server errors from so many on, out of so many answers at least, when they are so much more of all
+/// answers than the rest's are, and so many times as much.
+pub const CANARY_ERRORS_LEAST: u64 = 5;
+pub const CANARY_ANSWERS_LEAST: u64 = 20;
+pub const CANARY_ERRORS_MORE: f64 = 0.01;
+pub const CANARY_ERRORS_TIMES: f64 = 2.0;
+/// And for being slow when nine of ten pages, of so many at least, take so many times as long as the rest's, and so much longer.
+pub const CANARY_PAGES_LEAST: u64 = 20;
+pub const CANARY_SLOW_TIMES: f64 = 2.0;
+pub const CANARY_SLOW_MORE: Duration = Duration::from_millis(25);
+/// How often canaries are looked at.
+pub const CANARY_LOOK: Duration = Duration::from_millis(500);
 
 /// What operators did: lines that are kept, lines that are shown at once, and how long what was done may be.
 pub const ACTIONS_KEPT: usize = 10_000;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::{digest::Digest, heartbeat::Sibling, release::ReleaseId, watermark::BackedUp};
+use crate::{canary::Canary, digest::Digest, heartbeat::Sibling, release::ReleaseId, watermark::BackedUp};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -203,6 +203,9 @@ pub struct OriginApp {
     /// Nothing is published by itself since a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// The canary that runs, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// What the last audit found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audited>,

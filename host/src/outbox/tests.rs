@@ -192,7 +192,14 @@ impl Upstream for Origin {
         Err(Unreachable::unsent("deliveries only"))
     }
 
-    async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<Response<Bytes>, Unreachable> {
+    async fn render(
+        &self,
+        _: &str,
+        _: &Digest,
+        _: &str,
+        _: &Visitor,
+        _: &Receipt,
+    ) -> Result<Response<Bytes>, Unreachable> {
         Err(Unreachable::unsent("deliveries only"))
     }
 

@@ -42,6 +42,7 @@ pub(crate) fn list(site: &Site) -> Releases {
             database_bytes: manifest.database_bytes(),
             app_digest: manifest.app_digest,
             rolled_back_to: manifest.rolled_back_to,
+            candidate: manifest.candidate.clone(),
             same_as: kept[..at].iter().find(is_same).map(|(_, same)| same.release),
             delta_pages: delta.map(|offer| offer.pages),
             delta_bytes: delta.map(|offer| offer.bytes),
@@ -51,7 +52,8 @@ pub(crate) fn list(site: &Site) -> Releases {
     };
     let releases = kept.iter().enumerate().map(info).rev().collect();
     let hold = site.running().and_then(|running| running.hold());
-    Releases { held: hold.map(|hold| Held { rolled_back_to: hold.rolled_back_to, since_ms: hold.since_ms }), releases }
+    let held = hold.map(|hold| Held { rolled_back_to: hold.rolled_back_to, since_ms: hold.since_ms });
+    Releases { held, canary: site.canary(), releases }
 }
 
 pub(super) async fn manifest(site: &Site, release: ReleaseId) -> Result<Response<Body>, ApiError> {

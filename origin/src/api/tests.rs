@@ -86,10 +86,10 @@ impl Running {
 
     async fn heads(&self, has: &Heads) -> Heads {
         let nonce = Nonce::from_bytes([7; 16]);
-        let body = serde_json::to_vec(&HeadsAsked { nonce, have: has.clone() }).unwrap();
+        let body = serde_json::to_vec(&serde_json::json!({ "nonce": nonce, "have": has })).unwrap();
         let answer = self.send(Method::POST, "/v1/heads", body).await.unwrap();
         let signed: SignedHeads = serde_json::from_slice(&answer).unwrap();
-        signed.verify(&[TrustedKey::with_both(self.origin.key())], nonce).unwrap()
+        signed.verify(&[TrustedKey::with_both(self.origin.key())], nonce).unwrap().heads
     }
 
     async fn status(&self) -> OriginStatus {
