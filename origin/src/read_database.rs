@@ -78,7 +78,9 @@ impl Shape {
     }
 
     fn digest(&self) -> Digest {
-        let mut parts = PartsHasher::default().part(&[FORMAT]).part(self.snapshot_sql.as_bytes());
+        // A search index of another format cannot be read: it is made anew with the rest.
+        let formats = [FORMAT, nearside_search::FORMAT];
+        let mut parts = PartsHasher::default().part(&formats).part(self.snapshot_sql.as_bytes());
         for (table, columns) in &self.mirror {
             parts = parts.part(table.as_bytes()).part(columns.join(",").as_bytes());
         }

@@ -12,19 +12,19 @@ use crate::{
     meta::Segment,
     options::{Options, Shape},
     posting::{self, Postings},
-    rows::{Rows, row_id},
+    rows::{Rows, chunk_id},
     score::Norms,
 };
 
 pub fn check(known: &Known, rows: &dyn Rows, options: &Options, content: Option<Vec<Batch>>) -> Result<()> {
     let shape = options.shape();
     let mut expected = content.map(|batches| gathered(batches, known, shape)).transpose()?;
-    let mut terms = Terms::new(&known.meta.segments, &[]);
+    let mut terms = Terms::new(&known.sources, &[]);
     let mut postings = Postings::default();
     while let Some((term, found)) = terms.next(rows)? {
         let more = live_postings(rows, &found, &known.documents, shape, &mut postings)?;
-        for (segment, row) in &found {
-            check_maxima(known, rows, options, segment, row)?;
+        for (source, row) in &found {
+            check_maxima(known, source.rows(rows), options, &source.segment, row)?;
         }
         let Some(expected) = &mut expected else { continue };
         if more != postings.len() as i64 {
@@ -47,15 +47,15 @@ fn gathered(batches: Vec<Batch>, known: &Known, shape: Shape) -> Result<BTreeMap
     let mut all = BTreeMap::<Vec<u8>, Postings>::new();
     let mut count = 0;
     for batch in batches {
-        let (terms, told) = batch.into_parts();
+        let (told, said) = batch.into_parts();
         for (document, length) in told {
             count += 1;
             if known.documents.length(document) != length {
                 return Err(Fault::Damaged("a document is missing, or is of another length"));
             }
         }
-        for (term, list) in terms {
-            posting::read_all(&list.postings, shape, all.entry(term.into_vec()).or_default())?;
+        for one in said {
+            posting::read_all(&one.postings, shape, all.entry(one.term.into_vec()).or_default())?;
         }
     }
     if count != known.meta.live.documents {
@@ -68,11 +68,11 @@ fn gathered(batches: Vec<Batch>, known: &Known, shape: Shape) -> Result<BTreeMap
 fn check_maxima(known: &Known, rows: &dyn Rows, options: &Options, segment: &Segment, row: &TermRow) -> Result<()> {
     let Place::List(list, _) = row.postings else { return Ok(()) };
     let (norms, shape, mut bytes) = (Norms::new(segment.average), options.shape(), Vec::new());
-    rows.chunk(row_id(segment.id, list, 0, 0), &mut bytes)?;
+    rows.chunk(chunk_id(segment.id, list, 0), &mut bytes)?;
     let head = Head::read(&bytes)?;
     let (mut chunk, mut block) = (Chunk::default(), Block::default());
     for (number, part) in head.chunks.iter().enumerate() {
-        chunk.load(rows, row_id(segment.id, list, number + 1, 0), *part)?;
+        chunk.load(rows, chunk_id(segment.id, list, number + 1), *part)?;
         for at in 0..chunk.blocks.len() {
             chunk.open_block(at, shape, &mut block)?;
             for index in 0..block.len {

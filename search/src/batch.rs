@@ -144,16 +144,21 @@ pub struct Batch {
     pub bytes: usize,
 }
 
-/// A term and what a batch says of it.
-pub type Term = (Box<[u8]>, List);
-
-/// What a batch says of a term.
-#[derive(Default)]
-pub struct List {
+/// What a change says of a term.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    pub term: Box<[u8]>,
     /// How many more documents have it than before.
     pub more: i64,
-    before: Option<u32>,
+    /// As a short list, however many they are.
     pub postings: Vec<u8>,
+}
+
+#[derive(Default)]
+struct List {
+    more: i64,
+    before: Option<u32>,
+    postings: Vec<u8>,
 }
 
 impl Batch {
@@ -213,10 +218,12 @@ impl Batch {
         Ok(())
     }
 
-    pub fn into_parts(self) -> (Vec<Term>, impl Iterator<Item = Told> + Clone) {
-        let mut terms: Vec<_> = self.terms.into_iter().collect();
-        terms.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        (terms, self.documents.into_iter().collect::<Vec<_>>().into_iter())
+    /// What it tells of documents and says of terms, by their order. A term of which it says nothing is left out.
+    pub fn into_parts(self) -> (Vec<Told>, Vec<Said>) {
+        let said = self.terms.into_iter().map(|(term, List { more, postings, .. })| Said { term, more, postings });
+        let mut said: Vec<Said> = said.filter(|one| one.more != 0 || !one.postings.is_empty()).collect();
+        said.sort_unstable_by(|a, b| a.term.cmp(&b.term));
+        (self.documents.into_iter().collect(), said)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     list::{Block, Chunk, Head, Part},
     options::Shape,
     posting::{self, Postings},
-    rows::{Rows, row_id},
+    rows::{Rows, chunk_id, places_id},
     score::{Norms, Weights, impact_bound},
 };
 
@@ -302,7 +302,7 @@ impl Short {
 impl Long {
     fn open(scope: &Scope<'_>, list: u32) -> Result<Long> {
         let mut row = Vec::new();
-        if !scope.rows.chunk(row_id(scope.segment, list, 0, 0), &mut row)? {
+        if !scope.rows.chunk(chunk_id(scope.segment, list, 0), &mut row)? {
             return Err(Fault::Damaged("the head of a list is missing"));
         }
         Ok(Long {
@@ -331,7 +331,7 @@ impl Long {
         let Some(part) = self.chunk_from(from) else { return Ok(None) };
         if self.loaded != Some(self.chunk_at) {
             (self.loaded, self.opened) = (None, None);
-            self.chunk.load(scope.rows, row_id(scope.segment, self.list, self.chunk_at + 1, 0), part)?;
+            self.chunk.load(scope.rows, chunk_id(scope.segment, self.list, self.chunk_at + 1), part)?;
             (self.loaded, self.block_at) = (Some(self.chunk_at), 0);
         }
         while self.chunk.blocks.get(self.block_at).is_some_and(|block| block.last < from) {
@@ -396,7 +396,7 @@ impl Long {
         let places = &mut self.places;
         if places.of != Some(at) || places.index > self.index {
             places.of = None;
-            if !scope.rows.places(row_id(scope.segment, self.list, at.0 + 1, at.1), &mut places.row)? {
+            if !scope.rows.places(places_id(scope.segment, self.list, at.0 + 1, at.1), &mut places.row)? {
                 return Err(Fault::Damaged("the places of a block are missing"));
             }
             *places = Places { of: Some(at), row: std::mem::take(&mut places.row), index: 0, at: 0 };

@@ -228,7 +228,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rows::memory::Memory;
+    use crate::held::Held;
 
     fn any_row() -> impl Strategy<Value = TermRow> {
         let list = prop::collection::vec(any::<u8>(), 1..80).prop_map(Place::Here);
@@ -256,8 +256,8 @@ mod tests {
         TermRow { more: row.more, postings }
     }
 
-    fn written(terms: &BTreeMap<Vec<u8>, TermRow>) -> Memory {
-        let (mut rows, mut writer) = (Memory::default(), GroupWriter::default());
+    fn written(terms: &BTreeMap<Vec<u8>, TermRow>) -> Held {
+        let (mut rows, mut writer) = (Held::default(), GroupWriter::default());
         for (term, row) in terms {
             writer.put(&mut rows, 7, term, borrowed(row)).unwrap();
         }
@@ -265,7 +265,7 @@ mod tests {
         rows
     }
 
-    fn scanned(rows: &Memory, from: &[u8]) -> Result<Vec<(Vec<u8>, TermRow)>> {
+    fn scanned(rows: &Held, from: &[u8]) -> Result<Vec<(Vec<u8>, TermRow)>> {
         let mut all = Vec::new();
         scan(rows, 7, from, &mut |term, row| {
             all.push((term.to_vec(), row.owned()));
@@ -293,7 +293,7 @@ mod tests {
             at in any::<prop::sample::Index>(), with in any::<u8>(), cut in any::<bool>()
         ) {
             let mut rows = written(&terms);
-            let mut all: Vec<&mut Vec<u8>> = rows.groups.values_mut().collect();
+            let mut all: Vec<&mut Vec<u8>> = rows.groups.values_mut().flat_map(|groups| groups.values_mut()).collect();
             let row = at.index(all.len());
             let byte = at.index(all[row].len());
             if cut { all[row].truncate(byte) } else { all[row][byte] = with }

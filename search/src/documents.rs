@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::{
     bytes::{Bytes, put_varint},
     fault::{Fault, Result},
-    limits::{CHUNK_BYTES, RANGE_DOCUMENTS, RANGES},
+    limits::{self, CHUNK_BYTES, RANGE_DOCUMENTS, RANGES},
     meta::Segment,
     rows::{Rows, RowsMut},
 };
@@ -65,7 +65,7 @@ pub fn write_some(
 /// Calls `each` with all a segment says.
 pub fn read(rows: &dyn Rows, segment: &Segment, mut each: impl FnMut(Told) -> Result<()>) -> Result<()> {
     let (mut row, mut before, mut left) = (Vec::new(), None, segment.documents);
-    for number in 0.. {
+    for number in 0..limits::DOCUMENT_ROWS {
         if !rows.documents(segment.id, number, &mut row)? {
             break;
         }
@@ -184,7 +184,7 @@ impl Documents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::memory::Memory;
+    use crate::held::Held;
 
     fn segment(id: u32, documents: u32) -> Segment {
         Segment { id, documents, changes: Changes { first: id, last: id }, ..Segment::default() }
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_newest_word_on_a_document_counts() {
-        let mut rows = Memory::default();
+        let mut rows = Held::default();
         write(&mut rows, 1, (0..10_000).map(|id| (id * 3, Some((id % 200) as u8)))).unwrap();
         write(&mut rows, 2, [(3, None), (6, Some(77)), (100_000, Some(1))].into_iter()).unwrap();
         let mut documents = Documents::default();

@@ -47,7 +47,7 @@ pub fn facets(
     };
     let estimated = |count: u64| if is_exact { count } else { (count as f64 * factor).round() as u64 };
     let mut counts = BTreeMap::<Vec<u8>, u64>::new();
-    for number in 0..known.meta.segments.len() {
+    for number in 0..known.sources.len() {
         count_in(known, rows, options, (number, column), &found, &mut counts)?;
     }
     let mut values: Vec<(String, u64)> = counts
@@ -77,7 +77,7 @@ fn count_in(
     // Lists are read after the scan: one statement at a time.
     let prefix = [TAG, column as u8];
     let mut terms: Vec<(Vec<u8>, Place)> = Vec::new();
-    dictionary::scan(rows, scope.segment, &prefix, &mut |term, row| {
+    dictionary::scan(scope.rows, scope.segment, &prefix, &mut |term, row| {
         let Some(value) = term.strip_prefix(&prefix) else { return Ok(false) };
         if terms.len() >= limits::FACET_VALUES {
             let most = limits::FACET_VALUES;

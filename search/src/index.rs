@@ -1,57 +1,79 @@
-//! An index as a whole: what a connection knows of it, changes, searches.
+//! An index as a whole: what a connection knows of it, and how it is searched. `commit.rs` changes it.
+
+use std::sync::Arc;
 
 use crate::{
-    batch::Batch,
     cursor::Scope,
-    documents::{Changes, Documents},
+    documents::Documents,
     fault::{Fault, Result},
-    find, limits, merge,
+    find,
+    log::{Position, Reader, Slot, stamp},
     meta::Meta,
     options::Options,
     plan::{Plan, plan},
     query::Query,
-    rows::{Rows, RowsMut},
+    record,
+    rows::{Rows, Slots},
     score::{Norms, Statistics, length_of},
-    segment,
+    source::{self, Source},
     top::{Hit, Top},
 };
 
-/// What is remembered between statements, by one connection or by all of a release. It is bound to the contents by the first row, which every statement reads.
+/// What is remembered between statements, by one connection or by all of a release. It is bound to the contents by the first
+/// row, which every statement reads.
 #[derive(Clone)]
 pub struct Known {
-    row: Vec<u8>,
+    /// Where the first row is, and what it is.
+    pub(crate) slot: u32,
+    pub(crate) row: Vec<u8>,
     pub meta: Meta,
     pub documents: Documents,
-    norms: Norms,
+    /// The segments, the oldest first, and behind them those that the log is in memory.
+    pub sources: Vec<Source>,
+    /// Where each change of the log begins.
+    pub(crate) begins: Arc<Vec<(u32, Position)>>,
+    pub(crate) norms: Norms,
 }
 
 impl Known {
     /// What the index is now, by its first row; what was known of it before is used as far as it is of the same past.
-    pub fn load(rows: &dyn Rows, row: &[u8], options: &Options, before: Option<&Known>) -> Result<Known> {
-        let meta = Meta::read(row)?;
+    pub fn load(
+        rows: &(impl Rows + Slots),
+        (slot, row): (u32, &[u8]),
+        options: &Options,
+        before: Option<&Known>,
+    ) -> Result<Known> {
+        let meta = Meta::read(Slot::read(row)?.meta)?;
         if meta.options != options.digest() {
             return Err(Fault::Damaged("it was made for other columns or weights"));
         }
-        // The changes that are known, when they are changes of this index.
-        let same = |known: &&Known| {
-            let (change, stamp) = (known.meta.next_change - 1, known.meta.stamp);
-            meta.segments.iter().any(|segment| segment.changes.last == change && segment.stamp == stamp)
+        let mut known = Known {
+            slot,
+            row: row.to_vec(),
+            documents: Documents::default(),
+            sources: Vec::new(),
+            begins: Arc::default(),
+            norms: Norms::new(meta.frozen.average()),
+            meta,
         };
-        let (known, mut documents) = match before.filter(same) {
-            Some(known) => (known.meta.next_change - 1, known.documents.clone()),
-            None => (0, Documents::default()),
-        };
-        for segment in meta.segments.iter().filter(|segment| segment.changes.last > known) {
-            documents.apply(rows, segment)?;
+        match before {
+            Some(before) if known.goes_on_from(rows, options, before)? => {}
+            _ => known.start_anew(rows, options)?,
         }
-        let norms = Norms::new(meta.frozen.average());
-        Ok(Known { row: row.to_vec(), meta, documents, norms })
+        Ok(known)
     }
 
     pub fn empty(options: &Options) -> Known {
         let meta = Meta::new(options.digest());
-        let norms = Norms::new(meta.frozen.average());
-        Known { row: meta.write(), meta, documents: Documents::default(), norms }
+        Known {
+            slot: 0,
+            row: Vec::new(),
+            documents: Documents::default(),
+            sources: Vec::new(),
+            begins: Arc::default(),
+            norms: Norms::new(meta.frozen.average()),
+            meta,
+        }
     }
 
     /// The first row, after a change.
@@ -59,49 +81,109 @@ impl Known {
         &self.row
     }
 
-    /// Makes a batch part of the index, and goes on with merging.
-    pub fn commit(&mut self, rows: &mut impl RowsMut, options: &Options, batch: Batch) -> Result<()> {
-        let how = (options.shape(), &options.weights);
-        let written = segment::append(rows, &mut self.meta, &mut self.documents, batch, how)?;
-        let most = (2 * written).clamp(limits::MERGE_BYTES_LEAST, limits::MERGE_BYTES_MOST);
-        let mut left = most.min(limits::COMMIT_BYTES.saturating_sub(written)).max(limits::MERGE_BYTES_LEAST);
-        while left > 0 || self.meta.segments.len() > limits::SEGMENTS {
-            if self.meta.merge.is_none() && !merge::begin(&mut self.meta)? {
-                break;
+    /// Where it is.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// What all this takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.documents.bytes() + self.sources.iter().map(Source::bytes).sum::<usize>()
+    }
+
+    fn start_anew(&mut self, rows: &(impl Rows + Slots), options: &Options) -> Result<()> {
+        (self.documents, self.begins) = (Documents::default(), Arc::default());
+        self.sources = self.meta.segments.iter().cloned().map(Source::kept).collect();
+        for segment in &self.meta.segments {
+            self.documents.apply(rows, segment)?;
+        }
+        let tail = self.meta.ring.tail;
+        self.read_log(rows, options, (tail, self.meta.log_begins(), self.meta.stamp_before_log()))
+    }
+
+    /// From the changes that were known, when they are changes of this index and either all in segments now or none of the
+    /// newest of them.
+    fn goes_on_from(&mut self, rows: &(impl Rows + Slots), options: &Options, before: &Known) -> Result<bool> {
+        let (change, stamp, log) = (before.meta.next_change - 1, before.meta.stamp, self.meta.log_begins());
+        if change + 1 < log {
+            let same = |last: (u32, [u8; 16])| last == (change, stamp);
+            if !self.meta.segments.iter().any(|segment| same((segment.changes.last, segment.stamp))) {
+                return Ok(false);
             }
-            // Over the number of segments that is possible, however much there is to write.
-            let budget = if self.meta.segments.len() > limits::SEGMENTS { u64::MAX } else { left };
-            let spent = merge::advance(rows, &mut self.meta, &self.documents, how, budget)?;
-            left = left.saturating_sub(spent.max(1));
+            self.documents = before.documents.clone();
+            self.sources = self.meta.segments.iter().cloned().map(Source::kept).collect();
+            for segment in self.meta.segments.iter().filter(|segment| segment.changes.last > change) {
+                self.documents.apply(rows, segment)?;
+            }
+            let tail = self.meta.ring.tail;
+            self.read_log(rows, options, (tail, log, self.meta.stamp_before_log()))?;
+            return Ok(true);
         }
-        self.changed();
+        let straddles = |source: &&Source| source.segment.changes.first < log && source.segment.changes.last >= log;
+        if before.sources.iter().any(|source| source.is_held() && straddles(&source)) || change >= self.meta.next_change
+        {
+            return Ok(false);
+        }
+        let Ok(last) = Slot::read(&before.row) else { return Ok(false) };
+        let end = Position { slot: before.slot, offset: last.log.len() as u16 };
+        // Another past may have other changes here, or none.
+        let follows = match Reader::new(rows, self.meta.ring, self.slot, end).and_then(|mut reader| reader.next()) {
+            Ok(Some(next)) => next.before == stamp && change + 1 < self.meta.next_change,
+            Ok(None) => change + 1 == self.meta.next_change && self.meta.stamp == stamp,
+            Err(_) => false,
+        };
+        if !follows {
+            return Ok(false);
+        }
+        self.documents = before.documents.clone();
+        let waiting = before.sources.iter().filter(|source| source.is_held() && source.segment.changes.first >= log);
+        self.sources = self.meta.segments.iter().cloned().map(Source::kept).chain(waiting.cloned()).collect();
+        self.begins = Arc::new(before.begins.iter().filter(|(change, _)| *change >= log).copied().collect());
+        self.read_log(rows, options, (end, change + 1, stamp))?;
+        Ok(true)
+    }
+
+    /// Takes the changes of the log from a place on into memory.
+    fn read_log(
+        &mut self,
+        rows: &impl Slots,
+        options: &Options,
+        (at, mut change, mut before): (Position, u32, [u8; 16]),
+    ) -> Result<()> {
+        let mut reader = Reader::new(rows, self.meta.ring, self.slot, at)?;
+        let mut begins = self.begins.to_vec();
+        let (shape, average, flushed) = (options.shape(), self.meta.frozen.average(), self.flushed());
+        while let Some(next) = reader.next()? {
+            if next.before != before || change >= self.meta.next_change {
+                return Err(Fault::Damaged("its log is not of its past"));
+            }
+            before = stamp(before, &next.body);
+            let (told, said) = record::read(&next.body, shape)?;
+            for (document, length) in &told {
+                self.documents.tell(*document, *length, change)?;
+            }
+            begins.push((change, next.at));
+            let how = (shape, &options.weights);
+            let with = (&self.documents, average);
+            self.sources.push(source::of_change((change, before), (&told, &said), with, how)?);
+            source::settle(&mut self.sources, flushed, (&self.documents, average), how)?;
+            change += 1;
+        }
+        self.begins = Arc::new(begins);
+        if change != self.meta.next_change || before != self.meta.stamp {
+            return Err(Fault::Damaged("changes are missing from its log"));
+        }
         Ok(())
     }
 
-    /// Merges all segments into one.
-    pub fn optimize(&mut self, rows: &mut impl RowsMut, options: &Options) -> Result<()> {
-        let how = (options.shape(), &options.weights);
-        while self.meta.merge.is_some() {
-            merge::advance(rows, &mut self.meta, &self.documents, how, u64::MAX)?;
-        }
-        self.meta.frozen = self.meta.live.settled();
-        if let [first, .., last] = &self.meta.segments[..] {
-            let changes = Changes { first: first.changes.first, last: last.changes.last };
-            merge::start(&mut self.meta, changes)?;
-            merge::advance(rows, &mut self.meta, &self.documents, how, u64::MAX)?;
-        }
-        self.changed();
-        Ok(())
-    }
-
-    fn changed(&mut self) {
-        self.row = self.meta.write();
-        self.norms = Norms::new(self.meta.frozen.average());
+    /// The last change that is on its way from the log into a segment.
+    pub(crate) fn flushed(&self) -> u32 {
+        self.meta.flush.as_ref().map_or(0, |flush| flush.changes.last)
     }
 
     /// The best hits, the best first.
     pub fn best(&self, rows: &dyn Rows, options: &Options, query: &Query, most: usize) -> Result<Vec<Hit>> {
-        let plan = plan(rows, &self.meta, query)?;
+        let plan = plan(rows, self, query)?;
         let mut top = Top::new(most);
         for number in self.largest_first() {
             if let Some(mut clause) = plan.clause(self.scope(rows, options, number), number, false)? {
@@ -119,9 +201,9 @@ impl Known {
         query: &Query,
         (scored, most): (bool, usize),
     ) -> Result<Vec<Hit>> {
-        let plan: Plan = plan(rows, &self.meta, query)?;
+        let plan: Plan = plan(rows, self, query)?;
         let mut hits = Vec::new();
-        for number in 0..self.meta.segments.len() {
+        for number in 0..self.sources.len() {
             if let Some(mut clause) = plan.clause(self.scope(rows, options, number), number, true)? {
                 find::first(&mut clause, (scored, most), |hit| hits.push(hit))?;
             }
@@ -134,15 +216,15 @@ impl Known {
 
     /// The largest segment sets the bar for the others.
     fn largest_first(&self) -> Vec<usize> {
-        let mut numbers: Vec<usize> = (0..self.meta.segments.len()).collect();
-        numbers.sort_by_key(|number| std::cmp::Reverse(self.meta.segments[*number].documents));
+        let mut numbers: Vec<usize> = (0..self.sources.len()).collect();
+        numbers.sort_by_key(|number| std::cmp::Reverse(self.sources[*number].segment.documents));
         numbers
     }
 
     pub fn scope<'a>(&'a self, rows: &'a dyn Rows, options: &'a Options, number: usize) -> Scope<'a> {
-        let segment = &self.meta.segments[number];
+        let segment = &self.sources[number].segment;
         Scope {
-            rows,
+            rows: self.sources[number].rows(rows),
             documents: &self.documents,
             norms: &self.norms,
             weights: &options.weights,
@@ -151,7 +233,7 @@ impl Known {
             segment: segment.id,
             changes: segment.changes,
             averages: (segment.average, self.meta.frozen.average()),
-            alone: self.meta.segments.len() == 1,
+            alone: self.sources.len() == 1,
         }
     }
 }

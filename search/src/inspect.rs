@@ -3,14 +3,15 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::{
-    fault::{Fault, Result},
+    fault::Result,
     index::Known,
+    log::{self, Slot},
     merge::{Terms, live_postings},
     meta::Meta,
     options::Options,
     posting::{self, Postings},
     score::length_of,
-    shadow::{Shadow, Sql, quoted},
+    shadow::{Shadow, Sql},
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -21,20 +22,26 @@ pub struct Inspection {
     pub average_length: f32,
     /// Documents that each segment tells of, the oldest first.
     pub segments: Vec<u32>,
+    /// Changes that are in no segment yet, and the pages they take.
+    pub waiting_changes: u32,
+    pub log_pages: u32,
     pub merging: bool,
 }
 
 /// Looks into the index `table` of the main database.
 pub fn inspect(connection: &Connection, table: &str) -> Result<Inspection> {
-    let sql = format!("SELECT data FROM main.{} WHERE id = 1", quoted(&format!("{table}_meta")));
-    let row: Option<Vec<u8>> = connection.query_row(&sql, [], |row| row.get(0)).optional()?;
-    let meta = Meta::read(&row.ok_or(Fault::Damaged("its first row is missing"))?)?;
+    let sql = Sql::new("main", table);
+    let mut row = Vec::new();
+    let slot = log::head(&Shadow { connection, sql: &sql }, None, &mut row)?;
+    let meta = Meta::read(Slot::read(&row)?.meta)?;
     Ok(Inspection {
         documents: meta.live.documents,
         scored_documents: meta.frozen.documents,
         average_length: meta.frozen.average(),
         segments: meta.segments.iter().map(|segment| segment.documents).collect(),
-        merging: meta.merge.is_some(),
+        waiting_changes: meta.next_change - meta.log_begins(),
+        log_pages: meta.ring.live(slot),
+        merging: meta.merge.is_some() || meta.flush.is_some(),
     })
 }
 
@@ -86,7 +93,9 @@ impl<'c> Opened<'c> {
         let options = Options::of_statement(&declared.unwrap_or_default())?;
         let sql = Sql::new("main", table);
         let shadow = Shadow { connection, sql: &sql };
-        let known = Known::load(&shadow, &shadow.meta()?, &options, None)?;
+        let mut row = Vec::new();
+        let slot = log::head(&shadow, None, &mut row)?;
+        let known = Known::load(&shadow, (slot, &row), &options, None)?;
         Ok(Opened { connection, options, known, sql })
     }
 
@@ -125,8 +134,8 @@ impl<'c> Opened<'c> {
     }
 
     fn words_unlike(&self, other: &Opened<'_>, held: &mut u64) -> Result<Option<Difference>> {
-        let mut mine = Terms::new(&self.known.meta.segments, &[]);
-        let mut others = Terms::new(&other.known.meta.segments, &[]);
+        let mut mine = Terms::new(&self.known.sources, &[]);
+        let mut others = Terms::new(&other.known.sources, &[]);
         loop {
             let (one, two) = (self.next(&mut mine)?, other.next(&mut others)?);
             if one == two {
@@ -147,7 +156,7 @@ impl<'c> Opened<'c> {
     }
 
     /// The next word that any document has, or is counted to have.
-    fn next(&self, terms: &mut Terms) -> Result<Option<Word>> {
+    fn next(&self, terms: &mut Terms<'_>) -> Result<Option<Word>> {
         while let Some((term, found)) = terms.next(&self.rows())? {
             let mut postings = Postings::default();
             let counted =

@@ -9,8 +9,13 @@ pub const INLINE_BYTES: usize = 640;
 pub const BLOCK_POSTINGS: usize = 128;
 pub const CHUNK_BLOCKS: usize = 64;
 pub const LIST_CHUNKS: usize = (1 << 14) - 1;
-pub const SEGMENT_LISTS: u32 = 1 << 20;
-pub const SEGMENT_IDS: u32 = 1 << 23;
+pub const SEGMENT_LISTS: u32 = (1 << 20) - 1;
+pub const SEGMENT_IDS: u32 = 1 << 22;
+/// Rows that a segment's documents may take.
+pub const DOCUMENT_ROWS: u32 = 1 << 20;
+/// Segments are small, middling or large, each with two lanes: while those of one are merged, new ones go to the other.
+pub const TIERS: u32 = 3;
+pub const LANES: u32 = 2 * TIERS;
 /// The best postings of a term, kept in the head of its list.
 pub const CHAMPIONS: usize = 32;
 /// No list is longer than this, whatever its head says.
@@ -42,12 +47,32 @@ pub const PREFIX_TERMS: usize = 1 << 16;
 pub const PENDING_DOCUMENTS: i64 = 8_192;
 /// What a rebuild gathers in memory before it writes a segment.
 pub const BATCH_BYTES: usize = 512 << 20;
-/// Segments of one level before they are merged into one of the next.
-pub const FANOUT: usize = 8;
+/// A row of the log: of one page.
+pub const SLOT_BYTES: usize = 4_040;
+/// Rows of the log that wait before they become a segment: as many as the index is large, between these two. A node reads
+/// them once a release, or once it begins.
+pub const LOG_SLOTS_LEAST: u32 = 8;
+pub const LOG_SLOTS: u32 = 384;
+/// Words of an index for each row of its log.
+pub const LOG_SLOT_TOKENS: u64 = 3_072;
+/// What the log can have when large changes come faster than slices of merges.
+pub const LOG_SLOTS_MOST: u32 = 1_024;
+/// A change that takes more becomes a segment at once.
+pub const RECORD_BYTES: usize = 512 << 10;
+/// Terms and postings of a change that is for the log, before it is coded.
+pub const RECORD_BATCH_BYTES: usize = 16 << 20;
+/// What a change can be in memory, whatever its bytes say.
+pub const RECORD_READ_BYTES: usize = 128 << 20;
+
+/// Segments of one tier before they are merged into one of the next.
+pub const FANOUT: usize = 16;
+/// Segments may tell of so many times the documents there are, and some more, before all of them become one.
+pub const TOLD_TIMES: u64 = 3;
+pub const TOLD_MORE: u64 = 4_096;
 /// Over this, a commit merges until it is under it, whatever that costs.
-pub const SEGMENTS: usize = 64;
+pub const SEGMENTS: usize = 48;
 /// What a commit may write for merges beside its own segment, at the least and at the most.
-pub const MERGE_BYTES_LEAST: u64 = 16 * 4_096;
+pub const MERGE_BYTES_LEAST: u64 = 24 * 4_096;
 pub const MERGE_BYTES_MOST: u64 = 128 * 4_096;
 /// What it may write for both, if it does not need more for its own segment.
 pub const COMMIT_BYTES: u64 = 140 * 4_096;

@@ -7,7 +7,7 @@ use crate::{
     limits::{BLOCK_POSTINGS, CHAMPIONS, CHUNK_BLOCKS, CHUNK_BYTES, LIST_CHUNKS},
     options::Shape,
     posting::Postings,
-    rows::{Rows, RowsMut, row_id},
+    rows::{Rows, RowsMut, chunk_id, places_id},
 };
 
 /// What a posting is worth to the maxima: its weighted count, and its impact.
@@ -33,7 +33,7 @@ pub struct Begun {
 impl Begun {
     pub fn read(rows: &dyn Rows, (segment, list): (u32, u32), impact: impl Fn(u32, f32) -> u16) -> Result<Begun> {
         let mut row = Vec::new();
-        if !rows.chunk(row_id(segment, list, 0, 0), &mut row)? {
+        if !rows.chunk(chunk_id(segment, list, 0), &mut row)? {
             return Err(Fault::Damaged("the head of a list is missing"));
         }
         let head = Head::read(&row)?;
@@ -75,7 +75,7 @@ pub fn write(
         if shape.positions {
             let number = writer.blocks.len();
             let places: Vec<u8> = block.clone().flat_map(|index| postings.places_of(index)).copied().collect();
-            rows.put_places(row_id(segment, list, writer.chunks.len() + 1, number), &places)?;
+            rows.put_places(places_id(segment, list, writer.chunks.len() + 1, number), &places)?;
             bytes += places.len() as u64;
         }
         writer.bodies.extend(body);
@@ -87,7 +87,7 @@ pub fn write(
     }
     let written = (first..start).map(|index| (postings.documents[index], worths[index]));
     let head = head(begun.champions.into_iter().chain(written).collect(), &writer.chunks);
-    rows.put_chunk(row_id(segment, list, 0, 0), &head)?;
+    rows.put_chunk(chunk_id(segment, list, 0), &head)?;
     Ok(Written { bytes: bytes + head.len() as u64, is_whole })
 }
 
@@ -124,7 +124,7 @@ impl Writer {
             return Err(Fault::Refused("a word stands in more documents than a list can hold".into()));
         }
         self.blocks.clear();
-        rows.put_chunk(row_id(self.at.0, self.at.1, self.chunks.len(), 0), &chunk)?;
+        rows.put_chunk(chunk_id(self.at.0, self.at.1, self.chunks.len()), &chunk)?;
         Ok(chunk.len() as u64)
     }
 }
@@ -311,16 +311,16 @@ impl Default for Block {
 /// Reads a whole long list, as merges do.
 pub fn read_all(rows: &dyn Rows, (segment, list): (u32, u32), shape: Shape, into: &mut Postings) -> Result<()> {
     let mut row = Vec::new();
-    if !rows.chunk(row_id(segment, list, 0, 0), &mut row)? {
+    if !rows.chunk(chunk_id(segment, list, 0), &mut row)? {
         return Err(Fault::Damaged("the head of a list is missing"));
     }
     let head = Head::read(&row)?;
     let (mut chunk, mut block, mut counts) = (Chunk::default(), Block::default(), vec![0; shape.columns]);
     for (number, part) in head.chunks.iter().enumerate() {
-        chunk.load(rows, row_id(segment, list, number + 1, 0), *part)?;
+        chunk.load(rows, chunk_id(segment, list, number + 1), *part)?;
         for at in 0..chunk.blocks.len() {
             chunk.open_block(at, shape, &mut block)?;
-            if shape.positions && !rows.places(row_id(segment, list, number + 1, at), &mut row)? {
+            if shape.positions && !rows.places(places_id(segment, list, number + 1, at), &mut row)? {
                 return Err(Fault::Damaged("the places of a block are missing"));
             }
             let mut places = Bytes::new(&row);
@@ -342,7 +342,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{bytes::put_varint, rows::memory::Memory};
+    use crate::{bytes::put_varint, held::Held};
 
     fn made(columns: usize, many: u32, seed: u32) -> Postings {
         let mut postings = Postings::default();
@@ -371,7 +371,7 @@ mod tests {
         fn long_lists_come_back(columns in 1_usize..4, many in 1_u32..9_000, seed in any::<u32>()) {
             let shape = Shape { columns, positions: true };
             let postings = made(columns, many, seed);
-            let mut rows = Memory::default();
+            let mut rows = Held::default();
             let worths = worths(&postings, columns);
             let whole = write(&mut rows, (3, 9), (&postings, &worths), shape, None, u64::MAX).unwrap();
             prop_assert!(whole.is_whole);
@@ -379,7 +379,7 @@ mod tests {
             read_all(&rows, (3, 9), shape, &mut read).unwrap();
             prop_assert!(postings == read);
             // In parts, it is the same list.
-            let mut parts = Memory::default();
+            let mut parts = Held::default();
             let impact = |document: u32, _: f32| worths[postings.documents.binary_search(&document).unwrap()].impact;
             let mut written = write(&mut parts, (3, 9), (&postings, &worths), shape, None, 5_000).unwrap();
             while !written.is_whole {
@@ -388,7 +388,7 @@ mod tests {
             }
             prop_assert!(parts.chunks == rows.chunks && parts.places == rows.places);
             for (id, chunk) in &rows.chunks {
-                prop_assert!(id & 0xfffff == 0 || chunk.len() <= CHUNK_BYTES);
+                prop_assert!(id & 0x1f_ffff == 0 || chunk.len() <= CHUNK_BYTES);
             }
         }
 
@@ -396,7 +396,7 @@ mod tests {
         fn damaged_lists_are_read_or_refused(seed in any::<u32>(), at in any::<prop::sample::Index>(), with in any::<u8>(), cut in any::<bool>()) {
             let shape = Shape { columns: 2, positions: true };
             let postings = made(2, 700, seed);
-            let mut rows = Memory::default();
+            let mut rows = Held::default();
             write(&mut rows, (0, 0), (&postings, &worths(&postings, 2)), shape, None, u64::MAX).unwrap();
             let mut all: Vec<&mut Vec<u8>> = rows.chunks.values_mut().chain(rows.places.values_mut()).collect();
             let row = at.index(all.len());

@@ -29,11 +29,16 @@ impl Memory {
 
     /// Bytes of all that is known. What a release shares with the one before it counts in both.
     pub fn bytes(&self) -> usize {
-        self.held().values().map(|known| known.documents.bytes()).sum()
+        self.held().values().map(|known| known.bytes()).sum()
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Known>>> {
         self.indexes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Where the first row of an index was.
+    pub(crate) fn slot(&self, index: &str) -> Option<u32> {
+        self.held().get(index).map(|known| known.slot())
     }
 
     /// What is known of the index with this first row; made from what was known before if it is not that.
@@ -51,8 +56,8 @@ impl Memory {
         // Not under the lock: it reads pages. If two do the same at once, either result will do.
         let made = Arc::new(make(before.as_deref())?);
         let mut held = self.held();
-        let others = held.iter().filter(|(name, _)| *name != index).map(|(_, known)| known.documents.bytes());
-        if others.sum::<usize>() + made.documents.bytes() > limits::MEMORY_BYTES {
+        let others = held.iter().filter(|(name, _)| *name != index).map(|(_, known)| known.bytes());
+        if others.sum::<usize>() + made.bytes() > limits::MEMORY_BYTES {
             let most = limits::MEMORY_BYTES >> 20;
             return Err(Fault::Refused(format!("the search indexes of this database need over {most} MiB of memory")));
         }

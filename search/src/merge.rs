@@ -1,92 +1,144 @@
 //! Merging segments into a larger one, a slice at a time: a commit does as much of it as it may write.
+//!
+//! Two go on beside each other: a *flush* makes a small segment of the log's older changes, and a *merge* makes a larger one
+//! of all segments of a tier. A flush cannot wait for a merge of a large index to end, or the log would grow as long as that takes.
 
 use std::collections::VecDeque;
 
 use crate::{
     dictionary::{self, Place, TermRow},
     documents::{self, Changes, Documents, Told},
-    fault::{Fault, Result},
+    fault::Result,
+    held::Held,
     limits, list,
     meta::{Done, Merge, Meta, Segment},
     options::Shape,
     posting::{self, Postings},
-    rows::{Rows, RowsMut},
+    rows::{Rows, RowsMut, Store, lane_of},
     score::Weights,
-    segment::{TermWriter, level},
+    segment::TermWriter,
+    source::Source,
 };
 
-/// Decides on the next merge: of the lowest level of which there are enough segments without a larger one between them.
-/// Smaller ones between and before them come along. The newest waits for the next commit: so whoever knows the index up to the
-/// commit before finds the change it knows last in the first row, and reads on from there.
+/// Decides on the next merge of segments.
 pub fn begin(meta: &mut Meta) -> Result<bool> {
-    let Some((_, segments)) = meta.segments.split_last() else { return Ok(false) };
-    for level in 0..=segments.iter().map(|segment| segment.level).max().unwrap_or(0) {
-        for run in segments.chunk_by(|a, b| (a.level <= level) == (b.level <= level)) {
-            let of_level = |segment: &&Segment| segment.level == level;
-            if run.iter().filter(of_level).count() >= limits::FANOUT
-                && let Some(last) = run.iter().rfind(of_level)
-            {
-                let changes = Changes { first: run[0].changes.first, last: last.changes.last };
-                return start(meta, changes).map(|()| true);
-            }
-        }
+    let told: u64 = meta.segments.iter().map(|segment| u64::from(segment.documents)).sum();
+    let few = meta.live.documents.saturating_mul(limits::TOLD_TIMES).saturating_add(limits::TOLD_MORE);
+    if told > few && meta.segments.len() > 1 {
+        return begin_all(meta).map(|()| true);
     }
-    if let [.., last] = segments
-        && segments.len() >= limits::SEGMENTS
-    {
-        let first = &segments[segments.len() - limits::FANOUT];
+    for tier in 0..limits::TIERS {
+        let of_tier = |segment: &&Segment| segment.tier() == tier;
+        if meta.segments.iter().filter(of_tier).count() < limits::FANOUT {
+            continue;
+        }
+        let (first, last) = (meta.segments.iter().find(of_tier), meta.segments.iter().rfind(of_tier));
+        let Some((first, last)) = first.zip(last) else { continue };
         let changes = Changes { first: first.changes.first, last: last.changes.last };
-        return start(meta, changes).map(|()| true);
+        // From here on, what is new goes to the other lane.
+        meta.sides ^= 1 << tier;
+        let into = meta.begin_segment((tier + 1).min(limits::TIERS - 1))?;
+        meta.merge = Some(started(into, changes, meta));
+        return Ok(true);
     }
     Ok(false)
 }
 
-/// Decides to merge these changes' segments.
-pub fn start(meta: &mut Meta, changes: Changes) -> Result<()> {
-    if meta.next_segment + 1 >= limits::SEGMENT_IDS {
-        return Err(Fault::Refused(
-            "the index has been merged too often: run INSERT INTO t(t) VALUES('rebuild')".into(),
-        ));
-    }
-    let (into, average) = (meta.next_segment, meta.frozen.average());
-    let done = Done::Terms { is_begun: false };
-    meta.merge = Some(Merge { into, changes, average, lists: 0, done, from: Vec::new() });
-    meta.next_segment += 1;
+/// Begins to merge all segments there are.
+pub fn begin_all(meta: &mut Meta) -> Result<()> {
+    meta.sides ^= (1 << limits::TIERS) - 1;
+    let into = meta.begin_segment(limits::TIERS - 1)?;
+    let changes = Changes { first: 1, last: meta.log_begins() - 1 };
+    meta.merge = Some(started(into, changes, meta));
     Ok(())
 }
 
-/// Goes on with a merge until so many bytes are written; gives how many were.
-pub fn advance(
-    rows: &mut impl RowsMut,
-    meta: &mut Meta,
-    documents: &Documents,
-    (shape, weights): (Shape, &Weights),
-    budget_bytes: u64,
-) -> Result<u64> {
-    let Some(mut merge) = meta.merge.take() else { return Ok(0) };
-    let inputs: Vec<Segment> = meta.segments.iter().filter(|one| merge.changes.has(one.changes)).cloned().collect();
-    let mut written = 0;
-    if let Done::Terms { is_begun } = merge.done {
-        written = terms(rows, &mut merge, (documents, &inputs[..]), (shape, weights), (is_begun, budget_bytes))?;
-    }
-    if matches!(merge.done, Done::Documents { .. }) && written < budget_bytes {
-        let told = told(rows, documents, &merge, &inputs)?;
-        let told = documents_of(rows, &mut merge, told, budget_bytes - written)?;
-        written += told.bytes;
-        if told.is_whole {
-            finish(rows, meta, &merge, told.documents, &inputs)?;
-            return Ok(written);
+/// Begins to make a segment of the log up to this change.
+pub fn begin_flush(meta: &mut Meta, last: u32) -> Result<()> {
+    // Where there is nothing older, it is the largest.
+    let tier = if meta.segments.is_empty() { limits::TIERS - 1 } else { 0 };
+    let into = meta.begin_segment(tier)?;
+    meta.flush = Some(started(into, Changes { first: meta.log_begins(), last }, meta));
+    Ok(())
+}
+
+fn started(into: u32, changes: Changes, meta: &Meta) -> Merge {
+    let done = Done::Terms { is_begun: false };
+    Merge { into, changes, average: meta.frozen.average(), lists: 0, done, from: Vec::new() }
+}
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    Flush,
+    Merge,
+}
+
+impl Which {
+    fn of(self, meta: &mut Meta) -> &mut Option<Merge> {
+        match self {
+            Which::Flush => &mut meta.flush,
+            Which::Merge => &mut meta.merge,
         }
     }
-    meta.merge = Some(merge);
-    Ok(written)
+}
+
+/// What a slice of a merge came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advanced {
+    pub bytes: u64,
+    /// It is whole, and stands in place of what it was made of.
+    pub is_whole: bool,
+}
+
+/// Goes on with a merge until so many bytes are written.
+pub fn advance(
+    store: &mut impl Store,
+    (meta, which): (&mut Meta, Which),
+    (sources, documents): (&[Source], &Documents),
+    how: (Shape, &Weights),
+    budget_bytes: u64,
+) -> Result<Advanced> {
+    let Some(mut merge) = which.of(meta).take() else { return Ok(Advanced { bytes: 0, is_whole: true }) };
+    let inputs: Vec<Source> =
+        sources.iter().filter(|source| merge.changes.has(source.segment.changes)).cloned().collect();
+    let mut bytes = 0;
+    if let Done::Terms { is_begun } = merge.done {
+        bytes = terms(store, &mut merge, (documents, &inputs), how, (is_begun, budget_bytes))?;
+    }
+    if matches!(merge.done, Done::Documents { .. }) && bytes < budget_bytes {
+        let told = told(store, documents, merge.changes, &inputs)?;
+        let told = documents_of(store, &mut merge, told, budget_bytes - bytes)?;
+        bytes += told.bytes;
+        if told.is_whole {
+            finish(store, meta, &merge, told.documents, &inputs)?;
+            return Ok(Advanced { bytes, is_whole: true });
+        }
+    }
+    *which.of(meta) = Some(merge);
+    Ok(Advanced { bytes, is_whole: false })
+}
+
+/// Several segments as one in memory.
+pub fn in_memory(inputs: &[Source], (documents, average): (&Documents, f32), how: (Shape, &Weights)) -> Result<Source> {
+    let changes = inputs.iter().map(|source| source.segment.changes);
+    let changes = changes.reduce(|all, next| Changes { first: all.first, last: next.last }).unwrap_or_default();
+    let done = Done::Terms { is_begun: false };
+    let mut merge = Merge { into: 0, changes, average, lists: 0, done, from: Vec::new() };
+    let mut rows = Held::default();
+    terms(&mut rows, &mut merge, (documents, inputs), how, (false, u64::MAX))?;
+    let told = told(&rows, documents, changes, inputs)?;
+    let documents = told.len() as u32;
+    documents::write(&mut rows, 0, told.into_iter())?;
+    let stamp = inputs.last().map_or([0; 16], |source| source.segment.stamp);
+    Ok(Source::held(Segment { id: 0, changes, documents, average, stamp }, rows))
 }
 
 /// Goes on with the terms; gives the bytes written.
 fn terms(
     rows: &mut impl RowsMut,
     merge: &mut Merge,
-    (documents, inputs): (&Documents, &[Segment]),
+    (documents, inputs): (&Documents, &[Source]),
     how: (Shape, &Weights),
     (mut is_begun, budget_bytes): (bool, u64),
 ) -> Result<u64> {
@@ -115,21 +167,21 @@ fn terms(
 /// A term's postings that still count, out of several segments; gives how many more documents have it.
 pub fn live_postings(
     rows: &dyn Rows,
-    found: &[(Segment, TermRow)],
+    found: &Found<'_>,
     documents: &Documents,
     shape: Shape,
     into: &mut Postings,
 ) -> Result<i64> {
     let (mut more, mut lists) = (0, Vec::new());
-    for (segment, row) in found {
+    for (source, row) in found {
         more += row.more;
         let mut read = Postings::default();
         match &row.postings {
             Place::Nowhere => continue,
             Place::Here(list) => posting::read_all(list, shape, &mut read)?,
-            Place::List(list, _) => list::read_all(rows, (segment.id, *list), shape, &mut read)?,
+            Place::List(list, _) => list::read_all(source.rows(rows), (source.segment.id, *list), shape, &mut read)?,
         }
-        lists.push((segment.changes, read, 0));
+        lists.push((source.segment.changes, read, 0));
     }
     into.clear();
     loop {
@@ -146,13 +198,13 @@ pub fn live_postings(
 }
 
 /// What the merged segment is to say of documents.
-fn told(rows: &dyn Rows, documents: &Documents, merge: &Merge, inputs: &[Segment]) -> Result<Vec<Told>> {
+fn told(rows: &dyn Rows, documents: &Documents, changes: Changes, inputs: &[Source]) -> Result<Vec<Told>> {
     let mut told = Vec::new();
-    for segment in inputs {
-        documents::read(rows, segment, |(document, length)| {
+    for source in inputs {
+        documents::read(source.rows(rows), &source.segment, |(document, length)| {
             // What newer segments tell of is theirs to tell; and below the oldest there is nothing to hide.
-            let newest = documents.length_if_newest(document, segment.changes).is_some();
-            if newest && (length.is_some() || merge.changes.first > 1) {
+            let newest = documents.length_if_newest(document, source.segment.changes).is_some();
+            if newest && (length.is_some() || changes.first > 1) {
                 told.push((document, length));
             }
             Ok(())
@@ -179,31 +231,29 @@ fn documents_of(
 }
 
 /// The merged segment takes the place of those it is of.
-fn finish(rows: &mut impl RowsMut, meta: &mut Meta, merge: &Merge, documents: u32, inputs: &[Segment]) -> Result<()> {
-    let stamp = inputs.last().map_or([0; 16], |segment| segment.stamp);
-    let first = meta.segments.iter().position(|segment| merge.changes.has(segment.changes)).unwrap_or(0);
-    let merged = Segment {
-        id: merge.into,
-        changes: merge.changes,
-        level: level(documents),
-        documents,
-        average: merge.average,
-        stamp,
-    };
-    meta.segments.splice(first..first + inputs.len(), [merged]);
-    inputs.iter().try_for_each(|segment| rows.drop_segment(segment.id))
+fn finish(store: &mut impl Store, meta: &mut Meta, merge: &Merge, documents: u32, inputs: &[Source]) -> Result<()> {
+    let stamp = inputs.last().map_or([0; 16], |source| source.segment.stamp);
+    let segment = Segment { id: merge.into, changes: merge.changes, documents, average: merge.average, stamp };
+    let of_it = |segment: &Segment| merge.changes.has(segment.changes);
+    let lanes: u32 = meta.segments.iter().filter(|one| of_it(one)).fold(0, |lanes, one| lanes | 1 << lane_of(one.id));
+    let at = meta.segments.iter().position(of_it).unwrap_or(meta.segments.len());
+    meta.segments.retain(|one| !of_it(one));
+    meta.segments.insert(at, segment);
+    // All of a lane is merged at once, and its successor goes elsewhere.
+    let lanes = (0..limits::LANES).filter(|lane| lanes >> lane & 1 == 1 && *lane != lane_of(merge.into));
+    lanes.into_iter().try_for_each(|lane| store.clear_lane(lane))
 }
 
 /// A term's rows, the oldest segment's first.
-type Found = Vec<(Segment, TermRow)>;
+type Found<'a> = Vec<(&'a Source, TermRow)>;
 
 /// The terms of several segments in order, each with its rows.
-pub struct Terms {
-    sources: Vec<Source>,
+pub struct Terms<'a> {
+    inputs: Vec<Input<'a>>,
 }
 
-struct Source {
-    segment: Segment,
+struct Input<'a> {
+    source: &'a Source,
     ahead: VecDeque<(Vec<u8>, TermRow)>,
     from: Vec<u8>,
     ended: bool,
@@ -211,42 +261,37 @@ struct Source {
 
 const READ_AHEAD: usize = 128;
 
-impl Terms {
-    pub fn new(segments: &[Segment], from: &[u8]) -> Terms {
-        let source = |segment: &Segment| Source {
-            segment: segment.clone(),
-            ahead: VecDeque::new(),
-            from: from.to_vec(),
-            ended: false,
-        };
-        Terms { sources: segments.iter().map(source).collect() }
+impl<'a> Terms<'a> {
+    pub fn new(sources: &'a [Source], from: &[u8]) -> Terms<'a> {
+        let input = |source| Input { source, ahead: VecDeque::new(), from: from.to_vec(), ended: false };
+        Terms { inputs: sources.iter().map(input).collect() }
     }
 
-    pub fn next(&mut self, rows: &dyn Rows) -> Result<Option<(Vec<u8>, Found)>> {
-        for source in &mut self.sources {
-            source.refill(rows)?;
+    pub fn next(&mut self, rows: &dyn Rows) -> Result<Option<(Vec<u8>, Found<'a>)>> {
+        for input in &mut self.inputs {
+            input.refill(rows)?;
         }
-        let first = self.sources.iter().filter_map(|source| source.ahead.front()).map(|(term, _)| term).min();
+        let first = self.inputs.iter().filter_map(|input| input.ahead.front()).map(|(term, _)| term).min();
         let Some(first) = first.cloned() else { return Ok(None) };
         let mut found = Vec::new();
-        for source in &mut self.sources {
-            if source.ahead.front().is_some_and(|(term, _)| *term == first)
-                && let Some((_, row)) = source.ahead.pop_front()
+        for input in &mut self.inputs {
+            if input.ahead.front().is_some_and(|(term, _)| *term == first)
+                && let Some((_, row)) = input.ahead.pop_front()
             {
-                found.push((source.segment.clone(), row));
+                found.push((input.source, row));
             }
         }
         Ok(Some((first, found)))
     }
 }
 
-impl Source {
+impl Input<'_> {
     fn refill(&mut self, rows: &dyn Rows) -> Result<()> {
         if !self.ahead.is_empty() || self.ended {
             return Ok(());
         }
         let ahead = &mut self.ahead;
-        dictionary::scan(rows, self.segment.id, &self.from, &mut |term, row| {
+        dictionary::scan(self.source.rows(rows), self.source.segment.id, &self.from, &mut |term, row| {
             ahead.push_back((term.to_vec(), row.owned()));
             Ok(ahead.len() < READ_AHEAD)
         })?;

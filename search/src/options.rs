@@ -7,7 +7,8 @@ use crate::{
     tokens::Forms,
 };
 
-pub const FORMAT: u8 = 2;
+/// Of the index's tables: one of another format has to be made anew.
+pub const FORMAT: u8 = 3;
 /// What stands after `USING`.
 pub const MODULE: &str = "nearside_search";
 

@@ -6,9 +6,8 @@ use crate::{
     cursor::{Cursor, Scope},
     dictionary::{self, Place, TermRow},
     fault::{Fault, Result},
-    limits,
-    meta::Meta,
-    number,
+    index::Known,
+    limits, number,
     query::Query,
     rows::Rows,
 };
@@ -28,31 +27,31 @@ pub struct Found {
     places: Vec<Vec<Place>>,
 }
 
-pub fn plan(rows: &dyn Rows, meta: &Meta, query: &Query) -> Result<Plan> {
-    let all = |parts: &[Query]| parts.iter().map(|part| plan(rows, meta, part)).collect::<Result<Vec<_>>>();
+pub fn plan(rows: &dyn Rows, known: &Known, query: &Query) -> Result<Plan> {
+    let all = |parts: &[Query]| parts.iter().map(|part| plan(rows, known, part)).collect::<Result<Vec<_>>>();
     Ok(match query {
         Query::Words { words, prefix, columns } => {
             let find = |(index, word): (usize, &String)| {
-                look_up(rows, meta, word.as_bytes(), *prefix && index + 1 == words.len())
+                look_up(rows, known, word.as_bytes(), *prefix && index + 1 == words.len())
             };
             Plan::Words { words: words.iter().enumerate().map(find).collect::<Result<_>>()?, columns: *columns }
         }
         Query::Tag { column, value, prefix } => {
-            let found = look_up(rows, meta, &tag_term(*column, value), *prefix)?;
+            let found = look_up(rows, known, &tag_term(*column, value), *prefix)?;
             Plan::Words { words: vec![Found { idf: 0, ..found }], columns: 1 << column }
         }
         Query::Range { column, from, to } => {
-            Plan::Words { words: vec![look_up_range(rows, meta, *column, (*from, *to))?], columns: 1 << column }
+            Plan::Words { words: vec![look_up_range(rows, known, *column, (*from, *to))?], columns: 1 << column }
         }
         Query::And(parts) => Plan::And(all(parts)?),
         Query::Or(parts) => Plan::Or(all(parts)?),
-        Query::Not(wanted, unwanted) => Plan::Not(Box::new((plan(rows, meta, wanted)?, plan(rows, meta, unwanted)?))),
+        Query::Not(wanted, unwanted) => Plan::Not(Box::new((plan(rows, known, wanted)?, plan(rows, known, unwanted)?))),
     })
 }
 
-fn look_up(rows: &dyn Rows, meta: &Meta, term: &[u8], prefix: bool) -> Result<Found> {
+fn look_up(rows: &dyn Rows, known: &Known, term: &[u8], prefix: bool) -> Result<Found> {
     let (mut documents, mut places) = (0, Vec::new());
-    for segment in &meta.segments {
+    for source in &known.sources {
         let mut here = Vec::new();
         let mut take = |row: TermRow| {
             documents += row.more;
@@ -62,11 +61,11 @@ fn look_up(rows: &dyn Rows, meta: &Meta, term: &[u8], prefix: bool) -> Result<Fo
             here.len()
         };
         if !prefix {
-            if let Some(row) = dictionary::find(rows, segment.id, term)? {
+            if let Some(row) = dictionary::find(source.rows(rows), source.segment.id, term)? {
                 take(row);
             }
         } else {
-            dictionary::scan(rows, segment.id, term, &mut |found, row| {
+            dictionary::scan(source.rows(rows), source.segment.id, term, &mut |found, row| {
                 let fits = found.starts_with(term);
                 if fits && take(row.owned()) > limits::PREFIX_TERMS {
                     let most = limits::PREFIX_TERMS;
@@ -79,16 +78,16 @@ fn look_up(rows: &dyn Rows, meta: &Meta, term: &[u8], prefix: bool) -> Result<Fo
         }
         places.push(here);
     }
-    Ok(Found { idf: meta.frozen.idf(documents), spelled: prefix, places })
+    Ok(Found { idf: known.meta.frozen.idf(documents), spelled: prefix, places })
 }
 
-fn look_up_range(rows: &dyn Rows, meta: &Meta, column: usize, (from, to): (i64, i64)) -> Result<Found> {
+fn look_up_range(rows: &dyn Rows, known: &Known, column: usize, (from, to): (i64, i64)) -> Result<Found> {
     let mut places = Vec::new();
-    for segment in &meta.segments {
+    for source in &known.sources {
         let mut here = Vec::new();
         for span in number::spans(from, to) {
             let (first, last) = span.terms(column);
-            dictionary::scan(rows, segment.id, &first, &mut |found, row| {
+            dictionary::scan(source.rows(rows), source.segment.id, &first, &mut |found, row| {
                 let fits = found <= last.as_slice();
                 if fits {
                     here.push(row.postings.owned());

@@ -1,4 +1,4 @@
-//! The rows an index is made of, whoever keeps them: SQLite's tables, or maps in tests.
+//! The rows an index is made of, whoever keeps them: SQLite's tables, or memory.
 
 use crate::{fault::Result, limits};
 
@@ -21,103 +21,55 @@ pub trait RowsMut: Rows {
     fn put_chunk(&mut self, id: i64, data: &[u8]) -> Result<()>;
     fn put_places(&mut self, id: i64, data: &[u8]) -> Result<()>;
     fn put_documents(&mut self, segment: u32, number: u32, data: &[u8]) -> Result<()>;
-    fn drop_segment(&mut self, segment: u32) -> Result<()>;
 }
 
-/// The rows of a segment, and in it of a list, stand together: 23 bits of segment, 20 of list, 14 of chunk, 6 of block.
-/// Chunk 0 is the list's head.
-pub fn row_id(segment: u32, list: u32, chunk: usize, block: usize) -> i64 {
-    i64::from(segment) << 40 | i64::from(list) << 20 | (chunk as i64) << 6 | block as i64
+/// The pages of the log.
+pub trait Slots {
+    /// How many there are.
+    fn slots(&self) -> Result<u32>;
+    fn slot(&self, number: u32, into: &mut Vec<u8>) -> Result<bool>;
+    /// This one and the one behind it, which is the first if this one is the last; false if it is not there.
+    fn pair(&self, number: u32, this: &mut Vec<u8>, next: &mut Vec<u8>) -> Result<bool>;
+    /// One that is there, or the one after the last.
+    fn put_slot(&mut self, number: u32, data: &[u8]) -> Result<()>;
 }
 
-/// All rows of a segment: from the first, to before the second.
-pub fn segment_ids(segment: u32) -> (i64, i64) {
-    (row_id(segment, 0, 0, 0), row_id(segment + 1, 0, 0, 0))
+/// All an index is kept in.
+pub trait Store: RowsMut + Slots {
+    /// Forgets all segments of a lane.
+    fn clear_lane(&mut self, lane: u32) -> Result<()>;
 }
 
-const _: () = assert!(limits::SEGMENT_IDS == 1 << 23 && limits::SEGMENT_LISTS == 1 << 20);
-const _: () = assert!(limits::LIST_CHUNKS < 1 << 14 && limits::CHUNK_BLOCKS <= 1 << 6);
-
-/// Rows in memory, for tests.
-#[cfg(test)]
-pub mod memory {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    pub struct Memory {
-        pub groups: BTreeMap<(u32, Vec<u8>), Vec<u8>>,
-        pub chunks: BTreeMap<i64, Vec<u8>>,
-        pub places: BTreeMap<i64, Vec<u8>>,
-        pub documents: BTreeMap<(u32, u32), Vec<u8>>,
-    }
-
-    fn give(found: Option<&Vec<u8>>, into: &mut Vec<u8>) -> Result<bool> {
-        into.clear();
-        into.extend(found.into_iter().flatten());
-        Ok(found.is_some())
-    }
-
-    impl Rows for Memory {
-        fn group(&self, segment: u32, term: &[u8], first: &mut Vec<u8>, into: &mut Vec<u8>) -> Result<bool> {
-            let found = self.groups.range((segment, Vec::new())..=(segment, term.to_vec())).next_back();
-            give(found.map(|((_, first), _)| first), first)?;
-            give(found.map(|(_, data)| data), into)
-        }
-
-        fn groups(&self, segment: u32, from: &[u8], each: &mut EachGroup<'_>) -> Result<()> {
-            let before = self.groups.range((segment, Vec::new())..=(segment, from.to_vec())).next_back();
-            let begin = before.map_or((segment, from.to_vec()), |(key, _)| key.clone());
-            for ((_, first), data) in self.groups.range(begin..(segment + 1, Vec::new())) {
-                if !each(first, data)? {
-                    break;
-                }
-            }
-            Ok(())
-        }
-
-        fn chunk(&self, id: i64, into: &mut Vec<u8>) -> Result<bool> {
-            give(self.chunks.get(&id), into)
-        }
-
-        fn places(&self, id: i64, into: &mut Vec<u8>) -> Result<bool> {
-            give(self.places.get(&id), into)
-        }
-
-        fn documents(&self, segment: u32, number: u32, into: &mut Vec<u8>) -> Result<bool> {
-            give(self.documents.get(&(segment, number)), into)
-        }
-    }
-
-    impl RowsMut for Memory {
-        fn put_group(&mut self, segment: u32, first: &[u8], data: &[u8]) -> Result<()> {
-            self.groups.insert((segment, first.to_vec()), data.to_vec());
-            Ok(())
-        }
-
-        fn put_chunk(&mut self, id: i64, data: &[u8]) -> Result<()> {
-            self.chunks.insert(id, data.to_vec());
-            Ok(())
-        }
-
-        fn put_places(&mut self, id: i64, data: &[u8]) -> Result<()> {
-            self.places.insert(id, data.to_vec());
-            Ok(())
-        }
-
-        fn put_documents(&mut self, segment: u32, number: u32, data: &[u8]) -> Result<()> {
-            self.documents.insert((segment, number), data.to_vec());
-            Ok(())
-        }
-
-        fn drop_segment(&mut self, segment: u32) -> Result<()> {
-            let (from, to) = segment_ids(segment);
-            self.groups.retain(|(of, _), _| *of != segment);
-            self.documents.retain(|(of, _), _| *of != segment);
-            self.chunks.retain(|id, _| !(from..to).contains(id));
-            self.places.retain(|id, _| !(from..to).contains(id));
-            Ok(())
-        }
-    }
+/// Segments that go together stand in tables of their own, which are emptied at a stroke: rows that are deleted one by one
+/// would change the pages they are on first. A segment's lane is in its number.
+pub fn lane_of(segment: u32) -> u32 {
+    segment % limits::LANES
 }
+
+/// The rows of a segment, and in it of a list, stand together: 22 bits of segment, 20 of list, 14 of chunk, 7 of block. Chunk 0
+/// is the list's head. Block 0 is a chunk, and the blocks after it are the places of its blocks.
+fn row_id(segment: u32, list: u32, chunk: usize, block: usize) -> i64 {
+    i64::from(segment) << 41 | i64::from(list) << 21 | (chunk as i64) << 7 | block as i64
+}
+
+/// Whose row it is.
+pub fn segment_of(id: i64) -> u32 {
+    (id >> 41) as u32
+}
+
+pub fn chunk_id(segment: u32, list: u32, chunk: usize) -> i64 {
+    row_id(segment, list, chunk, 0)
+}
+
+pub fn places_id(segment: u32, list: u32, chunk: usize, block: usize) -> i64 {
+    row_id(segment, list, chunk, block + 1)
+}
+
+/// What a segment tells of documents stands behind all its lists.
+pub fn documents_id(segment: u32, number: u32) -> i64 {
+    row_id(segment, limits::SEGMENT_LISTS, 0, 0) + i64::from(number)
+}
+
+const _: () = assert!(limits::SEGMENT_IDS == 1 << 22 && limits::SEGMENT_LISTS < 1 << 20);
+const _: () =
+    assert!(limits::LIST_CHUNKS < 1 << 14 && limits::CHUNK_BLOCKS < 1 << 7 && limits::DOCUMENT_ROWS <= 1 << 21);

@@ -1,13 +1,12 @@
 //! Writing segments: terms in groups, long lists beside them, and the documents it tells of.
 
 use crate::{
-    batch::Batch,
+    batch::Said,
     dictionary::{GroupWriter, Place, TermRow},
-    documents::{self, Changes, Documents},
+    documents::{self, Documents, Told},
     fault::{Fault, Result},
     limits,
     list::{self, Begun, Worth},
-    meta::{Meta, Segment},
     options::Shape,
     posting::{self, Postings},
     rows::RowsMut,
@@ -102,62 +101,25 @@ impl<'a> TermWriter<'a> {
     }
 }
 
-/// Makes a batch the newest segment; gives the bytes written.
-pub fn append(
+/// Writes a segment of what a change tells and says; gives the bytes written.
+pub fn write(
     rows: &mut impl RowsMut,
-    meta: &mut Meta,
-    documents: &mut Documents,
-    batch: Batch,
-    (shape, weights): (Shape, &Weights),
+    id: u32,
+    (told, said): (&[Told], &[Said]),
+    (documents, average): (&Documents, f32),
+    how: (Shape, &Weights),
 ) -> Result<u64> {
-    let (id, change) = (meta.next_segment, meta.next_change);
-    if id + 1 >= limits::SEGMENT_IDS {
-        return Err(Fault::Refused(
-            "the index has been changed too often: run INSERT INTO t(t) VALUES('rebuild')".into(),
-        ));
-    }
-    let (terms, told) = batch.into_parts();
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&meta.stamp);
-    let mut count = 0;
-    for (document, length) in told.clone() {
-        crate::index::count(&mut meta.live, documents.length(document), length);
-        documents.tell(document, length, change)?;
-        hasher.update(&document.to_le_bytes()).update(&[u8::from(length.is_some()), length.unwrap_or(0)]);
-        count += 1;
-    }
-    meta.frozen = meta.live.settled();
-    let average = meta.frozen.average();
-    let mut bytes = documents::write(rows, id, told)?;
-    let mut writer = TermWriter::new((shape, weights), documents, average, (id, 0));
+    let bytes = documents::write(rows, id, told.iter().copied())?;
+    let mut writer = TermWriter::new(how, documents, average, (id, 0));
     let mut postings = Postings::default();
-    for (term, list) in terms {
-        hasher.update(&(term.len() as u32).to_le_bytes()).update(&term).update(&list.more.to_le_bytes());
-        hasher.update(&(list.postings.len() as u32).to_le_bytes()).update(&list.postings);
-        if list.postings.len() <= limits::INLINE_BYTES {
-            writer.put_short(rows, &term, list.more, &list.postings)?;
+    for one in said {
+        if one.postings.len() <= limits::INLINE_BYTES {
+            writer.put_short(rows, &one.term, one.more, &one.postings)?;
         } else {
             postings.clear();
-            posting::read_all(&list.postings, shape, &mut postings)?;
-            writer.put(rows, &term, list.more, &postings)?;
+            posting::read_all(&one.postings, how.0, &mut postings)?;
+            writer.put(rows, &one.term, one.more, &postings)?;
         }
     }
-    bytes += writer.end(rows)?;
-    let hash = hasher.finalize();
-    meta.stamp = std::array::from_fn(|index| hash.as_bytes()[index]);
-    meta.segments.push(Segment {
-        id,
-        changes: Changes { first: change, last: change },
-        level: level(count),
-        documents: count,
-        average,
-        stamp: meta.stamp,
-    });
-    (meta.next_segment, meta.next_change) = (id + 1, change + 1);
-    Ok(bytes)
-}
-
-/// Segments of a level are about as large as each other: up to 7 documents, and each next eight times that.
-pub fn level(documents: u32) -> u8 {
-    (documents.max(1).ilog2() / 3) as u8
+    Ok(bytes + writer.end(rows)?)
 }

@@ -1,42 +1,50 @@
 //! The index's rows in ordinary tables beside the virtual one.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::BTreeMap;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
 use crate::{
     batch::document_of,
     fault::{Fault, Result},
     limits,
-    rows::{EachGroup, Rows, RowsMut, segment_ids},
+    rows::{EachGroup, Rows, RowsMut, Slots, Store, documents_id, lane_of, segment_of},
 };
 
-/// What the index `t` keeps itself in: `t_meta` and so on.
-pub const SHADOW_TABLES: [&str; 6] = ["meta", "term", "chunk", "place", "document", "pending"];
+/// What the index `t` keeps itself in: `t_log` and so on. Terms and lists are in a table for each lane.
+pub const SHADOW_TABLES: [&str; 13] =
+    ["log", "term0", "term1", "term2", "term3", "term4", "term5", "list0", "list1", "list2", "list3", "list4", "list5"];
+const LANES: usize = limits::LANES as usize;
+const _: () = assert!(SHADOW_TABLES.len() == 1 + 2 * LANES);
+
+/// Those of indexes of older formats, which go with them.
+const OLD_TABLES: [&str; 6] = ["meta", "term", "chunk", "place", "document", "pending"];
 
 /// The statements on one index's tables.
 pub struct Sql {
     create: String,
     drop: String,
     clear: String,
-    meta: String,
-    put_meta: String,
-    group: String,
-    groups: String,
-    put_group: String,
-    drop_terms: String,
-    chunk: String,
-    put_chunk: String,
-    drop_chunks: String,
-    place: String,
-    put_place: String,
-    drop_places: String,
-    document: String,
-    put_document: String,
-    drop_documents: String,
+    slots: String,
+    slot: String,
+    pair: String,
+    put_slot: String,
+    add_slot: String,
+    begin_waiting: String,
     wait: String,
     waiting: String,
     waited: String,
-    blank: String,
+    lanes: [LaneSql; LANES],
+}
+
+struct LaneSql {
+    group: String,
+    groups: String,
+    put_group: String,
     few_documents: String,
+    row: String,
+    put_row: String,
+    clear: [String; 2],
 }
 
 pub fn quoted(name: &str) -> String {
@@ -47,30 +55,39 @@ impl Sql {
     pub fn new(schema: &str, table: &str) -> Sql {
         let name = |kind: &str| format!("{}.{}", quoted(schema), quoted(&format!("{table}_{kind}")));
         let all = SHADOW_TABLES.map(name);
-        let [meta, term, chunk, place, document, pending] = &all;
-        let each = |verb: &str| all.iter().map(|name| format!("{verb} {name};")).collect::<String>();
-        let by_id = |name: &str| {
-            let read = format!("SELECT data FROM {name} WHERE id = ?1");
-            // The head of a list that is written in parts is written again with each.
-            let put = format!("INSERT OR REPLACE INTO {name} VALUES (?1, ?2)");
-            (read, put, format!("DELETE FROM {name} WHERE id >= ?1 AND id < ?2"))
+        let log = &all[0];
+        let (terms, lists) = all[1..].split_at(LANES);
+        // Not in the file: they would leave pages behind for a push to carry. Savepoints hold there as well.
+        let waiting = format!("temp.{}", quoted(&format!("{schema}_{table}_waiting")));
+        let by_id = |name: &String| format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY, data BLOB);");
+        let by_term = |name: &String| {
+            format!(
+                "CREATE TABLE {name} (segment INTEGER, term BLOB, data BLOB, PRIMARY KEY (segment, term)) WITHOUT ROWID;"
+            )
         };
-        let (chunk_read, put_chunk, drop_chunks) = by_id(chunk);
-        let (place_read, put_place, drop_places) = by_id(place);
-        let (document_read, put_document, drop_documents) = by_id(document);
+        let created = [by_id(log)].into_iter().chain(terms.iter().map(by_term)).chain(lists.iter().map(by_id));
+        let dropped = all.iter().cloned().chain(OLD_TABLES.map(name)).chain([waiting.clone()]);
         Sql {
-            create: format!(
-                "CREATE TABLE {meta} (id INTEGER PRIMARY KEY, data BLOB);
-                 CREATE TABLE {term} (segment INTEGER, term BLOB, data BLOB, PRIMARY KEY (segment, term)) WITHOUT ROWID;
-                 CREATE TABLE {chunk} (id INTEGER PRIMARY KEY, data BLOB);
-                 CREATE TABLE {place} (id INTEGER PRIMARY KEY, data BLOB);
-                 CREATE TABLE {document} (id INTEGER PRIMARY KEY, data BLOB);
-                 CREATE TABLE {pending} (id INTEGER PRIMARY KEY, data BLOB);"
-            ),
-            drop: each("DROP TABLE IF EXISTS"),
-            clear: each("DELETE FROM"),
-            meta: format!("SELECT data FROM {meta} WHERE id = 1"),
-            put_meta: format!("INSERT OR REPLACE INTO {meta} VALUES (1, ?1)"),
+            create: created.collect(),
+            drop: dropped.map(|name| format!("DROP TABLE IF EXISTS {name};")).collect(),
+            clear: all.iter().map(|name| format!("DELETE FROM {name};")).collect(),
+            slots: format!("SELECT coalesce(max(id), -1) + 1 FROM {log}"),
+            slot: format!("SELECT data FROM {log} WHERE id = ?1"),
+            pair: format!("SELECT data, id = ?1 FROM {log} WHERE id BETWEEN ?1 AND ?1 + 1 ORDER BY id"),
+            put_slot: format!("UPDATE {log} SET data = ?2 WHERE id = ?1"),
+            add_slot: format!("INSERT INTO {log} VALUES (?1, ?2)"),
+            begin_waiting: format!("CREATE TABLE IF NOT EXISTS {waiting} (id INTEGER PRIMARY KEY, data BLOB)"),
+            wait: format!("INSERT INTO {waiting} (data) VALUES (?1)"),
+            waited: format!("DELETE FROM {waiting}"),
+            waiting: format!("SELECT data FROM {waiting} ORDER BY id"),
+            lanes: std::array::from_fn(|lane| LaneSql::new(&terms[lane], &lists[lane])),
+        }
+    }
+}
+
+impl LaneSql {
+    fn new(term: &str, list: &str) -> LaneSql {
+        LaneSql {
             group: format!(
                 "SELECT term, data FROM {term} WHERE segment = ?1 AND term > x'' AND term <= ?2
                  ORDER BY term DESC LIMIT 1"
@@ -81,22 +98,11 @@ impl Sql {
                      AND term > x'' ORDER BY term"
             ),
             put_group: format!("INSERT INTO {term} VALUES (?1, ?2, ?3)"),
-            drop_terms: format!("DELETE FROM {term} WHERE segment = ?1"),
-            chunk: chunk_read,
-            put_chunk,
-            drop_chunks,
-            place: place_read,
-            put_place,
-            drop_places,
-            document: document_read,
-            put_document,
-            drop_documents,
-            wait: format!("INSERT INTO {pending} (data) VALUES (?1)"),
-            waiting: format!("SELECT data FROM {pending} ORDER BY id"),
-            waited: format!("DELETE FROM {pending}"),
-            // Two rows that fill a page of 4 KiB to its last byte.
-            blank: format!("INSERT INTO {pending} VALUES (1, zeroblob(4057)), (2, zeroblob(15))"),
             few_documents: format!("SELECT data FROM {term} WHERE segment = ?1 AND term = x''"),
+            row: format!("SELECT data FROM {list} WHERE id = ?1"),
+            // The head of a list that is written in parts is written again with each.
+            put_row: format!("INSERT OR REPLACE INTO {list} VALUES (?1, ?2)"),
+            clear: [term, list].map(|name| format!("DELETE FROM {name}")),
         }
     }
 }
@@ -112,6 +118,10 @@ fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8]> {
     row.get_ref(column)?.as_blob().map_err(|_| Fault::Damaged("a row is no blob"))
 }
 
+fn lacks_table(error: &rusqlite::Error) -> bool {
+    error.to_string().contains("no such table")
+}
+
 impl Shadow<'_> {
     pub fn create(&self) -> Result<()> {
         Ok(self.connection.execute_batch(&self.sql.create)?)
@@ -125,64 +135,89 @@ impl Shadow<'_> {
         Ok(self.connection.execute_batch(&self.sql.clear)?)
     }
 
-    pub fn meta(&self) -> Result<Vec<u8>> {
-        let mut row = Vec::new();
-        match self.get(&self.sql.meta, [], &mut row)? {
-            true => Ok(row),
-            false => Err(Fault::Damaged("its first row is missing")),
-        }
-    }
-
-    pub fn put_meta(&self, row: &[u8]) -> Result<()> {
-        self.put(&self.sql.put_meta, params![row])
-    }
-
     /// Keeps a change until the end of its transaction; gives how many wait.
     pub fn wait(&self, row: &[u8]) -> Result<i64> {
-        self.put(&self.sql.wait, params![row])?;
+        let wait = || self.connection.prepare_cached(&self.sql.wait)?.execute([row]);
+        match wait() {
+            // It is made when it is first needed, and goes when the transaction that made it is taken back.
+            Err(error) if lacks_table(&error) => {
+                self.connection.execute_batch(&self.sql.begin_waiting)?;
+                wait()?
+            }
+            done => done?,
+        };
         Ok(self.connection.last_insert_rowid())
     }
 
     /// The changes that wait, those of a document together and in their order.
     pub fn take_waiting(&self) -> Result<Vec<(u32, Vec<Vec<u8>>)>> {
-        let mut waiting = std::collections::BTreeMap::<u32, Vec<Vec<u8>>>::new();
-        let mut statement = self.connection.prepare_cached(&self.sql.waiting)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let row = blob(row, 0)?;
+        let mut waiting = BTreeMap::<u32, Vec<Vec<u8>>>::new();
+        let keep = |row: &[u8]| {
             waiting.entry(document_of(row)?).or_default().push(row.to_vec());
+            Ok(())
+        };
+        match self.each_waiting(keep) {
+            Err(Fault::Sql(error)) if lacks_table(&error) => return Ok(Vec::new()),
+            done => done?,
         }
-        drop(rows);
         if !waiting.is_empty() {
-            self.put(&self.sql.waited, [])?;
-            // What stood in the table's first page would stay in it: it is to be the page it was, and not part of a push.
-            self.put(&self.sql.blank, [])?;
             self.put(&self.sql.waited, [])?;
         }
         Ok(waiting.into_iter().collect())
     }
 
+    fn each_waiting(&self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(&self.sql.waiting)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            each(blob(row, 0)?)?;
+        }
+        Ok(())
+    }
+
+    fn number(&self, sql: &str) -> Result<usize> {
+        let number: Option<i64> = self.prepared(sql)?.query_row([], |row| row.get(0)).optional()?;
+        usize::try_from(number.unwrap_or(0)).map_err(|_| Fault::Damaged("the rows of its log"))
+    }
+
+    fn prepared(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql).map_err(|error| match lacks_table(&error) {
+            true => Fault::Refused(
+                "the search index was made by another version: drop its table, create it again and run \
+                 INSERT INTO t(t) VALUES('rebuild')"
+                    .into(),
+            ),
+            false => Fault::Sql(error),
+        })
+    }
+
     fn get(&self, sql: &str, parameters: impl rusqlite::Params, into: &mut Vec<u8>) -> Result<bool> {
         into.clear();
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.prepared(sql)?;
         let found = statement.query_row(parameters, |row| Ok(blob(row, 0).map(|blob| into.extend_from_slice(blob))));
         Ok(found.optional()?.transpose()?.is_some())
     }
 
     fn put(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<()> {
-        self.connection.prepare_cached(sql)?.execute(parameters)?;
+        self.prepared(sql)?.execute(parameters)?;
         Ok(())
     }
 }
 
-/// Rows of documents are numbered by segment too.
-fn document_id(segment: u32, number: u32) -> i64 {
-    i64::from(segment) << 32 | i64::from(number)
+impl Shadow<'_> {
+    fn lane(&self, segment: u32) -> &LaneSql {
+        &self.sql.lanes[lane_of(segment) as usize]
+    }
+
+    /// Of a row of lists, by its id: the segment stands in its highest bits.
+    fn lane_of_row(&self, id: i64) -> &LaneSql {
+        self.lane(segment_of(id))
+    }
 }
 
 impl Rows for Shadow<'_> {
     fn group(&self, segment: u32, term: &[u8], first: &mut Vec<u8>, into: &mut Vec<u8>) -> Result<bool> {
-        let mut statement = self.connection.prepare_cached(&self.sql.group)?;
+        let mut statement = self.prepared(&self.lane(segment).group)?;
         let mut rows = statement.query(params![segment, term])?;
         let Some(row) = rows.next()? else { return Ok(false) };
         first.clear();
@@ -193,7 +228,7 @@ impl Rows for Shadow<'_> {
     }
 
     fn groups(&self, segment: u32, from: &[u8], each: &mut EachGroup<'_>) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(&self.sql.groups)?;
+        let mut statement = self.prepared(&self.lane(segment).groups)?;
         let mut rows = statement.query(params![segment, from])?;
         while let Some(row) = rows.next()? {
             if !each(blob(row, 0)?, blob(row, 1)?)? {
@@ -204,47 +239,78 @@ impl Rows for Shadow<'_> {
     }
 
     fn chunk(&self, id: i64, into: &mut Vec<u8>) -> Result<bool> {
-        self.get(&self.sql.chunk, [id], into)
+        self.get(&self.lane_of_row(id).row, [id], into)
     }
 
     fn places(&self, id: i64, into: &mut Vec<u8>) -> Result<bool> {
-        self.get(&self.sql.place, [id], into)
+        self.get(&self.lane_of_row(id).row, [id], into)
     }
 
     fn documents(&self, segment: u32, number: u32, into: &mut Vec<u8>) -> Result<bool> {
-        if number == 0 && self.get(&self.sql.few_documents, [segment], into)? {
+        if number == 0 && self.get(&self.lane(segment).few_documents, [segment], into)? {
             return Ok(true);
         }
-        self.get(&self.sql.document, [document_id(segment, number)], into)
+        self.get(&self.lane(segment).row, [documents_id(segment, number)], into)
     }
 }
 
 impl RowsMut for Shadow<'_> {
     fn put_group(&mut self, segment: u32, first: &[u8], data: &[u8]) -> Result<()> {
-        self.put(&self.sql.put_group, params![segment, first, data])
+        self.put(&self.lane(segment).put_group, params![segment, first, data])
     }
 
     fn put_chunk(&mut self, id: i64, data: &[u8]) -> Result<()> {
-        self.put(&self.sql.put_chunk, params![id, data])
+        self.put(&self.lane_of_row(id).put_row, params![id, data])
     }
 
     fn put_places(&mut self, id: i64, data: &[u8]) -> Result<()> {
-        self.put(&self.sql.put_place, params![id, data])
+        self.put(&self.lane_of_row(id).put_row, params![id, data])
     }
 
     /// A row that is small stands before the segment's terms, on a page that is written anyway.
     fn put_documents(&mut self, segment: u32, number: u32, data: &[u8]) -> Result<()> {
         if number == 0 && data.len() <= limits::GROUP_BYTES {
-            return self.put(&self.sql.put_group, params![segment, b"".as_slice(), data]);
+            return self.put(&self.lane(segment).put_group, params![segment, b"".as_slice(), data]);
         }
-        self.put(&self.sql.put_document, params![document_id(segment, number), data])
+        self.put(&self.lane(segment).put_row, params![documents_id(segment, number), data])
+    }
+}
+
+impl Slots for Shadow<'_> {
+    fn slots(&self) -> Result<u32> {
+        self.number(&self.sql.slots).map(|slots| slots.min(u32::MAX as usize) as u32)
     }
 
-    fn drop_segment(&mut self, segment: u32) -> Result<()> {
-        let (from, to) = segment_ids(segment);
-        self.put(&self.sql.drop_terms, params![segment])?;
-        self.put(&self.sql.drop_chunks, [from, to])?;
-        self.put(&self.sql.drop_places, [from, to])?;
-        self.put(&self.sql.drop_documents, [document_id(segment, 0), document_id(segment + 1, 0)])
+    fn slot(&self, number: u32, into: &mut Vec<u8>) -> Result<bool> {
+        self.get(&self.sql.slot, [number], into)
+    }
+
+    fn pair(&self, number: u32, this: &mut Vec<u8>, next: &mut Vec<u8>) -> Result<bool> {
+        let mut statement = self.prepared(&self.sql.pair)?;
+        let mut rows = statement.query([number])?;
+        let Some(row) = rows.next()? else { return Ok(false) };
+        if !row.get::<_, bool>(1)? {
+            return Ok(false);
+        }
+        this.clear();
+        this.extend_from_slice(blob(row, 0)?);
+        let Some(row) = rows.next()? else { return self.slot(0, next) };
+        next.clear();
+        next.extend_from_slice(blob(row, 0)?);
+        Ok(true)
+    }
+
+    /// A row of the same size is written in its place.
+    fn put_slot(&mut self, number: u32, data: &[u8]) -> Result<()> {
+        if self.prepared(&self.sql.put_slot)?.execute(params![number, data])? == 0 {
+            self.put(&self.sql.add_slot, params![number, data])?;
+        }
+        Ok(())
+    }
+}
+
+impl Store for Shadow<'_> {
+    fn clear_lane(&mut self, lane: u32) -> Result<()> {
+        self.sql.lanes[lane as usize].clear.iter().try_for_each(|sql| self.put(sql, []))
     }
 }

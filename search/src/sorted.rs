@@ -38,7 +38,7 @@ pub fn sorted(
     let few = known.all(rows, options, query, (false, limits::SORTED_FEW + 1))?;
     let few: Option<Vec<u32>> =
         (few.len() <= limits::SORTED_FEW).then(|| few.into_iter().map(|hit| hit.document).collect());
-    let plan = plan(rows, &known.meta, query)?;
+    let plan = plan(rows, known, query)?;
     let (low, high) = query.bounds_of(sort.column);
     let mut walk = Walk { known, rows, options, plan, sort, most, found: Vec::new() };
     if !sort.descending {
@@ -107,8 +107,8 @@ impl Walk<'_> {
         let mut ranges = BTreeMap::<u64, Range>::new();
         let column = self.sort.column;
         let (first, last) = (number::term(column, width, from), number::term(column, width, to));
-        for (number, segment) in self.known.meta.segments.iter().enumerate() {
-            dictionary::scan(self.rows, segment.id, &first, &mut |term, row| {
+        for (number, source) in self.known.sources.iter().enumerate() {
+            dictionary::scan(source.rows(self.rows), source.segment.id, &first, &mut |term, row| {
                 let Some(left) = number::left_of(term).filter(|_| term <= last.as_slice()) else { return Ok(false) };
                 let range = ranges.entry(left).or_default();
                 range.documents += row.more;
@@ -181,7 +181,7 @@ impl Walk<'_> {
         }
         let (known, rows, options) = (self.known, self.rows, self.options);
         let mut found = Vec::new();
-        for number in 0..known.meta.segments.len() {
+        for number in 0..known.sources.len() {
             let scope = known.scope(rows, options, number);
             let Some(clause) = self.plan.clause(scope, number, true)? else { continue };
             let places = ranges.values().flat_map(|range| &range.places).filter(|(segment, _)| *segment == number);

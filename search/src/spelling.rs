@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use crate::{
     dictionary,
     fault::{Fault, Result},
+    index::Known,
     limits,
-    meta::Meta,
     rows::Rows,
     tokens::{Forms, tokens},
 };
 
 /// The text with each unknown word as it was perhaps meant; none if there is nothing to correct, or nothing near.
-pub fn spelled(rows: &dyn Rows, meta: &Meta, text: &str) -> Result<Option<String>> {
+pub fn spelled(rows: &dyn Rows, known: &Known, text: &str) -> Result<Option<String>> {
     if text.len() > limits::QUERY_BYTES {
         return Err(Fault::Refused(format!("the text has {} bytes, over {}", text.len(), limits::QUERY_BYTES)));
     }
@@ -20,14 +20,14 @@ pub fn spelled(rows: &dyn Rows, meta: &Meta, text: &str) -> Result<Option<String
     tokens(text, Forms::AsTheyStand, &mut String::new(), |word, token| words.push((word.to_owned(), token)));
     let (mut corrected, mut at, mut looked_up) = (String::new(), 0, 0);
     for (word, token) in &words {
-        if is_number(word) || documents_with(rows, meta, word)? > 0 {
+        if is_number(word) || documents_with(rows, known, word)? > 0 {
             continue;
         }
         looked_up += 1;
         if looked_up > limits::SPELLED_WORDS {
             break;
         }
-        if let Some(near) = nearest(rows, meta, word)? {
+        if let Some(near) = nearest(rows, known, word)? {
             corrected.push_str(&text[at..token.start]);
             corrected.push_str(&near);
             at = token.end;
@@ -41,16 +41,16 @@ fn is_number(word: &str) -> bool {
     word.bytes().any(|byte| byte.is_ascii_digit())
 }
 
-fn documents_with(rows: &dyn Rows, meta: &Meta, word: &str) -> Result<i64> {
+fn documents_with(rows: &dyn Rows, known: &Known, word: &str) -> Result<i64> {
     let mut documents = 0;
-    for segment in &meta.segments {
-        documents += dictionary::find(rows, segment.id, word.as_bytes())?.map_or(0, |row| row.more);
+    for source in &known.sources {
+        documents += dictionary::find(source.rows(rows), source.segment.id, word.as_bytes())?.map_or(0, |row| row.more);
     }
     Ok(documents)
 }
 
 /// Of the words with the same first letter: the fewest letters off, then the one most documents have, then by name.
-fn nearest(rows: &dyn Rows, meta: &Meta, word: &str) -> Result<Option<String>> {
+fn nearest(rows: &dyn Rows, known: &Known, word: &str) -> Result<Option<String>> {
     let letters: Vec<char> = word.chars().collect();
     let most = match letters.len() {
         0..3 => return Ok(None),
@@ -60,9 +60,9 @@ fn nearest(rows: &dyn Rows, meta: &Meta, word: &str) -> Result<Option<String>> {
     let first = letters[0].to_string();
     let mut near = BTreeMap::<Vec<u8>, (usize, i64)>::new();
     let mut distance = Distance::new(&letters, most);
-    for segment in &meta.segments {
+    for source in &known.sources {
         let mut seen = 0;
-        dictionary::scan(rows, segment.id, first.as_bytes(), &mut |term, row| {
+        dictionary::scan(source.rows(rows), source.segment.id, first.as_bytes(), &mut |term, row| {
             seen += 1;
             if !term.starts_with(first.as_bytes()) || seen > limits::SPELLED_TERMS {
                 return Ok(false);

@@ -13,9 +13,8 @@ use crate::{
     facets::{self, Facets},
     fault::{Fault, Result},
     index::Known,
-    limits,
+    limits, log,
     memory::Memory,
-    meta::Meta,
     options::{Content, Options},
     query::{self, Query},
     shadow::{Shadow, Sql, quoted},
@@ -59,7 +58,8 @@ pub enum Wanted {
 
 impl Table {
     pub fn new(connection: Connection, schema: &str, name: &str, options: Options, memory: Arc<Memory>) -> Table {
-        connection.set_prepared_statement_cache_capacity(32);
+        // Its own statements on all lanes, and those of others.
+        connection.set_prepared_statement_cache_capacity(96);
         let content = match &options.content {
             Content::Nowhere => None,
             Content::Table { name, rowid } => {
@@ -88,7 +88,7 @@ impl Table {
 
     pub fn create(&self) -> Result<()> {
         self.shadow().create()?;
-        self.shadow().put_meta(Known::empty(&self.options).row())
+        Known::empty(&self.options).begin(&mut self.shadow())
     }
 
     pub fn destroy(&self) -> Result<()> {
@@ -102,11 +102,15 @@ impl Table {
     /// byte for byte the one it was made of, and the stamps in that row are hashes of all that the index was told. So it is
     /// a function of the first row's page, and each change of a length or a segment changes that page.
     fn known(&self, shadow: &Shadow<'_>) -> Result<Arc<Known>> {
-        let row = shadow.meta()?;
         let held = self.known.borrow_mut().take();
+        let guess = held.as_ref().map(|known| known.slot()).or_else(|| self.memory.slot(&self.name));
+        let mut row = Vec::new();
+        let slot = log::head(shadow, guess, &mut row)?;
         let known = match held.filter(|known| known.row() == row) {
             Some(known) => known,
-            None => self.memory.recall(&self.name, &row, |before| Known::load(shadow, &row, &self.options, before))?,
+            None => self
+                .memory
+                .recall(&self.name, &row, |before| Known::load(shadow, (slot, &row), &self.options, before))?,
         };
         *self.known.borrow_mut() = Some(known.clone());
         Ok(known)
@@ -115,11 +119,12 @@ impl Table {
     /// For changes: no other connection knows of them before they are committed.
     fn with_known<T>(&self, work: impl FnOnce(&mut Known, Shadow<'_>) -> Result<T>) -> Result<T> {
         let shadow = self.shadow();
-        let row = shadow.meta()?;
         let held = self.known.borrow_mut().take();
+        let mut row = Vec::new();
+        let slot = log::head(&shadow, held.as_ref().map(|known| known.slot()), &mut row)?;
         let mut known = match held {
             Some(known) if known.row() == row => Arc::unwrap_or_clone(known),
-            held => Known::load(&shadow, &row, &self.options, held.as_deref())?,
+            held => Known::load(&shadow, (slot, &row), &self.options, held.as_deref())?,
         };
         let result = work(&mut known, shadow);
         // What failed half way is not remembered.
@@ -151,10 +156,7 @@ impl Table {
     }
 
     fn commit(&self, batch: Batch) -> Result<()> {
-        self.with_known(|known, mut shadow| {
-            known.commit(&mut shadow, &self.options, batch)?;
-            shadow.put_meta(known.row())
-        })
+        self.with_known(|known, mut shadow| known.commit(&mut shadow, &self.options, batch))
     }
 
     pub fn add(&self, rowid: i64, values: &[ValueRef<'_>]) -> Result<()> {
@@ -229,16 +231,14 @@ impl Table {
     /// Forgets all documents.
     pub fn clear(&self) -> Result<()> {
         *self.known.borrow_mut() = None;
+        self.shadow().take_waiting()?;
         self.shadow().clear()?;
-        self.shadow().put_meta(Known::empty(&self.options).row())
+        Known::empty(&self.options).begin(&mut self.shadow())
     }
 
     pub fn optimize(&self) -> Result<()> {
         self.flush()?;
-        self.with_known(|known, mut shadow| {
-            known.optimize(&mut shadow, &self.options)?;
-            shadow.put_meta(known.row())
-        })
+        self.with_known(|known, mut shadow| known.optimize(&mut shadow, &self.options))
     }
 
     /// Reads the content into batches; the last one is given back.
@@ -307,7 +307,7 @@ impl Table {
             return Ok(None);
         }
         let shadow = self.shadow();
-        spelling::spelled(&shadow, &Meta::read(&shadow.meta()?)?, text)
+        spelling::spelled(&shadow, &*self.known(&shadow)?, text)
     }
 }
 

@@ -138,20 +138,22 @@ fn the_same_statements_give_the_same_bytes() {
         let file = folder.path().join(name);
         let connection = open(file.to_str().unwrap());
         connection.execute_batch(SCHEMA).unwrap();
-        for round in 0..60 {
+        for round in 0..160 {
             connection.execute_batch("BEGIN").unwrap();
             for step in 0..20 {
                 let id = (round * 7 + step * 13) % 400 + 1;
                 let sql =
                     "INSERT INTO package VALUES (?1, ?2, ?3, 't') ON CONFLICT (id) DO UPDATE SET name = excluded.name";
+                let words: Vec<String> =
+                    (0..20).map(|word| format!("x{}", (round * 131 + step * 17 + word * 7_919) % 9_973)).collect();
                 connection
-                    .execute(sql, params![id, format!("n{} w{round}", step % 5), format!("common {step} x{round}")])
+                    .execute(sql, params![id, format!("n{} {}", step % 5, words.join(" ")), format!("common {step}")])
                     .unwrap();
             }
             connection.execute_batch("COMMIT").unwrap();
         }
         let segments = inspect(&connection, "found").unwrap().segments;
-        assert!(segments.len() > 1 && segments.len() < 20, "{segments:?}");
+        assert!(segments.len() > 1 && segments.len() < 40, "{segments:?}");
         connection.execute_batch("INSERT INTO found(found) VALUES ('integrity-check')").unwrap();
         std::fs::read(file).unwrap()
     });
@@ -203,7 +205,7 @@ fn one_memory_serves_connections_at_different_moments() {
         assert_eq!(ids(&sharing(&memory), BEST, "one"), found);
         let next = std::sync::Arc::new(nearside_search::Memory::following(&memory));
         assert_eq!(ids(&sharing(&next), BEST, "one"), found);
-        assert_eq!(memory.bytes(), once, "known once, and what is known changes in place");
+        assert!(memory.bytes() < once + 4_096, "known once, and what is known changes in place: {}", memory.bytes());
     }
 }
 
@@ -389,7 +391,9 @@ fn forms_of_a_word_meet_as_in_fts5() {
 #[test]
 fn hostile_rows_are_refused() {
     let rounds: u64 = std::env::var("NEARSIDE_SEARCH_DAMAGES").map_or(400, |text| text.parse().expect("a number"));
-    let connection = open(":memory:");
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, damaged] = ["whole.db", "damaged.db"].map(|name| folder.path().join(name));
+    let connection = open(whole.to_str().unwrap());
     connection.execute_batch(SCHEMA).unwrap();
     connection.execute_batch("BEGIN").unwrap();
     for id in 1..=1_500 {
@@ -398,7 +402,22 @@ fn hostile_rows_are_refused() {
             .execute("INSERT INTO package VALUES (?1, ?2, ?3, 't')", params![id, format!("n{}", id % 5), text])
             .unwrap();
     }
-    connection.execute_batch("COMMIT; UPDATE package SET name = 'n1 again' WHERE id % 300 = 0").unwrap();
+    connection.execute_batch("COMMIT; INSERT INTO found(found) VALUES ('optimize')").unwrap();
+    for round in 0..30 {
+        let sql = "UPDATE package SET name = ?1 WHERE id % 100 = ?2";
+        connection.execute(sql, params![format!("n1 again{round}"), round * 3]).unwrap();
+    }
+    let tables: Vec<&str> = ["log", "term0", "term1", "term2", "term3", "term4", "term5"]
+        .into_iter()
+        .chain(["list0", "list1", "list2", "list3", "list4", "list5"])
+        .filter(|table| {
+            let sql = format!("SELECT count(*) FROM found_{table}");
+            connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap() > 0
+        })
+        .collect();
+    assert!(tables.len() >= 3 && tables[0] == "log", "{tables:?}");
+    connection.execute_batch("INSERT INTO found(found) VALUES ('integrity-check')").unwrap();
+    drop(connection);
     let mut state = 88_172_645_463_325_252_u64;
     let mut chance = |most: u64| {
         state ^= state << 13;
@@ -408,9 +427,11 @@ fn hostile_rows_are_refused() {
     };
     let mut refused = 0;
     for _ in 0..rounds {
-        connection.execute_batch("SAVEPOINT whole").unwrap();
-        let table = ["meta", "term", "chunk", "chunk", "place", "document"][chance(6) as usize];
-        let key = if table == "term" { "term" } else { "id" };
+        std::fs::copy(&whole, &damaged).unwrap();
+        let connection = open(damaged.to_str().unwrap());
+        connection.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF").unwrap();
+        let table = tables[chance(tables.len() as u64) as usize];
+        let key = if table.starts_with("term") { "term" } else { "id" };
         let all: Vec<(rusqlite::types::Value, Vec<u8>)> = connection
             .prepare(&format!("SELECT {key}, data FROM found_{table}"))
             .unwrap()
@@ -420,10 +441,12 @@ fn hostile_rows_are_refused() {
             .unwrap();
         let (id, mut data) = all[chance(all.len() as u64) as usize].clone();
         for _ in 0..=chance(3) {
-            let at = chance(data.len() as u64) as usize;
-            match chance(4) {
+            // What is read first of a row is what most depends on.
+            let near = if chance(2) == 0 { 40 } else { data.len() as u64 };
+            let at = chance(near) as usize;
+            match chance(8) {
                 0 => data.truncate(at),
-                1 => data.insert(at, chance(256) as u8),
+                1 if at < data.len() => data.insert(at, chance(256) as u8),
                 _ if at < data.len() => data[at] = chance(256) as u8,
                 _ => {}
             }
@@ -448,9 +471,8 @@ fn hostile_rows_are_refused() {
         }
         let _ = connection.execute_batch("INSERT INTO found(found) VALUES ('integrity-check')");
         let _ = connection.execute("UPDATE package SET name = 'n2' WHERE id = 4", []);
-        connection.execute_batch("ROLLBACK TO whole; RELEASE whole").unwrap();
+        let _ = connection.execute_batch("INSERT INTO found(found) VALUES ('optimize')");
     }
     println!("{rounds} damages, {refused} searches refused");
     assert!(refused > rounds / 20);
-    connection.execute_batch("INSERT INTO found(found) VALUES ('integrity-check')").unwrap();
 }

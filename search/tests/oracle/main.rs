@@ -241,7 +241,7 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 fn what_is_found_is_what_looking_at_everything_finds() {
     let queries = number("NEARSIDE_SEARCH_QUERIES", 1_200);
     let mut seed = number("NEARSIDE_SEARCH_SEED", 1);
-    let (mut asked, mut tied, mut most_segments) = (0, 0, 0);
+    let (mut asked, mut tied, mut most_segments, mut most_waiting, mut merging) = (0, 0, 0, 0, 0);
     while asked < queries {
         println!("history {seed}, {asked} queries so far");
         let mut history = History::new(seed);
@@ -249,9 +249,14 @@ fn what_is_found_is_what_looking_at_everything_finds() {
         history.run("BEGIN");
         (0..start).for_each(|_| history.insert());
         history.run("COMMIT");
+        // Some histories are long, so that segments become larger ones, and those larger ones.
+        let steps = [1, 1, 4, 24][history.chance.below(4) as usize];
         for _ in 0..25 {
-            history.go_on();
-            most_segments = most_segments.max(inspect(&history.connection, "package_search").unwrap().segments.len());
+            (0..steps).for_each(|_| history.go_on());
+            let inspection = inspect(&history.connection, "package_search").unwrap();
+            most_segments = most_segments.max(inspection.segments.len());
+            most_waiting = most_waiting.max(inspection.waiting_changes);
+            merging += u32::from(inspection.merging);
             let (different, ties) = history.differences(0..8);
             assert_eq!(different, 0, "of 8 queries in history {seed}");
             asked += 8;
@@ -263,7 +268,10 @@ fn what_is_found_is_what_looking_at_everything_finds() {
         assert_eq!(compared.difference, None, "kept, and made anew, in history {seed}");
         seed += 1;
     }
-    println!("{asked} queries, {tied} with ties among the best, up to {most_segments} segments: 0 differences");
+    println!(
+        "{asked} queries, {tied} with ties among the best, up to {most_segments} segments and {most_waiting} changes in the log, \
+         {merging} times in the middle of a merge: 0 differences"
+    );
 }
 
 /// Long lists of several chunks; then the same with maxima that are too low, which must not go unnoticed.
@@ -280,26 +288,33 @@ fn maxima_that_are_too_low_are_noticed() {
     }
     assert_eq!(history.differences(0..60).0, 0);
 
-    let chunks: Vec<(i64, Vec<u8>)> = history
-        .connection
-        .prepare("SELECT id, data FROM package_search_chunk WHERE id & 0xfffff <> 0")
-        .unwrap()
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .collect::<rusqlite::Result<_>>()
-        .unwrap();
-    assert!(chunks.iter().any(|(id, _)| id >> 6 & 0x3fff > 1), "a list has several chunks");
-    for (id, mut chunk) in chunks {
-        for block in 0..usize::from(chunk[0]) {
-            let at = 5 + block * 8 + 4;
-            let most = u16::from_le_bytes([chunk[at], chunk[at + 1]]) / 2;
-            chunk[at..at + 2].copy_from_slice(&most.to_le_bytes());
-        }
-        history
+    let mut several = false;
+    for lane in 0..6 {
+        let table = format!("package_search_list{lane}");
+        // Chunks, and neither heads, nor places, nor what is told of documents.
+        let sql = format!(
+            "SELECT id, data FROM {table} WHERE id & 127 = 0 AND id >> 7 & 16383 <> 0 AND id >> 21 & 1048575 <> 1048575"
+        );
+        let chunks: Vec<(i64, Vec<u8>)> = history
             .connection
-            .execute("UPDATE package_search_chunk SET data = ?2 WHERE id = ?1", params![id, chunk])
+            .prepare(&sql)
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
             .unwrap();
+        several |= chunks.iter().any(|(id, _)| id >> 7 & 16_383 > 1);
+        for (id, mut chunk) in chunks {
+            for block in 0..usize::from(chunk[0]) {
+                let at = 5 + block * 8 + 4;
+                let most = u16::from_le_bytes([chunk[at], chunk[at + 1]]) / 2;
+                chunk[at..at + 2].copy_from_slice(&most.to_le_bytes());
+            }
+            let sql = format!("UPDATE {table} SET data = ?2 WHERE id = ?1");
+            history.connection.execute(&sql, params![id, chunk]).unwrap();
+        }
     }
+    assert!(several, "a list has several chunks");
     assert!(history.differences(0..60).0 > 0, "the oracle does not see bounds that are too low");
     let check =
         history.connection.execute_batch("INSERT INTO package_search(package_search) VALUES ('integrity-check')");
