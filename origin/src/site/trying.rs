@@ -30,7 +30,7 @@ use crate::{
     },
     fleet::HeardOf,
     press::{manifest_of, newest_of},
-    publisher::{Published, Trying},
+    publisher::{Published, TriedRows, Trying},
     pushed_file::PushedFile,
 };
 
@@ -85,7 +85,7 @@ impl Site {
     /// The version of this code, if some nodes try it out on the rows of all, and their release.
     pub(crate) fn tried_version(&self, code: &Digest) -> Option<(Arc<AppVersion>, ReleaseId)> {
         let trying = self.standing().trying.clone()?;
-        let is_it = !trying.is_data && trying.version.digest == *code;
+        let is_it = matches!(trying.rows, TriedRows::Same) && trying.version.digest == *code;
         is_it.then_some((trying.version, self.running()?.publisher.candidate()?))
     }
 
@@ -135,7 +135,8 @@ impl Site {
         Ok(())
     }
 
-    /// What is to be tried out beside the version that runs, after a start. One that cannot be read is halted.
+    /// What is to be tried out beside the version that runs, after a start; on the database of everyone, as far as is known here.
+    /// One that cannot be read is halted.
     pub(super) async fn trying_beside(&self, version: &Arc<AppVersion>) -> Result<Option<Trying>, SiteError> {
         let Some(record) = self.running_canary() else { return Ok(None) };
         let (objects, settings, of) = (self.objects.clone(), self.settings.clone(), record.version());
@@ -147,7 +148,8 @@ impl Site {
         };
         match version {
             Ok(version) => {
-                let trying = Trying { canary: record.canary, version, is_data: record.is_data };
+                let rows = if record.is_data { TriedRows::File } else { TriedRows::Same };
+                let trying = Trying { canary: record.canary, version, rows };
                 self.standing().trying = Some(trying.clone());
                 Ok(Some(trying))
             }
@@ -173,6 +175,10 @@ impl Site {
     ) -> Result<Pushed, PushError> {
         let Wanted { nodes, rules } = wanted;
         let canary = Candidacy { since_ms: now_ms(), nodes };
+        let rows = match is_data {
+            true => TriedRows::File,
+            false => running.rows_for(&version, &self.folder).await?,
+        };
         let record = Record {
             canary: canary.clone(),
             app_digest: version.digest,
@@ -183,7 +189,7 @@ impl Site {
             decided: None,
         };
         record.store(&self.folder, self.objects.disk()).map_err(|error| self.io(error))?;
-        let trying = Trying { canary: canary.clone(), version, is_data };
+        let trying = Trying { canary: canary.clone(), version, rows };
         *self.standing() = Standing { record: Some(record), trying: Some(trying.clone()), ..Standing::default() };
         running.projector.update().await.map_err(PushError::Unreleased)?;
         let published = running.publisher.try_out(Some(trying)).await.map_err(PushError::Unreleased)?;
@@ -205,7 +211,7 @@ impl Site {
         let trying = self.standing().trying.clone();
         let record = self.decide(Outcome::Promoted(why.clone()), canary_ms)?;
         let taken = match trying {
-            Some(trying) if !trying.is_data => running.adopt(trying.version).await,
+            Some(trying) if !record.is_data => running.adopt(trying.version).await,
             _ => Ok(Vec::new()),
         };
         let carried_out = taken.and_then(|report| self.carry_out(&record).map(|()| report).map_err(PushError::from));
@@ -243,6 +249,7 @@ impl Site {
         }
         // Should it fail, the publisher tries again by itself.
         let published = running.publisher.try_out(None).await;
+        running.end_aside(&self.folder).await?;
         self.carry_out(&record)?;
         self.done(record)?;
         let Published { release, cost, .. } = published.map_err(PushError::Unreleased)?;
