@@ -1,6 +1,10 @@
-//! Asking again what a response asked: if every answer is the same on the new release, so is the response.
+//! Asking again what a response asked: if every answer is the same on the new release, so is the response. A question none of
+//! whose own pages has changed has its answer already.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use nearside_protocol::limits;
 
@@ -20,9 +24,15 @@ pub(crate) fn ask_again(release: &Release, entry: &Entry) -> Result<Entry, Becau
     let questions = entry.evidence.questions.as_ref().ok_or_else(too_much)?;
     let by = Instant::now() + entry.took.max(limits::QUESTIONS_TIME);
     let mut reader = release.database.reader().map_err(|_| too_much())?;
+    let since = entry.right_until.load(Ordering::Acquire);
     let mut evidence = Evidence::none();
     release.counts.count_asked_again();
-    for Question { query, parameters, rows: before } in questions {
+    for question in questions {
+        let Question { query, parameters, rows: before, .. } = question;
+        if !release.past.touches(question.pages(), since) {
+            evidence.add(question.pages(), question.clone());
+            continue;
+        }
         let another = || Because { cause: Cause::RowsChanged, query: Some(query.clone()) };
         let prepared = release.queries.get(query).ok_or_else(another)?;
         let time = by.saturating_duration_since(Instant::now()).min(Duration::from_millis(limits::SQL_QUERY_MS));
@@ -39,7 +49,7 @@ pub(crate) fn ask_again(release: &Release, entry: &Entry) -> Result<Entry, Becau
         if rows != *before || vfs::clock_reads() != clock {
             return Err(another());
         }
-        evidence.add(&pages, Question { query: query.clone(), parameters: parameters.clone(), rows });
+        evidence.add(&pages, Question::new(query.clone(), parameters.clone(), rows));
     }
     Ok(entry.confirmed(release, evidence))
 }

@@ -13,6 +13,8 @@ pub struct Question {
     pub query: String,
     pub parameters: Vec<Value>,
     pub rows: Digest,
+    /// What it alone read: while that stands, it need not be asked again. Not told apart where it is much.
+    pages: ReadSet,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -38,8 +40,13 @@ impl Evidence {
         evidence
     }
 
-    pub fn add(&mut self, pages: &ReadSet, question: Question) {
+    /// Adds a question that read these pages.
+    pub fn add(&mut self, pages: &ReadSet, mut question: Question) {
         self.pages.join(pages);
+        question.pages = match pages {
+            ReadSet::Pages(few) if few.len() <= limits::QUESTION_PAGES => pages.clone(),
+            _ => ReadSet::TooMany,
+        };
         self.ask(question);
     }
 
@@ -67,6 +74,15 @@ impl Evidence {
 }
 
 impl Question {
+    /// One of which nobody knows what it read.
+    pub fn new(query: String, parameters: Vec<Value>, rows: Digest) -> Question {
+        Question { query, parameters, rows, pages: ReadSet::TooMany }
+    }
+
+    pub fn pages(&self) -> &ReadSet {
+        &self.pages
+    }
+
     fn bytes(&self) -> usize {
         let value = |value: &Value| match value {
             Value::Text(text) => text.len(),
@@ -74,7 +90,7 @@ impl Question {
             _ => 0,
         };
         let parameters: usize = self.parameters.iter().map(|parameter| value(parameter) + size_of::<Value>()).sum();
-        size_of::<Question>() + self.query.len() + parameters
+        size_of::<Question>() + self.query.len() + parameters + self.pages.bytes()
     }
 }
 
@@ -103,11 +119,7 @@ mod tests {
     use super::*;
 
     fn question(bytes: usize) -> Question {
-        Question {
-            query: "q".into(),
-            parameters: vec![Value::Text("x".repeat(bytes))],
-            rows: Digest::from_bytes([0; 32]),
-        }
+        Question::new("q".into(), vec![Value::Text("x".repeat(bytes))], Digest::from_bytes([0; 32]))
     }
 
     #[test]

@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use crate::{
+    beside::Lost,
     counts::report,
     heartbeat,
     host::{Host, NotServed},
@@ -277,7 +278,7 @@ impl Follower {
     }
 
     fn ended(&mut self, ended: Result<(Id, Result<(), PullError>), JoinError>) {
-        let (id, result) = ended.unwrap_or_else(|lost| (lost.id(), Err(PullError::Lost)));
+        let (id, result) = ended.unwrap_or_else(|lost| (lost.id(), Err(Lost.into())));
         let Some((app, release)) = self.under_way.remove(&id) else { return };
         let Err(error) = result else {
             self.failed.remove(&app);

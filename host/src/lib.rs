@@ -28,6 +28,7 @@
 //! | [`release`], [`code`], [`archive`] | an app version on a snapshot, loaded |
 //! | [`static_files`], `encoded` | its files, and their compressed forms |
 //! | [`follow`], [`pull`], [`switch`], [`plans`] | hearing of releases, pulling them, and serving them |
+//! | [`beside`] | threads for what no visitor waits for |
 //! | [`origin_client`], `throttle`, [`peer`] | asking the origin and siblings, and when not; being asked by them |
 //! | [`verified`], [`refusals`] | by how much a release may be behind; what was not taken, and why |
 //! | [`repair`], [`scrub`] | damaged pages made whole; looking for them |
@@ -47,6 +48,7 @@ pub mod agent;
 mod ahead;
 pub mod archive;
 mod at_once;
+pub mod beside;
 pub mod bindings;
 pub mod blobs;
 pub mod budget;

@@ -72,6 +72,11 @@ impl Past {
         }
     }
 
+    /// Whether any of these pages may have changed since generation `since`.
+    pub fn touches(&self, pages: &ReadSet, since: u64) -> bool {
+        self.since(since).is_none_or(|steps| steps.iter().any(|step| step.touches(pages)))
+    }
+
     /// When pages of what was right at generation `since` were first changed, if the app stands.
     pub fn touched_at(&self, evidence: &Evidence, since: u64) -> Option<Instant> {
         let steps = self.since(since)?;

@@ -27,6 +27,7 @@ use nearside_protocol::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    beside::{Lost, beside},
     conditional::Sends,
     least_recent::LeastRecent,
     logs::Body,
@@ -69,8 +70,8 @@ enum PeerError {
     Busy,
     #[error("it cannot be read here: {0}")]
     Pages(#[from] PagesError),
-    #[error("the task that reads was lost")]
-    Lost,
+    #[error(transparent)]
+    Lost(#[from] Lost),
 }
 
 /// What a path asks for.
@@ -113,7 +114,7 @@ impl Peer {
             }
             Asked::Archive(digest) => {
                 let of = disk.clone();
-                let archive = blocking(move || of.archive(&digest)).await?.map_err(|_| not_here())?;
+                let archive = beside(move || of.archive(&digest)).await?.map_err(|_| not_here())?;
                 Ok(part_of(archive.into(), &etag_of(&digest), headers))
             }
             Asked::Delta(from, to) => {
@@ -128,7 +129,7 @@ impl Peer {
             Asked::Base(root) => self.base(found(&root)?, headers),
             Asked::Pages(root) => {
                 let (table, numbers) = (found(&root)?, numbers(uri.query().unwrap_or_default())?);
-                let pages = blocking(move || read(&table, &numbers)).await??;
+                let pages = beside(move || read(&table, &numbers)).await??;
                 Ok(with_type(Either::Left(Full::new(pages.into())), OBJECT))
             }
         }
@@ -149,12 +150,12 @@ impl Peer {
     /// None where it would be too large to make: that is for the origin.
     async fn delta(&self, from: Arc<Table>, to: Arc<Table>) -> Result<Option<Bytes>, PeerError> {
         let key = (from.root(), to.root());
-        let _place = self.making.acquire().await.map_err(|_| PeerError::Lost)?;
+        let _place = self.making.acquire().await.map_err(|_| Lost)?;
         // Whoever waited for the place may have waited for this very object.
         if let Some(made) = self.made(&key) {
             return Ok(Some(made));
         }
-        let Some(object) = blocking(move || make(&from, &to)).await?? else { return Ok(None) };
+        let Some(object) = beside(move || make(&from, &to)).await?? else { return Ok(None) };
         let object = Bytes::from(object);
         let mut deltas = self.deltas.lock().expect("BUG: nothing panics while holding the deltas");
         deltas.made.insert(key, object.clone());
@@ -262,7 +263,7 @@ async fn send(
     let mut left = range.end - range.start;
     while left > 0 {
         let (source, start) = (table.clone(), range.start);
-        let piece = blocking(move || {
+        let piece = beside(move || {
             let piece = piece(&source, &mut parts, start);
             piece.map(|piece| (piece, parts))
         });
@@ -340,7 +341,7 @@ fn refusal(error: &PeerError) -> Response<Body> {
         PeerError::NotHere(_) => StatusCode::NOT_FOUND,
         PeerError::BadRequest(_) => StatusCode::BAD_REQUEST,
         PeerError::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        PeerError::Pages(_) | PeerError::Lost => StatusCode::INTERNAL_SERVER_ERROR,
+        PeerError::Pages(_) | PeerError::Lost(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let problem = Problem::new(status.as_u16(), status.canonical_reason().unwrap_or("Error")).detail(error.to_string());
     let mut response = with_type(Either::Left(Full::new(problem.to_json().into())), problem::CONTENT_TYPE);
@@ -354,9 +355,7 @@ fn with_type(body: Body, content_type: &'static str) -> Response<Body> {
     response
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PeerError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| PeerError::Lost)
-}
+
 
 #[cfg(test)]
 mod tests {

@@ -37,6 +37,7 @@ use self::{
     sources::{Kind, Source, Sources},
 };
 use crate::{
+    beside::{Lost, beside},
     host::{Host, NotSwitched},
     origin_client::{ClientError, whole},
     pages::{Draft, PagesError, Table},
@@ -76,8 +77,8 @@ pub enum PullError {
     NoWay(ReleaseId),
     #[error(transparent)]
     Switch(#[from] SwitchError),
-    #[error("the task that works on releases was lost")]
-    Lost,
+    #[error(transparent)]
+    Lost(#[from] Lost),
 }
 
 /// What becomes of a release that did not come.
@@ -109,7 +110,7 @@ impl PullError {
             | PullError::Pages(_)
             | PullError::NotGot { .. }
             | PullError::Nowhere(_)
-            | PullError::Lost => Verdict::Passing,
+            | PullError::Lost(_) => Verdict::Passing,
         }
     }
 }
@@ -139,7 +140,7 @@ impl Puller {
         let (progress, _under_way) = self.host.pulls.begin(app, head);
         let (signed, manifest) = self.manifest(app, head).await?;
         let (replica, name) = (self.replica.clone(), app.to_owned());
-        let disk = blocking(move || replica.app(&name)).await??;
+        let disk = beside(move || replica.app(&name)).await??;
         // Before anything large is pulled, and anything written.
         self.admits(&disk, &manifest)?;
         self.pull_archive(&disk, &manifest).await?;
@@ -148,7 +149,7 @@ impl Puller {
         let _writing = disk.writing().await;
         let filled = self.fill(&disk, &manifest, &progress).await;
         let (host, store) = (self.host.clone(), disk.clone());
-        let changed = blocking(move || -> Result<u32, PullError> {
+        let changed = beside(move || -> Result<u32, PullError> {
             let draft = match filled {
                 Ok(draft) => draft,
                 Err(error) => {
@@ -211,7 +212,7 @@ impl Puller {
         let current = self.host.by_name(&manifest.app).and_then(|served| served.current());
         let is_loaded = current.is_some_and(|current| current.code.digest == digest);
         let is_there = move || if is_loaded { there.has_archive(&digest) } else { there.archive(&digest).is_ok() };
-        if blocking(is_there).await? {
+        if beside(is_there).await? {
             return Ok(());
         }
         let path = format!("/v1/apps/{}/archives/{digest}", manifest.app);
@@ -219,7 +220,7 @@ impl Puller {
             usize::try_from(manifest.app_archive_bytes).unwrap_or(usize::MAX).min(limits::APP_ARCHIVE_BYTES);
         let bytes = self.small(&path, most_bytes, self.sources.origin_first()).await?;
         let there = disk.clone();
-        Ok(blocking(move || there.put_archive(&digest, &bytes)).await??)
+        Ok(beside(move || there.put_archive(&digest, &bytes)).await??)
     }
 
     /// Secrets are the origin's to give, and nobody else's.
@@ -474,7 +475,7 @@ impl Way<'_> {
     ) -> Result<Draft, PullError> {
         let (pieces, taken) = mpsc::channel(limits::PULL_PIECES);
         let wanted = *object;
-        let applied = tokio::task::spawn_blocking(move || apply(draft, &wanted, taken));
+        let applied = beside(move || apply(draft, &wanted, taken));
         let downloaded = download
             .run(&pieces, |bytes| {
                 self.progress.came(bytes);
@@ -482,7 +483,7 @@ impl Way<'_> {
             })
             .await;
         drop(pieces);
-        let applied = applied.await.map_err(|_| PullError::Lost)?;
+        let applied = applied.await?;
         match (downloaded, applied) {
             (Ok(_), Ok(draft)) => Ok(draft),
             // Whoever takes the pieces knows best why they are no good.
@@ -530,6 +531,4 @@ fn most_bytes(source: &Source, object: &Offer) -> u64 {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PullError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| PullError::Lost)
-}
+

@@ -18,6 +18,7 @@ use nearside_protocol::{
 use tokio::sync::Notify;
 
 use crate::{
+    beside::{Lost, beside},
     database::{Database, DatabaseError},
     host::Host,
     origin_client::{ClientError, whole},
@@ -95,8 +96,8 @@ enum RepairError {
     Pages(#[from] PagesError),
     #[error("it cannot be opened anew: {0}")]
     Database(#[from] DatabaseError),
-    #[error("the task that repairs was lost")]
-    Lost,
+    #[error(transparent)]
+    Lost(#[from] Lost),
 }
 
 /// Repairs what is found damaged, as long as it is polled.
@@ -135,7 +136,7 @@ async fn repair(
     numbers: &[u32],
 ) -> Result<(), RepairError> {
     let (opening, name) = (replica.clone(), app.clone());
-    let disk = tokio::task::spawn_blocking(move || opening.app(&name)).await.map_err(|_| RepairError::Lost)??;
+    let disk = beside(move || opening.app(&name)).await??;
     let Some(kept) = disk.pages().find(root) else {
         return elsewhere(&disk, numbers).await;
     };
@@ -156,7 +157,7 @@ async fn repair(
             None => Ok(()),
         }
     };
-    tokio::task::spawn_blocking(work).await.map_err(|_| RepairError::Lost)?
+    beside(work).await?
 }
 
 /// The damage was seen in something that is not kept: a draft, or a release that is leaving. What is kept may have it, too.
@@ -170,7 +171,7 @@ async fn elsewhere(disk: &AppReplica, numbers: &[u32]) -> Result<(), RepairError
             }
         }
     };
-    tokio::task::spawn_blocking(look).await.map_err(|_| RepairError::Lost)
+    Ok(beside(look).await?)
 }
 
 /// These very pages, from the first who gives them.

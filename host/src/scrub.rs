@@ -10,6 +10,7 @@ use std::{
 use nearside_protocol::limits::{self, PAGE_BYTES};
 
 use crate::{
+    beside::beside,
     pages::Table,
     replica::{AppReplica, Replica},
 };
@@ -27,7 +28,7 @@ pub async fn run(replica: Replica) {
                     let (table, numbers) = (table.clone(), piece.to_vec());
                     // What is found is told by the table itself.
                     let hash = move || numbers.iter().filter(|number| table.scrub(**number).is_err()).count();
-                    let damaged = tokio::task::spawn_blocking(hash).await.unwrap_or_default();
+                    let damaged = beside(hash).await.unwrap_or_default();
                     if damaged > 0 {
                         tracing::warn!(app, damaged, "damaged pages were found");
                     }

@@ -120,7 +120,7 @@ impl Visit {
         // What fails taints, so that nothing is kept of it.
         if let Ok(rows) = &answer {
             let (query, parameters) = (name.to_owned(), parameters.to_vec());
-            self.evidence.with(|evidence| evidence.add(&pages, Question { query, parameters, rows: rows.digest() }));
+            self.evidence.with(|evidence| evidence.add(&pages, Question::new(query, parameters, rows.digest())));
         }
         answer
     }

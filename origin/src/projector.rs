@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nearside_host::pages::{Draft, PagesError};
+use nearside_host::{
+    beside::be_patient,
+    pages::{Draft, PagesError},
+};
 use nearside_protocol::limits;
 use tokio::sync::{oneshot, watch};
 
@@ -114,7 +117,10 @@ impl Projector {
         };
         let thread = std::thread::Builder::new()
             .name("nearside-projector".into())
-            .spawn(move || worker.run(queue))
+            .spawn(move || {
+                be_patient();
+                worker.run(queue)
+            })
             .map_err(|error| ReadError::Io { file: folder.to_owned(), error })?;
         Ok(Projector { jobs, projected, error, thread: Some(thread) })
     }

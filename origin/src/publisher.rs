@@ -12,7 +12,10 @@ use std::{
     time::Instant,
 };
 
-use nearside_host::pages::{Draft, Kept, PagesError};
+use nearside_host::{
+    beside::be_patient,
+    pages::{Draft, Kept, PagesError},
+};
 use nearside_protocol::{
     app::DatabaseSource,
     canary::Candidacy,
@@ -152,7 +155,10 @@ impl Publisher {
             hold: hold_out,
             released,
         };
-        let thread = std::thread::Builder::new().name("nearside-publisher".into()).spawn(move || worker.run(queue))?;
+        let thread = std::thread::Builder::new().name("nearside-publisher".into()).spawn(move || {
+            be_patient();
+            worker.run(queue)
+        })?;
         Ok(Publisher { jobs, head, candidate, error, hold, thread: Some(thread) })
     }
 

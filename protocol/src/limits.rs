@@ -76,6 +76,11 @@ pub const REUSED_IDLE: Duration = Duration::from_secs(10);
 /// By so much renders are nicer to the machine's scheduler than what answers sockets. With as many threads that render as there
 /// are, who asks for a stored page would else wait for a core behind them, and so would who is to be told that there is none.
 pub const RENDERS_NICE: i32 = 4;
+/// By so much what no visitor waits for is nicer: releases that are published, pulled and switched to. More than renders, and
+/// not so much that a node with renders on every core would stay behind: some eighth of a core is left for it then.
+pub const BESIDE_NICE: i32 = 9;
+/// How much of that is done at once; what a pull waits for on the network, it waits for on one of these, too.
+pub const BESIDE_THREADS: usize = 64;
 /// Renders of one class that wait for their turn.
 pub const RENDERS_WAITING: usize = 512;
 /// A queue of renders that has not been empty for RENDERS_STAND is too long: nobody waits longer than RENDER_WAIT in it. In a
@@ -143,6 +148,8 @@ pub const READ_SET_PAGES: usize = 4_096;
 /// Queries, and bytes of them, that are asked again to see whether a response still stands.
 pub const QUESTIONS: usize = 64;
 pub const QUESTION_BYTES: usize = 16 << 10;
+/// Pages up to which it is kept for each query apart what it read, so that only those are asked again whose pages have changed.
+pub const QUESTION_PAGES: usize = 64;
 /// Asking them again may take so long, or as long as the response took to make.
 pub const QUESTIONS_TIME: Duration = Duration::from_millis(5);
 /// What a route may ask for by `stale_ms`.

@@ -86,10 +86,9 @@ pub(super) fn read(page: Page, body: Bytes, wanted: &Wanted) -> Option<(Made, Op
         Kept::ForMs(ms) => Ok(Lifetime::For(Duration::from_millis(ms))),
         Kept::Not(name) => Err(NotStored::ALL.into_iter().find(|why| why.to_string() == name)?),
     };
-    let question = |question: wire::Question| Question {
-        query: question.query,
-        parameters: question.parameters.into_iter().map(value).collect(),
-        rows: question.rows,
+    let question = |question: wire::Question| {
+        let parameters = question.parameters.into_iter().map(value).collect();
+        Question::new(question.query, parameters, question.rows)
     };
     let questions = questions.map(|questions| questions.into_iter().map(question).collect());
     let mut of_page = HeaderMap::new();
