@@ -530,5 +530,3 @@ fn most_bytes(source: &Source, object: &Offer) -> u64 {
         (Kind::Sibling, None) => object_bytes_most(object.page_count.into()),
     }
 }
-
-

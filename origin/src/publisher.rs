@@ -341,9 +341,10 @@ impl Worker {
             DatabaseSource::Pushed => self.pushed()?,
         };
         // Once it is what everyone has, there is nothing to try out.
-        let trying = self.trying.clone().filter(|trying| {
-            matches!(trying.rows, TriedRows::File) || trying.version.digest != version.digest
-        });
+        let trying = self
+            .trying
+            .clone()
+            .filter(|trying| matches!(trying.rows, TriedRows::File) || trying.version.digest != version.digest);
         let again = if trying.is_some() { Again::Never } else { Again::AfterACandidate };
         let made = self.press.publish(draft, Content::of(&position, &version, &schema), again)?;
         self.since = Since::LastCapture;

@@ -34,11 +34,11 @@ use nearside_protocol::{
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
+use self::{aside::Aside, running::forward, trying::Standing};
 pub use self::{
     pushing::{How, PushError},
     running::Running,
 };
-use self::{aside::Aside, running::forward, trying::Standing};
 use crate::{
     app_version::{AppVersion, VersionError},
     audit,
@@ -370,7 +370,9 @@ impl Site {
         let (path, engine) = (store.clone(), self.common.engine.clone());
         let writer = blocking(move || Ok::<_, SiteError>(Writer::start(&path, engine)?)).await?;
         // A version that is tried out may make a read database of its own: the change log is for both from the first commit on.
-        let own = trying.as_ref().filter(|trying| matches!(trying.rows, TriedRows::Same) && trying.version.shape != version.shape);
+        let own = trying
+            .as_ref()
+            .filter(|trying| matches!(trying.rows, TriedRows::Same) && trying.version.shape != version.shape);
         let own = own.map(|trying| trying.version.clone());
         let report = match &own {
             None => writer.install(version.archive.clone(), version.environment()).await?,

@@ -255,7 +255,8 @@ impl Writer {
         mirror: BTreeMap<String, Vec<String>>,
     ) -> Result<Vec<String>, InstallError> {
         let engine = self.engine.clone();
-        let load = move || Ok::<_, InstallError>(Version::load(&engine, &archive, variables)?.beside(migrations, mirror));
+        let load =
+            move || Ok::<_, InstallError>(Version::load(&engine, &archive, variables)?.beside(migrations, mirror));
         let version = tokio::task::spawn_blocking(load).await.map_err(|_| InstallError::stopped())??;
         self.install_version(Arc::new(version)).await
     }

@@ -45,10 +45,6 @@ impl Aside {
         self.projector.capturer()
     }
 
-    pub(super) async fn update(&self) -> Result<(), String> {
-        self.projector.update().await.map(drop)
-    }
-
     /// It follows every commit, and the publisher follows it.
     pub(super) fn follow(&mut self, writer: &Writer, publisher: &Publisher) {
         self.forwarding = Some(forward(writer, &self.projector, publisher));

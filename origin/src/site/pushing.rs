@@ -12,7 +12,7 @@ use nearside_protocol::{
 
 use super::{Running, Site, SiteError, blocking};
 use crate::{
-    app_version::{AppVersion, VersionError},
+    app_version::AppVersion,
     canary::{NotTried, Wanted},
     check::{self, Finding},
     hold::{Hold, RunningVersion},
