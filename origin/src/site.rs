@@ -389,7 +389,15 @@ impl Site {
         let projector = projector.await?;
         let mut aside = match own {
             None => None,
-            Some(tried) => Some(Aside::start(&self.folder, tried, trim.clone()).await?),
+            Some(tried) => match Aside::start(&self.folder, tried, trim.clone()).await {
+                Ok(aside) => Some(aside),
+                Err(error) => {
+                    self.halt_at_start(&error)?;
+                    trim.end_aside();
+                    trying = None;
+                    None
+                }
+            },
         };
         if let (Some(trying), Some(aside)) = (&mut trying, &aside) {
             trying.rows = TriedRows::Own(aside.capturer());

@@ -76,7 +76,8 @@ impl Running {
         }
         aside::remove(folder)?;
         self.trim.begin_aside();
-        let mut aside = Aside::start(folder, tried.clone(), self.trim.clone()).await?;
+        let aside = Aside::start(folder, tried.clone(), self.trim.clone()).await;
+        let mut aside = aside.inspect_err(|_| self.trim.end_aside())?;
         aside.follow(&self.writer, &self.publisher);
         let rows = TriedRows::Own(aside.capturer());
         *self.aside() = Some(aside);

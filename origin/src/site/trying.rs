@@ -154,14 +154,20 @@ impl Site {
                 Ok(Some(trying))
             }
             Err(error) => {
-                tracing::error!(app = self.name, cause = %error, "what some nodes try out cannot be read: halted");
-                let (node, reason, words) = ("the origin".into(), "unusable_app".into(), error.to_string());
-                let outcome = Outcome::Halted(Halted::Refused { node, reason, words });
-                let decided = Some(Decided { outcome, at_ms: now_ms(), is_done: true });
-                self.keep(Record { decided, ..record })?;
+                self.halt_at_start(&error)?;
                 Ok(None)
             }
         }
+    }
+
+    /// What is tried out cannot go on, and must not keep from working what is for everyone.
+    pub(super) fn halt_at_start(&self, error: &SiteError) -> Result<(), SiteError> {
+        tracing::error!(app = self.name, cause = %error, "what some nodes try out cannot go on: halted");
+        let (node, reason, words) = ("the origin".into(), "unusable_app".into(), error.to_string());
+        let outcome = Outcome::Halted(Halted::Refused { node, reason, words });
+        let decided = Some(Decided { outcome, at_ms: now_ms(), is_done: true });
+        self.standing().trying = None;
+        self.change(|record| Some(Record { decided, ..record })).map(drop)
     }
 
     /// Has these nodes try it out from now on.
@@ -188,7 +194,10 @@ impl Site {
             served_since_ms: None,
             decided: None,
         };
-        record.store(&self.folder, self.objects.disk()).map_err(|error| self.io(error))?;
+        if let Err(error) = record.store(&self.folder, self.objects.disk()) {
+            running.end_aside(&self.folder).await?;
+            return Err(self.io(error).into());
+        }
         let trying = Trying { canary: canary.clone(), version, rows };
         *self.standing() = Standing { record: Some(record), trying: Some(trying.clone()), ..Standing::default() };
         running.projector.update().await.map_err(PushError::Unreleased)?;
