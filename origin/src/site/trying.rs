@@ -19,7 +19,7 @@ use nearside_protocol::{
     words,
 };
 
-use super::{PushError, Running, Site, SiteError, blocking};
+use super::{PushError, Running, Site, SiteError, aside, blocking};
 use crate::{
     app_version::AppVersion,
     canary::{
@@ -129,6 +129,9 @@ impl Site {
         if record.decided.as_ref().is_some_and(|decided| !decided.is_done) {
             self.carry_out(&record)?;
             record = self.done(record)?;
+        }
+        if !record.is_running() {
+            aside::remove(&self.folder)?;
         }
         let last = newest_of(&self.pages, &record.canary).map(|(kept, _)| kept.release);
         *self.standing() = Standing { record: Some(record), last, ..Standing::default() };
