@@ -30,7 +30,7 @@ const FAILS: &str = "SELECT abs(-9223372036854775807 - 1) + ?1 AS n";
 const SLOW: &str =
     "SELECT n + ?1 + 0 * (WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 400000)
     SELECT max(i) FROM c) AS n FROM \"left\" WHERE id = 1";
-const SCANS: &str = "SELECT max(n) + ?1 AS n FROM \"left\" WHERE n > 0";
+const SCANS: &str = "SELECT sum(n) + ?1 AS n FROM \"left\" WHERE n > 0";
 
 /// The probe app with one more query, at three nodes.
 struct Fleet {
@@ -166,13 +166,16 @@ fn halted_by_itself(fleet: &Fleet, version: &App, why: &str) -> (Value, Vec<(Rel
     let candidate = fleet.try_out(version, "a");
     let canary = fleet.until("halted");
     println!("{why}: halted {} ms after its push began", pushed.elapsed().as_millis());
-    let after = fleet.head();
-    assert!(before < candidate && candidate < after, "{before:?} {candidate:?} {after:?}");
+    assert!(before < candidate, "{before:?} {candidate:?}");
+    // It is decided before the release is made that follows.
+    let after = eventually("what all have comes again", || Some(fleet.head()).filter(|head| *head > candidate));
     nodes[0].wait_for(after, "probe");
     println!("{why}: its node was back after {} ms", pushed.elapsed().as_millis());
     fleet.until_all_serve(after);
     assert!(canary["stands"]["why"].as_object().unwrap().contains_key(why), "{canary}");
-    assert_eq!(fleet.deeds()[0], ("halt_canary".into(), "origin".into(), why.into()));
+    eventually("it is written down", || {
+        (fleet.deeds()[0] == ("halt_canary".into(), "origin".into(), why.into())).then_some(())
+    });
     for rest in &visitors[1..] {
         let seen = rest.seen();
         assert!(seen.iter().all(|(release, status)| *release != candidate && *status == 200), "{seen:?}");
@@ -251,11 +254,12 @@ fn a_good_one_is_promoted_by_itself() {
     let canary = fleet.canary();
     assert_eq!(canary["nodes"].as_array().unwrap().len(), 1, "{canary}");
     assert!(canary["canaries"]["requests"].as_u64().unwrap() >= 40, "{canary}");
-    let after = fleet.head();
-    assert!(after > before);
+    let after = eventually("it is the release of all", || Some(fleet.head()).filter(|head| *head > before));
     fleet.until_all_serve(after);
     println!("and at all nodes after {} ms", pushed.elapsed().as_millis());
-    assert_eq!(fleet.deeds()[0], ("promote_canary".into(), "origin".into(), "healthy".into()));
+    eventually("it is written down", || {
+        (fleet.deeds()[0] == ("promote_canary".into(), "origin".into(), "healthy".into())).then_some(())
+    });
     drop(visitors);
     for node in &fleet.site.nodes {
         let answer = node.get(probe::SITE, "/ask/touch?p=1");
