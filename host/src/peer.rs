@@ -355,8 +355,6 @@ fn with_type(body: Body, content_type: &'static str) -> Response<Body> {
     response
 }
 
-
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -116,6 +116,23 @@ fn what_is_hot_is_there_with_the_switch_and_the_rest_soon_after() {
 }
 
 #[test]
+fn only_what_was_touched_is_asked_again() {
+    let mut site = Site::start(Changed::probe().archive(), PAIR);
+    site.warm("/pair");
+    let again = |site: &Site, query: &str| site.node.host.counts.totals()["probe"].queries[query].again.runs;
+    // A row more on the page that one of its two queries reads.
+    site.push(&format!("{PAIR} INSERT INTO \"left\" VALUES (2, 1);"), |_| {});
+    assert_eq!(site.get("/pair").cache(), "nearside; hit; detail=same-rows");
+    assert_eq!((again(&site, "left"), again(&site, "right")), (1, 0));
+    // And on the other: what was not asked is remembered all the same.
+    site.push(&format!("{PAIR} INSERT INTO \"left\" VALUES (2, 1); INSERT INTO \"right\" VALUES (2, 1);"), |_| {});
+    assert_eq!(site.get("/pair").cache(), "nearside; hit; detail=same-rows");
+    assert_eq!((again(&site, "left"), again(&site, "right")), (1, 1));
+    site.push(&pair(8), |_| {});
+    assert_eq!(site.get("/pair").text(), "8 8\n");
+}
+
+#[test]
 fn another_app_is_rendered_again_and_says_so() {
     let mut site = Site::start(Changed::probe().archive(), PAIR);
     site.warm("/hello");

@@ -27,7 +27,7 @@ use crate::{
     entry::{Done, Entries, Step},
     install::{self, InstallError, Version},
     job::Job,
-    merge::{self, MergeError},
+    merge::{MergeError, Merging},
     seed::{self, SeedError},
     store::{self, StoreError},
     tasks,
@@ -90,8 +90,10 @@ impl Thread {
                 Job::Install { version, answer } => {
                     let _ = answer.send(self.install(version));
                 }
-                Job::Merge { file, answer } => {
-                    let _ = answer.send(self.merge(&file));
+                Job::Merge { mut merging, answer } => {
+                    let merged = self.merge(&mut merging);
+                    // Closed by whoever asked.
+                    let _ = answer.send((merged, Some(merging)));
                 }
                 Job::Seed { file, sql, answer } => {
                     let _ = answer.send(self.seed(&file, &sql));
@@ -254,9 +256,9 @@ impl Thread {
         Ok(installed.report)
     }
 
-    fn merge(&mut self, file: &Path) -> Result<Vec<String>, MergeError> {
+    fn merge(&mut self, merging: &mut Merging) -> Result<Vec<String>, MergeError> {
         let version = self.entries.version.as_ref().ok_or(MergeError::NoApp)?;
-        let merged = merge::run(&self.path, file, &version.app.data)?;
+        let merged = merging.run(&version.app.data)?;
         self.committed(merged.commit);
         Ok(merged.report)
     }

@@ -1,6 +1,6 @@
 //! What is asked of the writer's thread. Each answer goes out after the commit that makes it true.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use nearside_protocol::{
     digest::Digest,
@@ -11,7 +11,7 @@ use tokio::sync::oneshot::Sender;
 
 use crate::{
     install::{InstallError, Version},
-    merge::MergeError,
+    merge::{Ended, MergeError, Merging},
     seed::SeedError,
     tasks::{
         End, Queued, Sign,
@@ -84,8 +84,8 @@ pub(crate) enum Job {
         answer: Sender<Result<Vec<String>, InstallError>>,
     },
     Merge {
-        file: PathBuf,
-        answer: Sender<Result<Vec<String>, MergeError>>,
+        merging: Merging,
+        answer: Sender<Ended>,
     },
     Seed {
         /// What the text is called in messages.
@@ -173,7 +173,7 @@ impl Job {
             Job::Steer { answer, .. } => drop(answer.send(Err(busy))),
             Job::TaskCounts { answer } => drop(answer.send(Err(busy))),
             Job::Install { answer, .. } => drop(answer.send(Err(InstallError::Stopped))),
-            Job::Merge { answer, .. } => drop(answer.send(Err(MergeError::Stopped))),
+            Job::Merge { answer, .. } => drop(answer.send((Err(MergeError::Stopped), None))),
             Job::Seed { answer, .. } => drop(answer.send(Err(SeedError::Stopped))),
             Job::Projected { .. } => {}
         }

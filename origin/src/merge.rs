@@ -55,26 +55,54 @@ pub(crate) struct Merged {
     pub(crate) commit: Option<u64>,
 }
 
-/// Merges `file` into the store at `path`, on a connection of its own: the writer's is bound by a guest's limits.
-pub(crate) fn run(path: &Path, file: &Path, data: &BTreeMap<String, Vec<String>>) -> Result<Merged, MergeError> {
-    if data.is_empty() {
-        return Err(MergeError::TakesNone);
+/// A file that was found sound, beside the store, on a connection of its own: the writer's is bound by a guest's limits.
+///
+/// Looking through a file takes as long as it is large. Nobody who writes waits for that: the writer gets what is looked
+/// through.
+pub(crate) struct Merging(Connection);
+
+/// What came of it, and the connection, which whoever asked may close.
+pub(crate) type Ended = (Result<Vec<String>, MergeError>, Option<Merging>);
+
+impl Merging {
+    /// Opens `file` beside the store at `path`, which is there.
+    pub(crate) fn open(path: &Path, file: &Path) -> Result<Merging, MergeError> {
+        let mut connection = store::open_again(path)?;
+        bound(&mut connection)?;
+        attach(&connection, file)?;
+        // The store's schema is read now, not in the transaction.
+        connection.query_row("SELECT count(*) FROM main.sqlite_schema", [], |_| Ok(()))?;
+        connection.execute_batch("PRAGMA cache_size = -65536")?;
+        Ok(Merging(connection))
     }
-    let mut connection = store::open(path)?;
+
+    /// Makes the tables of `data` equal to those of the file.
+    pub(crate) fn run(&mut self, data: &BTreeMap<String, Vec<String>>) -> Result<Merged, MergeError> {
+        if data.is_empty() {
+            return Err(MergeError::TakesNone);
+        }
+        let Merging(connection) = self;
+        let ends_at = bound(connection)?;
+        let connection: &Connection = connection;
+        connection.execute_batch("BEGIN IMMEDIATE; PRAGMA defer_foreign_keys = ON")?;
+        let merged = tables(connection, data).and_then(|(report, changed)| {
+            let commit = changed.then(|| store::count_commit(connection)).transpose()?;
+            commit_or_name(connection)?;
+            Ok(Merged { report, commit })
+        });
+        merged.map_err(|error| {
+            // Whatever fails: what was not committed is taken back before anybody else writes.
+            let _ = connection.execute_batch("ROLLBACK");
+            if Instant::now() > ends_at { MergeError::TooLong } else { error }
+        })
+    }
+}
+
+/// From now on, the connection works for so long and no longer.
+fn bound(connection: &mut Connection) -> rusqlite::Result<Instant> {
     let ends_at = Instant::now() + limits::MERGE_WORK;
     connection.progress_handler(1_000, Some(move || Instant::now() > ends_at))?;
-    attach(&connection, file)?;
-    // Closing the connection rolls back what was not committed.
-    connection.execute_batch("PRAGMA cache_size = -65536; BEGIN IMMEDIATE; PRAGMA defer_foreign_keys = ON")?;
-    let merged = tables(&connection, data).and_then(|(report, changed)| {
-        if !changed {
-            return Ok(Merged { report, commit: None });
-        }
-        let commit = store::count_commit(&connection)?;
-        commit_or_name(&connection)?;
-        Ok(Merged { report, commit: Some(commit) })
-    });
-    merged.map_err(|error| if Instant::now() > ends_at { MergeError::TooLong } else { error })
+    Ok(ends_at)
 }
 
 /// Opens the pushed file beside the store, read-only and taken as it is: it has no journal of its own here.
@@ -232,6 +260,10 @@ mod tests {
         CREATE TABLE loose (id INTEGER PRIMARY KEY, name TEXT);
         INSERT INTO package (id, name, version, size, stars) VALUES (1, 'zlib', '1.0', 10, 5), (2, 'curl', '8', NULL, 6), (3, 'gone', '1', 1, 7);
         INSERT INTO dependency (id, package, target, position) VALUES (1, 'curl', 'zlib', 0);";
+
+    fn run(store: &Path, file: &Path, data: &BTreeMap<String, Vec<String>>) -> Result<Merged, MergeError> {
+        Merging::open(store, file)?.run(data)
+    }
 
     struct Fixture {
         folder: tempfile::TempDir,

@@ -106,6 +106,15 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     opened.map_err(|error| StoreError::Open { file: path.display().to_string(), error })
 }
 
+/// The same for one that is open elsewhere, and so has all that it needs.
+pub(crate) fn open_again(path: &Path) -> Result<Connection, StoreError> {
+    let opened = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|connection| {
+        connection.execute_batch(SETTINGS)?;
+        Ok(connection)
+    });
+    opened.map_err(|error| StoreError::Open { file: path.display().to_string(), error })
+}
+
 /// The same for a store that nobody needs after a crash: it never waits for the disk.
 pub(crate) fn open_scratch(path: &Path) -> Result<Connection, StoreError> {
     let connection = open(path)?;

@@ -2,14 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use nearside_host::{archive::Archive, engine::Engine};
+use nearside_host::{archive::Archive, beside::beside, engine::Engine};
 use nearside_protocol::{
     digest::{Digest, PartsHasher},
     limits,
@@ -25,7 +25,7 @@ use crate::{
     group,
     install::{InstallError, Version},
     job::{Command, Enqueue, Job, Place},
-    merge::MergeError,
+    merge::{MergeError, Merging},
     seed::SeedError,
     store::{self, Meta, StoreError},
     tasks::{
@@ -75,6 +75,7 @@ impl EnqueueError {
 /// A handle to the writer's thread of one app; the thread ends when the last handle is gone.
 #[derive(Clone)]
 pub struct Writer {
+    path: PathBuf,
     jobs: mpsc::Sender<Job>,
     commits: watch::Receiver<u64>,
     version: watch::Receiver<Option<Arc<Version>>>,
@@ -109,7 +110,7 @@ impl Writer {
         };
         group::start(path, connection, engine.clone(), queue, seats)?;
         let Meta { database, epoch, .. } = meta;
-        Ok(Writer { jobs, commits, version, engine, tasks_due, transactions, database, epoch })
+        Ok(Writer { path: path.to_owned(), jobs, commits, version, engine, tasks_due, transactions, database, epoch })
     }
 
     pub fn database(&self) -> &DatabaseId {
@@ -271,10 +272,19 @@ impl Writer {
     /// Makes the tables of `[data]` equal to those of a SQLite file, row by row, in one commit; or changes nothing and
     /// says why. Gives a report, a line for each table.
     pub async fn merge(&self, file: &Path) -> Result<Vec<String>, MergeError> {
+        let takes_data = self.version.borrow().as_ref().map(|version| !version.app.data.is_empty());
+        match takes_data {
+            None => return Err(MergeError::NoApp),
+            Some(false) => return Err(MergeError::TakesNone),
+            Some(true) => {}
+        }
+        let (store, file) = (self.path.clone(), file.to_owned());
+        let merging = beside(move || Merging::open(&store, &file)).await.map_err(|_| MergeError::Stopped)??;
         let (answer, reply) = oneshot::channel();
-        let job = Job::Merge { file: file.to_owned(), answer };
-        self.jobs.send(job).await.map_err(|_| MergeError::Stopped)?;
-        reply.await.map_err(|_| MergeError::Stopped)?
+        self.jobs.send(Job::Merge { merging, answer }).await.map_err(|_| MergeError::Stopped)?;
+        let (merged, merging) = reply.await.map_err(|_| MergeError::Stopped)?;
+        drop(beside(move || drop(merging)));
+        merged
     }
 
     /// Runs an SQL file that brings rows, in one commit; or changes nothing and says why.

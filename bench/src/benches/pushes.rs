@@ -126,8 +126,10 @@ impl Load<'_> {
         let servers = [node, self.cluster.origin_process()];
         let (before, node_before) = (Used::now(&servers)?, crate::cpu::microseconds(node)?);
         let rate = self.rate_rps;
+        // Made before: whoever pushes has a machine of their own.
+        let files = if pushed { self.files(lasts)? } else { Vec::new() };
         let until = Instant::now() + lasts;
-        let (open, pushed) = tokio::try_join!(open(&plan, rate, lasts), self.push_until(until, pushed))?;
+        let (open, pushed) = tokio::try_join!(open(&plan, rate, lasts), self.push_until(until, files))?;
         self.cluster.still_running()?;
         let cpu_us = crate::cpu::microseconds(node)? - node_before;
         let others = Used::now(&servers)?.others_share_since(&before);
@@ -135,21 +137,28 @@ impl Load<'_> {
     }
 
     /// Pushes on a schedule of its own: a push that takes longer than the pause delays the next, and skips none.
-    async fn push_until(&mut self, until: Instant, pushed: bool) -> Result<Pushed> {
+    async fn push_until(&self, until: Instant, files: Vec<Vec<u8>>) -> Result<Pushed> {
         let (began, mut seen) = (Instant::now(), Pushed::default());
+        let mut files = files.into_iter();
         for turn in 0_u32.. {
             sleep((began + PUSH_EVERY * turn).saturating_duration_since(Instant::now())).await;
             if Instant::now() >= until {
                 break;
             }
             seen.releases.insert(self.cluster.status().await?.release);
-            if pushed {
-                self.n += 1;
-                let file = pair(self.folder, self.n)?;
+            if let Some(file) = files.next() {
                 self.cluster.origin.push_data(&file).await.context("pushing two rows")?;
             }
         }
         Ok(seen)
+    }
+
+    /// As many as can be pushed in that time, each with numbers of its own.
+    fn files(&mut self, lasts: Duration) -> Result<Vec<Vec<u8>>> {
+        let count = lasts.as_nanos().div_ceil(PUSH_EVERY.as_nanos()) as u64;
+        let first = self.n + 1;
+        self.n += count;
+        (first..first + count).map(|n| pair(self.folder, n)).collect()
     }
 
     fn plan(&self) -> Result<Plan> {
