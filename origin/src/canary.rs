@@ -40,11 +40,6 @@ pub enum NotTried {
     TooFew { heard: String },
     #[error("that would be {0} nodes; at most {most} try something out", most = limits::CANARY_NODES)]
     TooMany(usize),
-    #[error(
-        "its read database is made another way ([mirror] or snapshot.sql differ from the version that runs), and the origin keeps \
-        one: push it without --canary; or push that change by itself first, and then the code as a canary"
-    )]
-    OtherShape,
     #[error("its `database` is another kind than that of the version that runs: push it without --canary")]
     OtherDatabase,
     #[error(

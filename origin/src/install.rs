@@ -93,8 +93,13 @@ impl Version {
         })
     }
 
-    /// The same code, that another version's migrations are run for.
-    pub(crate) fn migrating(self, migrations: Vec<(String, String)>) -> Version {
+    /// The same code, on a store that another version is tried out on, too: with its migrations, and a change log for both.
+    pub(crate) fn beside(
+        mut self,
+        migrations: Vec<(String, String)>,
+        mirror: BTreeMap<String, Vec<String>>,
+    ) -> Version {
+        self.app.mirror = mirror;
         Version { migrations, ..self }
     }
 

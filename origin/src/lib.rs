@@ -29,7 +29,7 @@
 //! | `app_version`, `app_secrets` | an app's archive with the operator's variables and secrets |
 //! | `read_database`, `carry` | mirrored rows and what `snapshot.sql` derives from them |
 //! | `wal`, `moved` | which of its pages moved, told from its write-ahead log |
-//! | `projector` | the thread that follows every commit |
+//! | `projector`, `trim` | the thread that follows every commit; how far the change log is needed |
 //! | [`compare`], [`recipe`], [`audit`] | whether that ends where making it anew does: two databases, random histories, every night |
 //! | [`publisher`], `pace`, [`hold`] | the thread that makes releases, when, and when not |
 //! | [`out`] | which releases are out, and for whom |
@@ -101,6 +101,7 @@ pub mod task_runner;
 mod tasks;
 mod trail;
 mod trial;
+mod trim;
 pub mod vouchers;
 pub mod wal;
 pub mod writer;

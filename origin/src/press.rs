@@ -241,9 +241,14 @@ impl Press {
         let before = self.pages.kept();
         let table = draft.table();
         let leads_on = content.candidate.is_none();
-        let (objects, cost) = self.put_objects(&table, release, newest.as_ref(), leads_on, begun)?;
-        let manifest =
-            self.manifest(content, release, newest.as_ref().map(|(kept, _)| kept.release), root, page_count, objects);
+        // A candidate of other pages leads on from the one before it, which its nodes have.
+        let parent = match (&like_it, &newest) {
+            (Some(before), Some((_, head))) if !leads_on && head.root != root => Some(before),
+            _ => newest.as_ref(),
+        };
+        let (objects, cost) = self.put_objects(&table, release, parent, leads_on, begun)?;
+        let parent = parent.map(|(kept, _)| kept.release);
+        let manifest = self.manifest(content, release, parent, root, page_count, objects);
         let signed = SignedManifest::sign(&manifest, &self.key);
         Objects::manifest_bytes(release, &signed)?;
         drop(table);

@@ -101,13 +101,23 @@ pub type OnReleased = Box<dyn Fn(Out, &Manifest, Option<Cost>) + Send>;
 
 type Answer = oneshot::Sender<Result<Published, String>>;
 
-/// What some nodes are to try out: this, made of the same rows as what is for everyone, with each release of those.
+/// What some nodes are to try out, with each release that is for everyone.
 #[derive(Clone)]
 pub struct Trying {
     pub canary: Candidacy,
     pub version: Arc<AppVersion>,
-    /// The database is the file that was pushed to be tried out.
-    pub is_data: bool,
+    pub rows: TriedRows,
+}
+
+/// Whose database something is tried out on.
+#[derive(Clone)]
+pub enum TriedRows {
+    /// That of everyone.
+    Same,
+    /// The file that was pushed to be tried out.
+    File,
+    /// One of its own, which is made another way of the same rows.
+    Own(Capturer),
 }
 
 pub struct Publisher {
@@ -142,6 +152,7 @@ impl Publisher {
             since: Since::Unknown,
             trying,
             tried: None,
+            tried_since: Since::Unknown,
             head: head_out,
             candidate: candidate_out,
             error: error_out,
@@ -239,6 +250,8 @@ struct Worker {
     trying: Option<Trying>,
     /// The file that the newest candidate's pages are of.
     tried: Option<FileId>,
+    /// What its pages are, seen from the last capture of its own database.
+    tried_since: Since,
     head: watch::Sender<Option<Manifest>>,
     candidate: watch::Sender<Option<ReleaseId>>,
     error: watch::Sender<Option<String>>,
@@ -273,6 +286,7 @@ impl Worker {
                 Ok(Job::Resume(answer)) => self.answered(Worker::resume, answer),
                 Ok(Job::Try(trying, answer)) => {
                     self.trying = trying;
+                    self.tried_since = Since::Unknown;
                     self.answered(Worker::publish, answer)
                 }
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -331,12 +345,15 @@ impl Worker {
             DatabaseSource::Pushed => self.pushed()?,
         };
         // Once it is what everyone has, there is nothing to try out.
-        let trying = self.trying.clone().filter(|trying| trying.is_data || trying.version.digest != version.digest);
+        let trying = self
+            .trying
+            .clone()
+            .filter(|trying| matches!(trying.rows, TriedRows::File) || trying.version.digest != version.digest);
         let again = if trying.is_some() { Again::Never } else { Again::AfterACandidate };
         let made = self.press.publish(draft, Content::of(&position, &version, &schema), again)?;
         self.since = Since::LastCapture;
         let tried = match trying {
-            Some(trying) => Some(self.publish_candidate(&trying, &position, schema)?),
+            Some(trying) => Some(self.publish_candidate(&trying, position, schema)?),
             None => None,
         };
         self.announced(made, tried)
@@ -346,13 +363,21 @@ impl Worker {
     fn publish_candidate(
         &mut self,
         trying: &Trying,
-        position: &Position,
+        position: Position,
         schema: String,
     ) -> Result<Tried, PublishError> {
         let before = newest_of(&self.press.pages, &trying.canary).map(|(kept, _)| kept.table);
-        let (draft, schema) = match trying.is_data {
-            false => (self.draft(), schema),
-            true => {
+        let (draft, position, schema) = match &trying.rows {
+            TriedRows::Same => (self.draft(), position, schema),
+            TriedRows::Own(capturer) => {
+                let since = if before.is_some() { self.tried_since } else { Since::Unknown };
+                // Until it is kept.
+                self.tried_since = if since == Since::Unknown { Since::Unknown } else { Since::BeforeLastCapture };
+                let draft = before.map_or_else(|| self.draft(), |table| self.press.pages.draft(Some(&table)));
+                let Captured { draft, projected, schema } = capturer.capture(since, draft)?;
+                (draft, projected.position, schema)
+            }
+            TriedRows::File => {
                 let file = PushedFile::to_be_tried(self.press.objects.folder())?.ok_or(PublishError::NothingPushed)?;
                 let draft = match before.filter(|_| self.tried == Some(file.id())) {
                     Some(table) => self.press.pages.draft(Some(&table)),
@@ -364,12 +389,13 @@ impl Worker {
                     }
                 };
                 self.tried = Some(file.id());
-                (draft, file.schema()?)
+                (draft, position, file.schema()?)
             }
         };
-        let content = Content::of(position, &trying.version, &schema);
+        let content = Content::of(&position, &trying.version, &schema);
         let content = Content { candidate: Some(trying.canary.clone()), ..content };
         let made = self.press.publish(draft, content, Again::Never)?;
+        self.tried_since = Since::LastCapture;
         let newest = newest_of(&self.press.pages, &trying.canary);
         let (kept, _) = newest.expect("BUG: a candidate that is not published is there");
         Ok(Tried { candidate: Candidate { release: kept.release, nodes: trying.canary.nodes.clone() }, made })

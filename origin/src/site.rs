@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `running` | the parts that work while it has a version |
 //! | `pushing` | what operators push, and how it is published |
-//! | `trying` | a candidate that some nodes try out |
+//! | `trying`, `aside` | a candidate that some nodes try out; the read database of one that makes its own |
 
+mod aside;
 mod pushing;
 mod running;
 mod trying;
@@ -34,11 +35,11 @@ use nearside_protocol::{
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 
+use self::{aside::Aside, running::forward, trying::Standing};
 pub use self::{
     pushing::{How, PushError},
     running::Running,
 };
-use self::{running::forward, trying::Standing};
 use crate::{
     app_version::{AppVersion, VersionError},
     audit,
@@ -53,13 +54,14 @@ use crate::{
     out::{Out, Outs},
     press::{Press, newest_for_all},
     projector::Projector,
-    publisher::{Publisher, Trying},
+    publisher::{Publisher, TriedRows, Trying},
     pushed_file::PushedError,
     read_database::ReadError,
     render::Live,
     store::{self, StoreError},
     task_runner::{Desk, Reach, TaskRunner},
     tasks, trial,
+    trim::Trim,
     vouchers::Vouchers,
     writer::Writer,
 };
@@ -364,20 +366,44 @@ impl Site {
     async fn start(
         &self,
         version: Arc<AppVersion>,
-        trying: Option<Trying>,
+        mut trying: Option<Trying>,
     ) -> Result<(Arc<Running>, Vec<String>), SiteError> {
         let store = self.folder.join(store::FILE_NAME);
         let (path, engine) = (store.clone(), self.common.engine.clone());
         let writer = blocking(move || Ok::<_, SiteError>(Writer::start(&path, engine)?)).await?;
-        let report = writer.install(version.archive.clone(), version.environment()).await?;
-
+        // A version that is tried out may make a read database of its own: the change log is for both from the first commit on.
+        let own = trying
+            .as_ref()
+            .filter(|trying| matches!(trying.rows, TriedRows::Same) && trying.version.shape != version.shape);
+        let own = own.map(|trying| trying.version.clone());
+        let report = match &own {
+            None => writer.install(version.archive.clone(), version.environment()).await?,
+            Some(tried) => running::prepare(&writer, &version, tried).await?,
+        };
         let durable = writer.clone();
-        let folder = self.folder.clone();
+        let trim = Arc::new(Trim::new(own.is_some(), Box::new(move |commit| durable.projected(commit))));
+
+        let (folder, of_main) = (self.folder.clone(), trim.clone());
         let projector = blocking(move || {
-            let on_durable = Box::new(move |commit| durable.projected(commit));
+            let on_durable = Box::new(move |commit| of_main.main(commit));
             Ok::<_, SiteError>(Projector::start(&folder, &store, version, on_durable)?)
         });
         let projector = projector.await?;
+        let mut aside = match own {
+            None => None,
+            Some(tried) => match Aside::start(&self.folder, tried, trim.clone()).await {
+                Ok(aside) => Some(aside),
+                Err(error) => {
+                    self.halt_at_start(&error)?;
+                    trim.end_aside();
+                    trying = None;
+                    None
+                }
+            },
+        };
+        if let (Some(trying), Some(aside)) = (&mut trying, &aside) {
+            trying.rows = TriedRows::Own(aside.capturer());
+        }
 
         let (objects, pages) = (self.objects.clone(), self.pages.clone());
         let press = Press::new(self.name.clone(), objects, pages, self.common.key.clone(), self.vouchers());
@@ -390,10 +416,14 @@ impl Site {
             .map_err(SiteError::Thread)?;
 
         let forwarding = forward(&writer, &projector, &publisher);
+        if let Some(aside) = &mut aside {
+            aside.follow(&writer, &publisher);
+        }
         let (blobs, tracer) = (self.blobs.clone(), self.common.tracer.clone());
         let desk = Desk { writer: writer.clone(), blobs, reach: self.reach(), tracer };
         let tasks = TaskRunner::start(self.common.engine.clone(), desk);
-        let running = Arc::new(Running { writer, projector, publisher, tasks: Mutex::new(Some(tasks)), forwarding });
+        let (tasks, aside) = (Mutex::new(Some(tasks)), Mutex::new(aside));
+        let running = Arc::new(Running { writer, projector, publisher, tasks, forwarding, trim, aside });
         *self.running.write().expect("BUG: nothing panics while holding the parts") = Some(running.clone());
         *self.fault.lock().expect("BUG: nothing panics while holding the fault") = None;
         Ok((running, report))

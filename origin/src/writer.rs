@@ -296,15 +296,18 @@ impl Writer {
         self.install_version(Arc::new(version)).await
     }
 
-    /// The same version again, once the migrations of one that is tried out beside it have run.
+    /// The same version again, once the migrations of one that is tried out beside it have run; the change log is for what both
+    /// mirror.
     pub(crate) async fn install_beside(
         &self,
         archive: Arc<Archive>,
         variables: BTreeMap<String, String>,
         migrations: Vec<(String, String)>,
+        mirror: BTreeMap<String, Vec<String>>,
     ) -> Result<Vec<String>, InstallError> {
         let engine = self.engine.clone();
-        let load = move || Ok::<_, InstallError>(Version::load(&engine, &archive, variables)?.migrating(migrations));
+        let load =
+            move || Ok::<_, InstallError>(Version::load(&engine, &archive, variables)?.beside(migrations, mirror));
         let version = tokio::task::spawn_blocking(load).await.map_err(|_| InstallError::stopped())??;
         self.install_version(Arc::new(version)).await
     }

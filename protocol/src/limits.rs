@@ -625,8 +625,9 @@ pub const CANARY_ANSWERS_LEAST: u64 = 20;
 pub const CANARY_ERRORS_MORE: f64 = 0.01;
 pub const CANARY_ERRORS_TIMES: f64 = 2.0;
 /// And for being slow when nine of ten pages, of so many at least, take so many times as long as the rest's, and so much longer.
+/// Times are counted in powers of two, so what lies close by on both sides of one seems to be twice as long.
 pub const CANARY_PAGES_LEAST: u64 = 20;
-pub const CANARY_SLOW_TIMES: f64 = 2.0;
+pub const CANARY_SLOW_TIMES: f64 = 2.5;
 pub const CANARY_SLOW_MORE: Duration = Duration::from_millis(25);
 /// How often canaries are looked at.
 pub const CANARY_LOOK: Duration = Duration::from_millis(500);

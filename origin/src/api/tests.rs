@@ -342,7 +342,13 @@ async fn who_waits_for_heads_is_woken() {
     let started = std::time::Instant::now();
     let has = heads;
     let Running { client, stop, served, .. } = origin;
-    let asked = serde_json::to_vec(&HeadsAsked { nonce: Nonce::from_bytes([8; 16]), have: has }).unwrap();
+    let asked = serde_json::to_vec(&HeadsAsked {
+        nonce: Nonce::from_bytes([8; 16]),
+        have: has,
+        node: None,
+        candidates: Heads::new(),
+    })
+    .unwrap();
     let request = client.request(Method::POST, "/v1/heads").body(bytes(asked)).unwrap();
     let waiting = tokio::spawn(async move { client.send(request, WAIT).await.map(|response| response.status()) });
     tokio::time::sleep(Duration::from_millis(100)).await;

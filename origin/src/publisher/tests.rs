@@ -497,7 +497,7 @@ fn a_pushed_file_is_the_database() {
 
 fn trying(parts: &Parts) -> Trying {
     let canary = Candidacy { since_ms: 7, nodes: vec!["a".into()] };
-    Trying { canary, version: other_version(&parts.objects), is_data: false }
+    Trying { canary, version: other_version(&parts.objects), rows: TriedRows::Same }
 }
 
 #[test]

@@ -12,14 +12,13 @@ use nearside_protocol::{
 
 use super::{Running, Site, SiteError, blocking};
 use crate::{
-    app_version::{AppVersion, VersionError},
+    app_version::AppVersion,
     canary::{NotTried, Wanted},
     check::{self, Finding},
     hold::{Hold, RunningVersion},
     merge::MergeError,
     publisher::Published,
     pushed_file::{self, Imported, PushedError, PushedFile},
-    read_database::Shape,
     rehearsal::{self, RehearsalError},
     seed::SeedError,
     store,
@@ -268,13 +267,10 @@ impl Site {
     }
 }
 
-/// What can be tried out beside a version that runs: other code on the same read database.
+/// What can be tried out beside a version that runs: another one, on a database of the same kind.
 fn can_be_tried(before: &AppVersion, archive: &Archive, packed: &[u8], head: &Manifest) -> Result<(), PushError> {
     if archive.app.database != before.archive.app.database {
         return Err(NotTried::OtherDatabase.into());
-    }
-    if Shape::of(archive)? != before.shape {
-        return Err(NotTried::OtherShape.into());
     }
     if Digest::of(packed) == before.digest {
         return Err(NotTried::Same(head.release).into());

@@ -19,7 +19,7 @@ use nearside_protocol::{
     words,
 };
 
-use super::{PushError, Running, Site, SiteError, blocking};
+use super::{PushError, Running, Site, SiteError, aside, blocking};
 use crate::{
     app_version::AppVersion,
     canary::{
@@ -30,7 +30,7 @@ use crate::{
     },
     fleet::HeardOf,
     press::{manifest_of, newest_of},
-    publisher::{Published, Trying},
+    publisher::{Published, TriedRows, Trying},
     pushed_file::PushedFile,
 };
 
@@ -85,7 +85,7 @@ impl Site {
     /// The version of this code, if some nodes try it out on the rows of all, and their release.
     pub(crate) fn tried_version(&self, code: &Digest) -> Option<(Arc<AppVersion>, ReleaseId)> {
         let trying = self.standing().trying.clone()?;
-        let is_it = !trying.is_data && trying.version.digest == *code;
+        let is_it = matches!(trying.rows, TriedRows::Same) && trying.version.digest == *code;
         is_it.then_some((trying.version, self.running()?.publisher.candidate()?))
     }
 
@@ -130,12 +130,16 @@ impl Site {
             self.carry_out(&record)?;
             record = self.done(record)?;
         }
+        if !record.is_running() {
+            aside::remove(&self.folder)?;
+        }
         let last = newest_of(&self.pages, &record.canary).map(|(kept, _)| kept.release);
         *self.standing() = Standing { record: Some(record), last, ..Standing::default() };
         Ok(())
     }
 
-    /// What is to be tried out beside the version that runs, after a start. One that cannot be read is halted.
+    /// What is to be tried out beside the version that runs, after a start; on the database of everyone, as far as is known here.
+    /// One that cannot be read is halted.
     pub(super) async fn trying_beside(&self, version: &Arc<AppVersion>) -> Result<Option<Trying>, SiteError> {
         let Some(record) = self.running_canary() else { return Ok(None) };
         let (objects, settings, of) = (self.objects.clone(), self.settings.clone(), record.version());
@@ -147,19 +151,26 @@ impl Site {
         };
         match version {
             Ok(version) => {
-                let trying = Trying { canary: record.canary, version, is_data: record.is_data };
+                let rows = if record.is_data { TriedRows::File } else { TriedRows::Same };
+                let trying = Trying { canary: record.canary, version, rows };
                 self.standing().trying = Some(trying.clone());
                 Ok(Some(trying))
             }
             Err(error) => {
-                tracing::error!(app = self.name, cause = %error, "what some nodes try out cannot be read: halted");
-                let (node, reason, words) = ("the origin".into(), "unusable_app".into(), error.to_string());
-                let outcome = Outcome::Halted(Halted::Refused { node, reason, words });
-                let decided = Some(Decided { outcome, at_ms: now_ms(), is_done: true });
-                self.keep(Record { decided, ..record })?;
+                self.halt_at_start(&error)?;
                 Ok(None)
             }
         }
+    }
+
+    /// What is tried out cannot go on, and must not keep from working what is for everyone.
+    pub(super) fn halt_at_start(&self, error: &SiteError) -> Result<(), SiteError> {
+        tracing::error!(app = self.name, cause = %error, "what some nodes try out cannot go on: halted");
+        let (node, reason, words) = ("the origin".into(), "unusable_app".into(), error.to_string());
+        let outcome = Outcome::Halted(Halted::Refused { node, reason, words });
+        let decided = Some(Decided { outcome, at_ms: now_ms(), is_done: true });
+        self.standing().trying = None;
+        self.change(|record| Some(Record { decided, ..record })).map(drop)
     }
 
     /// Has these nodes try it out from now on.
@@ -173,6 +184,10 @@ impl Site {
     ) -> Result<Pushed, PushError> {
         let Wanted { nodes, rules } = wanted;
         let canary = Candidacy { since_ms: now_ms(), nodes };
+        let rows = match is_data {
+            true => TriedRows::File,
+            false => running.rows_for(&version, &self.folder).await?,
+        };
         let record = Record {
             canary: canary.clone(),
             app_digest: version.digest,
@@ -182,8 +197,11 @@ impl Site {
             served_since_ms: None,
             decided: None,
         };
-        record.store(&self.folder, self.objects.disk()).map_err(|error| self.io(error))?;
-        let trying = Trying { canary: canary.clone(), version, is_data };
+        if let Err(error) = record.store(&self.folder, self.objects.disk()) {
+            running.end_aside(&self.folder).await?;
+            return Err(self.io(error).into());
+        }
+        let trying = Trying { canary: canary.clone(), version, rows };
         *self.standing() = Standing { record: Some(record), trying: Some(trying.clone()), ..Standing::default() };
         running.projector.update().await.map_err(PushError::Unreleased)?;
         let published = running.publisher.try_out(Some(trying)).await.map_err(PushError::Unreleased)?;
@@ -205,7 +223,7 @@ impl Site {
         let trying = self.standing().trying.clone();
         let record = self.decide(Outcome::Promoted(why.clone()), canary_ms)?;
         let taken = match trying {
-            Some(trying) if !trying.is_data => running.adopt(trying.version).await,
+            Some(trying) if !record.is_data => running.adopt(trying.version).await,
             _ => Ok(Vec::new()),
         };
         let carried_out = taken.and_then(|report| self.carry_out(&record).map(|()| report).map_err(PushError::from));
@@ -243,6 +261,7 @@ impl Site {
         }
         // Should it fail, the publisher tries again by itself.
         let published = running.publisher.try_out(None).await;
+        running.end_aside(&self.folder).await?;
         self.carry_out(&record)?;
         self.done(record)?;
         let Published { release, cost, .. } = published.map_err(PushError::Unreleased)?;

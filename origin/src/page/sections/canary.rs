@@ -39,12 +39,12 @@ fn running(app: &str, canary: &Canary, waits: &Waits, now_ms: u64) -> Markup {
                 @if canary.is_data { "of another database " }
                 "at " (nodes(canary)) ", begun " (moment(now_ms, canary.since_ms)) "."
             }
-            p class=[waits.wants_a_hand().then_some("hand")] { (waits) "." }
+            p class=[waits.wants_a_hand().then_some("hand")] { "Now: " (waits) "." }
             table class="beside" {
                 caption class="unseen" { "The canary of " (app) " beside the rest" }
                 thead { tr { td {} th scope="col" { "Canary" } th scope="col" { "The rest" } } }
                 tbody {
-                    (row("Requests", [&canary.canaries, &canary.rest], |served| words::number(served.requests as f64)))
+                    (row("Requests", [&canary.canaries, &canary.rest], |served| requests(served.requests)))
                     (row("Server errors", [&canary.canaries, &canary.rest], |served| words::percent(served.errors_share())))
                     (row("Pages made in", [&canary.canaries, &canary.rest], |served| time(served, 0.5)))
                     (row("nine of ten", [&canary.canaries, &canary.rest], |served| time(served, 0.9)))
@@ -69,6 +69,14 @@ fn nodes(canary: &Canary) -> String {
 
 fn row(says: &str, [canary, rest]: [&Served; 2], tell: impl Fn(&Served) -> String) -> Markup {
     html! { tr { th scope="row" { (says) } td { (tell(canary)) } td { (tell(rest)) } } }
+}
+
+/// Exactly, as long as there are few.
+fn requests(count: u64) -> String {
+    match count {
+        0..10_000 => count.to_string(),
+        many => words::number(many as f64),
+    }
 }
 
 fn time(served: &Served, part: f64) -> String {

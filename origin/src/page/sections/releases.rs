@@ -129,8 +129,8 @@ fn row(app: &AppFacts, release: &ReleaseInfo, newest: &ReleaseInfo, fleet: &Flee
             }
             td class="do" {
                 @if is_same { span class="soft" { @if release.release == newest.release { "now" } @else { "the same" } } }
-                @else if is_tried { span class="soft" { "after the canary" } }
-                @else { (sure("rollback", &[("app", &app.name), ("release", &id)], "Roll back…", &about, &format!("Roll back to {id}"))) }
+                // While a canary runs, it is decided first.
+                @else if !is_tried { (sure("rollback", &[("app", &app.name), ("release", &id)], "Roll back…", &about, &format!("Roll back to {id}"))) }
             }
         }
     }
