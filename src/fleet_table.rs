@@ -84,7 +84,8 @@ fn row(node: &Node, fleet: &Fleet) -> [String; 10] {
     let told = node.told.as_ref();
     let releases = told.map(|told| {
         let one = |(app, beat): (&String, &nearside_protocol::heartbeat::AppBeat)| {
-            let mark = if fleet.heads.get(app).is_some_and(|head| *head != beat.release) { "*" } else { "" };
+            let mark =
+                if fleet.wanted(app, &node.node).is_some_and(|wanted| wanted != beat.release) { "*" } else { "" };
             format!("{} {}{mark}", plain(app), beat.release)
         };
         told.apps.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -143,6 +144,7 @@ mod tests {
             uptime_s: 90,
             now_ms: 65_000,
             heads: Default::default(),
+            candidates: Default::default(),
             nodes,
             minute,
             hour: Window::default(),

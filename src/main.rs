@@ -11,6 +11,7 @@ mod places;
 mod settings;
 mod stderr_log;
 mod stopping;
+mod traces;
 
 use clap::Parser;
 use nearside_host::logbook::Logbook;
@@ -40,12 +41,14 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
             cli::Command::Cache(args) => commands::cache::run(args).await,
             cli::Command::Check(args) => commands::check::run(&args),
             cli::Command::Dev(args) => commands::dev::run(args, logbook).await,
-            cli::Command::Host(args) => commands::host::run(args, logbook).await,
+            cli::Command::Halt(args) => commands::canary::halt(args).await,
+            cli::Command::Host(args) => commands::host::run(*args, logbook).await,
             cli::Command::Key(args) => commands::key::run(args),
             cli::Command::Logs(args) => commands::logs::run(args).await,
             cli::Command::New(args) => commands::new::run(&args),
             cli::Command::Origin(args) => commands::origin::run(args, logbook).await,
             cli::Command::Outbox(args) => commands::outbox::run(args).await,
+            cli::Command::Promote(args) => commands::canary::promote(args).await,
             cli::Command::Push(args) => commands::push::run(args).await,
             cli::Command::Queries(args) => commands::queries::run(args).await,
             cli::Command::Releases(args) => commands::releases::run(args).await,

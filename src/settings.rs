@@ -7,11 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use nearside_host::queue::Load;
+use nearside_host::{
+    queue::Load,
+    spans::{TraceSettings, settings::Wished},
+};
 use nearside_protocol::{heartbeat::Declared, limits};
 use serde::Deserialize;
 
-use crate::commands::host::HostArgs;
+use crate::{commands::host::HostArgs, traces};
 
 /// The file's settings; all of them may be left out.
 #[derive(Deserialize, Default)]
@@ -36,6 +39,8 @@ struct File {
     certificates: Option<PathBuf>,
     redirect: Option<SocketAddr>,
     origin_ca: Option<PathBuf>,
+    otlp_endpoint: Option<String>,
+    trace_ratio: Option<f64>,
 }
 
 pub struct NodeSettings {
@@ -60,6 +65,8 @@ pub struct NodeSettings {
     pub origin_ca: Option<PathBuf>,
     /// How long those in front have to hear that it leaves.
     pub unready: Duration,
+    /// Where it is traced.
+    pub traces: Option<TraceSettings>,
 }
 
 /// More than this is more likely a slip than a machine.
@@ -115,6 +122,10 @@ impl NodeSettings {
             bail!("redirect sends visitors to https://, and without `certificates` nobody answers there");
         }
         let token_file = args.token_file.or(file.token_file);
+        let wished = args.traces.or(Wished { endpoint: file.otlp_endpoint, ratio: file.trace_ratio });
+        let place = declared.place.as_deref().map(|place| ("nearside.place", place));
+        let known: Vec<_> = [("service.instance.id", name.as_str())].into_iter().chain(place).collect();
+        let traces = traces::settings(&wished, "nearside-node", &known)?;
         Ok(NodeSettings {
             name,
             listen,
@@ -131,6 +142,7 @@ impl NodeSettings {
             redirect,
             origin_ca: args.origin_ca.or(file.origin_ca),
             unready: Duration::from_millis(unready_ms),
+            traces,
             load: Load {
                 sheds: !args.no_shedding,
                 renders_per_client_s,

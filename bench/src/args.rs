@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::benches::Bench;
 use crate::library::edited::Change;
 use crate::library::sqlite::With;
-use crate::limits::{DOCUMENTS_SEED, INDEX_DOCUMENTS, ROUNDS_MIN, SNAPSHOTS_MIB};
+use crate::limits::{DOCUMENTS_SEED, FLEET_CUT_SECONDS, FLEET_NODES, INDEX_DOCUMENTS, ROUNDS_MIN, SNAPSHOTS_MIB};
 
 /// Benchmarks of Nearside beside its peers and its limits. Run it by `scripts/bench`, which builds what it measures.
 #[derive(Debug, Parser)]
@@ -39,7 +39,7 @@ pub struct Run {
     /// A catalogue to push instead of an invented one
     #[arg(long, value_name = "FILE")]
     pub catalogue: Option<PathBuf>,
-    /// Size of the invented documents of `snapshots` and `pushes` [default: 1100; of `pushes` 64]
+    /// Size of the invented documents of `snapshots`, `pushes` and `fleet` [default: 1100; of `pushes` 64, of `fleet` 16]
     #[arg(long)]
     pub mib: Option<u64>,
     /// Documents of `index` and `edits`
@@ -48,6 +48,12 @@ pub struct Run {
     /// Tasks a round of `tasks` [default: 20000]
     #[arg(long, value_parser = positive)]
     pub tasks: Option<usize>,
+    /// Nodes of `fleet`, besides the one at the origin
+    #[arg(long, default_value_t = FLEET_NODES, value_parser = positive)]
+    pub nodes: usize,
+    /// How long `fleet` cuts one of them off, in seconds
+    #[arg(long, default_value_t = FLEET_CUT_SECONDS)]
+    pub cut_seconds: u64,
     /// Requests a second of `pushes` [default: a quarter of the peak], `carried` and `flood` [default: 1000]
     #[arg(long)]
     pub rate: Option<f64>,

@@ -40,6 +40,12 @@ pub enum Kind {
     Asked,
     /// What edits change of them.
     Edited,
+    /// A change on its way to many nodes.
+    Reached,
+    /// A node that comes back.
+    Rejoined,
+    /// Visitors of a region.
+    Places,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -223,6 +229,26 @@ const EDITED: &[Column] = &[
     needed(Metric::PushedMost, "max"),
 ];
 
+const REACHED: &[Column] = &[
+    where_measured(Metric::ThereHalf, "ms until half have it"),
+    needed(Metric::There, "ms until all have it"),
+    needed(Metric::OriginBytes, "bytes the origin sent"),
+    needed(Metric::SiblingBytes, "bytes siblings sent"),
+];
+
+const REJOINED: &[Column] = &[
+    needed(Metric::WireBytes, "bytes"),
+    where_measured(Metric::Objects, "objects"),
+    where_measured(Metric::Missed, "releases missed"),
+    where_measured(Metric::There, "ms until it has the newest"),
+];
+
+const PLACES: &[Column] = &[
+    needed(Metric::FirstByteP50, "first byte, p50 ms"),
+    needed(Metric::FirstByteP99, "p99 ms"),
+    needed(Metric::NewConnectionP50, "on a new connection, p50 ms"),
+];
+
 const LOAD_PANELS: &[Panel] = &[
     linear(Metric::Throughput, "requests a second, more is better"),
     linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
@@ -323,6 +349,19 @@ const EDITED_PANELS: &[Panel] = &[
     linear(Metric::PushedMean, "bytes a push, mean, less is better"),
 ];
 
+const REACHED_PANELS: &[Panel] = &[
+    linear(Metric::There, "ms until all have it, less is better"),
+    linear(Metric::OriginBytes, "bytes the origin sent, less is better"),
+];
+
+const REJOINED_PANELS: &[Panel] =
+    &[Panel { metric: Metric::WireBytes, title: "bytes, logarithmic, less is better", logarithmic_from: Some(100.0) }];
+
+const PLACES_PANELS: &[Panel] = &[
+    linear(Metric::FirstByteP50, "first byte, p50 ms, less is better"),
+    linear(Metric::NewConnectionP50, "on a new connection, p50 ms, less is better"),
+];
+
 impl Kind {
     pub fn columns(self) -> &'static [Column] {
         match self {
@@ -341,6 +380,9 @@ impl Kind {
             Kind::Indexed => INDEXED,
             Kind::Asked => ASKED,
             Kind::Edited => EDITED,
+            Kind::Reached => REACHED,
+            Kind::Rejoined => REJOINED,
+            Kind::Places => PLACES,
         }
     }
 
@@ -361,6 +403,9 @@ impl Kind {
             Kind::Indexed => INDEXED_PANELS,
             Kind::Asked => ASKED_PANELS,
             Kind::Edited => EDITED_PANELS,
+            Kind::Reached => REACHED_PANELS,
+            Kind::Rejoined => REJOINED_PANELS,
+            Kind::Places => PLACES_PANELS,
         }
     }
 }

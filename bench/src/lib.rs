@@ -8,7 +8,7 @@
 //! Some benches measure other things than contenders under load: how a change of a large database travels
 //! (`benches/snapshots`), what visitors notice of one that changes all the time (`benches/pushes.rs`), what a change
 //! leaves of the cache (`benches/carried.rs`), what a flood of other requests does (`benches/flood.rs`), a crowd that
-//! asks for one page (`benches/crowd.rs`), tasks that wait in the store (`benches/tasks.rs`), one site in three ways under
+//! asks for one page (`benches/crowd.rs`), many nodes in regions ([`line`], `benches/fleet`), tasks that wait in the store (`benches/tasks.rs`), one site in three ways under
 //! rising load (`benches/story`), and search indexes as libraries ([`library`], `benches/index.rs`).
 
 pub mod args;
@@ -25,6 +25,7 @@ pub mod documents;
 pub mod hot;
 pub mod library;
 pub mod limits;
+pub mod line;
 pub mod load;
 pub mod machine;
 pub mod nearside;
@@ -33,6 +34,7 @@ pub mod origin;
 pub mod page_files;
 pub mod peer_cache;
 pub mod percentile;
+pub mod ports;
 pub mod process;
 pub mod queries;
 pub mod random;

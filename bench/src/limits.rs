@@ -175,6 +175,29 @@ pub const STORY_LOOK_EVERY: Duration = Duration::from_millis(20);
 pub const STORY_LOOK_MOST: Duration = Duration::from_secs(10);
 /// Addresses whose content is compared before the first turn.
 pub const STORY_CHECKED: usize = 300;
+/// Nodes of `fleet`, what each keeps in memory of pages, and how large the database is that all of them have.
+pub const FLEET_NODES: usize = 30;
+pub const FLEET_CACHE_MIB: u32 = 8;
+pub const FLEET_MIB: u64 = 16;
+/// How far its regions are from the origin, there and back; and a visitor from the nearest node.
+pub const FLEET_REGIONS_MS: [u64; 3] = [20, 80, 160];
+pub const FLEET_LAST_MILE_MS: u64 = 5;
+/// Whom a node asks before the origin.
+pub const FLEET_SIBLINGS: usize = 3;
+/// Documents that one command adds.
+pub const FLEET_ADDED: u64 = 1_000;
+/// How often each node is asked whether it shows something.
+pub const FLEET_POLL: Duration = Duration::from_millis(10);
+/// How long one node is cut off, and the pause between pushes meanwhile.
+pub const FLEET_CUT_SECONDS: u64 = 60;
+pub const FLEET_CUT_PUSHES_EVERY: Duration = Duration::from_millis(1_500);
+pub const FLEET_VISITS: usize = 60;
+pub const FLEET_NEW_VISITS: usize = 12;
+/// All of it, at most.
+pub const FLEET_TIMEOUT: Duration = Duration::from_secs(1_800);
+/// What of a line's connection is read at once, and how much may be under way on it.
+pub const LINE_CHUNK_BYTES: usize = 16 << 10;
+pub const LINE_CHUNKS: usize = 256;
 /// Documents of the benches of search indexes.
 pub const INDEX_DOCUMENTS: u64 = 1_000_000;
 /// Queries of a class; an index that is slow on them is asked fewer, in the time below.

@@ -56,7 +56,22 @@ pub struct Beside {
     pub admin: SocketAddr,
 }
 
+/// Who another node is, where it is, and by which way it goes to the origin.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub name: &'a str,
+    /// Below the cluster's.
+    pub folder: &'a str,
+    pub visitors: SocketAddr,
+    pub admin: SocketAddr,
+    pub origin: SocketAddr,
+}
+
 impl Beside {
+    pub async fn wait_until_ready(&mut self) -> Result<()> {
+        wait_until_ready(&mut self.process, self.admin).await
+    }
+
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -113,7 +128,9 @@ impl Cluster {
 
     /// Starts the node, and does not wait for it.
     pub fn start_node(&mut self) -> Result<()> {
-        self.node = Some(self.spawn_node("a", "node", [self.address, self.admin], self.cache_mib, &[])?);
+        let (visitors, admin, origin) = (self.address, self.admin, self.origin.address);
+        let place = Place { name: "a", folder: "node", visitors, admin, origin };
+        self.node = Some(self.spawn_node(&place, self.cache_mib, &[])?);
         Ok(())
     }
 
@@ -124,23 +141,24 @@ impl Cluster {
 
     /// The same with more to say to it.
     pub async fn start_beside_with(&self, name: &str, cache_mib: Option<u32>, more: &[&str]) -> Result<Beside> {
-        let [address, admin] = free_addresses()?;
-        let mut process = self.spawn_node(name, &format!("node-{name}"), [address, admin], cache_mib, more)?;
-        wait_until_ready(&mut process, admin).await?;
-        Ok(Beside { process, address, admin })
+        let [visitors, admin] = free_addresses()?;
+        let place = Place { name, folder: &format!("node-{name}"), visitors, admin, origin: self.origin.address };
+        let mut node = self.start_at(&place, cache_mib, more)?;
+        node.wait_until_ready().await?;
+        Ok(node)
     }
 
-    fn spawn_node(
-        &self,
-        name: &str,
-        folder: &str,
-        [address, admin]: [SocketAddr; 2],
-        cache_mib: Option<u32>,
-        more: &[&str],
-    ) -> Result<Process> {
+    /// The same at addresses that are known beforehand. It is not waited for.
+    pub fn start_at(&self, place: &Place<'_>, cache_mib: Option<u32>, more: &[&str]) -> Result<Beside> {
+        let process = self.spawn_node(place, cache_mib, more)?;
+        Ok(Beside { process, address: place.visitors, admin: place.admin })
+    }
+
+    fn spawn_node(&self, place: &Place<'_>, cache_mib: Option<u32>, more: &[&str]) -> Result<Process> {
+        let Place { name, folder, visitors, admin, origin } = place;
         let mut command = Command::new(&self.program);
-        command.args(["host", "--name", name, "--listen", &address.to_string()]);
-        command.args(["--admin", &admin.to_string(), "--origin", &format!("http://{}", self.origin.address)]);
+        command.args(["host", "--name", name, "--listen", &visitors.to_string()]);
+        command.args(["--admin", &admin.to_string(), "--origin", &format!("http://{origin}")]);
         command.arg("--token-file").arg(self.token_file()).arg("--data").arg(self.scratch.join(folder));
         if let Some(mib) = cache_mib {
             command.args(["--cache-mib", &mib.to_string()]);

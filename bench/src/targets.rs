@@ -35,6 +35,7 @@ const WRITES: &str = "writes";
 const TASKS: &str = "tasks";
 const STORY: &str = "story";
 const OVERLOAD: &str = "overload";
+const FLEET: &str = "fleet";
 const INDEX: &str = "index";
 const EDITS: &str = "edits";
 
@@ -128,7 +129,36 @@ const fn reaches(
     Target { bench, name, formula, bound: Bound::AtLeast(least) }
 }
 
+/// What the origin sends where nodes ask each other first, over what it sends where they do not.
+const fn sent(name: &'static str, case: &'static str, most: f64) -> Target {
+    let (ours, alone) = (of(case, "siblings", Metric::OriginBytes), of(case, "origin alone", Metric::OriginBytes));
+    at_most(FLEET, name, Formula::Ratio(ours, alone), most)
+}
+
+/// The first byte from the nearest node over that from the origin.
+const fn nearer(name: &'static str, case: &'static str, most: f64) -> Target {
+    let (near, far) = (of(case, "nearest node", Metric::FirstByteP50), of(case, "origin", Metric::FirstByteP50));
+    at_most(FLEET, name, Formula::Ratio(near, far), most)
+}
+
 pub const TARGETS: &[Target] = &[
+    at_most(
+        FLEET,
+        "two rows: ms until the last has it",
+        Formula::Median(of("two rows", "siblings", Metric::There)),
+        2_000.0,
+    ),
+    sent("join: bytes the origin sends over those without siblings", "join", 0.5),
+    at_most(
+        FLEET,
+        "cut off: bytes over those of each delta",
+        Formula::Ratio(of("cut off", "rejoined", Metric::WireBytes), of("cut off", "each delta", Metric::WireBytes)),
+        0.5,
+    ),
+    at_most(FLEET, "cut off: objects", Formula::Most(of("cut off", "rejoined", Metric::Objects)), 8.0),
+    nearer("20 ms: first byte from the nearest node over the origin's", "20 ms", 0.5),
+    nearer("80 ms: first byte from the nearest node over the origin's", "80 ms", 0.15),
+    nearer("160 ms: first byte from the nearest node over the origin's", "160 ms", 0.1),
     at_most(
         INDEX,
         "1 word, the commonest 1 %: p99 over FTS5's",

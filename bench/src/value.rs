@@ -197,6 +197,23 @@ pub enum Metric {
     PushedP99,
     #[serde(rename = "push_max_bytes")]
     PushedMost,
+    /// Until half of the nodes show it.
+    #[serde(rename = "there_half_ms")]
+    ThereHalf,
+    /// Of releases, heads of answers included: what the origin sent to all nodes, and they to each other.
+    #[serde(rename = "origin_bytes")]
+    OriginBytes,
+    #[serde(rename = "sibling_bytes")]
+    SiblingBytes,
+    /// Releases that came while a node heard nothing.
+    #[serde(rename = "releases_missed")]
+    Missed,
+    /// Deltas and whole copies that it pulled then.
+    #[serde(rename = "objects")]
+    Objects,
+    /// Until the first byte, the handshake before it included.
+    #[serde(rename = "new_connection_p50_ms")]
+    NewConnectionP50,
 }
 
 impl Metric {
@@ -220,7 +237,7 @@ impl Metric {
                 );
         let shares =
             matches!(self, Hits | HitsBefore | HitsAfter | HitsLost | ByPages | ByRows | Ahead | OnDemand | SameKept);
-        !(counted || shares || matches!(self, SendLateP99 | WaiterP50Over))
+        !(counted || shares || matches!(self, SendLateP99 | WaiterP50Over | Missed | Objects | SiblingBytes))
     }
 }
 

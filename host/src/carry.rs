@@ -33,6 +33,7 @@ use crate::{
     past::Verdict,
     release::Release,
     render::{Ask, For, render},
+    spans::within,
     trace::trace_id,
     way::canonical_host,
 };
@@ -231,6 +232,7 @@ async fn one(host: &Arc<Host>, release: &Arc<Release>, candidate: &Candidate, by
     };
     let left = by.saturating_duration_since(Instant::now());
     let (route, seen) = asked(release, key).filter(|_| entry.took < left)?;
+    let shown = release.shows(because.cause, route).map(|span| span.with("nearside.for_nobody_yet", true));
     let ask = Ask {
         whom: For::Nobody,
         release: release.clone(),
@@ -238,6 +240,7 @@ async fn one(host: &Arc<Host>, release: &Arc<Release>, candidate: &Candidate, by
         request: seen.request(canonical_host(release), Full::default()),
         request_key: None,
         trace: trace_id(&HeaderMap::new()),
+        traced: within(&shown),
         depth: 0,
         streams: false,
         place: Some(host.spare_place()?),

@@ -21,11 +21,15 @@ pub mod versions;
 
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use nearside_protocol::{
+    canary::Served,
     digest::Digest,
+    heartbeat::ServedBeat,
     limits,
     query_report::{Counts, VersionCounted, Work},
     release::ReleaseId,
+    times,
 };
 
 use crate::database::{Prepared, PreparedQueries};
@@ -46,6 +50,8 @@ const INCLUDED: usize = 2;
 const AHEAD: usize = 3;
 const RENDER_NS: usize = 4;
 const ASKED_AGAIN: usize = 5;
+const SERVER_ERRORS: usize = 6;
+const TIMES: usize = 7;
 
 /// What visitors ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,17 +65,24 @@ pub(crate) struct Demand {
 pub struct AppCounts {
     fingerprint: Digest,
     release: ReleaseId,
+    /// The canary that it is a candidate of.
+    canary_ms: Option<u64>,
     since: Instant,
-    work: Sharded<6>,
+    work: Sharded<{ TIMES + limits::QUERY_TIME_BUCKETS }>,
     /// By name; a query's place is in its [`Prepared`].
     queries: Vec<(String, Counted)>,
 }
 
 impl AppCounts {
-    pub fn new(fingerprint: Digest, release: ReleaseId, queries: &PreparedQueries) -> AppCounts {
+    pub fn new(
+        fingerprint: Digest,
+        release: ReleaseId,
+        canary_ms: Option<u64>,
+        queries: &PreparedQueries,
+    ) -> AppCounts {
         let counted = queries.keys().take(limits::QUERIES_COUNTED).map(|name| (name.clone(), Counted::default()));
         let (since, work) = (Instant::now(), Sharded::default());
-        AppCounts { fingerprint, release, since, work, queries: counted.collect() }
+        AppCounts { fingerprint, release, canary_ms, since, work, queries: counted.collect() }
     }
 
     /// Of queries beyond those that are counted, nothing.
@@ -79,6 +92,24 @@ impl AppCounts {
 
     pub fn count_request(&self) {
         self.work.add(REQUESTS, 1);
+    }
+
+    /// The answer to a request for a page that was not sent at once. One that was has no error, and takes a microsecond: it is
+    /// a request, and no more.
+    pub fn count_answer(&self, status: StatusCode, took: Duration) {
+        self.work.add(TIMES + times::bucket(took.as_nanos() as u64), 1);
+        if status.is_server_error() {
+            self.work.add(SERVER_ERRORS, 1);
+        }
+    }
+
+    /// What the origin compares canaries by.
+    pub fn served(&self) -> ServedBeat {
+        let work = self.work.sums();
+        let last = work.iter().rposition(|sum| *sum > 0).map_or(TIMES, |last| (last + 1).max(TIMES));
+        let times = work[TIMES..last].to_vec();
+        let served = Served { requests: work[REQUESTS], server_errors: work[SERVER_ERRORS], times };
+        ServedBeat { canary_ms: self.canary_ms, served }
     }
 
     pub fn count_render(&self, whom: Render, took: Duration) {

@@ -115,7 +115,7 @@ async fn rendered(
 ) -> Result<(HeaderMap, Bytes), NoPage> {
     let entry = {
         let (taint, evidence, trace) = (Taint::default(), Gathering::default(), trace_id(&HeaderMap::new()));
-        let within = Within { whom: For::Visitor, taint: &taint, evidence: &evidence, trace: &trace };
+        let within = Within { whom: For::Visitor, taint: &taint, evidence: &evidence, trace: &trace, traced: None };
         host.fragment_entry(release, path, 0, within, Place::ItsOwn).await
     };
     let entry = entry.map_err(|error| match error {

@@ -13,7 +13,7 @@ use std::{
 use http::Method;
 use nearside_protocol::{
     app,
-    heads::{HeadsAsked, Nonce, SignedHeads},
+    heads::{HeadsAsked, Newest, Nonce, SignedHeads},
     key::PublicKey,
     limits,
     release::ReleaseId,
@@ -29,7 +29,7 @@ use crate::{
     beside::Lost,
     counts::report,
     heartbeat,
-    host::Host,
+    host::{Host, NotServed},
     origin_client::{ClientError, OriginClient, bytes, whole},
     pages::Kept,
     pull::{PullError, Puller, Verdict, sources::Sources},
@@ -85,6 +85,9 @@ pub fn start_from_disk(host: &Arc<Host>, replica: &Replica) -> Result<(), Follow
 
 fn serve_kept(host: &Arc<Host>, disk: &AppReplica, kept: Kept, trusted: &[TrustedKey]) -> Result<(), PullError> {
     let manifest = kept.signed.verify(trusted).map_err(|why| PullError::Untrusted(kept.release, why))?;
+    if !manifest.is_for(host.name()) {
+        return Err(PullError::OtherNodes { release: kept.release, node: host.name().to_owned() });
+    }
     let release = load(host, disk, manifest, kept.table)?;
     Ok(host.switch(release)?)
 }
@@ -123,8 +126,16 @@ type Answer = Pin<Box<dyn Future<Output = Result<Heard, FollowError>> + Send>>;
 
 /// The origin's word on what is newest, and when it was asked for.
 struct Heard {
-    heads: Heads,
+    newest: Newest,
+    /// What this node is to serve, by that.
+    wanted: Heads,
     asked_at: Instant,
+}
+
+impl Heard {
+    fn of(newest: Newest, asked_at: Instant) -> Heard {
+        Heard { wanted: newest.wanted(), newest, asked_at }
+    }
 }
 
 struct Follower {
@@ -149,7 +160,7 @@ struct Failed {
 
 impl Follower {
     fn new(host: Arc<Host>, replica: Replica, sources: Sources) -> Follower {
-        let heard = Heard { heads: host.heads(), asked_at: Instant::now() };
+        let heard = Heard::of(Newest { heads: host.heads(), ..Newest::default() }, Instant::now());
         let keys = Arc::new([]);
         let (pulls, under_way, failed) = (JoinSet::new(), HashMap::new(), BTreeMap::new());
         Follower { host, replica, sources, heard, keys, pulls, under_way, failed }
@@ -191,31 +202,31 @@ impl Follower {
     /// Asks the origin, after a while, for heads that are others than those it said last.
     fn ask(&self, after: Duration) -> Answer {
         let (origin, trusted) = (self.sources.origin().clone(), self.replica.trusted().clone());
-        let have = self.heard.heads.clone();
+        let (node, have) = (self.host.name().to_owned(), self.heard.newest.clone());
         Box::pin(async move {
             tokio::time::sleep(after).await;
             if trusted.keys()?.is_none() {
                 trust_first_key(&origin, &trusted).await?;
             }
-            newer_heads(&origin, &trusted, have).await
+            newer_heads(&origin, &trusted, node, have).await
         })
     }
 
     /// How long to wait before the origin is asked again.
     fn hear(&mut self, heard: Heard) -> Duration {
         let served = self.host.heads();
-        for (app, head) in heard.heads.iter().filter(|(app, head)| self.heard.heads.get(*app) != Some(head)) {
+        for (app, head) in heard.wanted.iter().filter(|(app, head)| self.heard.wanted.get(*app) != Some(head)) {
             if let Some(&newest) = served.get(app).filter(|newest| *newest > head) {
                 let older = PullError::Older { offered: *head, newest };
                 note(&self.host, app, &older);
-                self.host.note_refused(app, older.to_string());
+                self.host.note_refused(app, NotServed { release: *head, reason: None, why: older.to_string() });
                 tracing::error!(%app, release = %head, cause = %older, "the origin says that an old release is the newest");
             }
         }
-        let is_news = heard.heads != self.heard.heads;
+        let is_news = heard.newest != self.heard.newest;
         let waited = heard.asked_at.elapsed();
         self.heard = heard;
-        self.host.heard(&self.heard.heads, self.heard.asked_at);
+        self.host.heard(&self.heard.wanted, self.heard.asked_at);
         // Whoever answers at once that there is nothing new would be asked all the time.
         if is_news { Duration::ZERO } else { limits::HEADS_EVERY.saturating_sub(waited) }
     }
@@ -236,7 +247,7 @@ impl Follower {
     fn start(&mut self) {
         let served = self.host.heads();
         let now = Instant::now();
-        for (name, head) in &self.heard.heads {
+        for (name, head) in &self.heard.wanted {
             let is_served = served.get(name).is_some_and(|served| served >= head);
             if is_served {
                 self.failed.remove(name);
@@ -272,11 +283,15 @@ impl Follower {
         let Err(error) = result else {
             self.failed.remove(&app);
             // What was heard while it was pulled vouches for it.
-            self.host.heard(&self.heard.heads, self.heard.asked_at);
+            self.host.heard(&self.heard.wanted, self.heard.asked_at);
             return;
         };
         note(&self.host, &app, &error);
-        self.host.note_refused(&app, format!("release {release}: {error}"));
+        let reason = match error.verdict() {
+            Verdict::Refused(reason) => Some(reason),
+            Verdict::Passing | Verdict::Damaged(_) => None,
+        };
+        self.host.note_refused(&app, NotServed { release, reason, why: format!("release {release}: {error}") });
         let before = self.failed.get(&app).filter(|failed| failed.release == release);
         let pause = before.map_or(limits::PULL_RETRY_FIRST, |failed| (failed.pause * 2).min(limits::PULL_RETRY_MOST));
         let wait = match error.verdict() {
@@ -307,11 +322,18 @@ async fn trust_first_key(origin: &OriginClient, trusted: &Trusted) -> Result<(),
 }
 
 /// Waits until the origin's heads are others than these, or until it says that they still are these.
-async fn newer_heads(origin: &OriginClient, trusted: &Trusted, have: Heads) -> Result<Heard, FollowError> {
+async fn newer_heads(
+    origin: &OriginClient,
+    trusted: &Trusted,
+    node: String,
+    have: Newest,
+) -> Result<Heard, FollowError> {
     let mut chance = [0; 16];
     getrandom::fill(&mut chance).expect("BUG: an operating system without randomness cannot serve");
     let nonce = Nonce::from_bytes(chance);
-    let body = serde_json::to_vec(&HeadsAsked { nonce, have }).expect("BUG: heads are plain data");
+    let Newest { heads: have, candidates } = have;
+    let body = serde_json::to_vec(&HeadsAsked { nonce, have, node: Some(node), candidates })
+        .expect("BUG: heads are plain data");
     let request = origin
         .request(Method::POST, "/v1/heads")
         .body(bytes(body))
@@ -323,6 +345,7 @@ async fn newer_heads(origin: &OriginClient, trusted: &Trusted, have: Heads) -> R
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Malformed(error.to_string()))?;
     // As they are now, not as they were when this was asked: a key that was removed meanwhile counts no more.
     let keys = trusted.keys()?.unwrap_or_default();
-    let heads = signed.verify(&keys, nonce).map_err(FollowError::UntrustedHeads)?;
-    Ok(Heard { heads: heads.into_iter().take(limits::APPS).collect(), asked_at })
+    let Newest { heads, candidates } = signed.verify(&keys, nonce).map_err(FollowError::UntrustedHeads)?;
+    let bounded = |heads: Heads| heads.into_iter().take(limits::APPS).collect();
+    Ok(Heard::of(Newest { heads: bounded(heads), candidates: bounded(candidates) }, asked_at))
 }

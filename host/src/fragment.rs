@@ -21,6 +21,7 @@ use crate::{
     release::Release,
     render::{Ask, For, Rendered, render},
     senses::Taint,
+    spans::Traced,
     target::Target,
     trace::trace_id,
     upstream::Visitor,
@@ -41,6 +42,7 @@ pub struct Within<'a> {
     pub taint: &'a Taint,
     pub evidence: &'a Gathering,
     pub trace: &'a str,
+    pub traced: Option<&'a Traced>,
 }
 
 /// A fragment that is not in the cache.
@@ -67,7 +69,8 @@ impl Host {
         };
         let seen = Seen::new(declared, target, &visitor.headers, Some(visitor.client));
         let request = seen.request(canonical_host(&release), Full::default());
-        let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone() };
+        let (request_key, traced) = (None, visitor.traced.clone());
+        let asking = Asking { release: release.clone(), route, request, request_key, trace: trace.clone(), traced };
         let rendered = make(self, asking, false, visitor.client).await?;
         let made = Made::of(rendered, release, route, Because::default());
         let entry = made.entry.ok_or(Refusal::Handler { trace })?;
@@ -155,6 +158,7 @@ impl Host {
             request: seen.request(canonical_host(release), Full::default()),
             request_key: None,
             trace: within.trace.to_owned(),
+            traced: within.traced.cloned(),
             depth,
             streams: false,
             place: None,

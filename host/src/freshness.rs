@@ -17,6 +17,7 @@ use crate::{
     inputs::cookies,
     release::Release,
     reply::{self, Reply},
+    spans::Kind,
     target::Target,
     upstream::Visitor,
 };
@@ -59,7 +60,9 @@ pub async fn settle(
         Standing::Lost => return Fresh::Behind(release, "lost-receipt"),
         Standing::Behind => {}
     }
+    let code = release.code.digest;
     let began = Instant::now();
+    let _span = visitor.traced.as_ref().map(|traced| traced.span(Kind::Internal, "wait for the visitor's own write"));
     let mut switched = served.switched();
     let arrives = async {
         loop {
@@ -75,7 +78,7 @@ pub async fn settle(
     tokio::pin!(arrives);
     let rendered = async {
         tokio::time::sleep(limits::RECEIPT_HEAD_START).await;
-        host.upstream().render(&served.name, &target.path_and_query(), visitor, receipt).await
+        host.upstream().render(&served.name, &code, &target.path_and_query(), visitor, receipt).await
     };
     let unreachable = tokio::select! {
         current = &mut arrives => return Fresh::Waited(current, began.elapsed()),

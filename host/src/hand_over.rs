@@ -50,10 +50,11 @@ use crate::{
     host::Host,
     in_fleet::Heard,
     inputs::{Key, Seen},
-    origin_client::{bytes, whole},
+    origin_client::{bytes, traced_by, whole},
     policy::NotStored,
     refusal::Refusal,
     release::Release,
+    spans::{Kind as SpanKind, Traced, within},
     stale::Before,
 };
 
@@ -130,6 +131,7 @@ pub(crate) struct Wanted {
     /// What its handler is to see.
     pub seen: Seen,
     pub trace: String,
+    pub traced: Option<Traced>,
 }
 
 /// What a sibling made instead.
@@ -219,8 +221,14 @@ async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
             hand_over.asked.count(Went::HeldBack);
             break;
         };
-        let answer = put(hand_over, &out, host.name(), &node, wanted, by).await;
+        let mut span = wanted.traced.as_ref().map(|traced| traced.span(SpanKind::Client, "hand over"));
+        let answer = put(hand_over, &out, host.name(), &node, wanted, within(&span), by).await;
         let (went, how, load) = verdict(&answer);
+        if let Some(span) = &mut span {
+            span.set("nearside.node", node.clone());
+            span.set("nearside.outcome", went.name());
+        }
+        drop(span);
         out.out.answered(how, load, Instant::now());
         hand_over.asked.count(went);
         tracing::debug!(
@@ -317,14 +325,16 @@ async fn put(
     from: &str,
     to: &str,
     wanted: &Wanted,
+    traced: Option<Traced>,
     by: Instant,
 ) -> Result<(Told, Bytes), NoAnswer> {
     let body = wire::encode(&question(from, to, wanted), &[]);
     let seal = hand_over.key.of_question(&body);
     let answer = async {
         let client = &target.known.client;
-        let request: Result<Request<_>, _> =
-            client.request(Method::POST, wire::PATH).header(wire::SEAL_HEADER, seal.to_hex()).body(bytes(body));
+        let request: Result<Request<_>, _> = traced_by(client.request(Method::POST, wire::PATH), traced.as_ref())
+            .header(wire::SEAL_HEADER, seal.to_hex())
+            .body(bytes(body));
         let request = request.map_err(|error| crate::origin_client::ClientError::Malformed(error.to_string()))?;
         let response = client.send(request, by.saturating_duration_since(Instant::now())).await?;
         let sealed = response.headers().get(wire::SEAL_HEADER).and_then(|seal| Seal::parse(seal.to_str().ok()?));

@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -42,6 +42,7 @@ use crate::{
     reply::{self, Reply},
     reply_body::ReplyBody,
     shed::Shed,
+    spans::Traced,
     stale::{self, Before},
     target::Target,
     trace::trace_id,
@@ -65,6 +66,8 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
         Ok(Way::Route { route, .. }) => release.code.app.routes[*route].cors.as_ref(),
         _ => None,
     };
+    let is_page = matches!(way, Ok(Way::Route { .. }));
+    let began = Instant::now();
     let answered = match way {
         Ok(way) => respond(host, &served, release.clone(), way, &parts, body, client).await,
         Err(refusal) => Err(refusal),
@@ -75,6 +78,9 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
             refuse(host, Box::pin(error_page::response(host, &release, &refusal, &parts.headers)).await, &parts)
         }
     };
+    if is_page {
+        release.counts.count_answer(reply.status(), began.elapsed());
+    }
     finished(reply, &served, cors, &parts)
 }
 
@@ -132,7 +138,7 @@ async fn respond(
     if let Some(receipt) = freshness::receipt_of(&parts.headers)
         && shared(route, &release)
     {
-        let visitor = Visitor { headers: parts.headers.clone(), client };
+        let visitor = Visitor { headers: parts.headers.clone(), client, traced: traced(parts) };
         let settled = freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor);
         match Box::pin(settled).await {
             Fresh::Release(fresh) => release = fresh,
@@ -171,7 +177,8 @@ async fn read(
     let Inputs::Declared(declared) = inputs else {
         let request =
             everything(canonical_host(&release), &target, &parts.method, &parts.headers, client, Bytes::new());
-        let ask = Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) };
+        let (trace, traced) = (trace_id(&parts.headers), traced(parts));
+        let ask = Asking { release, route, request, request_key: None, trace, traced };
         return Box::pin(alone(host, ask, None, None, parts, client)).await;
     };
     let seen = Seen::new(declared, target, &parts.headers, Some(client));
@@ -227,7 +234,7 @@ async fn fill(
                     Ok(Led::Made(made)) => finish(host, *made, parts),
                     Err(NotLed::NoPlace(none)) => {
                         let NoPlace { lead, before, refusal } = *none;
-                        let wanted = Wanted { release: release.clone(), route, seen, trace };
+                        let wanted = Wanted { release: release.clone(), route, seen, trace, traced: traced(parts) };
                         let instead = hand_over::for_all(host, lead, &wanted, &before, refusal).await?;
                         send_instead(host, instead, &release, parts)
                     }
@@ -281,7 +288,12 @@ async fn fill(
 
 fn asking(release: Arc<Release>, route: usize, seen: &Seen, parts: &Parts) -> Asking {
     let request = seen.request(canonical_host(&release), Full::default());
-    Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers) }
+    Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers), traced: traced(parts) }
+}
+
+/// What is within this request's span, if it has one.
+fn traced(parts: &Parts) -> Option<Traced> {
+    parts.extensions.get().cloned()
 }
 
 /// Renders for this visitor alone. A response that turns out storable, where the last one was not, is kept under `key`; without
@@ -302,7 +314,8 @@ async fn alone(
             let (Some(key), Some(seen), Refusal::Shed(Shed::Delay(_) | Shed::Full(_))) = (key, seen, &refusal) else {
                 return Err(refusal);
             };
-            let wanted = Wanted { release: release.clone(), route, seen: seen.clone(), trace };
+            let traced = traced(parts);
+            let wanted = Wanted { release: release.clone(), route, seen: seen.clone(), trace, traced };
             let instead = hand_over::for_one(host, &wanted, key, refusal).await?;
             return send_instead(host, instead, &release, parts);
         }
@@ -423,7 +436,8 @@ async fn write(
     let _running = request_key.as_ref().map(begin).transpose()?;
     let (body_room, body) = whole_body(host, declared.body_bytes, parts, body).await?;
     let request = everything(canonical_host(&release), &target, &parts.method, &headers, client, body);
-    let asking = Asking { release: release.clone(), route, request, request_key, trace: trace_id(&parts.headers) };
+    let (trace, traced) = (trace_id(&parts.headers), traced(parts));
+    let asking = Asking { release: release.clone(), route, request, request_key, trace, traced };
     let rendered = make(host, asking, false, client).await?;
     drop(body_room);
     host.counters.count(CacheStatus::Method);

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use http::{Method, header};
 use nearside_protocol::{
-    heartbeat::{AppBeat, Heartbeat, OutboxBeat, Siblings, Totals, fitting},
+    heartbeat::{AppBeat, Heartbeat, OutboxBeat, RefusalBeat, ServedBeat, Siblings, Totals, fitting},
     limits,
     status::{NodeApp, NodeStatus, Pulling},
 };
 
 use crate::{
     admin,
-    host::Host,
+    host::{Host, NotServed},
     origin_client::{ClientError, OriginClient, bytes, whole},
 };
 
@@ -65,6 +65,8 @@ fn beat(host: &Host) -> Heartbeat {
         behind_at_most_ms: app.behind_at_most_ms,
         refused: app.refused.clone().map(fitting),
         pulled_permille: status.pulls.get(name).map(permille),
+        served: served(host, name),
+        refusal: refusal(host, name),
     };
     Heartbeat {
         node: host.name().to_owned(),
@@ -85,6 +87,17 @@ fn beat(host: &Host) -> Heartbeat {
         },
         outbox: outbox(&status),
     }
+}
+
+fn served(host: &Host, app: &str) -> Option<ServedBeat> {
+    host.by_name(app)?.current().map(|release| release.counts.served())
+}
+
+fn refusal(host: &Host, app: &str) -> Option<RefusalBeat> {
+    let served = host.by_name(app)?;
+    let not_served = served.not_served();
+    let NotServed { release, reason, .. } = not_served.as_ref()?;
+    Some(RefusalBeat { release: *release, reason: (*reason)?.to_owned() })
 }
 
 fn permille(pull: &Pulling) -> u16 {

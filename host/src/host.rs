@@ -47,6 +47,7 @@ use crate::{
     refusals::Refusals,
     release::Release,
     running_keys::RunningKeys,
+    spans::{self, Tracer},
     upstream::Upstream,
     verified::Verified,
 };
@@ -88,6 +89,8 @@ pub struct Host {
     pub leaving: Leaving,
     /// What it shows visitors, where it speaks TLS.
     certificates: OnceLock<Arc<Certificates>>,
+    /// Where some requests are traced.
+    tracer: OnceLock<Tracer>,
 }
 
 /// Who is served here, by host name and by app name.
@@ -106,10 +109,19 @@ pub struct Served {
     switching: Mutex<()>,
     /// For responses that nobody waits for.
     pub(crate) credit: Credit,
-    refused: Mutex<Option<String>>,
+    not_served: Mutex<Option<NotServed>>,
     verified: Mutex<Verified>,
     /// What responses say of how much they may be behind; nothing while that is little.
     behind_header: ArcSwapOption<HeaderValue>,
+}
+
+/// A newer release that did not become the one that is served.
+#[derive(Clone, Debug)]
+pub struct NotServed {
+    pub release: ReleaseId,
+    /// The refusal's name, where it is refused for good.
+    pub reason: Option<&'static str>,
+    pub why: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -186,6 +198,7 @@ impl Host {
             hand_over: OnceLock::new(),
             leaving: Leaving::default(),
             certificates: OnceLock::new(),
+            tracer: OnceLock::new(),
         }))
     }
 
@@ -193,6 +206,16 @@ impl Host {
     pub fn with_certificates(self: Arc<Host>, certificates: Arc<Certificates>) -> Arc<Host> {
         let _ = self.certificates.set(certificates);
         self
+    }
+
+    /// Traces what this decides for. Called once, before anything is served.
+    pub fn with_tracer(self: Arc<Host>, tracer: Tracer) -> Arc<Host> {
+        let _ = self.tracer.set(tracer);
+        self
+    }
+
+    pub fn tracer(&self) -> &Tracer {
+        self.tracer.get().unwrap_or(&spans::OFF)
     }
 
     /// Hands renders over to siblings, and is handed some. Called once, before anything is served.
@@ -337,7 +360,7 @@ impl Host {
         release.ahead.close(&self.cache, release.generation);
         served.verified().switched(id);
         self.list(&served, &hosts);
-        *served.refused.lock().expect("BUG: nothing panics while holding it") = None;
+        *served.not_served() = None;
         served.switched.send_replace(Some(id));
         self.in_fleet.has_news();
         if !left.is_empty() {
@@ -393,9 +416,9 @@ impl Host {
     }
 
     /// Remembers, for `status`, why a newer release is not served.
-    pub fn note_refused(&self, app: &str, why: String) {
+    pub fn note_refused(&self, app: &str, not_served: NotServed) {
         if let Some(served) = self.by_name(app) {
-            *served.refused.lock().expect("BUG: nothing panics while holding it") = Some(why);
+            *served.not_served() = Some(not_served);
         }
     }
 
@@ -463,7 +486,7 @@ impl Host {
                 created_at_ms: manifest.created_at_ms,
                 page_count: manifest.page_count,
                 hosts: release.code.app.hosts.clone(),
-                refused: served.refused.lock().expect("BUG: nothing panics while holding it").clone(),
+                refused: served.not_served().as_ref().map(|not_served| not_served.why.clone()),
                 behind_at_most_ms: behind.get(&served.name).map(|behind| behind.as_millis() as u64),
                 cache: caches.get(&served.name).copied().unwrap_or_default(),
                 search_memory_bytes: release.database.search_memory_bytes(),
@@ -493,6 +516,7 @@ impl Host {
             shed: self.queue.shed(),
             handed: self.hand_over().map(HandOver::handed).unwrap_or_default(),
             taken: self.hand_over().map(HandOver::taken).unwrap_or_default(),
+            spans: self.tracer().counts(),
         }
     }
 }
@@ -514,7 +538,7 @@ impl Served {
             switched: watch::Sender::new(None),
             switching: Mutex::default(),
             credit: Credit::default(),
-            refused: Mutex::default(),
+            not_served: Mutex::default(),
             verified: Mutex::default(),
             behind_header: ArcSwapOption::empty(),
         })
@@ -522,6 +546,11 @@ impl Served {
 
     pub fn current(&self) -> Option<Arc<Release>> {
         self.current.load_full()
+    }
+
+    /// Why a newer one is not.
+    pub(crate) fn not_served(&self) -> MutexGuard<'_, Option<NotServed>> {
+        self.not_served.lock().expect("BUG: nothing panics while holding it")
     }
 
     fn verified(&self) -> MutexGuard<'_, Verified> {

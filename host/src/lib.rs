@@ -39,6 +39,7 @@
 //! | [`logbook`], [`logs`] | the last things logged, to be asked for and followed |
 //! | [`counts`] | what requests lead to, and what each named query costs |
 //! | [`in_fleet`], `heartbeat` | what the origin is told of this node all the time, and tells it of its siblings |
+//! | [`spans`], `visitor_span`, `shown` | what a sampled request led to, step by step, sent to a collector |
 //! | `metrics`, [`trace`] | counts as Prometheus reads them; which request an answer and its log lines belong to |
 
 pub mod accept;
@@ -123,6 +124,8 @@ pub mod scrub;
 pub mod senses;
 pub mod serve;
 pub mod shed;
+mod shown;
+pub mod spans;
 pub mod speaker;
 pub mod sql;
 mod stale;
@@ -137,6 +140,7 @@ pub mod trusted;
 pub mod upstream;
 pub mod verified;
 pub mod visit;
+mod visitor_span;
 mod way;
 pub mod working_clock;
 pub mod writes;

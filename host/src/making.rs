@@ -30,6 +30,7 @@ use crate::{
     render::{Ask, For, Rendered, RenderedBody, render},
     reply::{self, Raw},
     shed::Shed,
+    spans::{Kind, Traced},
     stale::Before,
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Asking {
     pub request: Request<Full<Bytes>>,
     pub request_key: Option<IdempotencyKey>,
     pub trace: String,
+    /// Where the spans of it go, if it is sampled.
+    pub traced: Option<Traced>,
 }
 
 impl Asking {
@@ -68,7 +71,12 @@ fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> 
 /// A place among the renders, if there is one soon. It is waited for there: who gives a place up and who takes it are then on
 /// one thread more often than not.
 async fn place(host: &Arc<Host>, asking: &Asking) -> Result<Arc<Place>, Refusal> {
-    host.queue.place(asking.class(), asking.patience()).await.map_err(Refusal::Shed)
+    let mut span = asking.traced.as_ref().map(|traced| traced.span(Kind::Internal, "wait for a place"));
+    let place = host.queue.place(asking.class(), asking.patience()).await;
+    if let (Some(span), Err(shed)) = (&mut span, &place) {
+        span.fail(Shed::REASONS[shed.index()]);
+    }
+    place.map_err(Refusal::Shed)
 }
 
 /// A place on this thread, for what is quick.
@@ -129,9 +137,9 @@ pub(crate) async fn made_in(
     asking: Asking,
     streams: bool,
 ) -> Result<Rendered, Refusal> {
-    let Asking { release, route, request, request_key, trace } = asking;
+    let Asking { release, route, request, request_key, trace, traced } = asking;
     let (whom, depth, place) = (For::Visitor, 0, Some(place));
-    render(host, Ask { whom, release, route, request, request_key, trace, depth, streams, place }).await
+    render(host, Ask { whom, release, route, request, request_key, trace, traced, depth, streams, place }).await
 }
 
 /// A task of one visitor's, which ends when they leave.
@@ -220,7 +228,7 @@ pub(crate) async fn lead_on(
     host: &Arc<Host>,
     mut lead: Lead,
     place: Arc<Place>,
-    asking: Asking,
+    mut asking: Asking,
     before: Before,
 ) -> Result<Led, Refusal> {
     lead.begin();
@@ -238,6 +246,13 @@ pub(crate) async fn lead_on(
             Err(because) => because,
         },
     };
+    let mut shown = release.shows(because.cause, route);
+    if let Some(span) = &mut shown {
+        match asking.traced.as_ref().map(Traced::context) {
+            Some(visitors) => span.link(visitors),
+            None => asking.traced = Some(span.traced()),
+        }
+    }
     let mut made = match made_in(host, place, asking, false).await {
         Ok(rendered) => Made::of(rendered, release, route, because),
         Err(refusal) => {

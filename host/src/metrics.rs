@@ -147,6 +147,18 @@ pub(crate) fn text(status: &NodeStatus, totals: &BTreeMap<String, Counts>) -> St
         metrics.line("nearside_taken_total", &[("outcome", outcome)], count);
     }
 
+    if !status.spans.is_empty() {
+        let name = "nearside_spans_total";
+        metrics.family(
+            name,
+            "counter",
+            "Steps of traced requests, by what became of them on their way to the collector.",
+        );
+        for (outcome, count) in &status.spans {
+            metrics.line(name, &[("outcome", outcome)], count);
+        }
+    }
+
     if !status.certificates.is_empty() {
         let name = "nearside_certificate_ends_timestamp_seconds";
         metrics.family(name, "gauge", "When a certificate that visitors are shown ends, Unix time.");
@@ -236,6 +248,7 @@ mod tests {
             shed: [("page".to_owned(), [("delay".to_owned(), 7)].into())].into(),
             handed: [("made".to_owned(), 5)].into(),
             taken: [("busy".to_owned(), 4)].into(),
+            spans: [("dropped_full".to_owned(), 3)].into(),
         };
         let rendering = Tally { runs: 3, time_ns: 1_500_000_000, pages: 12, ..Tally::default() };
         let query = QueryCounts { renders: 2, rendering, ..QueryCounts::default() };
@@ -264,6 +277,7 @@ mod tests {
         assert!(text.contains(&format!("nearside_query_seconds_total{labels} 1.5\n")));
         assert!(text.contains("nearside_shed_total{class=\"page\",reason=\"delay\"} 7\n"));
         assert!(text.contains("nearside_handed_total{outcome=\"made\"} 5\n"));
+        assert!(text.contains("nearside_spans_total{outcome=\"dropped_full\"} 3\n"));
         assert!(text.contains("nearside_taken_total{outcome=\"busy\"} 4\n"));
         assert!(text.contains("nearside_renders_waited_seconds_total{class=\"page\"} 1.5\n"));
         assert!(text.contains("nearside_pulled_bytes_total 6\n"));

@@ -24,12 +24,14 @@ use nearside_protocol::{
     limits,
     problem::Problem,
     status::OriginLink,
-    wire::{IDEMPOTENCY_KEY_HEADER, RECEIPT_HEADER, VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
+    trace_context,
+    wire::{APP_DIGEST_HEADER, IDEMPOTENCY_KEY_HEADER, RECEIPT_HEADER, VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
     write::{Delivered, Delivery, Enqueued, IdempotencyKey, Outcome, Receipt, Taken, Unsure},
 };
 use tokio::sync::Semaphore;
 
 use crate::{
+    spans::{Kind, Traced, within},
     throttle::{Throttle, Went},
     tls::{self, TlsError},
     upstream::{NotPut, Unreachable, Upstream, Visitor},
@@ -243,6 +245,14 @@ impl OriginClient {
     }
 }
 
+/// Tells whose trace the request goes on with, if that is sampled.
+pub(crate) fn traced_by(request: http::request::Builder, traced: Option<&Traced>) -> http::request::Builder {
+    match traced {
+        Some(traced) => request.header(trace_context::HEADER, traced.context().to_string()),
+        None => request,
+    }
+}
+
 /// A body of at most so many bytes.
 pub async fn whole(response: Response<Incoming>, most_bytes: usize) -> Result<Bytes, ClientError> {
     let mut body = Limited::new(response.into_body(), most_bytes);
@@ -284,16 +294,24 @@ impl Upstream for OriginClient {
         command: &str,
         payload: String,
         key: IdempotencyKey,
+        traced: Option<&Traced>,
     ) -> Result<Outcome, Unreachable> {
-        let outcome = self.post(&format!("/v1/apps/{app}/commands/{command}"), payload, key).await?;
+        let outcome = self.post(&format!("/v1/apps/{app}/commands/{command}"), payload, key, traced).await?;
         // It answers so when too many commands wait for its writer.
         let went = if matches!(outcome, Outcome::Retry { .. }) { Went::Refused } else { Went::Taken };
         self.throttle.went(went, Instant::now());
         Ok(outcome)
     }
 
-    async fn enqueue(&self, app: &str, task: &str, payload: String, key: IdempotencyKey) -> Result<u64, Unreachable> {
-        let enqueued: Enqueued = self.post(&format!("/v1/apps/{app}/tasks/{task}"), payload, key).await?;
+    async fn enqueue(
+        &self,
+        app: &str,
+        task: &str,
+        payload: String,
+        key: IdempotencyKey,
+        traced: Option<&Traced>,
+    ) -> Result<u64, Unreachable> {
+        let enqueued: Enqueued = self.post(&format!("/v1/apps/{app}/tasks/{task}"), payload, key, traced).await?;
         self.throttle.went(Went::Taken, Instant::now());
         Ok(enqueued.task)
     }
@@ -325,6 +343,7 @@ impl Upstream for OriginClient {
     async fn render(
         &self,
         app: &str,
+        code: &Digest,
         target: &str,
         visitor: &Visitor,
         receipt: &Receipt,
@@ -335,9 +354,11 @@ impl Upstream for OriginClient {
         };
         self.may_ask()?;
         let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
-        let mut request = self
-            .request(Method::GET, &format!("/v1/apps/{app}/render?target={target}"))
-            .header(RECEIPT_HEADER, receipt.to_string());
+        let span = visitor.traced.as_ref().map(|traced| traced.span(Kind::Client, "ask the origin for the page"));
+        let request = self.request(Method::GET, &format!("/v1/apps/{app}/render?target={target}"));
+        let mut request = traced_by(request, within(&span).as_ref())
+            .header(RECEIPT_HEADER, receipt.to_string())
+            .header(APP_DIGEST_HEADER, code.to_string());
         // The visitor's headers travel under names of their own, apart from those of this request.
         let fits = |name: &HeaderName| VISITOR_ADDRESS_HEADER.strip_prefix(VISITOR_PREFIX) != Some(name.as_str());
         for (name, value) in visitor.headers.iter().filter(|(name, _)| fits(name)) {
@@ -418,6 +439,7 @@ impl OriginClient {
         path: &str,
         payload: String,
         key: IdempotencyKey,
+        traced: Option<&Traced>,
     ) -> Result<T, Unreachable> {
         let Ok(_place) = self.submits.try_acquire() else {
             let why = format!("{} writes are on their way already", limits::SUBMITS_AT_ONCE);
@@ -426,8 +448,7 @@ impl OriginClient {
         self.may_ask()?;
         let length = payload.len();
         let (body, was_taken) = noted(payload);
-        let request = self
-            .request(Method::POST, path)
+        let request = traced_by(self.request(Method::POST, path), traced)
             .header(header::CONTENT_LENGTH, length)
             .header(IDEMPOTENCY_KEY_HEADER, key.to_string())
             .header(header::CONTENT_TYPE, "application/json")
@@ -454,11 +475,25 @@ pub struct NoOrigin;
 
 #[async_trait::async_trait]
 impl Upstream for NoOrigin {
-    async fn submit(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<Outcome, Unreachable> {
+    async fn submit(
+        &self,
+        _: &str,
+        _: &str,
+        _: String,
+        _: IdempotencyKey,
+        _: Option<&Traced>,
+    ) -> Result<Outcome, Unreachable> {
         Err(Unreachable::unsent("this node has none"))
     }
 
-    async fn enqueue(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<u64, Unreachable> {
+    async fn enqueue(
+        &self,
+        _: &str,
+        _: &str,
+        _: String,
+        _: IdempotencyKey,
+        _: Option<&Traced>,
+    ) -> Result<u64, Unreachable> {
         Err(Unreachable::unsent("this node has none"))
     }
 
@@ -470,7 +505,14 @@ impl Upstream for NoOrigin {
         Err(Unreachable::unsent("this node has none"))
     }
 
-    async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<Response<Bytes>, Unreachable> {
+    async fn render(
+        &self,
+        _: &str,
+        _: &Digest,
+        _: &str,
+        _: &Visitor,
+        _: &Receipt,
+    ) -> Result<Response<Bytes>, Unreachable> {
         Err(Unreachable::unsent("this node has none"))
     }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
@@ -20,12 +20,21 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
-use nearside_protocol::limits;
+use nearside_protocol::{limits, trace_context};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::{
+    spans::{Kind, Span, Traced},
+    visitor_span,
+};
 
 /// Where a guest may send requests.
 #[derive(Clone, Default)]
-pub struct Outbound(Option<Arc<Allowed>>);
+pub struct Outbound {
+    allowed: Option<Arc<Allowed>>,
+    /// Where the spans of its requests go, if the guest is sampled.
+    traced: Option<Traced>,
+}
 
 struct Allowed {
     /// `host` or `host:port`, lower case.
@@ -43,16 +52,35 @@ static ANYWHERE: LazyLock<HttpClient> = LazyLock::new(|| client(Resolver::Anywhe
 impl Outbound {
     /// No request goes out.
     pub fn nowhere() -> Outbound {
-        Outbound(None)
+        Outbound::default()
     }
 
     /// `hosts` from the app's manifest; `private` from the operator's configuration.
     pub fn to(hosts: Vec<String>, private: Vec<String>) -> Outbound {
-        Outbound(Some(Arc::new(Allowed { hosts, private })))
+        Outbound { allowed: Some(Arc::new(Allowed { hosts, private })), traced: None }
+    }
+
+    /// The same for a guest that is sampled: whom it asks is told.
+    pub fn traced(self, traced: Option<Traced>) -> Outbound {
+        Outbound { traced, ..self }
+    }
+
+    /// Begins the span of a request, and has it tell whose trace it goes on with, unless the guest has said so itself.
+    fn begin_span(&self, request: &mut Request<WasiBody>) -> Option<Span> {
+        let method = visitor_span::method(request.method());
+        let span = self.traced.as_ref()?.span(Kind::Client, method).with("http.request.method", method);
+        let span = span.with("server.address", request.uri().host().unwrap_or_default().to_owned());
+        let span = match request.uri().port_u16() {
+            Some(port) => span.with("server.port", port),
+            None => span,
+        };
+        let value = HeaderValue::from_str(&span.traced().context().to_string()).expect("BUG: hexadecimal digits");
+        request.headers_mut().entry(trace_context::HEADER).or_insert(value);
+        Some(span)
     }
 
     fn client_for(&self, uri: &Uri) -> Result<&'static HttpClient, Error> {
-        let allowed = self.0.as_ref().ok_or(Error::HttpRequestDenied)?;
+        let allowed = self.allowed.as_ref().ok_or(Error::HttpRequestDenied)?;
         let (Some(host), Some(authority)) = (uri.host(), uri.authority()) else {
             return Err(Error::HttpRequestUriInvalid);
         };
@@ -78,11 +106,12 @@ type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error
 impl WasiHttpHooks for Outbound {
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let client = self.client_for(request.uri());
+        let mut span = client.as_ref().ok().and_then(|_| self.begin_span(&mut request));
         let first_byte = options.and_then(|options| options.first_byte_timeout).unwrap_or(FIRST_BYTE);
         Box::new(async move {
             let response = tokio::time::timeout(first_byte, client?.request(request))
@@ -95,6 +124,9 @@ impl WasiHttpHooks for Outbound {
                         false => Error::ConnectionTerminated,
                     }
                 })?;
+            if let Some(span) = &mut span {
+                span.set("http.response.status_code", response.status().as_u16());
+            }
             let body = |incoming| {
                 Limited::new(incoming, limits::OUTBOUND_RESPONSE_BYTES)
                     .map_err(|_| Error::HttpResponseBodySize(Some(limits::OUTBOUND_RESPONSE_BYTES as u64)))

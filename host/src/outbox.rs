@@ -22,7 +22,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -32,6 +32,7 @@ use nearside_protocol::{
     digest::{Digest, PartsHasher},
     limits,
     status::OutboxStatus,
+    trace_context::TraceContext,
     write::{IdempotencyKey, OutboxId, Outcome},
 };
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -47,6 +48,7 @@ use self::{
     store::Store,
     thread::{Job, Thread},
 };
+use crate::spans::{Traced, Tracer};
 
 /// What is to be taken.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub struct ToTake {
     pub key: IdempotencyKey,
     /// It was sent already, and may arrive yet: after this commit of the origin's.
     pub sent_after: Option<u64>,
+    /// Whose trace it goes on with, if that is sampled.
+    pub traced: Option<TraceContext>,
 }
 
 /// Where what was taken can be asked for: unguessable, so that only who wrote it can.
@@ -121,6 +125,7 @@ pub struct Outbox {
     jobs: mpsc::Sender<Job>,
     shared: Arc<Shared>,
     reads: Mutex<Store>,
+    tracer: OnceLock<Tracer>,
 }
 
 /// What the thread and those who ask both see.
@@ -165,7 +170,17 @@ impl Outbox {
         let (jobs, queue) = mpsc::channel(limits::OUTBOX_QUEUE);
         let (id, reads) = (store.id()?, Mutex::new(Store::open(path)?));
         Thread::start(store, shared.clone(), queue)?;
-        Ok(Arc::new(Outbox { id, jobs, shared, reads }))
+        Ok(Arc::new(Outbox { id, jobs, shared, reads, tracer: OnceLock::new() }))
+    }
+
+    /// Deliveries of what was traced go on with it. Called once, before anything is delivered.
+    pub fn trace_with(&self, tracer: Tracer) {
+        let _ = self.tracer.set(tracer);
+    }
+
+    /// Goes on with what a write was kept with.
+    fn traced(&self, context: Option<TraceContext>) -> Option<Traced> {
+        self.tracer.get()?.continued(context)
     }
 
     pub fn id(&self) -> &OutboxId {

@@ -21,11 +21,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use nearside_protocol::{
     digest::Digest,
     limits,
     release::{Manifest, ReleaseId, SignedManifest},
+    trace_context::TraceContext,
     trust::{TrustedKey, Untrusted},
+    wire::RELEASE_TRACE_HEADER,
 };
 use tokio::sync::mpsc;
 
@@ -42,6 +45,7 @@ use crate::{
     origin_client::{ClientError, whole},
     pages::{Draft, PagesError, Table},
     replica::{AppReplica, Replica, ReplicaError},
+    spans::{Kind as SpanKind, within},
     switch::{SwitchError, switch},
 };
 
@@ -63,6 +67,8 @@ pub enum PullError {
     Older { offered: ReleaseId, newest: ReleaseId },
     #[error("its database is {offered}, and this node's is {here}: another origin's data")]
     OtherDatabase { offered: String, here: String },
+    #[error("release {release} is being tried out at other nodes: `{node}` is not one of them")]
+    OtherNodes { release: ReleaseId, node: String },
     #[error("release {0} is over this node's limits: {1}")]
     TooLarge(ReleaseId, String),
     #[error("{what} from {source_name}: {why}")]
@@ -97,6 +103,7 @@ impl PullError {
             PullError::OtherRelease { .. } => Verdict::Refused("other_release"),
             PullError::Older { .. } => Verdict::Refused("older_release"),
             PullError::OtherDatabase { .. } => Verdict::Refused("other_database"),
+            PullError::OtherNodes { .. } => Verdict::Refused("other_nodes"),
             PullError::TooLarge(..) => Verdict::Refused("too_large"),
             PullError::Damaged { reason, .. } => Verdict::Damaged(reason),
             PullError::NoWay(_) => Verdict::Damaged("no_way"),
@@ -135,7 +142,12 @@ impl Puller {
     pub async fn pull(&self, app: &str, head: ReleaseId) -> Result<(), PullError> {
         let started = std::time::Instant::now();
         let (progress, _under_way) = self.host.pulls.begin(app, head);
-        let (signed, manifest) = self.manifest(app, head).await?;
+        let (signed, manifest, context) = self.manifest(app, head).await?;
+        let mut span = self.host.tracer().continued(context).map(|traced| {
+            let span = traced.span(SpanKind::Consumer, format!("pull {head}")).since(started);
+            span.with("nearside.app", app.to_owned()).with("nearside.release", head.to_string())
+        });
+        let traced = within(&span);
         let (replica, name) = (self.replica.clone(), app.to_owned());
         let disk = beside(move || replica.app(&name)).await??;
         // Before anything large is pulled, and anything written.
@@ -156,19 +168,28 @@ impl Puller {
                 }
             };
             let changed = draft.changed();
-            switch(&host, &store, manifest, signed, draft)?;
+            switch(&host, &store, manifest, signed, draft, traced.as_ref())?;
             Ok(changed)
         })
         .await??;
         let (bytes, took_ms) = (progress.status().bytes, started.elapsed().as_millis() as u64);
+        if let Some(span) = &mut span {
+            span.set("nearside.bytes", bytes);
+            span.set("nearside.pages", changed);
+        }
         tracing::info!(app, release = %head, bytes, pages = changed, took_ms, "switched");
         Ok(())
     }
 
-    /// A manifest that is trusted, and is of what was asked for.
-    async fn manifest(&self, app: &str, release: ReleaseId) -> Result<(SignedManifest, Manifest), PullError> {
+    /// A manifest that is trusted, and is of what was asked for; and the trace that whoever gave it says it belongs to.
+    async fn manifest(
+        &self,
+        app: &str,
+        release: ReleaseId,
+    ) -> Result<(SignedManifest, Manifest, Option<TraceContext>), PullError> {
         let path = format!("/v1/apps/{app}/releases/{release}");
-        let bytes = self.small(&path, limits::MANIFEST_BYTES, self.sources.origin_first()).await?;
+        let (headers, bytes) = self.answer(&path, limits::MANIFEST_BYTES, self.sources.origin_first()).await?;
+        let context = headers.get(RELEASE_TRACE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let signed: SignedManifest = serde_json::from_slice(&bytes)
             .map_err(|error| PullError::Untrusted(release, Untrusted::Malformed(error.to_string())))?;
         let manifest = signed.verify(&self.trusted).map_err(|why| PullError::Untrusted(release, why))?;
@@ -176,11 +197,14 @@ impl Puller {
             let got = format!("{} {}", manifest.app, manifest.release);
             return Err(PullError::OtherRelease { asked: format!("{app} {release}"), got });
         }
-        Ok((signed, manifest))
+        Ok((signed, manifest, context))
     }
 
-    /// What a node never does: go back, or over to another database. What it has recorded counts, served or not.
+    /// What a node never does: try out what others are to, go back, or go over to another database. What it has recorded counts, served or not.
     fn admits(&self, disk: &AppReplica, manifest: &Manifest) -> Result<(), PullError> {
+        if !manifest.is_for(self.host.name()) {
+            return Err(PullError::OtherNodes { release: manifest.release, node: self.host.name().to_owned() });
+        }
         if manifest.database_bytes() > limits::DATABASE_BYTES {
             let why = format!("{} bytes of database; at most {}", manifest.database_bytes(), limits::DATABASE_BYTES);
             return Err(PullError::TooLarge(manifest.release, why));
@@ -235,16 +259,29 @@ impl Puller {
         most_bytes: usize,
         sources: impl Iterator<Item = &'a Source>,
     ) -> Result<Bytes, PullError> {
+        self.answer(path, most_bytes, sources).await.map(|(_, bytes)| bytes)
+    }
+
+    /// The same, with what its headers say.
+    async fn answer<'a>(
+        &'a self,
+        path: &str,
+        most_bytes: usize,
+        sources: impl Iterator<Item = &'a Source>,
+    ) -> Result<(HeaderMap, Bytes), PullError> {
         let mut first_fault = None;
         for source in sources.filter(|source| !source.is_resting()) {
             let answer = match source.open(path, 0, None).await {
-                Ok(response) => whole(response, most_bytes).await,
+                Ok(response) => {
+                    let headers = response.headers().clone();
+                    whole(response, most_bytes).await.map(|bytes| (headers, bytes))
+                }
                 Err(error) => Err(error),
             };
             match answer {
-                Ok(bytes) => {
+                Ok((headers, bytes)) => {
                     self.host.pulls.came(bytes.len());
-                    return Ok(bytes);
+                    return Ok((headers, bytes));
                 }
                 Err(error) => {
                     first_fault.get_or_insert(error);
@@ -262,6 +299,11 @@ impl Puller {
         let roots: BTreeSet<Digest> = tables.keys().copied().collect();
         let way = Way { puller: self, disk, manifest, tables: &tables, progress };
 
+        if roots.is_empty()
+            && let Some(draft) = way.copied_from_sibling().await
+        {
+            return Ok(draft);
+        }
         let mut offers = offers_of(manifest);
         let direct = cheapest(&manifest.root, &roots, &offers);
         let has_delta = offers.iter().any(|offer| offer.from.is_some_and(|from| roots.contains(&from)));
@@ -309,7 +351,7 @@ impl Puller {
             if is_start || !seen.insert(release) {
                 continue;
             }
-            let (_, manifest) = match self.manifest(&head.app, release).await {
+            let (_, manifest, _) = match self.manifest(&head.app, release).await {
                 Ok(found) => found,
                 // Nobody answers now, so nobody knows that there is no way.
                 Err(error @ PullError::Client(ClientError::Unreachable { .. })) => return Err(error),
@@ -425,6 +467,30 @@ impl Way<'_> {
             }
             return Ok(draft);
         }
+    }
+
+    /// The very release as a whole copy, where a sibling has it: what the origin offers leads over older ones, of which siblings
+    /// have nothing any more.
+    async fn copied_from_sibling(&self) -> Option<Draft> {
+        let page_count = page_count(self.manifest.page_count).ok()?;
+        let bytes = object_bytes_most(self.manifest.page_count);
+        let copy = Offer { from: None, to: self.manifest.root, page_count, bytes };
+        let path = object_path(&self.manifest.app, &copy);
+        let siblings = self.puller.sources.near_first().filter(|source| source.kind() == Kind::Sibling);
+        for source in siblings.filter(|source| !source.is_resting()) {
+            let Ok(download) = Download::open(source, &path, bytes).await else { continue };
+            self.progress.expect(bytes);
+            match self.take(self.disk.pages().draft(None), &copy, download, source, &path).await {
+                Ok(draft) => return Some(draft),
+                Err(error) => {
+                    if let Verdict::Damaged(_) = error.verdict() {
+                        self.refused(&error);
+                    }
+                    tracing::warn!(app = self.manifest.app, cause = %error, "going on without this sibling");
+                }
+            }
+        }
+        None
     }
 
     fn refused(&self, error: &PullError) {

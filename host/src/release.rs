@@ -11,6 +11,7 @@ use crate::{
     counts::AppCounts,
     database::{Database, DatabaseError, PreparedQueries},
     past::Past,
+    shown::Shown,
 };
 
 pub struct Release {
@@ -28,6 +29,8 @@ pub struct Release {
     pub past: Past,
     /// What was made for it before it was served.
     pub(crate) ahead: Ahead,
+    /// Where it carries a write that is traced: what it shows of it.
+    pub(crate) shown: Option<Shown>,
     /// What its requests, renders and queries come to; shared with releases that differ from it in rows only.
     pub counts: Arc<AppCounts>,
 }
@@ -46,8 +49,10 @@ impl Release {
         let header = HeaderValue::from_str(&manifest.release.to_string()).expect("BUG: a release is digits and a dot");
         let past = Past::default();
         let ahead = Ahead::default();
-        let counts = Arc::new(AppCounts::new(manifest.fingerprint, manifest.release, &queries));
-        Ok(Release { manifest, header, code, database, queries, variables, generation: 0, past, ahead, counts })
+        let canary_ms = manifest.candidate.as_ref().map(|candidate| candidate.since_ms);
+        let counts = Arc::new(AppCounts::new(manifest.fingerprint, manifest.release, canary_ms, &queries));
+        let (generation, shown) = (0, None);
+        Ok(Release { manifest, header, code, database, queries, variables, generation, past, ahead, shown, counts })
     }
 
     /// The same release, read from another copy of its pages.
@@ -62,6 +67,7 @@ impl Release {
             generation: self.generation,
             past: self.past.clone(),
             ahead: Ahead::default(),
+            shown: None,
             counts: self.counts.clone(),
         }
     }

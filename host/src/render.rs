@@ -47,6 +47,7 @@ use crate::{
     release::Release,
     reuse::{self, Instance},
     senses::{Senses, Taint},
+    spans::{Kind, Span, Traced, statements::Statements, within},
     speaker::Speaker,
     visit::{Cost, Ran, Visit},
     writes::Writes,
@@ -69,6 +70,8 @@ pub struct Ask {
     pub request: Request<Full<Bytes>>,
     pub request_key: Option<IdempotencyKey>,
     pub trace: String,
+    /// Where the spans of it go, if it is sampled.
+    pub traced: Option<Traced>,
     /// How many pages include this one.
     pub depth: usize,
     /// Hand the response on as it comes, instead of collecting it.
@@ -114,8 +117,12 @@ enum Failure {
 }
 
 /// Runs in its caller's task, which is to be among the renders: no socket is served by their threads.
-pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
+pub async fn render(host: &Arc<Host>, mut ask: Ask) -> Result<Rendered, Refusal> {
     let started = Instant::now();
+    let mut span = ask.traced.as_ref().map(|traced| begin_span(traced, &ask));
+    if span.is_some() {
+        ask.traced = within(&span);
+    }
     let route = &ask.release.code.app.routes[ask.route];
     let speaker = Arc::new(Speaker {
         role: Role::Handler,
@@ -134,6 +141,9 @@ pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
     let took = started.elapsed();
     counts.count_render(whom, took);
     code.quick.took(index, took);
+    if let Some(span) = span.take() {
+        end_span(span, &result);
+    }
     result
         .map(|mut rendered| {
             rendered.took = took;
@@ -151,6 +161,29 @@ pub async fn render(host: &Arc<Host>, ask: Ask) -> Result<Rendered, Refusal> {
                 _ => Refusal::Handler { trace },
             }
         })
+}
+
+fn begin_span(traced: &Traced, ask: &Ask) -> Span {
+    let app = &ask.release.code.app;
+    let route = &app.routes[ask.route].path;
+    let what = if ask.depth > 0 { "include" } else { "render" };
+    traced
+        .span(Kind::Internal, format!("{what} {route}"))
+        .with("nearside.app", app.name.clone())
+        .with("nearside.release", ask.release.manifest.release.to_string())
+        .with("http.route", route.clone())
+}
+
+fn end_span(mut span: Span, result: &Result<Rendered, Failure>) {
+    match result {
+        Ok(rendered) => {
+            span.set("http.response.status_code", rendered.status.as_u16());
+            span.set("nearside.queries", rendered.cost.queries.load(Ordering::Relaxed));
+            span.set("nearside.rows", rendered.cost.rows.load(Ordering::Relaxed));
+            span.set("nearside.sql_us", rendered.cost.sql_us.load(Ordering::Relaxed));
+        }
+        Err(failure) => span.fail(failure.to_string()),
+    }
 }
 
 async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Rendered, Failure> {
@@ -181,6 +214,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
             taint: taint.clone(),
             deferred: deferred.clone(),
             receipt: receipt.clone(),
+            traced: ask.traced.clone(),
         },
         taint: taint.clone(),
         evidence: evidence.clone(),
@@ -193,6 +227,8 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         depth: ask.depth,
         reader: None,
         ran: Ran::default(),
+        statements: Statements::of(ask.traced.clone()),
+        traced: ask.traced,
         place: ask.place.clone(),
         release: release.clone(),
     };

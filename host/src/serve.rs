@@ -34,6 +34,7 @@ use crate::{
     head_timer::HeadTimer,
     host::Host,
     stall::{Stalls, speaks},
+    visitor_span,
 };
 
 /// After a failed accept - the process is out of file descriptors, say - wait a little rather than spin.
@@ -52,16 +53,23 @@ async fn at_most_drain(shutdown: impl Future<Output = ()>) -> Duration {
 /// The same, for at most so long as `shutdown` then says.
 pub async fn serve_until(host: Arc<Host>, door: impl Into<Door>, shutdown: impl Future<Output = Duration>) {
     let answer = move |request: Request<Incoming>, client: SocketAddr| {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let mut span = visitor_span::begin(&host, &mut parts);
         let at_once = at_once::answer(&host, &parts, client.ip());
         if let Some(reply) = &at_once {
             host.in_fleet.answered.count_at_once(reply.status());
+            if let Some(span) = span.take() {
+                visitor_span::answered(span, reply);
+            }
         }
         let answered = at_once.ok_or_else(|| {
             let (host, request, began) = (host.clone(), Request::from_parts(parts, body), Instant::now());
             Box::pin(async move {
                 let reply = handler::answer(&host, request, client.ip()).await;
                 host.in_fleet.answered.count_longer(reply.status(), began);
+                if let Some(span) = span {
+                    visitor_span::answered(span, &reply);
+                }
                 reply
             })
         });

@@ -17,6 +17,8 @@ use crate::{
     plans::{self, NewScan},
     release::Release,
     replica::{AppReplica, ReplicaError},
+    shown::Shown,
+    spans::{Kind, Traced, within},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -60,9 +62,12 @@ pub fn switch(
     manifest: Manifest,
     signed: SignedManifest,
     mut draft: Draft,
+    traced: Option<&Traced>,
 ) -> Result<(), SwitchError> {
+    let span = traced.map(|traced| traced.span(Kind::Internal, "switch"));
     let current = host.by_name(&manifest.app).and_then(|served| served.current());
-    let release = load(host, disk, manifest, draft.table())?;
+    let mut release = load(host, disk, manifest, draft.table())?;
+    release.shown = within(&span).map(Shown::by);
     if let Some(current) = current.filter(|current| current.manifest.fingerprint != release.manifest.fingerprint) {
         plans::compare(&current, &release)?;
     }

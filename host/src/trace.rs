@@ -3,20 +3,21 @@
 use std::cell::RefCell;
 
 use http::HeaderMap;
+use nearside_protocol::trace_context::{HEADER, SpanId, TraceId};
 
 /// A trace is long enough to be found by so many of its first digits.
 pub const SHORT_DIGITS: usize = 8;
 
 /// The trace id of a request's `traceparent`, or a new one: 32 hexadecimal digits.
 pub fn trace_id(headers: &HeaderMap) -> String {
-    let given = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(|text| {
+    let given = headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(|text| {
         let id = text.split('-').nth(1)?;
         let valid = id.len() == 32
             && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
             && id.bytes().any(|b| b != b'0');
         valid.then(|| id.to_owned())
     });
-    given.unwrap_or_else(new_trace)
+    given.unwrap_or_else(|| new_trace().to_string())
 }
 
 thread_local! {
@@ -28,8 +29,19 @@ thread_local! {
     });
 }
 
-fn new_trace() -> String {
-    let mut bytes = [0; 16];
-    IDS.with_borrow_mut(|ids| ids.fill(&mut bytes));
-    format!("{:032x}", u128::from_le_bytes(bytes))
+pub(crate) fn new_trace() -> TraceId {
+    TraceId(random())
+}
+
+pub(crate) fn new_span() -> SpanId {
+    SpanId(random())
+}
+
+/// Not all zero, which no id may be.
+fn random<const BYTES: usize>() -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    while bytes == [0; BYTES] {
+        IDS.with_borrow_mut(|ids| ids.fill(&mut bytes));
+    }
+    bytes
 }

@@ -9,6 +9,8 @@ use nearside_protocol::{
     write::{Delivered, Delivery, IdempotencyKey, Outcome, Receipt, Taken, Unsure},
 };
 
+use crate::spans::Traced;
+
 /// The origin did not answer, or not in time.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the origin does not answer: {why}")]
@@ -47,9 +49,17 @@ pub trait Upstream: Send + Sync {
         command: &str,
         payload: String,
         key: IdempotencyKey,
+        traced: Option<&Traced>,
     ) -> Result<Outcome, Unreachable>;
 
-    async fn enqueue(&self, app: &str, task: &str, payload: String, key: IdempotencyKey) -> Result<u64, Unreachable>;
+    async fn enqueue(
+        &self,
+        app: &str,
+        task: &str,
+        payload: String,
+        key: IdempotencyKey,
+        traced: Option<&Traced>,
+    ) -> Result<u64, Unreachable>;
 
     /// Commands out of this node's outbox, in their order.
     async fn deliver(&self, app: &str, delivery: Delivery) -> Result<Delivered, Unreachable>;
@@ -57,10 +67,12 @@ pub trait Upstream: Send + Sync {
     /// What became of a command that was sent and not answered: applied then, or now, or never.
     async fn find_out(&self, app: &str, unsure: Unsure) -> Result<Taken, Unreachable>;
 
-    /// The page at `target` as this visitor sees it, from the newest read database, which contains `receipt`'s commit.
+    /// The page at `target` as this visitor sees it, from the newest read database, which contains `receipt`'s commit; by this
+    /// code, if the origin has it as well.
     async fn render(
         &self,
         app: &str,
+        code: &Digest,
         target: &str,
         visitor: &Visitor,
         receipt: &Receipt,
@@ -78,4 +90,6 @@ pub trait Upstream: Send + Sync {
 pub struct Visitor {
     pub headers: HeaderMap,
     pub client: IpAddr,
+    /// Where the spans of it go, if it is sampled.
+    pub traced: Option<Traced>,
 }

@@ -32,7 +32,12 @@ use crate::{
     release::Release,
     render::For,
     senses::Taint,
+    spans::{
+        Traced,
+        statements::{self, Statements},
+    },
     speaker::{Asked, Speaker},
+    sql,
     writes::Writes,
 };
 
@@ -55,6 +60,9 @@ pub struct Visit {
     pub depth: usize,
     pub reader: Option<Reader>,
     pub ran: Ran,
+    /// Where this render is sampled: its SQL, and all else it leads to.
+    pub statements: Option<Statements>,
+    pub traced: Option<Traced>,
     /// In which pages that this one includes are made as well.
     pub place: Option<Arc<Place>>,
 }
@@ -117,6 +125,10 @@ impl Visit {
             }
         }
         self.cost.add(&run);
+        if let Some(statements) = &mut self.statements {
+            let failed = answer.as_ref().err().map(|error| sql::describe(error).to_owned());
+            statements.ran(statements::Ran { summary: name, text: None, took: run.time, rows: run.rows, failed });
+        }
         // What fails taints, so that nothing is kept of it.
         if let Ok(rows) = &answer {
             let (query, parameters) = (name.to_owned(), parameters.to_vec());
@@ -197,7 +209,7 @@ impl page::Host for Visit {
         let _shared = self.place.as_ref().map(Place::shared);
         let included = {
             let (taint, evidence, trace) = (&self.taint, &self.evidence, &self.speaker.trace);
-            let within = Within { whom: self.whom, taint, evidence, trace };
+            let within = Within { whom: self.whom, taint, evidence, trace, traced: self.traced.as_ref() };
             self.host.fragment(&self.release, &path, self.depth + 1, within).await
         };
         if matches!(included, Err(IncludeError::Status(500..))) {

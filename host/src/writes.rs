@@ -13,6 +13,7 @@ use crate::{
     outbox::{self, Class, Deferral, Outbox, ToTake, Took},
     schemas::BadPayload,
     senses::Taint,
+    spans::{Kind, Traced, within},
     upstream::{NotPut, Upstream},
 };
 
@@ -33,6 +34,8 @@ pub struct Writes {
     pub deferred: Arc<Mutex<Option<Deferral>>>,
     /// The newest receipt this guest got; read by the one who answers the visitor.
     pub receipt: Arc<Mutex<Option<Receipt>>>,
+    /// Where the spans of what is written go, if the guest's request is sampled.
+    pub traced: Option<Traced>,
 }
 
 impl Writes {
@@ -58,13 +61,44 @@ enum Went {
     Not(String),
 }
 
+impl Went {
+    /// As spans call it.
+    fn name(&self) -> &'static str {
+        match self {
+            Went::Answered(outcome) => outcome.name(),
+            Went::Deferred(Deferral { class: Class::Saved, .. }) => "deferred",
+            Went::Deferred(Deferral { class: Class::Unsure, .. }) => "unsure",
+            Went::Not(_) => "unavailable",
+        }
+    }
+}
+
 impl Writes {
     /// To the origin; or to the outbox, where the app allows it and the origin does not answer, or must not be asked yet.
     /// What may not wait goes there only if it was sent: nobody knows whether it was applied, and the outbox finds out.
     async fn send(&self, command: String, payload: String, key: IdempotencyKey) -> Went {
+        let mut span = self.traced.as_ref().map(|traced| {
+            let span = traced.span(Kind::Client, format!("submit {command}"));
+            span.with("nearside.app", self.code.app.name.clone()).with("nearside.command", command.clone())
+        });
+        let went = self.send_within(command, payload, key, within(&span)).await;
+        if let Some(span) = &mut span {
+            span.set("nearside.outcome", went.name());
+        }
+        went
+    }
+
+    async fn send_within(&self, command: String, payload: String, key: IdempotencyKey, traced: Option<Traced>) -> Went {
         let app = &self.code.app;
         let is_deferrable = app.commands.get(&command).is_some_and(|declared| declared.deferrable);
-        let take = ToTake { app: app.name.clone(), command, payload, key, sent_after: None };
+        let take = ToTake {
+            app: app.name.clone(),
+            command,
+            payload,
+            key,
+            sent_after: None,
+            traced: traced.as_ref().map(Traced::context),
+        };
         // What was written before is delivered first.
         if let Some(outbox) = self.outbox.as_ref().filter(|_| is_deferrable)
             && (self.respond_async || outbox.has_waiting(&app.name))
@@ -77,7 +111,8 @@ impl Writes {
                 went => went,
             };
         }
-        let sent = self.upstream.submit(&app.name, &take.command, take.payload.clone(), take.key.clone()).await;
+        let (payload, key) = (take.payload.clone(), take.key.clone());
+        let sent = self.upstream.submit(&app.name, &take.command, payload, key, traced.as_ref()).await;
         let (why, was_sent) = match sent {
             Ok(Outcome::Retry { message }) => (message, false),
             Ok(outcome) => return Went::Answered(outcome),
@@ -156,7 +191,12 @@ impl origin::Host for Writes {
             let why = format!("a task's payload is JSON of at most {} bytes", limits::COMMAND_PAYLOAD_BYTES);
             return Ok(Err(SubmitError::InvalidPayload(why)));
         }
-        let answer = self.upstream.enqueue(&self.code.app.name, &task, payload, mint()).await;
+        let app = &self.code.app.name;
+        let span = self
+            .traced
+            .as_ref()
+            .map(|traced| traced.span(Kind::Producer, format!("enqueue {task}")).with("nearside.app", app.clone()));
+        let answer = self.upstream.enqueue(app, &task, payload, mint(), within(&span).as_ref()).await;
         Ok(answer.map_err(|unreachable| SubmitError::Unavailable(unreachable.to_string())))
     }
 }

@@ -12,7 +12,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use nearside_host::upstream::{NotPut, Unreachable, Upstream, Visitor};
+use nearside_host::{
+    spans::Traced,
+    upstream::{NotPut, Unreachable, Upstream, Visitor},
+};
 use nearside_protocol::{
     digest::Digest,
     limits,
@@ -41,11 +44,25 @@ impl Upstream for Store {
         Err(Unreachable::unsent("it has blobs only"))
     }
 
-    async fn submit(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<Outcome, Unreachable> {
+    async fn submit(
+        &self,
+        _: &str,
+        _: &str,
+        _: String,
+        _: IdempotencyKey,
+        _: Option<&Traced>,
+    ) -> Result<Outcome, Unreachable> {
         Err(Unreachable::unsent("it has blobs only"))
     }
 
-    async fn enqueue(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<u64, Unreachable> {
+    async fn enqueue(
+        &self,
+        _: &str,
+        _: &str,
+        _: String,
+        _: IdempotencyKey,
+        _: Option<&Traced>,
+    ) -> Result<u64, Unreachable> {
         Err(Unreachable::unsent("it has blobs only"))
     }
 
@@ -53,7 +70,14 @@ impl Upstream for Store {
         Err(Unreachable::unsent("it has blobs only"))
     }
 
-    async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<http::Response<Bytes>, Unreachable> {
+    async fn render(
+        &self,
+        _: &str,
+        _: &Digest,
+        _: &str,
+        _: &Visitor,
+        _: &Receipt,
+    ) -> Result<http::Response<Bytes>, Unreachable> {
         Err(Unreachable::unsent("it has blobs only"))
     }
 

@@ -355,6 +355,7 @@ impl World {
             page_count: draft.pages().into(),
             root: draft.root(),
             rolled_back_to: None,
+            candidate: None,
             deltas: vec![],
             base: None,
             app_digest: digest,

@@ -18,6 +18,7 @@ use nearside_host::{
     origin_client::NoOrigin,
     queue::{Load, Place},
     replica::Replica,
+    spans::Traced,
     switch::load,
     upstream::{NotPut, Unreachable, Upstream, Visitor},
 };
@@ -207,7 +208,14 @@ struct Slow(Mutex<HashSet<String>>);
 
 #[async_trait::async_trait]
 impl Upstream for Slow {
-    async fn submit(&self, _: &str, _: &str, _: String, key: IdempotencyKey) -> Result<Outcome, Unreachable> {
+    async fn submit(
+        &self,
+        _: &str,
+        _: &str,
+        _: String,
+        key: IdempotencyKey,
+        _: Option<&Traced>,
+    ) -> Result<Outcome, Unreachable> {
         tokio::time::sleep(Duration::from_millis(30)).await;
         let mut applied = self.0.lock().unwrap();
         assert!(applied.insert(key.to_string()), "{key} came twice");
@@ -219,7 +227,14 @@ impl Upstream for Slow {
         Err(Unreachable::unsent("it takes commands only"))
     }
 
-    async fn enqueue(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<u64, Unreachable> {
+    async fn enqueue(
+        &self,
+        _: &str,
+        _: &str,
+        _: String,
+        _: IdempotencyKey,
+        _: Option<&Traced>,
+    ) -> Result<u64, Unreachable> {
         Err(Unreachable::unsent("it takes commands only"))
     }
 
@@ -227,7 +242,14 @@ impl Upstream for Slow {
         Err(Unreachable::unsent("it takes commands only"))
     }
 
-    async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<http::Response<Bytes>, Unreachable> {
+    async fn render(
+        &self,
+        _: &str,
+        _: &Digest,
+        _: &str,
+        _: &Visitor,
+        _: &Receipt,
+    ) -> Result<http::Response<Bytes>, Unreachable> {
         Err(Unreachable::unsent("it takes commands only"))
     }
 

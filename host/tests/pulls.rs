@@ -23,10 +23,11 @@ use nearside_host::{
     serve,
 };
 use nearside_protocol::{
-    heads::{HeadsAsked, SignedHeads},
+    canary::Candidacy,
+    heads::{HeadsAsked, Newest, SignedHeads},
     key::SecretKey,
     limits::PAGE_BYTES,
-    release::{DatabaseId, DeltaOffer, Manifest, ReleaseId},
+    release::{BaseOffer, DatabaseId, DeltaOffer, FORMAT_OF_CANDIDATES, Manifest, ReleaseId},
     status::NodeStatus,
     wire::Heads,
 };
@@ -140,7 +141,8 @@ impl Answering {
                 while *self.heads.lock().unwrap() == asked.have && Instant::now() < until {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                let signed = SignedHeads::sign(asked.nonce, &self.heads.lock().unwrap(), &self.key);
+                let newest = Newest { heads: self.heads.lock().unwrap().clone(), ..Newest::default() };
+                let signed = SignedHeads::sign(asked.nonce, &newest, &self.key);
                 whole(serde_json::to_vec(&signed).unwrap().into())
             }
             path => {
@@ -452,6 +454,32 @@ fn a_sibling_is_asked_first_and_a_lying_one_does_no_harm() {
 }
 
 #[test]
+fn a_node_with_nothing_takes_the_newest_from_a_sibling_that_has_no_older_release() {
+    for sibling_is in [Manner::Honest, Manner::Flips] {
+        let (origin, sibling) = (Origin::start(), Origin::start());
+        let first = origin.release(1, &rows(7));
+        let base =
+            BaseOffer { release: first.release, root: first.root, page_count: first.page_count, bytes: 4_000_000 };
+        let delta = DeltaOffer { from_release: first.release, from: first.root, pages: 9, bytes: 60_000 };
+        let second = origin.release_as(2, &rows(8), |manifest| {
+            manifest.base = Some(base);
+            manifest.deltas = vec![delta];
+        });
+        assert_eq!(sibling.release(2, &rows(8)).root, second.root);
+        sibling.is(sibling_is);
+        let node = Node::start(&origin, &[&sibling]);
+        node.until_serves(&second);
+        assert!(node.get("/pair").text().contains("8 8"));
+        let of_origin = origin.asked_for("/bases/") + origin.asked_for("/deltas/");
+        let refused: u64 = node.status().refusals.values().sum();
+        match sibling_is {
+            Manner::Honest => assert_eq!((of_origin, sibling.asked_for("/bases/"), refused), (0, 1, 0)),
+            _ => assert!(of_origin == 2 && refused == 1, "{of_origin} {:?}", node.status().refusals),
+        }
+    }
+}
+
+#[test]
 fn a_damaged_page_is_never_served_and_is_made_whole() {
     let origin = Origin::start();
     let first = origin.release(1, &rows(7));
@@ -525,4 +553,53 @@ fn the_bound_on_staleness_grows_while_the_origin_is_gone() {
 
     origin.is(Manner::Honest);
     node.until("heard again", |status| status.apps["probe"].behind_at_most_ms.is_some_and(|behind| behind < 1_000));
+}
+
+/// Makes a release one that these nodes try out.
+fn tried_out_at(nodes: &[&str]) -> impl FnOnce(&mut Manifest) {
+    let nodes = nodes.iter().map(|&node| node.to_owned()).collect();
+    move |manifest| {
+        manifest.format = FORMAT_OF_CANDIDATES;
+        manifest.candidate = Some(Candidacy { since_ms: 7, nodes });
+    }
+}
+
+#[test]
+fn what_others_are_to_try_out_is_not_taken_whoever_says_that_it_is_the_newest() {
+    let origin = Origin::start();
+    let first = origin.release(1, &rows(7));
+    let node = Node::start(&origin, &[]);
+    node.until_serves(&first);
+    origin.release_as(2, &rows(8), tried_out_at(&["another"]));
+    node.until_refused("other_nodes");
+    assert!(node.get("/pair").text().contains("7 7"));
+    let refused = node.status().apps["probe"].refused.clone().unwrap();
+    assert!(refused.contains("tried out at other nodes: `test` is not one of them"), "{refused}");
+
+    // Nor does it stay behind for that.
+    let third = origin.release(3, &rows(9));
+    node.until_serves(&third);
+    assert!(node.get("/pair").text().contains("9 9"));
+}
+
+#[test]
+fn who_is_to_try_something_out_takes_it_and_goes_on_from_there() {
+    let origin = Origin::start();
+    let first = origin.release(1, &rows(7));
+    let node = Node::start(&origin, &[]);
+    node.until_serves(&first);
+    let second = origin.release_as(2, &rows(8), tried_out_at(&["another", "test"]));
+    node.until_serves(&second);
+    assert!(node.get("/pair").text().contains("8 8"));
+    let counts = node.host.by_name("probe").unwrap().current().unwrap().counts.served();
+    assert_eq!((counts.canary_ms, counts.served.requests), (Some(7), 1), "counted apart from what it served before");
+
+    // A node that is started anew serves it from its disk; one that has another name by then does not.
+    let folder = node.stop();
+    origin.is(Manner::Gone);
+    let node = Node::start_in(folder, &origin, &[]);
+    assert!(node.get("/pair").text().contains("8 8"));
+    origin.is(Manner::Honest);
+    let third = origin.release(3, &rows(7));
+    node.until_serves(&third);
 }

@@ -201,7 +201,7 @@ impl Local {
 
     /// Whether this app has ever been released here.
     pub fn has(&self, app: &str) -> bool {
-        self.origin.heads().borrow().contains_key(app)
+        self.origin.outs().borrow().has(app)
     }
 
     /// Makes an archive the app's next release, and waits until the node serves it.

@@ -86,7 +86,7 @@ impl Log {
                 now_ms(),
                 operator.who,
                 operator.from,
-                operator.by == By::Page,
+                by_number(operator.by),
                 deed.name(),
                 app,
                 what,
@@ -114,7 +114,7 @@ impl Log {
                 at_ms: row.get(1)?,
                 who: row.get(2)?,
                 from: row.get(3)?,
-                by: if row.get(4)? { By::Page } else { By::Program },
+                by: by_of(row.get(4)?),
                 deed,
                 app: row.get(6)?,
                 what: row.get(7)?,
@@ -128,11 +128,33 @@ impl Log {
 }
 
 impl Operator {
+    /// Nobody: the origin decides, as it was told to.
+    pub(crate) fn origin() -> Operator {
+        Operator { who: "the origin".to_owned(), from: None, by: By::Origin }
+    }
+
     /// By what they say of themselves, which is cut to size and to one line.
     pub(crate) fn named(said: Option<&str>, from: Option<String>, by: By) -> Operator {
         let who = plain(said.unwrap_or_default());
         let who = shortened(who.trim().to_owned(), limits::ACTION_WHO_BYTES);
         Operator { who: if who.is_empty() { "an operator".to_owned() } else { who }, from, by }
+    }
+}
+
+/// As the log has it, whose column once told pages from programs only.
+fn by_number(by: By) -> i64 {
+    match by {
+        By::Program => 0,
+        By::Page => 1,
+        By::Origin => 2,
+    }
+}
+
+fn by_of(number: i64) -> By {
+    match number {
+        1 => By::Page,
+        2 => By::Origin,
+        _ => By::Program,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The origin's HTTP interface, as the table in [`nearside_protocol::wire`] has it.
 
+mod how;
 pub(crate) mod queries;
 pub(crate) mod releases;
 mod tasks;
@@ -13,8 +14,9 @@ use nearside_host::file_pieces::FilePieces;
 use nearside_protocol::{
     action::{Actions, By, OPERATOR_HEADER},
     app,
+    canary::{Halted, Promoted},
     digest::Digest,
-    heads::HeadsAsked,
+    heads::{HeadsAsked, Newest},
     heartbeat::Heartbeat,
     limits,
     release::ReleaseId,
@@ -26,6 +28,7 @@ use nearside_protocol::{
 use crate::{
     actions::Operator,
     api_error::ApiError,
+    api_span::{self, traced},
     body::{self, Body, IncomingFile},
     bucket::Name,
     operate::Work,
@@ -55,6 +58,9 @@ enum Asked {
     Diff(String, ReleaseId, ReleaseId),
     Rollback(String),
     Resume(String),
+    Canary(String),
+    Promote(String),
+    Halt(String),
     Secrets(String, Digest),
     Blob(String, Digest),
     PutBlob(String, Digest),
@@ -83,18 +89,23 @@ enum Asked {
 #[derive(Clone, Copy)]
 pub(crate) struct Client(pub(crate) SocketAddr);
 
-pub(crate) async fn answer(origin: &Arc<Origin>, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn answer(origin: &Arc<Origin>, mut request: Request<Incoming>) -> Response<Body> {
     if page::is_at(request.uri().path()) {
         return page::answer(origin, request).await;
     }
+    let span = api_span::begin(origin, &mut request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    match respond(origin, request).await {
+    let response = match respond(origin, request).await {
         Ok(response) => response,
         Err(error) => {
             tracing::info!(%method, path, ?error, "refused");
             error.into_response()
         }
+    };
+    if let Some(span) = span {
+        api_span::answered(span, &response);
     }
+    response
 }
 
 async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
@@ -120,15 +131,25 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Diff(app, from, to) => releases::difference(&*site(origin, &app)?, from, to).await,
         Asked::Rollback(app) => {
             let body = body::whole(body, limits::HEADS_BYTES).await?;
-            let Rollback { release } = match body.is_empty() {
+            let Rollback { release, replace } = match body.is_empty() {
                 true => Rollback::default(),
                 false => serde_json::from_slice(&body).map_err(|error| {
                     ApiError::bad_request(format!("the body is {{\"release\": \"1.4\"}}, or empty; {error}"))
                 })?,
             };
-            Ok(json(&work.rollback(&*site(origin, &app)?, release).await?))
+            let site = site(origin, &app)?;
+            if replace {
+                work.make_way(&site).await?;
+            }
+            Ok(json(&work.rollback(&site, release).await?))
         }
         Asked::Resume(app) => Ok(json(&work.resume(&*site(origin, &app)?).await?)),
+        Asked::Canary(app) => {
+            let canary = site(origin, &app)?.canary();
+            canary.map(|canary| json(&canary)).ok_or_else(|| ApiError::not_found(format!("`{app}` has had no canary")))
+        }
+        Asked::Promote(app) => Ok(json(&work.promote(&*site(origin, &app)?, Promoted::ByHand, None).await?)),
+        Asked::Halt(app) => Ok(json(&work.halt(&*site(origin, &app)?, Halted::ByHand, None).await?)),
         Asked::Secrets(app, digest) => {
             let site = site(origin, &app)?;
             file(&site.objects.secrets_path(&digest), JSON, || format!("`{app}` has no secrets {digest}")).await
@@ -139,11 +160,11 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         }
         Asked::PutBlob(app, digest) => put_blob(origin, &app, digest, body).await,
         Asked::PushArchive(app) => push_archive(&work, &app, &head, body).await,
-        Asked::PushData(app) => push_data(&work, &app, is_resumed(&head.uri), body).await,
-        Asked::Command(app, command) => self::command(origin, &app, &command, &head.headers, body).await,
+        Asked::PushData(app) => push_data(&work, &app, &head.uri, body).await,
+        Asked::Command(app, command) => self::command(origin, &app, &command, &head, body).await,
         Asked::Deferred(app) => deferred(origin, &app, body).await,
         Asked::Unsure(app) => unsure(origin, &app, body).await,
-        Asked::Task(app, task) => self::task(origin, &app, &task, &head.headers, body).await,
+        Asked::Task(app, task) => self::task(origin, &app, &task, &head, body).await,
         Asked::Tasks(app) => self::tasks::list(&*site(origin, &app)?, head.uri.query().unwrap_or_default()).await,
         Asked::TaskShown(app, id) => self::tasks::show(&*site(origin, &app)?, id).await,
         Asked::Steer(app, order) => Ok(json(&work.steer(&app, order).await?)),
@@ -169,7 +190,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Render(app) => {
             let target = target_in(head.uri.query().unwrap_or_default())
                 .ok_or_else(|| ApiError::bad_request("render needs ?target=/path, percent-encoded"))?;
-            render::render(&site(origin, &app)?, &target, &head.headers).await
+            render::render(&site(origin, &app)?, &target, &head.headers, traced(&head)).await
         }
     }
 }
@@ -243,6 +264,9 @@ fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
         ["apps", app, "audit"] => only(Method::POST, "POST", Asked::Audit(name(app)?)),
         ["apps", app, "watermark"] => only(Method::GET, "GET", Asked::Watermark(name(app)?)),
         ["apps", app, "resume"] => only(Method::POST, "POST", Asked::Resume(name(app)?)),
+        ["apps", app, "canary"] => only(Method::GET, "GET", Asked::Canary(name(app)?)),
+        ["apps", app, "promote"] => only(Method::POST, "POST", Asked::Promote(name(app)?)),
+        ["apps", app, "halt"] => only(Method::POST, "POST", Asked::Halt(name(app)?)),
         ["apps", app, "blobs", digest] => {
             let digest = digest_in(digest)?;
             let app = name(app)?;
@@ -322,17 +346,18 @@ fn not_running(app: &str) -> ApiError {
 /// Answers as soon as the origin's releases are not those the node has; or after a while, or at the origin's end.
 async fn heads(origin: &Origin, body: Incoming) -> Result<Response<Body>, ApiError> {
     let body = body::whole(body, limits::HEADS_BYTES).await?;
-    let HeadsAsked { nonce, have } = serde_json::from_slice(&body).map_err(|error| {
+    let HeadsAsked { nonce, have, node, candidates } = serde_json::from_slice(&body).map_err(|error| {
         ApiError::bad_request(format!("the body is {{\"nonce\": 32 digits, \"have\": {{app: release}}}}; {error}"))
     })?;
-    let mut ours = origin.heads();
+    let (node, known) = (node.as_deref(), Newest { heads: have, candidates });
+    let mut ours = origin.outs();
     let mut stopping = origin.stopping();
     tokio::select! {
-        _ = ours.wait_for(|ours| *ours != have) => {}
+        _ = ours.wait_for(|ours| ours.for_node(node) != known) => {}
         _ = stopping.wait_for(|stopping| *stopping) => {}
         () = tokio::time::sleep(limits::LONG_POLL) => {}
     }
-    let newest = ours.borrow().clone();
+    let newest = ours.borrow().for_node(node);
     Ok(json(&origin.sign_heads(nonce, &newest)))
 }
 
@@ -362,11 +387,6 @@ async fn actions(origin: &Origin, query: &str) -> Result<Response<Body>, ApiErro
     Ok(json(&Actions { actions: origin.newest_actions(limit).await? }))
 }
 
-/// `?resume`: a push that ends the hold after a rollback.
-fn is_resumed(uri: &Uri) -> bool {
-    uri.query().is_some_and(|query| query.split('&').any(|part| part == "resume" || part == "resume=true"))
-}
-
 async fn push_archive(work: &Work<'_>, app: &str, head: &Parts, body: Incoming) -> Result<Response<Body>, ApiError> {
     let _place = work.origin.pushes.acquire().await;
     let packed = body::whole(body, limits::APP_ARCHIVE_BYTES).await?;
@@ -375,16 +395,18 @@ async fn push_archive(work: &Work<'_>, app: &str, head: &Parts, body: Incoming) 
         AppVoucher::from_header(text, app, &Digest::of(&packed))
             .map_err(|error| ApiError::bad_request(error.to_string()))
     });
-    Ok(json(&work.push_app(app, packed, voucher.transpose()?, is_resumed(&head.uri)).await?))
+    let how = how::how(work, app, &head.uri).await?;
+    Ok(json(&work.push_app(app, packed, voucher.transpose()?, how).await?))
 }
 
-async fn push_data(work: &Work<'_>, app: &str, resume: bool, body: Incoming) -> Result<Response<Body>, ApiError> {
+async fn push_data(work: &Work<'_>, app: &str, uri: &Uri, body: Incoming) -> Result<Response<Body>, ApiError> {
     let origin = work.origin;
     let site = site(origin, app)?;
     let _place = origin.pushes.acquire().await;
     let path = site.incoming(origin.next_incoming());
     let file = IncomingFile::receive(body, limits::DATABASE_BYTES, path).await?;
-    Ok(json(&work.push_data(&site, file.path(), resume).await?))
+    let how = how::how(work, app, uri).await?;
+    Ok(json(&work.push_data(&site, file.path(), how).await?))
 }
 
 async fn put_blob(origin: &Origin, app: &str, digest: Digest, body: Incoming) -> Result<Response<Body>, ApiError> {
@@ -402,13 +424,13 @@ async fn command(
     origin: &Origin,
     app: &str,
     command: &str,
-    headers: &HeaderMap,
+    head: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, ApiError> {
     let running = running(origin, app)?;
-    let key = key_in(headers)?;
+    let key = key_in(&head.headers)?;
     let payload = payload(body).await?;
-    let outcome: Outcome = running.writer.submit(command, &payload, &key).await;
+    let outcome: Outcome = running.writer.submit_traced(command, &payload, &key, traced(head)).await;
     Ok(json(&outcome))
 }
 
@@ -422,7 +444,7 @@ async fn deferred(origin: &Origin, app: &str, body: Incoming) -> Result<Response
         let (came, most) = (delivery.writes.len(), limits::DELIVERY_WRITES);
         return Err(ApiError::bad_request(format!("{came} commands in one delivery; at most {most} are taken")));
     }
-    Ok(json(&Delivered { taken: running.writer.deliver(delivery).await }))
+    Ok(json(&Delivered { taken: running.writer.deliver(delivery, origin.tracer()).await }))
 }
 
 async fn unsure(origin: &Origin, app: &str, body: Incoming) -> Result<Response<Body>, ApiError> {
@@ -430,20 +452,20 @@ async fn unsure(origin: &Origin, app: &str, body: Incoming) -> Result<Response<B
     let body = body::whole(body, limits::COMMAND_PAYLOAD_BYTES * 2 + limits::HEADS_BYTES).await?;
     let unsure: Unsure = serde_json::from_slice(&body)
         .map_err(|error| ApiError::bad_request(format!("the body is a command that was not answered; {error}")))?;
-    Ok(json(&running.writer.find_out(unsure).await))
+    Ok(json(&running.writer.find_out(unsure, origin.tracer()).await))
 }
 
 async fn task(
     origin: &Origin,
     app: &str,
     task: &str,
-    headers: &HeaderMap,
+    head: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, ApiError> {
     let running = running(origin, app)?;
-    let key = key_in(headers)?;
+    let key = key_in(&head.headers)?;
     let payload = payload(body).await?;
-    let queued = running.writer.enqueue_task(task, &payload, &key).await?;
+    let queued = running.writer.enqueue_traced(task, &payload, &key, traced(head)).await?;
     Ok(json(&Enqueued::from(queued)))
 }
 

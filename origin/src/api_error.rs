@@ -7,6 +7,7 @@ use crate::{
     blobs::BlobError,
     body::{self, Body, BodyError},
     bucket::BucketError,
+    canary::NotTried,
     made::NotMade,
     merge::MergeError,
     origin::{NotTaken, OriginError},
@@ -110,6 +111,10 @@ impl From<PushError> for ApiError {
                 StatusCode::CONFLICT
             }
             PushError::Held(_) | PushError::NotRolledBack(_) => StatusCode::CONFLICT,
+            PushError::NotTried(NotTried::Running { .. } | NotTried::None | NotTried::NothingReleased) => {
+                StatusCode::CONFLICT
+            }
+            PushError::NotTried(_) => StatusCode::UNPROCESSABLE_ENTITY,
             PushError::Pushed(PushedError::Io { .. } | PushedError::Sqlite { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
             PushError::Pushed(_) => StatusCode::UNPROCESSABLE_ENTITY,
             PushError::Archive(_) | PushError::OtherApp { .. } | PushError::Findings(_) | PushError::Rehearsal(_) => {
@@ -123,6 +128,12 @@ impl From<PushError> for ApiError {
             PushError::Site(_) | PushError::Unreleased(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         ApiError::new(status, error.to_string())
+    }
+}
+
+impl From<NotTried> for ApiError {
+    fn from(error: NotTried) -> ApiError {
+        PushError::from(error).into()
     }
 }
 

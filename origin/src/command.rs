@@ -12,8 +12,12 @@ use nearside_host::{
     guest::{self, Given, Guest},
     outbound::Outbound,
     senses::Senses,
+    spans::{
+        Traced,
+        statements::{Ran, Statements, kind_of},
+    },
     speaker::{Asked, Speaker},
-    sql::Guarded,
+    sql::{Guarded, describe},
 };
 use nearside_protocol::{digest::Digest, limits, write::IdempotencyKey};
 use wasmtime::component::{Component, HasSelf};
@@ -68,6 +72,9 @@ pub(crate) struct Transaction {
     ends_at: Instant,
     tasks: usize,
     torn: Option<Torn>,
+    /// Where this command is sampled: its SQL, and the tasks it queues.
+    statements: Option<Statements>,
+    traced: Option<Traced>,
 }
 
 /// SQLite rolled back the whole group's transaction, not only what this command did.
@@ -87,6 +94,8 @@ pub(crate) struct Call<'a> {
     pub(crate) accepted_at_ms: u64,
     /// What its randomness is derived from.
     pub(crate) seed: Digest,
+    /// Where the spans of it go, if it is sampled.
+    pub(crate) traced: Option<Traced>,
 }
 
 /// How it went, whatever became of the transaction.
@@ -97,6 +106,18 @@ pub(crate) enum Applied {
     Rejected(String),
     Retry(String),
     Failed(String),
+}
+
+impl Applied {
+    /// As spans call it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Applied::Reply(_) => "applied",
+            Applied::Rejected(_) => "rejected",
+            Applied::Retry(_) => "retry",
+            Applied::Failed(_) => "failed",
+        }
+    }
 }
 
 /// A command that has run, and the connection it gives back.
@@ -123,6 +144,8 @@ pub(crate) async fn apply(engine: &Engine, version: &Arc<Version>, call: Call<'_
         ends_at: Instant::now() + WALL,
         tasks: 0,
         torn: None,
+        statements: Statements::of(call.traced.clone()),
+        traced: call.traced,
     };
     let given = Given {
         speaker,
@@ -205,7 +228,12 @@ impl Transaction {
     ) -> Result<T, SqlError> {
         let left = self.ends_at.saturating_duration_since(Instant::now());
         let time = left.min(Duration::from_millis(limits::SQL_QUERY_MS));
+        let began = Instant::now();
         let result = self.run_within(time, statement);
+        if let Some(statements) = &mut self.statements {
+            let (summary, failed) = (kind_of(sql), result.as_ref().err().map(|error| describe(error).to_owned()));
+            statements.ran(Ran { summary: &summary, text: Some(sql), took: began.elapsed(), rows: None, failed });
+        }
         if let Err(error) = &result {
             self.speaker.query_failed(&Asked { query: sql, line: None, time }, error);
         }
@@ -246,7 +274,9 @@ impl Transaction {
             return Err("the transaction is gone".into());
         }
         let now_ms = self.accepted_at_ms;
-        let added = self.guarded.trusted(|connection| tasks::add(connection, task, declared, payload, now_ms));
+        let traced = self.traced.as_ref().map(Traced::context);
+        let add = tasks::add_traced;
+        let added = self.guarded.trusted(|connection| add(connection, task, declared, payload, now_ms, traced));
         match added {
             Ok(Some(queued)) => {
                 self.tasks += 1;

@@ -4,6 +4,8 @@
 //! listen = "127.0.0.1:7470"
 //! data = "/var/lib/nearside"
 //! token_file = "/etc/nearside/token"     # DATA/token, made at the first start, when this is left out
+//! otlp_endpoint = "http://127.0.0.1:4318" # a collector of traces; OTEL_EXPORTER_OTLP_ENDPOINT, or none, when this is left out
+//! trace_ratio = 0.01                     # how many of the tasks nothing is said of are traced
 //! certificates = "/etc/nearside/tls"     # `listen` speaks TLS, with NAME.crt and NAME.key; it does not when this is left out
 //!
 //! [objects]                              # where releases are put; DATA/objects when this is left out
@@ -26,6 +28,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nearside_host::spans::settings::Wished;
 use nearside_protocol::app;
 use serde::Deserialize;
 use toml::Spanned;
@@ -41,6 +44,7 @@ pub struct Config {
     pub certificates: Option<PathBuf>,
     /// Where releases are put; `data/objects` when absent.
     pub objects: Option<ObjectsConfig>,
+    pub traces: Wished,
     pub apps: BTreeMap<String, AppConfig>,
 }
 
@@ -100,6 +104,8 @@ struct Raw {
     data: PathBuf,
     token_file: Option<PathBuf>,
     certificates: Option<PathBuf>,
+    otlp_endpoint: Option<String>,
+    trace_ratio: Option<f64>,
     objects: Option<Spanned<ObjectsConfig>>,
     #[serde(default)]
     apps: BTreeMap<Spanned<String>, AppConfig>,
@@ -107,7 +113,8 @@ struct Raw {
 
 impl Config {
     pub fn new(listen: SocketAddr, data: PathBuf) -> Config {
-        Config { listen, data, token_file: None, certificates: None, objects: None, apps: BTreeMap::new() }
+        let (traces, apps) = (Wished::default(), BTreeMap::new());
+        Config { listen, data, token_file: None, certificates: None, objects: None, traces, apps }
     }
 
     pub fn read(file: &Path) -> Result<Config, ConfigError> {
@@ -167,6 +174,7 @@ impl Config {
             token_file: raw.token_file.map(|token| folder.join(token)),
             certificates: raw.certificates.map(|certificates| folder.join(certificates)),
             objects,
+            traces: Wished { endpoint: raw.otlp_endpoint, ratio: raw.trace_ratio },
             apps,
         })
     }

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use nearside_host::{engine::Engine, sql::Guarded, working_clock::WorkingClock};
+use nearside_host::{
+    engine::Engine,
+    spans::{Kind, Traced, within},
+    sql::Guarded,
+    working_clock::WorkingClock,
+};
 use nearside_protocol::{
     digest::{Digest, PartsHasher},
     limits,
@@ -192,16 +197,29 @@ impl Entries {
     }
 
     fn apply(&mut self, job: &Command, version: &Arc<Version>) -> (Applied, bool) {
+        let mut span = job.traced.as_ref().map(|waits| {
+            let span = waits.traced.span(Kind::Internal, format!("apply {}", job.name));
+            let span = span.with("nearside.app", version.app.name.clone()).with("nearside.command", job.name.clone());
+            span.with("nearside.waited_us", waits.since.elapsed().as_micros() as u64)
+                .with("nearside.log.trace", job.key.to_string())
+        });
         let call = Call {
             name: &job.name,
             payload: &job.payload,
             key: &job.key,
             accepted_at_ms: job.accepted_at_ms,
             seed: seed(&self.secret, job),
+            traced: within(&span),
         };
         let guarded = self.guarded.take().expect("BUG: commands give the connection back");
         let ended = self.runtime.block_on(command::apply(&self.engine, version, call, guarded));
         self.guarded = Some(ended.guarded);
+        if let Some(span) = &mut span {
+            span.set("nearside.outcome", ended.applied.name());
+            if let Applied::Failed(cause) = &ended.applied {
+                span.fail(cause.clone());
+            }
+        }
         if let Applied::Failed(cause) | Applied::Retry(cause) = &ended.applied {
             tracing::warn!(app = %version.app.name, place = %job.name, trace = %job.key, %cause, "a command failed");
         }
@@ -307,7 +325,9 @@ impl Entries {
         let worked_ms = self.clock.now_ms();
         self.trusted(|connection| {
             let declared = &version.app.tasks[&job.name];
-            let Some(queued) = tasks::add(connection, &job.name, declared, &job.payload, now_ms())? else {
+            let traced = job.traced.as_ref().map(Traced::context);
+            let queued = tasks::add_traced(connection, &job.name, declared, &job.payload, now_ms(), traced)?;
+            let Some(queued) = queued else {
                 return Ok(Done::read(Answer::Enqueue(Err(EnqueueError::Full))));
             };
             dedupe::record(connection, &job.key, &job.fingerprint, &Enqueued::from(queued), number, worked_ms)?;

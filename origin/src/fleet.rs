@@ -23,8 +23,9 @@ use std::{
 
 use nearside_host::disk::Disk;
 use nearside_protocol::{
+    canary::Candidacy,
     fleet,
-    heartbeat::{BadHeartbeat, Heartbeat, Sibling, Siblings},
+    heartbeat::{AppBeat, BadHeartbeat, Heartbeat, Sibling, Siblings},
     limits,
     unix_time::now_ms,
 };
@@ -33,6 +34,23 @@ pub(crate) use health::Head;
 use node::{Moment, Node};
 use noted::Noted;
 use sums::{Names, Sums};
+
+/// What a node told last of one app.
+#[derive(Clone, Debug)]
+pub(crate) struct HeardOf {
+    pub(crate) node: String,
+    pub(crate) process: String,
+    pub(crate) is_silent: bool,
+    pub(crate) app: Option<AppBeat>,
+}
+
+impl HeardOf {
+    /// Whether it serves a candidate of this canary.
+    pub(crate) fn tries(&self, canary: &Candidacy) -> bool {
+        let served = self.app.as_ref().and_then(|app| app.served.as_ref());
+        served.is_some_and(|served| served.canary_ms == Some(canary.since_ms))
+    }
+}
 
 pub(crate) struct Nodes {
     began: Instant,
@@ -107,7 +125,7 @@ impl Nodes {
             nodes.push(fleet::Node {
                 node: name.clone(),
                 declared: node.declared.clone(),
-                health: health::of(node, heads, now, now_ms, started),
+                health: health::of(name, node, heads, now, now_ms, started),
                 heard_at_ms: node.heard_at_ms,
                 told: node.told(now),
                 minute: of_minute.window(listened(minute), &known.names),
@@ -120,12 +138,32 @@ impl Nodes {
             uptime_s: started.as_secs(),
             now_ms,
             heads: heads.iter().map(|(app, head)| (app.clone(), head.release)).collect(),
+            candidates: heads.iter().filter_map(|(app, head)| Some((app.clone(), head.candidate.clone()?.0))).collect(),
             nodes,
             minute: all.0.window(seconds(minute), &known.names),
             hour: all.1.window(seconds(hour), &known.names),
             trend: all_steps.iter().map(|sums| sums.point(&known.names)).collect(),
             trend_step_s: step * limits::FLEET_SLOT.as_secs(),
         }
+    }
+
+    /// The nodes that are heard.
+    pub(crate) fn heard(&self, now: Instant) -> Vec<String> {
+        let known = self.known();
+        known.nodes.iter().filter(|(_, node)| !node.is_silent(now)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What every node that was heard since the origin's start told last of one app.
+    pub(crate) fn heard_of(&self, app: &str, now: Instant) -> Vec<HeardOf> {
+        let known = self.known();
+        let told = known.nodes.iter().filter_map(|(name, node)| Some((name, node, node.beat.as_ref()?)));
+        let heard = told.map(|(name, node, beat)| HeardOf {
+            node: name.clone(),
+            process: beat.process.clone(),
+            is_silent: node.is_silent(now),
+            app: beat.apps.get(app).cloned(),
+        });
+        heard.collect()
     }
 
     /// Forgets a node that is no more; false when there is none of that name, or it is heard.

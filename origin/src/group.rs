@@ -15,6 +15,7 @@ use std::{
 
 use nearside_host::{
     engine::Engine,
+    spans::{Kind, Traced},
     sql::{Grant, Guarded},
     working_clock::WorkingClock,
 };
@@ -31,6 +32,7 @@ use crate::{
     seed::{self, SeedError},
     store::{self, StoreError},
     tasks,
+    trail::Trail,
     writer::Busy,
 };
 
@@ -41,6 +43,8 @@ pub(crate) struct Seats {
     pub(crate) tasks_due: Arc<Notify>,
     /// Waits for the disk since the start: one for each group that kept anything.
     pub(crate) transactions: Arc<AtomicU64>,
+    /// Of writes that are traced.
+    pub(crate) trail: Arc<Trail>,
 }
 
 /// Starts the thread. It ends when the queue's last sender is gone and the queue is empty.
@@ -188,6 +192,7 @@ impl Thread {
     }
 
     fn commit(&mut self, group: &Group) -> Result<(), Fault> {
+        let began = Instant::now();
         let counts = group.done.iter().any(|done| done.counts);
         let purge = self.purged_at.is_none_or(|at| at.elapsed() > limits::PURGE_EVERY);
         if !group.done.iter().any(|done| done.wrote) {
@@ -214,6 +219,7 @@ impl Thread {
         if counts {
             self.commit = group.number;
         }
+        group.trace(began, &self.seats.trail);
         Ok(())
     }
 
@@ -292,6 +298,24 @@ struct Group {
 impl Group {
     fn new(number: u64) -> Group {
         Group { number, jobs: Vec::new(), done: Vec::new(), verdicts: BTreeMap::new() }
+    }
+}
+
+impl Group {
+    /// Notes the commit in the trace of each that has one. What it shares the commit with is linked.
+    fn trace(&self, began: Instant, trail: &Trail) {
+        let kept = self.jobs.iter().zip(&self.done).filter(|(_, done)| done.wrote);
+        let traced: Vec<(&Traced, bool)> = kept.filter_map(|(job, done)| Some((job.traced()?, done.counts))).collect();
+        for (own, counts) in &traced {
+            let mut span = own.span(Kind::Internal, format!("commit {}", self.number)).since(began);
+            span.set("nearside.commit", self.number);
+            span.set("nearside.commit.jobs", self.jobs.len());
+            let others = traced.iter().map(|(other, _)| other.context()).filter(|other| *other != own.context());
+            others.take(limits::SPAN_LINKS).for_each(|other| span.link(other));
+            if *counts {
+                trail.committed(self.number, span.traced());
+            }
+        }
     }
 }
 

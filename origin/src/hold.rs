@@ -55,7 +55,7 @@ impl RunningVersion {
     }
 }
 
-fn load<T: for<'de> Deserialize<'de>>(folder: &Path, name: &str) -> io::Result<Option<T>> {
+pub(crate) fn load<T: for<'de> Deserialize<'de>>(folder: &Path, name: &str) -> io::Result<Option<T>> {
     let path = folder.join(name);
     let told = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
     match fs::read(&path) {
@@ -65,7 +65,7 @@ fn load<T: for<'de> Deserialize<'de>>(folder: &Path, name: &str) -> io::Result<O
     }
 }
 
-fn store(value: &impl Serialize, folder: &Path, name: &str, disk: &Disk) -> io::Result<()> {
+pub(crate) fn store(value: &impl Serialize, folder: &Path, name: &str, disk: &Disk) -> io::Result<()> {
     let bytes = serde_json::to_vec_pretty(value).expect("BUG: a few numbers are plain data");
     disk.write(&folder.join(name), &bytes)
 }

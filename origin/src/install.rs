@@ -93,6 +93,16 @@ impl Version {
         })
     }
 
+    /// The same code, on a store that another version is tried out on, too: with its migrations, and a change log for both.
+    pub(crate) fn beside(
+        mut self,
+        migrations: Vec<(String, String)>,
+        mirror: BTreeMap<String, Vec<String>>,
+    ) -> Version {
+        self.app.mirror = mirror;
+        Version { migrations, ..self }
+    }
+
     /// Whether the app has this command and the payload fits its schema; the text says why not.
     pub(crate) fn check_command(&self, name: &str, payload: &str) -> Result<(), String> {
         self.schemas.check(name, payload).map_err(|bad| bad.to_string())

@@ -1,7 +1,8 @@
 //! What is asked of the writer's thread. Each answer goes out after the commit that makes it true.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+use nearside_host::spans::Traced;
 use nearside_protocol::{
     digest::Digest,
     task_report::Steered,
@@ -103,6 +104,20 @@ pub(crate) struct Command {
     /// The app version this was checked against, and what came of it; checked anew if the version has changed since.
     pub(crate) checked: Option<(Arc<Version>, Result<(), String>)>,
     pub(crate) accepted_at_ms: u64,
+    pub(crate) traced: Option<Waits>,
+}
+
+/// Where the spans of a write go that is sampled, and since when it waits for the writer.
+#[derive(Clone)]
+pub(crate) struct Waits {
+    pub(crate) traced: Traced,
+    pub(crate) since: Instant,
+}
+
+impl Waits {
+    pub(crate) fn from_now(traced: Option<Traced>) -> Option<Waits> {
+        traced.map(|traced| Waits { traced, since: Instant::now() })
+    }
 }
 
 /// A deferred command's place in its outbox.
@@ -120,6 +135,7 @@ pub(crate) struct Enqueue {
     pub(crate) payload: String,
     pub(crate) key: IdempotencyKey,
     pub(crate) fingerprint: Digest,
+    pub(crate) traced: Option<Traced>,
     pub(crate) answer: Sender<Result<Queued, EnqueueError>>,
 }
 
@@ -139,6 +155,17 @@ pub(crate) enum Answer {
 }
 
 impl Job {
+    /// Where the spans of a write go, if it is sampled.
+    pub(crate) fn traced(&self) -> Option<&Traced> {
+        match self {
+            Job::Command { command, .. } | Job::Deferred { command, .. } | Job::Unsure { command, .. } => {
+                command.traced.as_ref().map(|waits| &waits.traced)
+            }
+            Job::Enqueue(enqueue) => enqueue.traced.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Tells whoever asked; one who has gone meanwhile is not missed.
     pub(crate) fn answer(self, answer: Answer) {
         match (self, answer) {

@@ -7,8 +7,10 @@
 //! | [`origin`] | [`Origin`]: all apps, and how they start and stop |
 //! | [`site`] | one app: its parts, and what a push does |
 //! | `metrics` | what monitoring watches |
+//! | `trail`, `api_span` | traced writes, from their requests to the release that carries them |
 //! | `gathered`, `trial` | what queries cost at the nodes; which index would help |
 //! | `fleet` | the nodes, as their heartbeats tell |
+//! | [`canary`] | a candidate that some nodes try out, and what is made of how they fare |
 //! | `operate`, `actions` | what operators do, and the log of it |
 //! | `page` | the fleet page |
 //! | [`backup`], [`restore`] | the data folder's copy, and its return in a new epoch |
@@ -27,9 +29,10 @@
 //! | `app_version`, `app_secrets` | an app's archive with the operator's variables and secrets |
 //! | `read_database`, `carry` | mirrored rows and what `snapshot.sql` derives from them |
 //! | `wal`, `moved` | which of its pages moved, told from its write-ahead log |
-//! | `projector` | the thread that follows every commit |
+//! | `projector`, `trim` | the thread that follows every commit; how far the change log is needed |
 //! | [`compare`], [`recipe`], [`audit`] | whether that ends where making it anew does: two databases, random histories, every night |
 //! | [`publisher`], `pace`, [`hold`] | the thread that makes releases, when, and when not |
+//! | [`out`] | which releases are out, and for whom |
 //! | [`press`], [`encode`] | how one is made: pages, objects, record, manifest |
 //! | [`pushed_file`], `snapshot` | a database that is simply the file that was pushed |
 //! | [`bucket`], [`objects`], `made` | where nodes find them: a folder or S3; the app's part; what is made for who asks |
@@ -38,6 +41,7 @@
 mod actions;
 mod api;
 mod api_error;
+mod api_span;
 mod app_secrets;
 pub mod app_version;
 pub mod audit;
@@ -45,6 +49,7 @@ pub mod backup;
 pub mod blobs;
 pub mod body;
 pub mod bucket;
+pub mod canary;
 mod carry;
 pub mod change_log;
 pub mod check;
@@ -71,6 +76,7 @@ pub mod moved;
 pub mod objects;
 mod operate;
 pub mod origin;
+pub mod out;
 mod pace;
 mod page;
 pub mod press;
@@ -93,7 +99,9 @@ mod task_diary;
 pub mod task_guest;
 pub mod task_runner;
 mod tasks;
+mod trail;
 mod trial;
+mod trim;
 pub mod vouchers;
 pub mod wal;
 pub mod writer;

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use nearside_protocol::status::{OriginApp, OriginStatus};
+use nearside_protocol::{
+    canary::{Canary, Stands},
+    status::{OriginApp, OriginStatus},
+};
 
 pub(crate) fn text(status: &OriginStatus) -> String {
     let mut text = String::new();
@@ -30,6 +33,17 @@ pub(crate) fn text(status: &OriginStatus) -> String {
             apps().map(|(name, app)| (name, count(app))).collect(),
         );
     }
+    let canaries = || apps().filter_map(|(name, app)| Some((name, app.canary.as_ref()?)));
+    family(
+        "nearside_canary_running",
+        "1 while some nodes try something out.",
+        canaries().map(|(name, canary)| (name, u64::from(canary.is_running()))).collect(),
+    );
+    family(
+        "nearside_canary_wants_a_hand",
+        "1 while a canary waits for what may never come.",
+        canaries().map(|(name, canary)| (name, u64::from(wants_a_hand(canary)))).collect(),
+    );
     family(
         "nearside_applied_commit",
         "The last commit in the newest release.",
@@ -55,5 +69,25 @@ pub(crate) fn text(status: &OriginStatus) -> String {
         "When that backup was made, Unix time.",
         backups().map(|(name, backup)| (name, backup.at_ms / 1_000)).collect(),
     );
+    if !status.spans.is_empty() {
+        let name = "nearside_spans_total";
+        let help = "Steps of traced writes, by what became of them on their way to the collector.";
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+        for (outcome, count) in &status.spans {
+            let _ = writeln!(text, "{name}{{outcome=\"{outcome}\"}} {count}");
+        }
+    }
+    let _ = writeln!(
+        text,
+        "# HELP nearside_canary How the canary stands, or ended, and why.\n# TYPE nearside_canary gauge"
+    );
+    for (app, canary) in status.apps.iter().filter_map(|(name, app)| Some((name, app.canary.as_ref()?))) {
+        let (state, why) = canary.stands.names();
+        let _ = writeln!(text, "nearside_canary{{app=\"{app}\",state=\"{state}\",why=\"{why}\"}} 1");
+    }
     text
+}
+
+fn wants_a_hand(canary: &Canary) -> bool {
+    matches!(&canary.stands, Stands::Running { waits } if waits.wants_a_hand())
 }

@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use http::StatusCode;
 use nearside_protocol::{
     action::Deed,
+    canary::{Halted, Promoted},
     query_report::{Advice, Advise},
     release::ReleaseId,
     task_report::Steered,
@@ -17,7 +18,7 @@ use crate::{
     api,
     api_error::ApiError,
     origin::Origin,
-    site::Site,
+    site::{How, Site},
     tasks::steer::{Order, Which},
 };
 
@@ -33,22 +34,46 @@ impl Work<'_> {
         app: &str,
         packed: Vec<u8>,
         voucher: Option<AppVoucher>,
-        resume: bool,
+        how: How,
     ) -> Result<Pushed, ApiError> {
         let signed = voucher.as_ref().map(|voucher| format!("vouched for by key {}", voucher.key));
-        let pushed = self.origin.push_and(app, packed, voucher, resume).await.map_err(ApiError::from);
-        self.noted(Deed::PushApp, app, signed, pushed, released).await
+        let what = [tried_at(&how), signed].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let pushed = self.origin.push_and(app, packed, voucher, how).await.map_err(ApiError::from);
+        self.noted(Deed::PushApp, app, (!what.is_empty()).then_some(what), pushed, released).await
     }
 
-    pub(crate) async fn push_data(&self, site: &Site, file: &Path, resume: bool) -> Result<Pushed, ApiError> {
-        let pushed = site.push_data(file, resume).await.map_err(ApiError::from);
-        self.noted(Deed::PushData, site.name(), None, pushed, released).await
+    pub(crate) async fn push_data(&self, site: &Site, file: &Path, how: How) -> Result<Pushed, ApiError> {
+        let what = tried_at(&how);
+        let pushed = site.push_data(file, how).await.map_err(ApiError::from);
+        self.noted(Deed::PushData, site.name(), what, pushed, released).await
     }
 
     pub(crate) async fn rollback(&self, site: &Site, to: Option<ReleaseId>) -> Result<Pushed, ApiError> {
         let what = to.map_or("to the one before".to_owned(), |to| format!("to {to}"));
         let rolled_back = site.rollback(to).await.map_err(ApiError::from);
         self.noted(Deed::Rollback, site.name(), Some(what), rolled_back, released).await
+    }
+
+    pub(crate) async fn promote(&self, site: &Site, why: Promoted, canary_ms: Option<u64>) -> Result<Pushed, ApiError> {
+        let (what, words) = (why.name().to_owned(), why.to_string());
+        let promoted = site.promote(why, canary_ms).await.map_err(ApiError::from);
+        let told = |pushed: &Pushed| format!("{}: {words}", released(pushed));
+        self.noted(Deed::PromoteCanary, site.name(), Some(what), promoted, told).await
+    }
+
+    pub(crate) async fn halt(&self, site: &Site, why: Halted, canary_ms: Option<u64>) -> Result<Pushed, ApiError> {
+        let (what, words) = (why.name().to_owned(), why.to_string());
+        let halted = site.halt(why, canary_ms).await.map_err(ApiError::from);
+        let told = |pushed: &Pushed| format!("{}: {words}", released(pushed));
+        self.noted(Deed::HaltCanary, site.name(), Some(what), halted, told).await
+    }
+
+    /// Halts the canary that runs, if one does, because something else is to be done.
+    pub(crate) async fn make_way(&self, site: &Site) -> Result<(), ApiError> {
+        match site.is_tried() {
+            true => self.halt(site, Halted::Replaced, None).await.map(drop),
+            false => Ok(()),
+        }
     }
 
     pub(crate) async fn resume(&self, site: &Site) -> Result<Pushed, ApiError> {
@@ -105,6 +130,10 @@ impl Work<'_> {
         self.origin.actions.keep(self.operator, asked, went_well, outcome).await;
         done
     }
+}
+
+fn tried_at(how: &How) -> Option<String> {
+    how.canary.as_ref().map(|wanted| format!("to be tried out at {}", wanted.nodes.join(", ")))
 }
 
 fn released(pushed: &Pushed) -> String {

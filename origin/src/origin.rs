@@ -15,18 +15,18 @@ use std::{
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use nearside_host::{disk::Disk, door::Door, engine::Engine, logbook::Logbook, logs::Logs, serve};
+use nearside_host::{disk::Disk, door::Door, engine::Engine, logbook::Logbook, logs::Logs, serve, spans::Tracer};
 use nearside_protocol::{
     action::Action,
     app,
     digest::Digest,
     fleet::Fleet,
-    heads::{Nonce, SignedHeads},
+    heads::{Newest, Nonce, SignedHeads},
     key::PublicKey,
     limits,
     status::OriginStatus,
     voucher::AppVoucher,
-    wire::{Heads, Pushed},
+    wire::Pushed,
 };
 use tokio::{
     net::TcpListener,
@@ -39,12 +39,14 @@ use crate::{
     api_error::ApiError,
     body::Body,
     bucket::{Bucket, BucketError},
+    canary,
     config::Config,
     fleet::{Head, Nodes},
+    out::Outs,
     page::Page,
     render,
     secrets::{self, SecretError, Token},
-    site::{Common, PushError, Site, SiteError},
+    site::{Common, How, PushError, Site, SiteError},
 };
 
 const APPS: &str = "apps";
@@ -104,6 +106,16 @@ impl Origin {
     ///
     /// `logbook` is what operators are shown as the origin's log.
     pub async fn open(config: Config, engine: Engine, logbook: Logbook) -> Result<Arc<Origin>, OriginError> {
+        Origin::open_traced(config, engine, logbook, Tracer::off()).await
+    }
+
+    /// The same, with what is sampled traced.
+    pub async fn open_traced(
+        config: Config,
+        engine: Engine,
+        logbook: Logbook,
+        tracer: Tracer,
+    ) -> Result<Arc<Origin>, OriginError> {
         let apps = config.data.join(APPS);
         let io = |error| OriginError::Io { path: config.data.clone(), error };
         Disk::real().folder(&apps).map_err(io)?;
@@ -112,7 +124,7 @@ impl Origin {
         let key = secrets::signing_key(&config.data)?;
         let (nodes, actions) = (Nodes::open(&config.data).map_err(io)?, Log::open(&config.data)?);
         let page = Page::of(&token);
-        let host = render::host(engine.clone())?;
+        let host = render::host(engine.clone())?.with_tracer(tracer.clone());
         let bucket = match &config.objects {
             Some(objects) => Bucket::open(objects)?,
             None => Bucket::folder(&config.data.join(OBJECTS))?,
@@ -124,7 +136,7 @@ impl Origin {
             Ok(Err(error)) => tracing::warn!(cause = %error, "the object store does not answer as it should"),
             Err(_) => tracing::warn!("the object store does not answer"),
         }
-        let common = Common { engine, host, key, bucket, heads: watch::channel(Heads::new()).0 };
+        let common = Common { engine, host, key, bucket, outs: watch::channel(Outs::default()).0, tracer };
         let names = names_in(&apps).map_err(io)?;
         let origin = Arc::new(Origin {
             config,
@@ -151,6 +163,10 @@ impl Origin {
         Ok(origin)
     }
 
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.common.tracer
+    }
+
     pub(crate) fn speaks_tls(&self) -> bool {
         self.config.certificates.is_some()
     }
@@ -175,9 +191,11 @@ impl Origin {
         };
         let audits = tokio::spawn(self.clone().audits());
         let notes = tokio::spawn(self.clone().notes());
+        let canaries = tokio::spawn(canary::watch::watch(self.clone()));
         serve::accept(door, answer, shutdown).await;
         audits.abort();
         notes.abort();
+        canaries.abort();
         self.stop().await;
     }
 
@@ -232,14 +250,14 @@ impl Origin {
         self.token.text()
     }
 
-    /// The newest release of each app, as it changes.
-    pub fn heads(&self) -> watch::Receiver<Heads> {
-        self.common.heads.subscribe()
+    /// The newest releases of each app, as they change.
+    pub fn outs(&self) -> watch::Receiver<Outs> {
+        self.common.outs.subscribe()
     }
 
     /// The answer to whoever asked with this nonce.
-    pub(crate) fn sign_heads(&self, nonce: Nonce, heads: &Heads) -> SignedHeads {
-        SignedHeads::sign(nonce, heads, &self.common.key)
+    pub(crate) fn sign_heads(&self, nonce: Nonce, newest: &Newest) -> SignedHeads {
+        SignedHeads::sign(nonce, newest, &self.common.key)
     }
 
     pub async fn status(&self) -> OriginStatus {
@@ -252,6 +270,7 @@ impl Origin {
             uptime_s: self.started.elapsed().as_secs(),
             key: self.key().to_string(),
             apps,
+            spans: self.tracer().counts(),
         }
     }
 
@@ -259,7 +278,7 @@ impl Origin {
     pub(crate) fn fleet(&self) -> Fleet {
         let head = |site: &Site| {
             let head = site.newest()?;
-            Some(Head { release: head.release, since_ms: head.created_at_ms })
+            Some(Head { release: head.release, since_ms: head.created_at_ms, candidate: site.candidate_since() })
         };
         let heads = self.sites().into_iter().filter_map(|(name, site)| Some((name, head(&site)?))).collect();
         self.nodes.view(&heads, Instant::now())
@@ -275,16 +294,16 @@ impl Origin {
 
     /// Takes an app's archive. An app that is new here and comes to nothing is forgotten.
     pub async fn push(&self, app: &str, packed: Vec<u8>) -> Result<Pushed, NotTaken> {
-        self.push_and(app, packed, None, false).await
+        self.push_and(app, packed, None, How::default()).await
     }
 
-    /// The same, with the voucher for its code, which fits it; `resume` ends the hold after a rollback.
+    /// The same, with the voucher for its code, which fits it.
     pub(crate) async fn push_and(
         &self,
         app: &str,
         packed: Vec<u8>,
         voucher: Option<AppVoucher>,
-        resume: bool,
+        how: How,
     ) -> Result<Pushed, NotTaken> {
         let site = self.site_or_new(app)?;
         if let Some(voucher) = voucher {
@@ -292,7 +311,7 @@ impl Origin {
                 .keep(&Digest::of(&packed), &voucher)
                 .map_err(|error| OriginError::Io { path: self.config.data.join(APPS).join(app), error })?;
         }
-        match site.push_archive(packed, resume).await {
+        match site.push_archive(packed, how).await {
             Ok(pushed) => Ok(pushed),
             Err(error) => {
                 self.forget_if_empty(site);

@@ -20,11 +20,15 @@ use std::{
 
 use nearside_host::pages::{Draft, Keep, Kept, PageStore, PagesError, Table};
 use nearside_protocol::{
+    canary::Candidacy,
     digest::Digest,
     key::SecretKey,
     limits,
     page_object::Written,
-    release::{BaseOffer, DatabaseId, DeltaOffer, FORMAT, Manifest, ReleaseId, SignedManifest, fingerprint},
+    release::{
+        BaseOffer, DatabaseId, DeltaOffer, FORMAT, FORMAT_OF_CANDIDATES, Manifest, ReleaseId, SignedManifest,
+        fingerprint,
+    },
     unix_time::now_ms,
 };
 
@@ -62,6 +66,8 @@ pub struct Content {
     pub epoch: u64,
     pub applied_commit: u64,
     pub rolled_back_to: Option<ReleaseId>,
+    /// For whom it is, when it is not for everyone.
+    pub candidate: Option<Candidacy>,
     pub app_digest: Digest,
     pub app_archive_bytes: u64,
     pub variables: std::collections::BTreeMap<String, String>,
@@ -76,6 +82,7 @@ impl Content {
             epoch: position.epoch,
             applied_commit: position.commit,
             rolled_back_to: None,
+            candidate: None,
             app_digest: version.digest,
             app_archive_bytes: version.archive_bytes,
             variables: version.variables.clone(),
@@ -98,6 +105,7 @@ impl Content {
             applied_commit: old.applied_commit,
             // What was published again is named by what it was first.
             rolled_back_to: Some(old.rolled_back_to.unwrap_or(old.release)),
+            candidate: None,
             app_digest: old.app_digest,
             app_archive_bytes: old.app_archive_bytes,
             variables: old.variables.clone(),
@@ -112,6 +120,7 @@ impl Content {
             // A commit that changed no page: a visitor's receipt waits for the release that contains it.
             && self.applied_commit == head.applied_commit
             && self.rolled_back_to == head.rolled_back_to
+            && self.candidate == head.candidate
             && self.app_digest == head.app_digest
             && self.variables == head.variables
             && self.secrets == head.secrets
@@ -164,10 +173,14 @@ impl Press {
         Press { app, objects, pages, key, vouchers, keep, next_seq: None, bases: Bases::default() }
     }
 
+    /// The newest release for everyone.
     pub fn newest(&self) -> Option<(Kept, Manifest)> {
-        let kept = self.pages.newest()?;
-        let manifest = manifest_of(&kept)?;
-        Some((kept, manifest))
+        newest_for_all(&self.pages)
+    }
+
+    /// Whether some nodes may serve a candidate that is newer than what is for everyone.
+    pub fn ends_with_a_candidate(&self) -> bool {
+        self.pages.newest().as_ref().and_then(manifest_of).is_some_and(|newest| newest.candidate.is_some())
     }
 
     /// Finishes what a crash, or an object store that was away, left of the newest release; and finds out which numbers are
@@ -176,7 +189,7 @@ impl Press {
         if self.next_seq.is_some() {
             return Ok(());
         }
-        let newest = self.newest();
+        let newest = self.pages.newest().and_then(|kept| manifest_of(&kept).map(|manifest| (kept, manifest)));
         if let Some((kept, manifest)) = &newest {
             let name = Name::Release(kept.release);
             if self.length(name)?.is_none() {
@@ -193,13 +206,19 @@ impl Press {
         Ok(())
     }
 
-    /// Makes a release of a draft, unless it would be the one there is.
-    pub fn publish(&mut self, mut draft: Draft, content: Content) -> Result<Option<Made>, PressError> {
+    /// Makes a release of a draft, unless it would be the one there is. What is for everyone is published again after a
+    /// candidate that nobody tries out any more: nodes that have that one only go forward.
+    pub fn publish(&mut self, mut draft: Draft, content: Content, again: Again) -> Result<Option<Made>, PressError> {
         let begun = Instant::now();
         self.finish()?;
         let root = draft.root();
         let page_count = draft.pages();
         let newest = self.newest();
+        let like_it = match &content.candidate {
+            Some(candidate) => newest_of(&self.pages, candidate),
+            None if again == Again::AfterACandidate && self.ends_with_a_candidate() => None,
+            None => newest.clone(),
+        };
         let is_there = |(kept, head): &(Kept, Manifest)| {
             // With another key than before, what is there is published anew: nodes are to forget the old key some day.
             let vouched = self.vouchers.of(&self.app, &content.app_digest, &self.key);
@@ -208,7 +227,7 @@ impl Press {
                 && kept.signed.key == self.key.public().id()
                 && head.app_vouched == vouched
         };
-        if newest.as_ref().is_some_and(is_there) {
+        if like_it.as_ref().is_some_and(is_there) {
             return Ok(None);
         }
         if u64::from(page_count) * limits::PAGE_BYTES as u64 > limits::DATABASE_BYTES {
@@ -221,9 +240,15 @@ impl Press {
         let release = ReleaseId { epoch: content.epoch, seq };
         let before = self.pages.kept();
         let table = draft.table();
-        let (objects, cost) = self.put_objects(&table, release, newest.as_ref(), begun)?;
-        let manifest =
-            self.manifest(content, release, newest.as_ref().map(|(kept, _)| kept.release), root, page_count, objects);
+        let leads_on = content.candidate.is_none();
+        // A candidate of other pages leads on from the one before it, which its nodes have.
+        let parent = match (&like_it, &newest) {
+            (Some(before), Some((_, head))) if !leads_on && head.root != root => Some(before),
+            _ => newest.as_ref(),
+        };
+        let (objects, cost) = self.put_objects(&table, release, parent, leads_on, begun)?;
+        let parent = parent.map(|(kept, _)| kept.release);
+        let manifest = self.manifest(content, release, parent, root, page_count, objects);
         let signed = SignedManifest::sign(&manifest, &self.key);
         Objects::manifest_bytes(release, &signed)?;
         drop(table);
@@ -236,18 +261,22 @@ impl Press {
         if let Err(error) = self.put_head(release).and_then(|()| self.retain(&before)) {
             tracing::warn!(app = self.app, cause = %error, "what only older releases needed is not tidied away");
         }
-        self.bases.refresh(&self.app, &self.objects, &self.pages, &manifest);
+        // A candidate leads nowhere: what is for everyone is made of what was for everyone before.
+        if manifest.candidate.is_none() {
+            self.bases.refresh(&self.app, &self.objects, &self.pages, &manifest);
+        }
         let cost = Cost { ms: begun.elapsed().as_millis() as u64, ..cost };
         Ok(Some(Made { manifest, cost }))
     }
 
     /// Puts what leads to these pages: from the release before, at times from further back, and from nothing when there
-    /// is no way else.
+    /// is no way else. To a candidate only from the release before: nothing leads on from there.
     fn put_objects(
         &mut self,
         table: &Table,
         release: ReleaseId,
         newest: Option<&(Kept, Manifest)>,
+        leads_on: bool,
         begun: Instant,
     ) -> Result<(Offers, Cost), PressError> {
         let mut offers = Offers::default();
@@ -263,6 +292,10 @@ impl Press {
             Chosen::Nothing => {}
             Chosen::Delta | Chosen::Moved => offers.deltas.push(self.put_delta(parent, table, encoded)?),
             Chosen::Base => offers.base = Some(put_made_base(&self.objects, table, release, encoded)?),
+        }
+        if !leads_on {
+            offers.base = offers.base.or_else(|| head.base.clone());
+            return Ok((offers, cost));
         }
         if chosen != Chosen::Base {
             for back in limits::SKIP_DELTAS.into_iter().filter(|back| release.seq.is_multiple_of(*back)) {
@@ -309,7 +342,7 @@ impl Press {
         offers: Offers,
     ) -> Manifest {
         Manifest {
-            format: FORMAT,
+            format: if content.candidate.is_some() { FORMAT_OF_CANDIDATES } else { FORMAT },
             app: self.app.clone(),
             database: content.database,
             release,
@@ -319,6 +352,7 @@ impl Press {
             page_count: u64::from(page_count),
             root,
             rolled_back_to: content.rolled_back_to,
+            candidate: content.candidate,
             deltas: offers.deltas,
             base: offers.base,
             app_digest: content.app_digest,
@@ -409,6 +443,28 @@ impl Press {
     }
 }
 
+/// When content that is out already is published again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    Never,
+    AfterACandidate,
+}
+
+/// The newest release for everyone.
+pub fn newest_for_all(pages: &PageStore) -> Option<(Kept, Manifest)> {
+    newest_with(pages, |manifest| manifest.candidate.is_none())
+}
+
+/// The newest candidate of a canary.
+pub fn newest_of(pages: &PageStore, canary: &Candidacy) -> Option<(Kept, Manifest)> {
+    newest_with(pages, |manifest| manifest.candidate.as_ref() == Some(canary))
+}
+
+fn newest_with(pages: &PageStore, is_wanted: impl Fn(&Manifest) -> bool) -> Option<(Kept, Manifest)> {
+    let all = pages.kept().into_iter().rev();
+    all.filter_map(|kept| manifest_of(&kept).map(|manifest| (kept, manifest))).find(|(_, manifest)| is_wanted(manifest))
+}
+
 /// What leads to a release's pages.
 #[derive(Default)]
 struct Offers {
@@ -497,7 +553,7 @@ impl Bases {
         if stands || works || waits {
             return;
         }
-        let Some(of) = pages.newest() else { return };
+        let Some(of) = pages.find(&head.root) else { return };
         self.delta_bytes = Some(0);
         let (app, objects, made) = (app.to_owned(), objects.clone(), self.made.clone());
         let work = move || {

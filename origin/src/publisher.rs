@@ -4,7 +4,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
     thread::JoinHandle,
     time::Instant,
 };
@@ -15,6 +18,8 @@ use nearside_host::{
 };
 use nearside_protocol::{
     app::DatabaseSource,
+    canary::Candidacy,
+    fleet::Candidate,
     limits,
     release::{Manifest, ReleaseId},
     unix_time::now_ms,
@@ -22,12 +27,15 @@ use nearside_protocol::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
+    app_version::AppVersion,
     bucket::Name,
     hold::Hold,
     moved::Since,
-    press::{Content, Made, Press, PressError, manifest_of},
-    projector::{Capturer, NotCaptured, Projected},
+    out::Out,
+    press::{Again, Content, Cost, Made, Press, PressError, manifest_of, newest_of},
+    projector::{Captured, Capturer, NotCaptured, Projected},
     pushed_file::{FileId, PushedError, PushedFile},
+    read_database::Position,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +75,8 @@ impl From<crate::bucket::BucketError> for PublishError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
     pub release: ReleaseId,
+    /// What some nodes try out.
+    pub candidate: Option<ReleaseId>,
     /// What was chosen and what it cost; nothing when there was nothing new.
     pub cost: Option<String>,
 }
@@ -80,14 +90,40 @@ enum Job {
     Rollback(Option<ReleaseId>, Answer),
     /// What has come since, and go on.
     Resume(Answer),
+    /// A candidate beside what is for everyone; or none any more.
+    Try(Option<Trying>, Answer),
     Stop,
 }
 
+/// Told what is new before it is given to anyone: of the release for everyone also its manifest, and what it cost if it was made
+/// just now.
+pub type OnReleased = Box<dyn Fn(Out, &Manifest, Option<Cost>) + Send>;
+
 type Answer = oneshot::Sender<Result<Published, String>>;
+
+/// What some nodes are to try out, with each release that is for everyone.
+#[derive(Clone)]
+pub struct Trying {
+    pub canary: Candidacy,
+    pub version: Arc<AppVersion>,
+    pub rows: TriedRows,
+}
+
+/// Whose database something is tried out on.
+#[derive(Clone)]
+pub enum TriedRows {
+    /// That of everyone.
+    Same,
+    /// The file that was pushed to be tried out.
+    File,
+    /// One of its own, which is made another way of the same rows.
+    Own(Capturer),
+}
 
 pub struct Publisher {
     jobs: SyncSender<Job>,
     head: watch::Receiver<Option<Manifest>>,
+    candidate: watch::Receiver<Option<ReleaseId>>,
     error: watch::Receiver<Option<String>>,
     hold: watch::Receiver<Option<Hold>>,
     thread: Option<JoinHandle<()>>,
@@ -99,10 +135,13 @@ impl Publisher {
         press: Press,
         capturer: Capturer,
         projected: watch::Receiver<Projected>,
-        released: Box<dyn Fn(ReleaseId) + Send>,
+        trying: Option<Trying>,
+        released: OnReleased,
     ) -> io::Result<Publisher> {
         let (jobs, queue) = sync_channel(limits::ORIGIN_QUEUE);
         let (head_out, head) = watch::channel(press.newest().map(|(_, manifest)| manifest));
+        let newest_tried = trying.as_ref().and_then(|trying| newest_of(&press.pages, &trying.canary));
+        let (candidate_out, candidate) = watch::channel(newest_tried.map(|(kept, _)| kept.release));
         let (error_out, error) = watch::channel(None);
         let (hold_out, hold) = watch::channel(Hold::load(press.objects.folder())?);
         let worker = Worker {
@@ -111,7 +150,11 @@ impl Publisher {
             projected,
             last: None,
             since: Since::Unknown,
+            trying,
+            tried: None,
+            tried_since: Since::Unknown,
             head: head_out,
+            candidate: candidate_out,
             error: error_out,
             hold: hold_out,
             released,
@@ -120,11 +163,16 @@ impl Publisher {
             be_patient();
             worker.run(queue)
         })?;
-        Ok(Publisher { jobs, head, error, hold, thread: Some(thread) })
+        Ok(Publisher { jobs, head, candidate, error, hold, thread: Some(thread) })
     }
 
     pub fn head(&self) -> Option<Manifest> {
         self.head.borrow().clone()
+    }
+
+    /// The newest candidate, while there is something to try out.
+    pub fn candidate(&self) -> Option<ReleaseId> {
+        *self.candidate.borrow()
     }
 
     pub fn error(&self) -> Option<String> {
@@ -157,6 +205,12 @@ impl Publisher {
     /// Ends the hold, and publishes what has come since.
     pub async fn resume(&self) -> Result<Published, String> {
         self.ask(Job::Resume).await
+    }
+
+    /// Publishes this to be tried out, now and with each release from then on. Without any, what is for everyone is published
+    /// again, so that whoever tried something out goes on to that.
+    pub async fn try_out(&self, trying: Option<Trying>) -> Result<Published, String> {
+        self.ask(|answer| Job::Try(trying, answer)).await
     }
 
     async fn ask(&self, job: impl FnOnce(Answer) -> Job) -> Result<Published, String> {
@@ -193,10 +247,16 @@ struct Worker {
     last: Option<Source>,
     /// What the newest release's pages are, seen from there.
     since: Since,
+    trying: Option<Trying>,
+    /// The file that the newest candidate's pages are of.
+    tried: Option<FileId>,
+    /// What its pages are, seen from the last capture of its own database.
+    tried_since: Since,
     head: watch::Sender<Option<Manifest>>,
+    candidate: watch::Sender<Option<ReleaseId>>,
     error: watch::Sender<Option<String>>,
     hold: watch::Sender<Option<Hold>>,
-    released: Box<dyn Fn(ReleaseId) + Send>,
+    released: OnReleased,
 }
 
 impl Worker {
@@ -224,6 +284,11 @@ impl Worker {
                 Ok(Job::Publish(answer)) => self.answered(Worker::publish, answer),
                 Ok(Job::Rollback(to, answer)) => self.answered(|worker| worker.rollback(to), answer),
                 Ok(Job::Resume(answer)) => self.answered(Worker::resume, answer),
+                Ok(Job::Try(trying, answer)) => {
+                    self.trying = trying;
+                    self.tried_since = Since::Unknown;
+                    self.answered(Worker::publish, answer)
+                }
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             };
             waits_since = None;
@@ -275,29 +340,80 @@ impl Worker {
             return Err(PublishError::Held(hold));
         }
         let version = self.projected.borrow().version.clone();
-        let (draft, content) = match version.archive.app.database {
+        let Rows { draft, version, position, schema } = match version.archive.app.database {
             DatabaseSource::Mirrored => self.captured()?,
             DatabaseSource::Pushed => self.pushed()?,
         };
-        let made = self.press.publish(draft, content)?;
+        // Once it is what everyone has, there is nothing to try out.
+        let trying = self
+            .trying
+            .clone()
+            .filter(|trying| matches!(trying.rows, TriedRows::File) || trying.version.digest != version.digest);
+        let again = if trying.is_some() { Again::Never } else { Again::AfterACandidate };
+        let made = self.press.publish(draft, Content::of(&position, &version, &schema), again)?;
         self.since = Since::LastCapture;
-        self.announced(made)
+        let tried = match trying {
+            Some(trying) => Some(self.publish_candidate(&trying, position, schema)?),
+            None => None,
+        };
+        self.announced(made, tried)
+    }
+
+    /// What is to be tried out, on the rows of what was just published; or on the database that is.
+    fn publish_candidate(
+        &mut self,
+        trying: &Trying,
+        position: Position,
+        schema: String,
+    ) -> Result<Tried, PublishError> {
+        let before = newest_of(&self.press.pages, &trying.canary).map(|(kept, _)| kept.table);
+        let (draft, position, schema) = match &trying.rows {
+            TriedRows::Same => (self.draft(), position, schema),
+            TriedRows::Own(capturer) => {
+                let since = if before.is_some() { self.tried_since } else { Since::Unknown };
+                // Until it is kept.
+                self.tried_since = if since == Since::Unknown { Since::Unknown } else { Since::BeforeLastCapture };
+                let draft = before.map_or_else(|| self.draft(), |table| self.press.pages.draft(Some(&table)));
+                let Captured { draft, projected, schema } = capturer.capture(since, draft)?;
+                (draft, projected.position, schema)
+            }
+            TriedRows::File => {
+                let file = PushedFile::to_be_tried(self.press.objects.folder())?.ok_or(PublishError::NothingPushed)?;
+                let draft = match before.filter(|_| self.tried == Some(file.id())) {
+                    Some(table) => self.press.pages.draft(Some(&table)),
+                    None => {
+                        let mut draft = self.draft();
+                        draft.resize(file.pages());
+                        file.each(|number, page| draft.put(number, page).map(drop).map_err(PublishError::from))?;
+                        draft
+                    }
+                };
+                self.tried = Some(file.id());
+                (draft, position, file.schema()?)
+            }
+        };
+        let content = Content::of(&position, &trying.version, &schema);
+        let content = Content { candidate: Some(trying.canary.clone()), ..content };
+        let made = self.press.publish(draft, content, Again::Never)?;
+        self.tried_since = Since::LastCapture;
+        let newest = newest_of(&self.press.pages, &trying.canary);
+        let (kept, _) = newest.expect("BUG: a candidate that is not published is there");
+        Ok(Tried { candidate: Candidate { release: kept.release, nodes: trying.canary.nodes.clone() }, made })
     }
 
     /// What the projector has reached, over the newest release's pages.
-    fn captured(&mut self) -> Result<(Draft, Content), PublishError> {
+    fn captured(&mut self) -> Result<Rows, PublishError> {
         let since = if self.last == Some(Source::ReadDatabase) { self.since } else { Since::Unknown };
         self.last = Some(Source::ReadDatabase);
         // Until it is kept.
         self.since = if since == Since::Unknown { Since::Unknown } else { Since::BeforeLastCapture };
         let draft = self.draft();
-        let captured = self.capturer.capture(since, draft)?;
-        let Projected { version, position, .. } = captured.projected;
-        Ok((captured.draft, Content::of(&position, &version, &captured.schema)))
+        let Captured { draft, projected, schema } = self.capturer.capture(since, draft)?;
+        Ok(Rows { draft, version: projected.version, position: projected.position, schema })
     }
 
     /// The pushed file, over the newest release's pages.
-    fn pushed(&mut self) -> Result<(Draft, Content), PublishError> {
+    fn pushed(&mut self) -> Result<Rows, PublishError> {
         let file = PushedFile::in_folder(self.press.objects.folder())?.ok_or(PublishError::NothingPushed)?;
         let Projected { version, position, .. } = self.projected.borrow().clone();
         let mut draft = self.draft();
@@ -310,12 +426,12 @@ impl Worker {
         }
         self.since = Since::Unknown;
         let schema = file.schema()?;
-        Ok((draft, Content::of(&position, &version, &schema)))
+        Ok(Rows { draft, version, position, schema })
     }
 
     fn draft(&self) -> Draft {
-        let newest = self.press.pages.newest();
-        self.press.pages.draft(newest.as_ref().map(|kept| &kept.table))
+        let newest = self.press.newest();
+        self.press.pages.draft(newest.as_ref().map(|(kept, _)| &kept.table))
     }
 
     fn rollback(&mut self, to: Option<ReleaseId>) -> Result<Published, PublishError> {
@@ -330,8 +446,8 @@ impl Worker {
         self.hold(Some(Hold { rolled_back_to: content.rolled_back_to.unwrap_or(old.release), since_ms: now_ms() }))?;
         let draft = self.press.pages.draft(Some(&target.table));
         self.since = Since::Unknown;
-        match self.press.publish(draft, content) {
-            Ok(made) => self.announced(made),
+        match self.press.publish(draft, content, Again::AfterACandidate) {
+            Ok(made) => self.announced(made, None),
             Err(error) => {
                 // Once it is in the page store it will be finished, and stays.
                 if self.press.newest().is_some_and(|(kept, _)| kept.release == head.release) {
@@ -346,8 +462,9 @@ impl Worker {
     fn target(&self, head: &Manifest, to: Option<ReleaseId>) -> Result<(Kept, Manifest), PublishError> {
         let refused = |why: String| Err(PublishError::Rollback(why));
         let kept = self.press.pages.kept();
-        let all: Vec<(Kept, Manifest)> =
-            kept.into_iter().filter_map(|kept| manifest_of(&kept).map(|manifest| (kept, manifest))).collect();
+        let all = kept.into_iter().filter_map(|kept| manifest_of(&kept).map(|manifest| (kept, manifest)));
+        // What some tried out was never for everyone; if it was, that is another release.
+        let all: Vec<(Kept, Manifest)> = all.filter(|(_, manifest)| manifest.candidate.is_none()).collect();
         let current = head.rolled_back_to.unwrap_or(head.release);
         let found = match to {
             Some(to) => all.iter().find(|(kept, _)| kept.release == to),
@@ -399,28 +516,52 @@ impl Worker {
     }
 
     /// Tells of the newest release, when that is news.
-    fn announced(&self, made: Option<Made>) -> Result<Published, PublishError> {
+    fn announced(&self, made: Option<Made>, tried: Option<Tried>) -> Result<Published, PublishError> {
         let (_, newest) = self.press.newest().expect("BUG: without a release, everything is one");
         let Manifest { release, applied_commit, .. } = newest;
-        if self.head.borrow().as_ref().map(|head| head.release) != Some(release) {
-            self.head.send_replace(Some(newest));
-            (self.released)(release);
+        let candidate = tried.as_ref().map(|tried| tried.candidate.clone());
+        let candidate_release = candidate.as_ref().map(|candidate| candidate.release);
+        let was = (self.head.borrow().as_ref().map(|head| head.release), *self.candidate.borrow());
+        if was != (Some(release), candidate_release) {
+            self.head.send_replace(Some(newest.clone()));
+            self.candidate.send_replace(candidate_release);
+            (self.released)(Out { stable: release, candidate }, &newest, made.as_ref().map(|made| made.cost));
         }
-        if let Some(Made { cost, .. }) = &made {
-            tracing::info!(
-                app = self.press.app,
-                %release,
-                applied_commit,
-                pages = cost.pages,
-                of_pages = cost.page_count,
-                bytes = cost.bytes,
-                ms = cost.ms,
-                "released as {}",
-                cost.chosen.name()
-            );
+        let made_candidate = tried.and_then(|tried| tried.made);
+        for (made, what) in [(&made, "released"), (&made_candidate, "released to be tried out")] {
+            if let Some(Made { manifest, cost }) = made {
+                tracing::info!(
+                    app = self.press.app,
+                    release = %manifest.release,
+                    applied_commit,
+                    pages = cost.pages,
+                    of_pages = cost.page_count,
+                    bytes = cost.bytes,
+                    ms = cost.ms,
+                    "{what} as {}",
+                    cost.chosen.name()
+                );
+            }
         }
-        Ok(Published { release, cost: made.map(|made| made.cost.to_string()) })
+        let cost = made_candidate.or(made).map(|made| made.cost.to_string());
+        Ok(Published { release, candidate: candidate_release, cost })
     }
+}
+
+/// One moment of a database, and the version of the app that is for everyone then.
+struct Rows {
+    draft: Draft,
+    version: Arc<AppVersion>,
+    position: Position,
+    /// What a response depends on and no page tells.
+    schema: String,
+}
+
+/// A candidate that is out.
+struct Tried {
+    candidate: Candidate,
+    /// Nothing when it was out already.
+    made: Option<Made>,
 }
 
 /// When what has waited since then is published, after the release that was made last.

@@ -20,6 +20,8 @@ use rusqlite::{Connection, OpenFlags, backup::Backup};
 use crate::{read_database, snapshot::open_immutable};
 
 const NAME: &str = "pushed.db";
+/// One that some nodes try out.
+const TRIED: &str = "tried.db";
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const HEADER_BYTES: u64 = 100;
 
@@ -65,7 +67,30 @@ pub struct PushedFile {
 impl PushedFile {
     /// The file that was taken in last, if there is one.
     pub fn in_folder(folder: &Path) -> Result<Option<PushedFile>, PushedError> {
-        let path = folder.join(NAME);
+        PushedFile::at(folder.join(NAME))
+    }
+
+    /// The file that some nodes try out, if there is one.
+    pub fn to_be_tried(folder: &Path) -> Result<Option<PushedFile>, PushedError> {
+        PushedFile::at(folder.join(TRIED))
+    }
+
+    /// Makes the file that was tried out the one that is for everyone; nothing when that is done. Durable when it returns.
+    pub fn promote(folder: &Path, disk: &Disk) -> Result<(), PushedError> {
+        let tried = folder.join(TRIED);
+        if tried.exists() { disk.rename(&tried, &folder.join(NAME)).map_err(io_at(&tried)) } else { Ok(()) }
+    }
+
+    /// Nobody tries it out any more.
+    pub fn forget_tried(folder: &Path) -> Result<(), PushedError> {
+        let tried = folder.join(TRIED);
+        match fs::remove_file(&tried) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PushedError::Io { path: tried, error }),
+            _ => Ok(()),
+        }
+    }
+
+    fn at(path: PathBuf) -> Result<Option<PushedFile>, PushedError> {
         match File::open(&path) {
             Ok(file) => PushedFile::of(path, file).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -121,8 +146,17 @@ impl Imported {
 
     /// Durable when it returns.
     pub fn keep(&self, folder: &Path, disk: &Disk) -> Result<(), PushedError> {
+        self.keep_as(&folder.join(NAME), disk)
+    }
+
+    /// The same for one that some nodes are to try out.
+    pub fn keep_to_be_tried(&self, folder: &Path, disk: &Disk) -> Result<(), PushedError> {
+        self.keep_as(&folder.join(TRIED), disk)
+    }
+
+    fn keep_as(&self, path: &Path, disk: &Disk) -> Result<(), PushedError> {
         File::open(&self.path).and_then(|file| file.sync_all()).map_err(io_at(&self.path))?;
-        disk.rename(&self.path, &folder.join(NAME)).map_err(io_at(&folder.join(NAME)))
+        disk.rename(&self.path, path).map_err(io_at(path))
     }
 }
 

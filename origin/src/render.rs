@@ -14,13 +14,15 @@ use nearside_host::{
     host::{Host, HostError},
     origin_client::NoOrigin,
     release::Release,
+    spans::Traced,
     target::Target,
     upstream::Visitor,
 };
 use nearside_protocol::{
+    digest::Digest,
     limits,
     release::Manifest,
-    wire::{VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
+    wire::{APP_DIGEST_HEADER, VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
 };
 
 use crate::{
@@ -37,18 +39,19 @@ pub(crate) fn host(engine: Engine) -> Result<Arc<Host>, HostError> {
     Host::new("origin", engine, 0, Arc::new(NoOrigin))
 }
 
-/// The read database as a release, kept while its file and its app version stand.
+/// The read database as a release of each version that nodes serve, kept while its file and that version stand.
 #[derive(Default)]
-pub(crate) struct Live(Mutex<Option<(Projected, Arc<Release>)>>);
+pub(crate) struct Live(Mutex<Vec<(Projected, Arc<Release>)>>);
+
+/// What is for everyone, and what some try out.
+const VERSIONS: usize = 2;
 
 impl Live {
     /// Loads code and opens the file if they are not what was used last. Blocks.
     fn release(&self, engine: &Engine, now: Projected, head: Manifest) -> Result<Arc<Release>, ApiError> {
         let mut kept = self.0.lock().expect("BUG: nothing panics while holding the live release");
-        if let Some((then, release)) = &*kept
-            && Arc::ptr_eq(&then.version, &now.version)
-            && then.file == now.file
-        {
+        let is_same = |(then, _): &&(Projected, _)| Arc::ptr_eq(&then.version, &now.version) && then.file == now.file;
+        if let Some((_, release)) = kept.iter().find(is_same) {
             return Ok(release.clone());
         }
         let fault = |error: &dyn std::fmt::Display| {
@@ -60,13 +63,21 @@ impl Live {
         let release = Arc::new(
             Release::assemble(manifest, now.version.secrets(), code, database).map_err(|error| fault(&error))?,
         );
-        *kept = Some((now, release.clone()));
+        kept.push((now, release.clone()));
+        if kept.len() > VERSIONS {
+            kept.remove(0);
+        }
         Ok(release)
     }
 }
 
 /// The page at `target`, for a visitor who holds the receipt in `headers`.
-pub(crate) async fn render(site: &Arc<Site>, target: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+pub(crate) async fn render(
+    site: &Arc<Site>,
+    target: &str,
+    headers: &HeaderMap,
+    traced: Option<Traced>,
+) -> Result<Response<Body>, ApiError> {
     let unavailable = |why: &str| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
     let running = site.running().ok_or_else(|| unavailable("the app is not running: see the origin's status"))?;
     if running.is_held() {
@@ -75,6 +86,12 @@ pub(crate) async fn render(site: &Arc<Site>, target: &str, headers: &HeaderMap) 
     }
     let head = running.head().ok_or_else(|| unavailable("there is no release yet"))?;
     let now = reached(&running, headers).await?;
+    // A visitor of a node that tries something out goes on seeing that.
+    let code = headers.get(APP_DIGEST_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let (now, head) = match code.and_then(|code: Digest| site.tried_version(&code)) {
+        Some((version, release)) => (Projected { version, ..now }, Manifest { release, ..head }),
+        None => (now, head),
+    };
 
     let (of_site, engine) = (site.clone(), site.engine().clone());
     let release = tokio::task::spawn_blocking(move || of_site.live.release(&engine, now, head)).await;
@@ -82,7 +99,7 @@ pub(crate) async fn render(site: &Arc<Site>, target: &str, headers: &HeaderMap) 
 
     let uri: Uri = target.parse().map_err(|_| ApiError::bad_request(format!("`{target}` is not a path")))?;
     let target = Target::parse(uri.path(), uri.query()).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let visitor = visitor(headers);
+    let visitor = visitor(headers, traced);
     match site.host().render_for(release, target, &visitor).await {
         Ok(response) => Ok(response.map(body::full)),
         Err(refusal) => Err(ApiError::new(refusal.status(), "the page cannot be rendered; the node answers for it")),
@@ -112,7 +129,7 @@ async fn reached(running: &Running, headers: &HeaderMap) -> Result<Projected, Ap
 }
 
 /// The visitor as the node saw them.
-fn visitor(headers: &HeaderMap) -> Visitor {
+fn visitor(headers: &HeaderMap, traced: Option<Traced>) -> Visitor {
     let mut theirs = HeaderMap::new();
     for (name, value) in headers {
         let name = name.as_str().strip_prefix(VISITOR_PREFIX).filter(|_| name != VISITOR_ADDRESS_HEADER);
@@ -121,5 +138,5 @@ fn visitor(headers: &HeaderMap) -> Visitor {
         }
     }
     let client = headers.get(VISITOR_ADDRESS_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
-    Visitor { headers: theirs, client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) }
+    Visitor { headers: theirs, client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), traced }
 }

@@ -1,4 +1,15 @@
 //! One app at the origin: its writer, its projector, its publisher, its tasks, and the version they all run.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `running` | the parts that work while it has a version |
+//! | `pushing` | what operators push, and how it is published |
+//! | `trying`, `aside` | a candidate that some nodes try out; the read database of one that makes its own |
+
+mod aside;
+mod pushing;
+mod running;
+mod trying;
 
 use std::{
     path::{Path, PathBuf},
@@ -6,50 +17,51 @@ use std::{
 };
 
 use nearside_host::{
-    archive::{Archive, ArchiveError},
     disk::Disk,
     engine::Engine,
     host::Host,
     pages::{PageStore, PagesError, Table},
+    spans::Tracer,
 };
 use nearside_protocol::{
-    app::DatabaseSource,
     key::SecretKey,
     limits,
-    release::{Manifest, ReleaseId},
+    release::Manifest,
     status::{Audited, Held, OriginApp},
     task_report::{TaskShown, Tasks},
     unix_time::now_ms,
     watermark::Watermark,
-    wire::{Heads, Pushed},
 };
 use rusqlite::{Connection, OpenFlags};
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::sync::watch;
 
+use self::{aside::Aside, running::forward, trying::Standing};
+pub use self::{
+    pushing::{How, PushError},
+    running::Running,
+};
 use crate::{
     app_version::{AppVersion, VersionError},
     audit,
     blobs::{BlobError, Blobs},
     bucket::{Bucket, BucketError},
-    check::{self, Finding},
     config::AppConfig,
     gathered::Gathered,
-    hold::{Hold, RunningVersion},
+    hold::RunningVersion,
     install::InstallError,
     made::Made,
-    merge::MergeError,
     objects::{ObjectError, Objects},
-    press::{Press, manifest_of},
-    projector::{Projected, Projector},
-    publisher::{Published, Publisher},
-    pushed_file::{self, PushedError, PushedFile},
+    out::{Out, Outs},
+    press::{Press, newest_for_all},
+    projector::Projector,
+    publisher::{Publisher, TriedRows, Trying},
+    pushed_file::PushedError,
     read_database::ReadError,
-    rehearsal::{self, RehearsalError},
     render::Live,
-    seed::SeedError,
     store::{self, StoreError},
     task_runner::{Desk, Reach, TaskRunner},
     tasks, trial,
+    trim::Trim,
     vouchers::Vouchers,
     writer::Writer,
 };
@@ -81,41 +93,10 @@ pub enum SiteError {
     Read(#[from] ReadError),
     #[error("a thread does not start: {0}")]
     Thread(std::io::Error),
-    #[error("work was lost: the origin is stopping")]
-    Lost,
-}
-
-/// Why a push was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum PushError {
-    #[error("the archive cannot be read: {0}")]
-    Archive(#[from] ArchiveError),
-    #[error("the archive is of the app `{found}`, and was pushed to `{expected}`")]
-    OtherApp { expected: String, found: String },
-    #[error("{}", .0.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n"))]
-    Findings(Vec<Finding>),
-    #[error(transparent)]
-    Rehearsal(#[from] RehearsalError),
-    #[error(transparent)]
-    Merge(#[from] MergeError),
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    #[error(transparent)]
-    Site(#[from] SiteError),
-    #[error("nothing runs here yet: push the app first")]
-    NoApp,
-    #[error("it is in the store, and no release holds it yet: {0}")]
-    Unreleased(String),
     #[error(transparent)]
     Pushed(#[from] PushedError),
-    #[error(
-        "releases are held since the rollback to {}, and a push would be published: push it with --resume to end the hold, or \
-        `nearside resume` first",
-        .0.rolled_back_to
-    )]
-    Held(Hold),
-    #[error("{0}")]
-    NotRolledBack(String),
+    #[error("work was lost: the origin is stopping")]
+    Lost,
 }
 
 /// What all sites share.
@@ -125,7 +106,8 @@ pub struct Common {
     pub host: Arc<Host>,
     pub key: SecretKey,
     pub bucket: Bucket,
-    pub heads: watch::Sender<Heads>,
+    pub outs: watch::Sender<Outs>,
+    pub tracer: Tracer,
 }
 
 pub struct Site {
@@ -145,6 +127,8 @@ pub struct Site {
     running: RwLock<Option<Arc<Running>>>,
     /// Why nothing runs though there is a release.
     fault: Mutex<Option<String>>,
+    /// What some nodes try out, or tried out last.
+    standing: Mutex<Standing>,
     /// One push at a time.
     pushing: tokio::sync::Mutex<()>,
 }
@@ -154,15 +138,6 @@ pub(crate) struct Released {
     pub(crate) manifest: Manifest,
     pub(crate) table: Arc<Table>,
     pub(crate) version: Arc<AppVersion>,
-}
-
-/// The parts that work while the app has a version.
-pub struct Running {
-    pub writer: Writer,
-    projector: Projector,
-    publisher: Publisher,
-    tasks: Mutex<Option<TaskRunner>>,
-    forwarding: AbortHandle,
 }
 
 impl Site {
@@ -191,6 +166,7 @@ impl Site {
             gathered: Gathered::default(),
             running: RwLock::default(),
             fault: Mutex::default(),
+            standing: Mutex::default(),
             pushing: tokio::sync::Mutex::default(),
         })
     }
@@ -200,10 +176,13 @@ impl Site {
     pub async fn resume(&self) -> Result<(), SiteError> {
         let _one = self.pushing.lock().await;
         let head = self.head();
+        // What was decided before a crash is done first: it may be another version that runs since.
+        let loaded = self.load_canary();
         if let Some(head) = &head {
-            self.announce(head.release);
+            self.announce(Out { stable: head.release, candidate: self.candidate() });
         }
         let started = async {
+            loaded?;
             let ran = RunningVersion::load(&self.folder).map_err(|error| self.io(error))?;
             let of_head = |head: Manifest| RunningVersion {
                 app_digest: head.app_digest,
@@ -212,7 +191,9 @@ impl Site {
             let Some(ran) = ran.or(head.map(of_head)) else { return Ok(()) };
             let (objects, settings) = (self.objects.clone(), self.settings.clone());
             let version = blocking(move || Ok::<_, SiteError>(AppVersion::stored(&objects, &ran, &settings)?)).await?;
-            self.start(Arc::new(version)).await.map(drop)
+            let version = Arc::new(version);
+            let trying = self.trying_beside(&version).await?;
+            self.start(version, trying).await.map(drop)
         };
         let started = started.await;
         if let Err(error) = &started {
@@ -221,9 +202,9 @@ impl Site {
         started
     }
 
-    /// The newest release.
+    /// The newest release for everyone.
     pub fn head(&self) -> Option<Manifest> {
-        manifest_of(&self.pages.newest()?)
+        newest_for_all(&self.pages).map(|(_, manifest)| manifest)
     }
 
     /// The same, without reading it from the disk where something runs.
@@ -272,156 +253,6 @@ impl Site {
         self.folder.join(format!("{INCOMING}{number}"))
     }
 
-    /// Takes an app's archive: checks it, tries it out, installs it, and publishes it. On any error what was running
-    /// goes on. While releases are held it is taken only with `resume`, which ends the hold.
-    pub async fn push_archive(&self, packed: Vec<u8>, resume: bool) -> Result<Pushed, PushError> {
-        let _one = self.pushing.lock().await;
-        let (engine, expected, running) = (self.common.engine.clone(), self.name.clone(), self.running());
-        self.assert_free(running.as_deref(), resume)?;
-        let (objects, settings) = (self.objects.clone(), self.settings.clone());
-        let folder = self.folder.clone();
-        let before = running.as_ref().map(|running| running.version());
-        let version = blocking(move || {
-            let archive = Archive::unpack(&packed)?;
-            if archive.app.name != expected {
-                return Err(PushError::OtherApp { expected, found: archive.app.name });
-            }
-            let mut findings = check::check(&archive, &engine);
-            if archive.app.database == DatabaseSource::Pushed
-                && let Some(file) = PushedFile::in_folder(&folder)?
-            {
-                findings.extend(check::queries_on(&archive, file.open()?));
-            }
-            let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(Finding::is_error);
-            if !errors.is_empty() {
-                return Err(PushError::Findings(errors));
-            }
-            let tried =
-                before.map(|before| rehearsal::is_needed(&before.archive, &archive)).transpose()?.unwrap_or(true);
-            if tried && folder.join(store::FILE_NAME).exists() {
-                rehearsal::rehearse(&folder, &archive)?;
-            }
-            let version = AppVersion::pushed(&objects, &packed, Arc::new(archive), &settings)
-                .map_err(SiteError::from)
-                .map_err(PushError::from)?;
-            Ok((version, warnings))
-        });
-        let (version, warnings) = version.await?;
-        let version = Arc::new(version);
-        let ran = RunningVersion { app_digest: version.digest, app_archive_bytes: version.archive_bytes };
-
-        let mut report: Vec<String> = warnings.iter().map(Finding::to_string).collect();
-        report.extend(self.undeclared(&version));
-        let running = match running {
-            Some(running) => {
-                report.extend(running.adopt(version).await?);
-                running
-            }
-            None => {
-                let (running, installed) = self.start(version).await?;
-                report.extend(installed);
-                running
-            }
-        };
-        ran.store(&self.folder, self.objects.disk()).map_err(|error| self.io(error))?;
-        self.published(&running, resume, report).await
-    }
-
-    /// Takes a SQLite file: makes the tables of `[data]` equal to its own, or makes it the database; and publishes it.
-    pub async fn push_data(&self, file: &Path, resume: bool) -> Result<Pushed, PushError> {
-        let _one = self.pushing.lock().await;
-        let running = self.running().ok_or(PushError::NoApp)?;
-        self.assert_free(Some(&running), resume)?;
-        let report = match running.version().archive.app.database {
-            DatabaseSource::Mirrored => running.writer.merge(file).await?,
-            DatabaseSource::Pushed => self.take_database(&running, file).await?,
-        };
-        running.projector.update().await.map_err(PushError::Unreleased)?;
-        self.published(&running, resume, report).await
-    }
-
-    /// Makes a pushed file the app's database, once every named query can be prepared on it.
-    async fn take_database(&self, running: &Running, file: &Path) -> Result<Vec<String>, PushError> {
-        let (file, folder, disk) = (file.to_owned(), self.folder.clone(), self.objects.disk().clone());
-        let version = running.version();
-        let work = move || {
-            let imported = pushed_file::import(&file)?;
-            let findings = check::queries_on(&version.archive, imported.open()?);
-            let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(Finding::is_error);
-            if !errors.is_empty() {
-                return Err(PushError::Findings(errors));
-            }
-            imported.keep(&folder, &disk)?;
-            Ok(imported.report.iter().cloned().chain(warnings.iter().map(Finding::to_string)).collect())
-        };
-        blocking(work).await
-    }
-
-    fn assert_free(&self, running: Option<&Running>, resume: bool) -> Result<(), PushError> {
-        match running.and_then(|running| running.publisher.hold()) {
-            Some(hold) if !resume => Err(PushError::Held(hold)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Publishes what was pushed, and says at what cost.
-    async fn published(&self, running: &Running, resume: bool, mut report: Vec<String>) -> Result<Pushed, PushError> {
-        let lacks_database = running.version().archive.app.database == DatabaseSource::Pushed
-            && PushedFile::in_folder(&self.folder)?.is_none();
-        if lacks_database {
-            report.push(format!("it is released with its database: nearside push FILE.db --app {}", self.name));
-            return Ok(Pushed { release: None, report, cost: None });
-        }
-        let published = match resume {
-            true => running.publisher.resume().await,
-            false => running.publisher.publish().await,
-        };
-        let Published { release, cost } = published.map_err(PushError::Unreleased)?;
-        Ok(Pushed { release: Some(release), report, cost })
-    }
-
-    /// Publishes the content of an older release again, and holds releases until [`Site::go_on`].
-    pub async fn rollback(&self, to: Option<ReleaseId>) -> Result<Pushed, PushError> {
-        let _one = self.pushing.lock().await;
-        let running = self.running().ok_or(PushError::NoApp)?;
-        let Published { release, cost } = running.publisher.rollback(to).await.map_err(PushError::NotRolledBack)?;
-        let to = running.publisher.hold().map_or(release, |hold| hold.rolled_back_to);
-        let report = vec![
-            format!("the content of release {to} is published again, as {release}"),
-            format!(
-                "nothing else is published until `nearside resume --app {}`; writes go on being committed",
-                self.name
-            ),
-        ];
-        Ok(Pushed { release: Some(release), report, cost })
-    }
-
-    /// Ends the hold after a rollback, and publishes what has come since.
-    pub async fn go_on(&self) -> Result<Pushed, PushError> {
-        let _one = self.pushing.lock().await;
-        let running = self.running().ok_or(PushError::NoApp)?;
-        let mut report = Vec::new();
-        if running.publisher.hold().is_none() {
-            report.push("releases were not held".to_owned());
-        }
-        running.projector.update().await.map_err(PushError::Unreleased)?;
-        self.published(&running, true, report).await
-    }
-
-    /// Takes rows from an SQL file, and publishes them. `file` is what messages call it.
-    pub async fn seed(&self, file: &str, sql: &str) -> Result<Pushed, PushError> {
-        let _one = self.pushing.lock().await;
-        let running = self.running().ok_or(PushError::NoApp)?;
-        self.assert_free(Some(&running), false)?;
-        running.writer.seed(file, sql).await?;
-        running.publish().await
-    }
-
-    /// Makes a release of everything that has been written by now.
-    pub async fn publish(&self) -> Result<Pushed, PushError> {
-        self.running().ok_or(PushError::NoApp)?.publish().await
-    }
-
     pub async fn status(&self) -> OriginApp {
         let running = self.running();
         let head = self.newest();
@@ -434,6 +265,7 @@ impl Site {
             tasks: Default::default(),
             transactions: 0,
             held: None,
+            canary: self.canary(),
             audit: audit::last(&self.folder),
             backed_up: None,
             last_error: self.fault.lock().expect("BUG: nothing panics while holding the fault").clone(),
@@ -473,10 +305,9 @@ impl Site {
         blocking(move || Ok::<_, SiteError>(read().map_err(StoreError::from)?)).await
     }
 
-    /// What nodes are given now; none when there is no release. Blocks.
+    /// What nodes are given now, but for those that try something out; none when there is no release. Blocks.
     pub(crate) fn released(&self) -> Result<Option<Released>, SiteError> {
-        let Some(kept) = self.pages.newest() else { return Ok(None) };
-        let Some(manifest) = manifest_of(&kept) else { return Ok(None) };
+        let Some((kept, manifest)) = newest_for_all(&self.pages) else { return Ok(None) };
         let running = self.running().map(|running| running.version());
         // While releases are held since a rollback, nodes have another version than runs here.
         let version = match running.filter(|version| version.digest == manifest.app_digest) {
@@ -532,38 +363,74 @@ impl Site {
         let _ = tokio::task::spawn_blocking(move || drop(running)).await;
     }
 
-    async fn start(&self, version: Arc<AppVersion>) -> Result<(Arc<Running>, Vec<String>), SiteError> {
+    async fn start(
+        &self,
+        version: Arc<AppVersion>,
+        mut trying: Option<Trying>,
+    ) -> Result<(Arc<Running>, Vec<String>), SiteError> {
         let store = self.folder.join(store::FILE_NAME);
         let (path, engine) = (store.clone(), self.common.engine.clone());
         let writer = blocking(move || Ok::<_, SiteError>(Writer::start(&path, engine)?)).await?;
-        let report = writer.install(version.archive.clone(), version.environment()).await?;
-
+        // A version that is tried out may make a read database of its own: the change log is for both from the first commit on.
+        let own = trying
+            .as_ref()
+            .filter(|trying| matches!(trying.rows, TriedRows::Same) && trying.version.shape != version.shape);
+        let own = own.map(|trying| trying.version.clone());
+        let report = match &own {
+            None => writer.install(version.archive.clone(), version.environment()).await?,
+            Some(tried) => running::prepare(&writer, &version, tried).await?,
+        };
         let durable = writer.clone();
-        let folder = self.folder.clone();
+        let trim = Arc::new(Trim::new(own.is_some(), Box::new(move |commit| durable.projected(commit))));
+
+        let (folder, of_main) = (self.folder.clone(), trim.clone());
         let projector = blocking(move || {
-            let on_durable = Box::new(move |commit| durable.projected(commit));
+            let on_durable = Box::new(move |commit| of_main.main(commit));
             Ok::<_, SiteError>(Projector::start(&folder, &store, version, on_durable)?)
         });
         let projector = projector.await?;
+        let mut aside = match own {
+            None => None,
+            Some(tried) => match Aside::start(&self.folder, tried, trim.clone()).await {
+                Ok(aside) => Some(aside),
+                Err(error) => {
+                    self.halt_at_start(&error)?;
+                    trim.end_aside();
+                    trying = None;
+                    None
+                }
+            },
+        };
+        if let (Some(trying), Some(aside)) = (&mut trying, &aside) {
+            trying.rows = TriedRows::Own(aside.capturer());
+        }
 
         let (objects, pages) = (self.objects.clone(), self.pages.clone());
         let press = Press::new(self.name.clone(), objects, pages, self.common.key.clone(), self.vouchers());
-        let (name, heads) = (self.name.clone(), self.common.heads.clone());
-        let released = move |release| announce(&heads, &name, release);
-        let publisher = Publisher::start(press, projector.capturer(), projector.projected(), Box::new(released))
+        let (name, outs, trail) = (self.name.clone(), self.common.outs.clone(), writer.trail().clone());
+        let released = Box::new(move |out, manifest: &Manifest, cost| {
+            trail.released(manifest, cost);
+            announce(&outs, &name, out);
+        });
+        let publisher = Publisher::start(press, projector.capturer(), projector.projected(), trying, released)
             .map_err(SiteError::Thread)?;
 
         let forwarding = forward(&writer, &projector, &publisher);
-        let desk = Desk { writer: writer.clone(), blobs: self.blobs.clone(), reach: self.reach() };
+        if let Some(aside) = &mut aside {
+            aside.follow(&writer, &publisher);
+        }
+        let (blobs, tracer) = (self.blobs.clone(), self.common.tracer.clone());
+        let desk = Desk { writer: writer.clone(), blobs, reach: self.reach(), tracer };
         let tasks = TaskRunner::start(self.common.engine.clone(), desk);
-        let running = Arc::new(Running { writer, projector, publisher, tasks: Mutex::new(Some(tasks)), forwarding });
+        let (tasks, aside) = (Mutex::new(Some(tasks)), Mutex::new(aside));
+        let running = Arc::new(Running { writer, projector, publisher, tasks, forwarding, trim, aside });
         *self.running.write().expect("BUG: nothing panics while holding the parts") = Some(running.clone());
         *self.fault.lock().expect("BUG: nothing panics while holding the fault") = None;
         Ok((running, report))
     }
 
-    fn announce(&self, release: ReleaseId) {
-        announce(&self.common.heads, &self.name, release);
+    fn announce(&self, out: Out) {
+        announce(&self.common.outs, &self.name, out);
     }
 
     fn reach(&self) -> Reach {
@@ -572,88 +439,10 @@ impl Site {
             false => Reach::Declared { private: self.settings.allow_private.clone() },
         }
     }
-
-    fn undeclared(&self, version: &AppVersion) -> Vec<String> {
-        let app = &version.archive.app;
-        let line = |name: &String, place: &str| {
-            format!("the origin's configuration sets `{name}`, which {place} does not declare: ignored")
-        };
-        let variables = self.settings.variables.keys().filter(|name| !app.variables.contains_key(*name));
-        let secrets = self.settings.secrets.keys().filter(|name| !app.secrets.contains(*name));
-        variables.map(|name| line(name, "[variables]")).chain(secrets.map(|name| line(name, "`secrets`"))).collect()
-    }
 }
 
-impl Running {
-    pub(crate) fn head(&self) -> Option<Manifest> {
-        self.publisher.head()
-    }
-
-    pub(crate) fn hold(&self) -> Option<Hold> {
-        self.publisher.hold()
-    }
-
-    /// Whether nodes serve something else than what the read database holds.
-    pub(crate) fn is_held(&self) -> bool {
-        self.hold().is_some()
-    }
-
-    pub(crate) fn projected(&self) -> watch::Receiver<Projected> {
-        self.projector.projected()
-    }
-
-    pub fn version(&self) -> Arc<AppVersion> {
-        self.projector.projected().borrow().version.clone()
-    }
-
-    async fn publish(&self) -> Result<Pushed, PushError> {
-        self.projector.update().await.map_err(PushError::Unreleased)?;
-        let published = self.publisher.publish().await.map_err(PushError::Unreleased)?;
-        Ok(Pushed { release: Some(published.release), report: Vec::new(), cost: published.cost })
-    }
-
-    /// Goes over to another version; back to the one before if its read database cannot be made.
-    async fn adopt(&self, version: Arc<AppVersion>) -> Result<Vec<String>, PushError> {
-        let before = self.version();
-        let install = |version: &AppVersion| self.writer.install(version.archive.clone(), version.environment());
-        let report = install(&version).await.map_err(SiteError::from)?;
-        match self.projector.adopt(version).await {
-            Ok(_) => Ok(report),
-            Err(why) => {
-                // Rare: it went well on the copy a moment ago.
-                install(&before).await.map_err(SiteError::from)?;
-                Err(PushError::Unreleased(why))
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.forwarding.abort();
-    }
-}
-
-/// Carries news from one part to the next: commits to the projector, what it has reached to the publisher.
-fn forward(writer: &Writer, projector: &Projector, publisher: &Publisher) -> AbortHandle {
-    let (mut commits, mut projected) = (writer.commits(), projector.projected());
-    let (wake_projector, wake_publisher) = (projector.waker(), publisher.waker());
-    // What was committed, or projected, before anyone listened.
-    wake_projector();
-    wake_publisher();
-    let forwarding = tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                moved = commits.changed() => match moved { Ok(()) => wake_projector(), Err(_) => return },
-                moved = projected.changed() => match moved { Ok(()) => wake_publisher(), Err(_) => return },
-            }
-        }
-    });
-    forwarding.abort_handle()
-}
-
-fn announce(heads: &watch::Sender<Heads>, app: &str, release: ReleaseId) {
-    heads.send_if_modified(|heads| heads.insert(app.to_owned(), release) != Some(release));
+fn announce(outs: &watch::Sender<Outs>, app: &str, out: Out) {
+    outs.send_if_modified(|outs| outs.set(app, out));
 }
 
 /// Runs what blocks where that is fine.

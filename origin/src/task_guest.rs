@@ -9,6 +9,7 @@ use nearside_host::{
     guest::{self, Ended, Given, Guest},
     outbound::Outbound,
     senses::Senses,
+    spans::{Kind, Traced, within},
     speaker::Speaker,
 };
 use nearside_protocol::{
@@ -90,6 +91,8 @@ pub(crate) struct Attempt {
     diary: Arc<Diary>,
     /// Writes so far: the next one's place in this attempt.
     writes: u64,
+    /// Where the spans of it go, if it is sampled.
+    traced: Option<Traced>,
 }
 
 /// Runs one attempt to its end or its timeout.
@@ -99,6 +102,7 @@ pub(crate) async fn run(
     version: &Arc<Version>,
     claimed: &Claimed,
     diary: &Arc<Diary>,
+    traced: Option<Traced>,
 ) -> Ending {
     let Some((declared, pre)) = version.task(&claimed.name) else {
         return Ending::Untried(format!("the app has no task `{}`", claimed.name));
@@ -118,7 +122,8 @@ pub(crate) async fn run(
         outbound: match &desk.reach {
             Reach::Nobody => Outbound::nowhere(),
             Reach::Declared { private } => {
-                Outbound::to(version.app.outbound_hosts(declared, &variables), private.clone())
+                let hosts = version.app.outbound_hosts(declared, &variables);
+                Outbound::to(hosts, private.clone()).traced(traced.clone())
             }
         },
         memory_mib: declared.memory_mib,
@@ -133,6 +138,7 @@ pub(crate) async fn run(
         steps: claimed.steps.clone(),
         diary: diary.clone(),
         writes: 0,
+        traced,
     };
     let heard = diary.clone();
     let mut store = Guest::store_heard(engine, given, attempt, Some(Arc::new(move |line: &str| heard.line(line))));
@@ -187,7 +193,8 @@ impl origin::Host for Attempt {
             Ok(given) => given.unwrap_or_else(|| self.key(&command, &payload)),
             Err(bad) => return Ok(Err(SubmitError::InvalidPayload(bad.to_string()))),
         };
-        Ok(match self.writer.submit(&command, &payload, &key).await {
+        let span = self.traced.as_ref().map(|traced| traced.span(Kind::Client, format!("submit {command}")));
+        Ok(match self.writer.submit_traced(&command, &payload, &key, within(&span)).await {
             Outcome::Applied { receipt, reply } => {
                 let receipt = origin::Receipt { epoch: receipt.epoch, commit: receipt.commit };
                 Ok(origin::Outcome::Applied((receipt, reply)))
@@ -205,7 +212,8 @@ impl origin::Host for Attempt {
         use origin::SubmitError;
 
         let key = self.key(&task, &payload);
-        let queued = self.writer.enqueue_task(&task, &payload, &key).await;
+        let span = self.traced.as_ref().map(|traced| traced.span(Kind::Producer, format!("enqueue {task}")));
+        let queued = self.writer.enqueue_traced(&task, &payload, &key, within(&span)).await;
         Ok(queued.map(Queued::id).map_err(|error| match error {
             EnqueueError::UnknownTask(name) => SubmitError::UnknownName(name),
             EnqueueError::InvalidPayload(why) => SubmitError::InvalidPayload(why),

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nearside_host::engine::Engine;
+use nearside_host::{
+    engine::Engine,
+    spans::{Kind, Span, Tracer, within},
+};
 use nearside_protocol::{limits, unix_time::now_ms};
 use tokio::{
     sync::watch,
@@ -43,6 +46,7 @@ pub struct Desk {
     pub writer: Writer,
     pub blobs: Arc<Blobs>,
     pub reach: Reach,
+    pub tracer: Tracer,
 }
 
 /// Runs an app's tasks until it is dropped or drained.
@@ -211,8 +215,14 @@ struct Attempt {
 impl Attempt {
     async fn run(self) {
         let Attempt { engine, desk, version, claimed, diary } = self;
-        let ending = task_guest::run(&engine, &desk, &version, &claimed, &diary).await;
+        let mut span = begin_span(&desk.tracer, &version.app.name, &claimed);
+        let ending = task_guest::run(&engine, &desk, &version, &claimed, &diary, within(&span)).await;
         diary.close();
+        if let Some(span) = &mut span {
+            span.set("nearside.outcome", ending.name());
+            ending.why().into_iter().for_each(|why| span.fail(why));
+        }
+        drop(span);
         let (app, place, trace) = (&version.app.name, &claimed.name, task_guest::trace(&claimed));
         match &ending {
             Ending::Done => {}
@@ -225,6 +235,21 @@ impl Attempt {
         }
         finish(&desk.writer, &claimed, End { ending, notes: diary.notes() }).await;
     }
+}
+
+/// In the trace of what has queued it; if that is none, perhaps in one of its own.
+fn begin_span(tracer: &Tracer, app: &str, claimed: &Claimed) -> Option<Span> {
+    let name = || format!("task {}", claimed.name);
+    let span = match tracer.continued(claimed.traced) {
+        Some(traced) => traced.span(Kind::Consumer, name()),
+        None => tracer.root(Kind::Consumer, name)?,
+    };
+    Some(
+        span.with("nearside.app", app.to_owned())
+            .with("nearside.task", claimed.id)
+            .with("nearside.attempt", claimed.attempt)
+            .with("nearside.log.trace", task_guest::trace(claimed)),
+    )
 }
 
 /// Tells the writer how an attempt went, as often as it takes.

@@ -23,7 +23,7 @@ mod unique;
 
 use std::collections::BTreeMap;
 
-use nearside_protocol::{app::TaskDecl, limits, write::Enqueued};
+use nearside_protocol::{app::TaskDecl, limits, trace_context::TraceContext, write::Enqueued};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{kept::Kept, store};
@@ -48,6 +48,8 @@ pub(crate) struct Claimed {
     pub(crate) lease: u64,
     /// Named steps that earlier attempts have done, with their results.
     pub(crate) steps: BTreeMap<String, String>,
+    /// Whose trace it goes on with, if that is sampled.
+    pub(crate) traced: Option<TraceContext>,
 }
 
 /// What became of a task that was to be queued. Either way one is there that will be done.
@@ -95,6 +97,26 @@ pub(crate) enum Ending {
     Untried(String),
 }
 
+impl Ending {
+    /// As spans call it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Ending::Done => "done",
+            Ending::Retry(_) => "retry",
+            Ending::Dead(_) => "dead",
+            Ending::Lost(_) => "lost",
+            Ending::Untried(_) => "untried",
+        }
+    }
+
+    pub(crate) fn why(&self) -> Option<&str> {
+        match self {
+            Ending::Done => None,
+            Ending::Retry(why) | Ending::Dead(why) | Ending::Lost(why) | Ending::Untried(why) => Some(why),
+        }
+    }
+}
+
 /// An attempt's end, and what it has told.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct End {
@@ -127,6 +149,18 @@ pub(crate) fn add(
     payload: &str,
     now_ms: u64,
 ) -> rusqlite::Result<Option<Queued>> {
+    add_traced(connection, kind, declared, payload, now_ms, None)
+}
+
+/// The same for one that goes on with a trace, in all its attempts.
+pub(crate) fn add_traced(
+    connection: &Connection,
+    kind: &str,
+    declared: &TaskDecl,
+    payload: &str,
+    now_ms: u64,
+    traced: Option<TraceContext>,
+) -> rusqlite::Result<Option<Queued>> {
     let unique_key = declared.unique.as_ref().map(|fields| unique::key(fields, payload));
     if let Some(key) = &unique_key {
         let like = "SELECT id FROM _nearside_task WHERE name = ?1 AND unique_key = ?2 AND state IN ('due', 'running')";
@@ -141,11 +175,12 @@ pub(crate) fn add(
     let id = store::grow(connection, "task")?;
     now_wait(connection, 1)?;
     let sql = "INSERT INTO _nearside_task
-        (id, name, payload, state, attempts, backoff_first_ms, backoff_most_ms, due_at_ms, created_at_ms, unique_key)
-        VALUES (?1, ?2, ?3, 'due', ?4, ?5, ?6, ?7, ?8, ?9)";
+        (id, name, payload, state, attempts, backoff_first_ms, backoff_most_ms, due_at_ms, created_at_ms, unique_key, traced)
+        VALUES (?1, ?2, ?3, 'due', ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let (retry, due_at_ms) = (declared.retry, now_ms.saturating_add(declared.delay_ms));
     let (first_ms, most_ms) = (retry.backoff_first_ms, retry.backoff_most_ms);
-    let values = params![id, kind, payload, retry.attempts, first_ms, most_ms, due_at_ms, now_ms, unique_key];
+    let (attempts, traced) = (retry.attempts, traced.map(|context| context.to_string()));
+    let values = params![id, kind, payload, attempts, first_ms, most_ms, due_at_ms, now_ms, unique_key, traced];
     connection.kept(sql)?.execute(values)?;
     Ok(Some(Queued::Inserted(id)))
 }

@@ -9,7 +9,12 @@ use std::{
     },
 };
 
-use nearside_host::{archive::Archive, beside::beside, engine::Engine};
+use nearside_host::{
+    archive::Archive,
+    beside::beside,
+    engine::Engine,
+    spans::{Traced, Tracer},
+};
 use nearside_protocol::{
     digest::{Digest, PartsHasher},
     limits,
@@ -24,7 +29,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::{
     group,
     install::{InstallError, Version},
-    job::{Command, Enqueue, Job, Place},
+    job::{Command, Enqueue, Job, Place, Waits},
     merge::{MergeError, Merging},
     seed::SeedError,
     store::{self, Meta, StoreError},
@@ -34,6 +39,7 @@ use crate::{
         history::StepRefused,
         steer::{NotSteered, Order},
     },
+    trail::Trail,
 };
 
 /// The writer cannot take more, or is gone. Nothing was done; asking again is safe.
@@ -82,6 +88,7 @@ pub struct Writer {
     engine: Engine,
     tasks_due: Arc<Notify>,
     transactions: Arc<AtomicU64>,
+    trail: Arc<Trail>,
     database: DatabaseId,
     epoch: u64,
 }
@@ -102,15 +109,18 @@ impl Writer {
         let (version_out, version) = watch::channel(None);
         let tasks_due = Arc::new(Notify::new());
         let transactions = Arc::new(AtomicU64::new(0));
+        let trail = Arc::new(Trail::default());
         let seats = group::Seats {
             commits: commits_out,
             version: version_out,
             tasks_due: tasks_due.clone(),
             transactions: transactions.clone(),
+            trail: trail.clone(),
         };
         group::start(path, connection, engine.clone(), queue, seats)?;
         let Meta { database, epoch, .. } = meta;
-        Ok(Writer { path: path.to_owned(), jobs, commits, version, engine, tasks_due, transactions, database, epoch })
+        let path = path.to_owned();
+        Ok(Writer { path, jobs, commits, version, engine, tasks_due, transactions, trail, database, epoch })
     }
 
     pub fn database(&self) -> &DatabaseId {
@@ -131,6 +141,11 @@ impl Writer {
         self.transactions.load(Ordering::Relaxed)
     }
 
+    /// Of writes that are traced.
+    pub(crate) fn trail(&self) -> &Arc<Trail> {
+        &self.trail
+    }
+
     /// The app version that commands and tasks run, as it changes.
     pub(crate) fn version(&self) -> watch::Receiver<Option<Arc<Version>>> {
         self.version.clone()
@@ -146,6 +161,17 @@ impl Writer {
         self.submit_at(name, payload, key, now_ms()).await
     }
 
+    /// The same for one that is traced.
+    pub(crate) async fn submit_traced(
+        &self,
+        name: &str,
+        payload: &str,
+        key: &IdempotencyKey,
+        traced: Option<Traced>,
+    ) -> Outcome {
+        self.submit_command(self.command(name, payload, key, now_ms(), traced)).await
+    }
+
     /// The same, with the moment the command takes for now.
     pub(crate) async fn submit_at(
         &self,
@@ -154,7 +180,10 @@ impl Writer {
         key: &IdempotencyKey,
         accepted_at_ms: u64,
     ) -> Outcome {
-        let command = self.command(name, payload, key, accepted_at_ms);
+        self.submit_command(self.command(name, payload, key, accepted_at_ms, None)).await
+    }
+
+    async fn submit_command(&self, command: Command) -> Outcome {
         let (answer, reply) = oneshot::channel();
         match self.jobs.try_send(Job::Command { command, answer }) {
             Err(mpsc::error::TrySendError::Full(_)) => Outcome::Retry { message: Busy::full().0 },
@@ -164,11 +193,12 @@ impl Writer {
     }
 
     /// Applies what a node has deferred, in its order, up to the first that is not settled.
-    pub async fn deliver(&self, delivery: Delivery) -> Vec<Taken> {
+    pub async fn deliver(&self, delivery: Delivery, tracer: &Tracer) -> Vec<Taken> {
         let mut replies = Vec::with_capacity(delivery.writes.len());
-        for Deferred { n, command, payload, key, accepted_at_ms, sent_after } in delivery.writes {
+        for Deferred { n, command, payload, key, accepted_at_ms, sent_after, traced } in delivery.writes {
             // A node's clock may be ahead.
-            let command = self.command(&command, &payload, &key, accepted_at_ms.min(now_ms()));
+            let at_ms = accepted_at_ms.min(now_ms());
+            let command = self.command(&command, &payload, &key, at_ms, tracer.continued(traced));
             let place = Place { outbox: delivery.outbox.clone(), n, oldest: delivery.oldest, sent_after };
             let (answer, reply) = oneshot::channel();
             // A node that is behind can wait; those who wait for an answer go first.
@@ -192,9 +222,9 @@ impl Writer {
     }
 
     /// What became of a command that a node sent and had no answer for.
-    pub async fn find_out(&self, unsure: Unsure) -> Taken {
-        let Unsure { command, payload, key, sent_at_ms, sent_after } = unsure;
-        let command = self.command(&command, &payload, &key, now_ms());
+    pub async fn find_out(&self, unsure: Unsure, tracer: &Tracer) -> Taken {
+        let Unsure { command, payload, key, sent_at_ms, sent_after, traced } = unsure;
+        let command = self.command(&command, &payload, &key, now_ms(), tracer.continued(traced));
         let (answer, reply) = oneshot::channel();
         match self.jobs.try_send(Job::Unsure { sent_at_ms, sent_after, command, answer }) {
             Err(mpsc::error::TrySendError::Full(_)) => Taken::Retry { message: Busy::full().0 },
@@ -203,7 +233,14 @@ impl Writer {
         }
     }
 
-    fn command(&self, name: &str, payload: &str, key: &IdempotencyKey, accepted_at_ms: u64) -> Command {
+    fn command(
+        &self,
+        name: &str,
+        payload: &str,
+        key: &IdempotencyKey,
+        accepted_at_ms: u64,
+        traced: Option<Traced>,
+    ) -> Command {
         let version = self.version.borrow().clone();
         let checked = version.map(|version| {
             let verdict = version.check_command(name, payload);
@@ -216,17 +253,30 @@ impl Writer {
             fingerprint: fingerprint("command", name, payload),
             checked,
             accepted_at_ms,
+            traced: Waits::from_now(traced),
         }
     }
 
     /// Queues a task once for its key; answers when it is durable.
     pub async fn enqueue_task(&self, name: &str, payload: &str, key: &IdempotencyKey) -> Result<Queued, EnqueueError> {
+        self.enqueue_traced(name, payload, key, None).await
+    }
+
+    /// The same for one that is traced.
+    pub(crate) async fn enqueue_traced(
+        &self,
+        name: &str,
+        payload: &str,
+        key: &IdempotencyKey,
+        traced: Option<Traced>,
+    ) -> Result<Queued, EnqueueError> {
         let (answer, reply) = oneshot::channel();
         let enqueue = Enqueue {
             name: name.to_owned(),
             payload: payload.to_owned(),
             key: key.clone(),
             fingerprint: fingerprint("task", name, payload),
+            traced,
             answer,
         };
         self.jobs.try_send(Job::Enqueue(enqueue)).map_err(refused)?;
@@ -242,6 +292,22 @@ impl Writer {
     ) -> Result<Vec<String>, InstallError> {
         let engine = self.engine.clone();
         let load = move || Version::load(&engine, &archive, variables);
+        let version = tokio::task::spawn_blocking(load).await.map_err(|_| InstallError::stopped())??;
+        self.install_version(Arc::new(version)).await
+    }
+
+    /// The same version again, once the migrations of one that is tried out beside it have run; the change log is for what both
+    /// mirror.
+    pub(crate) async fn install_beside(
+        &self,
+        archive: Arc<Archive>,
+        variables: BTreeMap<String, String>,
+        migrations: Vec<(String, String)>,
+        mirror: BTreeMap<String, Vec<String>>,
+    ) -> Result<Vec<String>, InstallError> {
+        let engine = self.engine.clone();
+        let load =
+            move || Ok::<_, InstallError>(Version::load(&engine, &archive, variables)?.beside(migrations, mirror));
         let version = tokio::task::spawn_blocking(load).await.map_err(|_| InstallError::stopped())??;
         self.install_version(Arc::new(version)).await
     }

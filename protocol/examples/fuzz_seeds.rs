@@ -100,6 +100,7 @@ fn manifest() -> Manifest {
         page_count: 4,
         root: Digest::of(b"root"),
         rolled_back_to: Some(release),
+        candidate: None,
         deltas: vec![DeltaOffer { from_release: release, from: digest, pages: 2, bytes: 100 }],
         base: Some(BaseOffer { release, root: digest, page_count: 4, bytes: 900 }),
         app_digest: digest,

@@ -41,6 +41,8 @@ pub struct Action {
 pub enum By {
     Page,
     Program,
+    /// Nobody: the origin itself, as it was told to.
+    Origin,
 }
 
 /// What was done.
@@ -51,6 +53,8 @@ pub enum Deed {
     PushData,
     Rollback,
     Resume,
+    PromoteCanary,
+    HaltCanary,
     PauseTasks,
     ResumeTasks,
     RetryTasks,
@@ -61,11 +65,13 @@ pub enum Deed {
 }
 
 impl Deed {
-    pub const ALL: [Deed; 11] = [
+    pub const ALL: [Deed; 13] = [
         Deed::PushApp,
         Deed::PushData,
         Deed::Rollback,
         Deed::Resume,
+        Deed::PromoteCanary,
+        Deed::HaltCanary,
         Deed::PauseTasks,
         Deed::ResumeTasks,
         Deed::RetryTasks,
@@ -82,6 +88,8 @@ impl Deed {
             Deed::PushData => "push_data",
             Deed::Rollback => "rollback",
             Deed::Resume => "resume",
+            Deed::PromoteCanary => "promote_canary",
+            Deed::HaltCanary => "halt_canary",
             Deed::PauseTasks => "pause_tasks",
             Deed::ResumeTasks => "resume_tasks",
             Deed::RetryTasks => "retry_tasks",
@@ -99,6 +107,8 @@ impl Deed {
             Deed::PushData => "pushed data",
             Deed::Rollback => "rolled back",
             Deed::Resume => "resumed releases",
+            Deed::PromoteCanary => "promoted the canary",
+            Deed::HaltCanary => "halted the canary",
             Deed::PauseTasks => "paused tasks",
             Deed::ResumeTasks => "resumed tasks",
             Deed::RetryTasks => "retried",

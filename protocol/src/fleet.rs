@@ -22,6 +22,9 @@ pub struct Fleet {
     /// Unix time, milliseconds.
     pub now_ms: u64,
     pub heads: BTreeMap<String, ReleaseId>,
+    /// Of apps that a canary runs of.
+    #[serde(default)]
+    pub candidates: BTreeMap<String, Candidate>,
     /// By name.
     pub nodes: Vec<Node>,
     /// All nodes together.
@@ -30,6 +33,21 @@ pub struct Fleet {
     /// The time since the origin started, or the last hour of it, old to new, in steps of so many seconds.
     pub trend: Vec<Point>,
     pub trend_step_s: u64,
+}
+
+/// A release that some nodes try out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Candidate {
+    pub release: ReleaseId,
+    pub nodes: Vec<String>,
+}
+
+impl Fleet {
+    /// What a node is to serve of an app by now.
+    pub fn wanted(&self, app: &str, node: &str) -> Option<ReleaseId> {
+        let candidate = self.candidates.get(app).filter(|candidate| candidate.nodes.iter().any(|it| it == node));
+        candidate.map(|candidate| candidate.release).or_else(|| self.heads.get(app).copied())
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

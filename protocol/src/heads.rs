@@ -1,5 +1,8 @@
 //! Which releases are the newest: asked with a nonce and answered with a signature, so that nobody between can pass off an
 //! old answer as news. How fresh a node is counts from the last of these that it verified.
+//!
+//! A node that says its name is told of the candidates it is to try out, too ([`crate::canary`]). One of an earlier version says
+//! none, and is answered as ever.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -60,6 +63,29 @@ impl<'de> Deserialize<'de> for Nonce {
 pub struct HeadsAsked {
     pub nonce: Nonce,
     pub have: Heads,
+    /// Who asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The candidates it was told of last.
+    #[serde(default, skip_serializing_if = "Heads::is_empty")]
+    pub candidates: Heads,
+}
+
+/// The newest releases, as one node is told them.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Newest {
+    pub heads: Heads,
+    /// Of apps that this node tries one out of.
+    pub candidates: Heads,
+}
+
+impl Newest {
+    /// What this node is to serve of each app.
+    pub fn wanted(&self) -> Heads {
+        let mut wanted = self.heads.clone();
+        wanted.extend(self.candidates.iter().map(|(app, release)| (app.clone(), *release)));
+        wanted
+    }
 }
 
 /// The answer's exact text with its signature.
@@ -68,7 +94,7 @@ pub struct HeadsAsked {
 pub struct SignedHeads {
     pub key: KeyId,
     pub signature: String,
-    /// `{"nonce": …, "heads": {app: release}}` as JSON text: the signature is over these very bytes.
+    /// `{"nonce": …, "heads": {app: release}, "candidates": {app: release}}` as JSON text: the signature is over these very bytes.
     pub heads: String,
 }
 
@@ -77,17 +103,21 @@ pub struct SignedHeads {
 struct Answer {
     nonce: Nonce,
     heads: Heads,
+    /// Left out where there are none, for readers that know of none.
+    #[serde(default, skip_serializing_if = "Heads::is_empty")]
+    candidates: Heads,
 }
 
 impl SignedHeads {
-    pub fn sign(nonce: Nonce, heads: &Heads, key: &SecretKey) -> SignedHeads {
-        let answer = Answer { nonce, heads: heads.clone() };
+    pub fn sign(nonce: Nonce, newest: &Newest, key: &SecretKey) -> SignedHeads {
+        let Newest { heads, candidates } = newest.clone();
+        let answer = Answer { nonce, heads, candidates };
         let heads = serde_json::to_string(&answer).expect("BUG: heads are plain data");
         SignedHeads { key: key.public().id(), signature: key.sign(&signed_bytes(&heads)), heads }
     }
 
     /// The heads, if a key that is trusted for data gave them as the answer to this very question.
-    pub fn verify(&self, trusted: &[TrustedKey], nonce: Nonce) -> Result<Heads, Untrusted> {
+    pub fn verify(&self, trusted: &[TrustedKey], nonce: Nonce) -> Result<Newest, Untrusted> {
         trust::check(trusted, &self.key, Role::Data, &signed_bytes(&self.heads), &self.signature).map_err(|why| {
             match why {
                 Unsigned::UnknownKey => Untrusted::UnknownKey(self.key.clone()),
@@ -97,7 +127,8 @@ impl SignedHeads {
         })?;
         let answer: Answer =
             serde_json::from_str(&self.heads).map_err(|error| Untrusted::Malformed(error.to_string()))?;
-        if answer.nonce == nonce { Ok(answer.heads) } else { Err(Untrusted::WrongNonce) }
+        let Answer { nonce: answered, heads, candidates } = answer;
+        if answered == nonce { Ok(Newest { heads, candidates }) } else { Err(Untrusted::WrongNonce) }
     }
 }
 
@@ -115,10 +146,12 @@ mod tests {
         let key = SecretKey::from_seed([1; 32]);
         let trusted = |roles| [TrustedKey { key: key.public(), roles }];
         let heads: Heads = [("shop".to_owned(), ReleaseId { epoch: 1, seq: 7 })].into();
+        let newest = Newest { heads, ..Newest::default() };
         let (nonce, other) = (Nonce::from_bytes([1; 16]), Nonce::from_bytes([2; 16]));
 
-        let signed = SignedHeads::sign(nonce, &heads, &key);
-        assert_eq!(signed.verify(&trusted(Roles::Data), nonce), Ok(heads));
+        let signed = SignedHeads::sign(nonce, &newest, &key);
+        assert!(!signed.heads.contains("candidates"), "as it ever was: {}", signed.heads);
+        assert_eq!(signed.verify(&trusted(Roles::Data), nonce), Ok(newest));
         assert_eq!(signed.verify(&trusted(Roles::Data), other), Err(Untrusted::WrongNonce));
         assert_eq!(signed.verify(&trusted(Roles::App), nonce).unwrap_err().name(), "key_without_role");
         assert_eq!(signed.verify(&[], nonce).unwrap_err().name(), "unknown_key");
@@ -126,6 +159,21 @@ mod tests {
         let mut touched = signed;
         touched.heads = touched.heads.replace("1.7", "1.8");
         assert_eq!(touched.verify(&trusted(Roles::Both), nonce), Err(Untrusted::WrongSignature));
+    }
+
+    #[test]
+    fn a_node_wants_the_candidate_it_is_told_of_whatever_is_out_besides() {
+        let release = |seq| ReleaseId { epoch: 1, seq };
+        let heads = |of: &[(&str, u64)]| of.iter().map(|&(app, seq)| (app.to_owned(), release(seq))).collect::<Heads>();
+        let newest = Newest { heads: heads(&[("shop", 9), ("blog", 3)]), candidates: heads(&[("shop", 8)]) };
+        assert_eq!(newest.wanted(), heads(&[("shop", 8), ("blog", 3)]));
+        let key = SecretKey::from_seed([1; 32]);
+        let nonce = Nonce::from_bytes([1; 16]);
+        let trusted = [TrustedKey { key: key.public(), roles: Roles::Data }];
+        assert_eq!(SignedHeads::sign(nonce, &newest, &key).verify(&trusted, nonce), Ok(newest));
+        // The question of an earlier version.
+        let asked: HeadsAsked = serde_json::from_str(&format!("{{\"nonce\":\"{nonce}\",\"have\":{{}}}}")).unwrap();
+        assert_eq!((asked.node, asked.candidates), (None, Heads::new()));
     }
 
     #[test]

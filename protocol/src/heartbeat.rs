@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{limits, release::ReleaseId, times};
+use crate::{canary::Served, limits, release::ReleaseId, times};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Heartbeat {
@@ -53,6 +53,28 @@ pub struct AppBeat {
     /// How far a pull has come, in thousandths.
     #[serde(default)]
     pub pulled_permille: Option<u16>,
+    /// What requests for pages came to, on this version of the app; counts go on over data releases. Not told by nodes of an
+    /// earlier version.
+    #[serde(default)]
+    pub served: Option<ServedBeat>,
+    /// What is not served, and why, by the refusal's name; only what is refused for good.
+    #[serde(default)]
+    pub refusal: Option<RefusalBeat>,
+}
+
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ServedBeat {
+    /// The canary that it is a candidate of: [`crate::canary::Candidacy::since_ms`].
+    #[serde(default)]
+    pub canary_ms: Option<u64>,
+    #[serde(flatten)]
+    pub served: Served,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RefusalBeat {
+    pub release: ReleaseId,
+    pub reason: String,
 }
 
 /// How busy it is at this moment.
@@ -175,6 +197,8 @@ impl Heartbeat {
         }
         let Declared { place, public, admin } = &self.declared;
         let refused = self.apps.values().filter_map(|app| app.refused.as_deref()).max_by_key(|why| why.len());
+        let reasons = self.apps.values().filter_map(|app| app.refusal.as_ref()).map(|refusal| refusal.reason.as_str());
+        let reason = reasons.max_by_key(|reason| reason.len());
         let closed = self.outbox.as_ref().and_then(|outbox| outbox.closed.as_deref());
         let words = [
             ("place", place.as_deref()),
@@ -183,6 +207,7 @@ impl Heartbeat {
             ("version", Some(self.version.as_str())),
             ("unready", self.unready.as_deref()),
             ("refused", refused),
+            ("reason", reason),
             ("closed", closed),
         ];
         if let Some((what, _)) =

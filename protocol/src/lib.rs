@@ -11,6 +11,7 @@
 //! | [`page_object`] | snapshots as they will travel: bases and deltas, as `SNAPSHOT.md` has them; nothing sends them yet |
 //! | [`digest`] | BLAKE3 digests and the page tree |
 //! | [`heads`] | which releases are the newest, asked with a nonce and signed |
+//! | [`canary`] | a release that some nodes try out before all take it |
 //! | [`key`] | ed25519 keys and their ids |
 //! | [`trust`] | roles of keys, and why something signed is not believed |
 //! | [`voucher`] | who vouches for an app's code |
@@ -30,11 +31,13 @@
 //! | [`problem`] | RFC 9457 problem details |
 //! | [`words`] | numbers and times as a person reads them |
 //! | [`limits`] | every bound, with its unit |
+//! | [`trace_context`] | which trace something belongs to, as W3C writes it |
 //! | [`unix_time`] | the time of day, as files and messages have it |
 
 pub mod action;
 pub mod app;
 pub mod cache_report;
+pub mod canary;
 pub mod class;
 pub mod cors;
 pub mod digest;
@@ -57,6 +60,7 @@ pub mod secrets;
 pub mod status;
 pub mod task_report;
 pub mod times;
+pub mod trace_context;
 pub mod trust;
 pub mod unix_time;
 pub mod voucher;

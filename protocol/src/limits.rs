@@ -510,6 +510,39 @@ pub const LOGBOOK_HEARTBEAT: Duration = Duration::from_secs(15);
 pub const MISSED_INPUTS: usize = 256;
 pub const MISSED_INPUT_NAME_BYTES: usize = 256;
 
+// --- Traces -----------------------------------------------------------------------------------------------------------
+
+/// Spans that have ended and wait to be sent: what comes when there are more is dropped, and counted.
+pub const SPANS_WAITING: usize = 4_096;
+/// Spans in one message to the collector, and how long the first of them waits for the others.
+pub const SPANS_SENT_AT_ONCE: usize = 512;
+pub const SPANS_SENT_EVERY: Duration = Duration::from_secs(1);
+/// How long the collector has to answer, unless it is said otherwise; how often one message is sent; and the pause before it
+/// is sent again, twice as long each time.
+pub const COLLECTOR_WAIT: Duration = Duration::from_secs(10);
+pub const COLLECTOR_WAIT_MOST: Duration = Duration::from_secs(60);
+pub const COLLECTOR_TRIES: u32 = 3;
+pub const COLLECTOR_AGAIN_FIRST: Duration = Duration::from_millis(500);
+/// What of its answer is read.
+pub const COLLECTOR_ANSWER_BYTES: usize = 64 << 10;
+/// What a process that stops still sends: for so long.
+pub const SPANS_LAST: Duration = Duration::from_secs(2);
+/// Of one span: a text in it, and the spans it is linked to.
+pub const SPAN_TEXT_BYTES: usize = 1 << 10;
+pub const SPAN_LINKS: usize = 32;
+/// Of one render or command: the statements that have a span; the others are only counted.
+pub const SPANS_OF_SQL: u32 = 64;
+/// Traced commits of one app that wait for the release that carries them, and releases nodes are told the trace of. The oldest
+/// go.
+pub const TRACED_COMMITS: usize = 256;
+pub const TRACED_RELEASES: usize = 64;
+/// First renders of pages that a traced release has changed.
+pub const TRACED_FIRST_RENDERS: u32 = 16;
+/// Of requests that come without a decision: how many are traced where a collector is given and nothing else is said.
+pub const TRACE_RATIO: f64 = 0.01;
+/// What an operator adds to what is sent: attributes of the process, and headers of the message.
+pub const TRACE_EXTRAS: usize = 64;
+
 // --- Access patterns --------------------------------------------------------------------------------------------------
 
 /// Named queries of one app that are counted, by name; and versions of it, the newest.
@@ -552,7 +585,7 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// and never more often than this, when there is news.
 pub const HEARTBEAT_LEAST: Duration = Duration::from_millis(250);
 pub const HEARTBEAT_WAIT: Duration = Duration::from_secs(5);
-pub const HEARTBEAT_BYTES: usize = 128 << 10;
+pub const HEARTBEAT_BYTES: usize = 256 << 10;
 /// A node that says nothing for so long is silent: four heartbeats.
 pub const SILENT_AFTER: Duration = Duration::from_secs(8);
 /// A silent node is forgotten after this,
@@ -577,6 +610,27 @@ pub const SIBLINGS_BYTES: usize = 512 << 10;
 pub const FLEET_REPORT_BYTES: usize = 16 << 20;
 /// How often the list of nodes is written down though only what was heard last has changed.
 pub const FLEET_NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// Nodes that try out one candidate.
+pub const CANARY_NODES: usize = 64;
+/// When one is promoted that nothing is wrong with: after so many requests, and so long; and what an operator may ask for.
+pub const CANARY_REQUESTS: u64 = 200;
+pub const CANARY_REQUESTS_MOST: u64 = 1_000_000_000;
+pub const CANARY_FOR: Duration = Duration::from_secs(300);
+pub const CANARY_FOR_MOST: Duration = Duration::from_secs(7 * 24 * 3600);
+/// One is halted for its server errors from so many on, out of so many answers at least, when they are so much more of all
+/// answers than the rest's are, and so many times as much.
+pub const CANARY_ERRORS_LEAST: u64 = 5;
+pub const CANARY_ANSWERS_LEAST: u64 = 20;
+pub const CANARY_ERRORS_MORE: f64 = 0.01;
+pub const CANARY_ERRORS_TIMES: f64 = 2.0;
+/// And for being slow when nine of ten pages, of so many at least, take so many times as long as the rest's, and so much longer.
+/// Times are counted in powers of two, so what lies close by on both sides of one seems to be twice as long.
+pub const CANARY_PAGES_LEAST: u64 = 20;
+pub const CANARY_SLOW_TIMES: f64 = 2.5;
+pub const CANARY_SLOW_MORE: Duration = Duration::from_millis(25);
+/// How often canaries are looked at.
+pub const CANARY_LOOK: Duration = Duration::from_millis(500);
 
 /// What operators did: lines that are kept, lines that are shown at once, and how long what was done may be.
 pub const ACTIONS_KEPT: usize = 10_000;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use crate::{
     app,
+    canary::Candidacy,
     digest::{Digest, PartsHasher},
     key::{KeyId, PublicKey, SecretKey},
     limits,
@@ -12,8 +13,10 @@ use crate::{
     voucher::AppVoucher,
 };
 
-/// The manifest format this version writes and reads.
+/// The manifest format of a release for everyone.
 pub const FORMAT: u32 = 2;
+/// That of a candidate, which is for some nodes: an older version refuses it by its number.
+pub const FORMAT_OF_CANDIDATES: u32 = 3;
 
 /// Signed text begins with this, so that a signature over a manifest can stand for nothing else.
 const SIGNING_CONTEXT: &[u8] = b"nearside release manifest v1\n";
@@ -111,6 +114,9 @@ pub struct Manifest {
     /// The release whose content this one publishes again; absent unless it is a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back_to: Option<ReleaseId>,
+    /// For whom it is, when it is not for everyone yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Candidacy>,
     /// Objects that make this root out of another: what a node that has one of those may pull.
     pub deltas: Vec<DeltaOffer>,
     /// The newest whole copy there was when this was signed; absent until there is one.
@@ -134,6 +140,11 @@ impl Manifest {
         self.page_count.saturating_mul(limits::PAGE_BYTES as u64)
     }
 
+    /// Whether this node may serve it.
+    pub fn is_for(&self, node: &str) -> bool {
+        self.candidate.as_ref().is_none_or(|candidate| candidate.is_for(node))
+    }
+
     /// What no manifest can say, whoever signs it.
     fn fault(&self) -> Option<&'static str> {
         let pages = 1..=u64::from(u32::MAX);
@@ -144,8 +155,10 @@ impl Manifest {
             Some("a database has 1 to 4294967295 pages")
         } else if self.deltas.len() > limits::DELTA_OFFERS {
             Some("it offers too many deltas")
+        } else if self.candidate.is_some() != (self.format == FORMAT_OF_CANDIDATES) {
+            Some("its format is that of candidates, and it is none; or the other way round")
         } else {
-            None
+            self.candidate.as_ref().and_then(Candidacy::fault)
         }
     }
 }
@@ -217,7 +230,7 @@ impl SignedManifest {
         })?;
         let malformed = |error: serde_json::Error| Untrusted::Malformed(error.to_string());
         let FormatOnly { format } = serde_json::from_str(&self.manifest).map_err(malformed)?;
-        if format > FORMAT {
+        if format > FORMAT_OF_CANDIDATES {
             return Err(Untrusted::FutureFormat(format));
         }
         if format < FORMAT {

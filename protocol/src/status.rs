@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::{digest::Digest, heartbeat::Sibling, release::ReleaseId, watermark::BackedUp};
+use crate::{canary::Canary, digest::Digest, heartbeat::Sibling, release::ReleaseId, watermark::BackedUp};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -54,6 +54,9 @@ pub struct NodeStatus {
     pub handed: BTreeMap<String, u64>,
     #[serde(default)]
     pub taken: BTreeMap<String, u64>,
+    /// Spans by what became of them; nothing where none are kept.
+    #[serde(default)]
+    pub spans: BTreeMap<String, u64>,
 }
 
 /// When a certificate ends.
@@ -172,6 +175,9 @@ pub struct OriginStatus {
     pub uptime_s: u64,
     pub key: String,
     pub apps: BTreeMap<String, OriginApp>,
+    /// Spans by what became of them; nothing where none are kept.
+    #[serde(default)]
+    pub spans: BTreeMap<String, u64>,
 }
 
 /// Since when, and which release's content is served meanwhile.
@@ -197,6 +203,9 @@ pub struct OriginApp {
     /// Nothing is published by itself since a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// The canary that runs, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// What the last audit found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audited>,

@@ -15,19 +15,22 @@
 //! | `GET /v1/apps/{app}/diff/{release}/{release}` | | [`Difference`] |
 //! | `POST /v1/apps/{app}/rollback` | [`Rollback`] | [`Pushed`]; nothing is published by itself from then on |
 //! | `POST /v1/apps/{app}/resume` | | [`Pushed`]; ends that |
+//! | `GET /v1/apps/{app}/canary` | | [`crate::canary::Canary`]: the one that runs, or the last one |
+//! | `POST /v1/apps/{app}/promote` | | [`Pushed`]; the canary's content for everyone |
+//! | `POST /v1/apps/{app}/halt` | | [`Pushed`]; everyone's content for the canary's nodes |
 //! | `GET /v1/apps/{app}/archives/{digest}` | | the app's archive |
 //! | `GET /v1/apps/{app}/secrets/{digest}` | | [`crate::secrets::Secrets`] |
 //! | `GET /v1/apps/{app}/blobs/{hash}` | | a blob, which whoever asks verifies |
 //! | `PUT /v1/apps/{app}/blobs/{hash}` | a blob of that hash, of at most [`crate::limits::BLOB_BYTES`] | nothing, once it is durable |
-//! | `PUT /v1/apps/{app}/archive` | an app's archive; [`VOUCHER_HEADER`] if it is not the origin that vouches for it | [`Pushed`]; with `?resume` it ends a hold |
-//! | `PUT /v1/apps/{app}/data` | a SQLite file | [`Pushed`]; with `?resume` it ends a hold |
+//! | `PUT /v1/apps/{app}/archive` | an app's archive; [`VOUCHER_HEADER`] if it is not the origin that vouches for it | [`Pushed`]; with `?resume` it ends a hold, with `?replace` a canary; with `?canary=10%25&requests=200&for_s=300` it begins one, `canary=a,b` at these nodes |
+//! | `PUT /v1/apps/{app}/data` | a SQLite file | [`Pushed`]; the same |
 //! | `POST /v1/apps/{app}/commands/{command}` | JSON payload, `Idempotency-Key` | [`crate::write::Outcome`] |
 //! | `POST /v1/apps/{app}/deferred` | [`crate::write::Delivery`] | [`crate::write::Delivered`] |
 //! | `POST /v1/apps/{app}/unsure` | [`crate::write::Unsure`] | [`crate::write::Taken`] |
 //! | `POST /v1/apps/{app}/tasks/{task}` | JSON payload, `Idempotency-Key` | [`crate::write::Enqueued`] |
 //! | `/v1/apps/{app}/tasks…` | | what [`crate::task_report`] has |
 //! | `/v1/apps/{app}/queries…` | | what [`crate::query_report`] has |
-//! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt` | the page itself, from the newest read database |
+//! | `GET /v1/apps/{app}/render?target=…` | `Nearside-Receipt`, [`APP_DIGEST_HEADER`] | the page itself, from the newest read database |
 //! | `POST /v1/apps/{app}/audit` | | [`crate::status::Audited`], once it is done |
 //! | `GET /v1/apps/{app}/watermark` | | [`crate::watermark::Watermark`] |
 //! | `POST /v1/heartbeat` | [`crate::heartbeat::Heartbeat`] | [`crate::heartbeat::Siblings`] |
@@ -41,6 +44,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::{
+    canary::{Canary, Candidacy},
     digest::Digest,
     key::KeyId,
     release::{BaseOffer, ReleaseId},
@@ -53,6 +57,8 @@ pub const RECEIPT_COOKIE: &str = "nearside-receipt";
 pub const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 /// A node that has the origin render a page sends the visitor's headers along under this prefix, and the address.
 pub const VISITOR_PREFIX: &str = "nearside-visitor-";
+/// The version of the app that this node serves: where a canary runs, there are two.
+pub const APP_DIGEST_HEADER: &str = "nearside-app-digest";
 pub const VISITOR_ADDRESS_HEADER: &str = "nearside-visitor-address";
 /// On a page that does not contain the visitor's own last write, because neither this node nor the origin could.
 pub const BEHIND_HEADER: &str = "nearside-behind";
@@ -61,6 +67,10 @@ pub const BEHIND_AT_MOST_HEADER: &str = "nearside-behind-at-most";
 
 /// On a push of an app: a public key and its signature over the app, as [`crate::voucher::AppVoucher::to_header`] has them.
 pub const VOUCHER_HEADER: &str = "nearside-app-voucher";
+
+/// On a manifest's answer: the trace of a write that the release carries, as [`crate::trace_context`] writes it. Whoever pulls
+/// the release goes on with it. Nothing rests on it, so it is not signed.
+pub const RELEASE_TRACE_HEADER: &str = "nearside-release-trace";
 
 /// On a logbook's answer: up to where it has been read, for `since=`.
 pub const LOGBOOK_HEADER: &str = "nearside-logbook";
@@ -85,12 +95,18 @@ pub struct Pushed {
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
     pub release: Option<ReleaseId>,
+    /// Halts a canary that runs first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
 }
 
 /// The releases an origin keeps of an app.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Releases {
     pub held: Option<Held>,
+    /// The canary that runs, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// New to old.
     pub releases: Vec<ReleaseInfo>,
 }
@@ -107,6 +123,9 @@ pub struct ReleaseInfo {
     pub database_bytes: u64,
     pub app_digest: Digest,
     pub rolled_back_to: Option<ReleaseId>,
+    /// For whom it is, when it was not for everyone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Candidacy>,
     /// The oldest kept release with these very pages and this app.
     pub same_as: Option<ReleaseId>,
     /// Of the delta from the release before.

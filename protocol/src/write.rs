@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 use crate::{
     limits,
     release::{DatabaseId, Manifest},
+    trace_context::TraceContext,
 };
 
 /// Where a write stands in one database's history. A release satisfies it when it contains that commit.
@@ -116,6 +117,21 @@ pub enum Outcome {
     Closed,
 }
 
+impl Outcome {
+    /// As it is named on its way.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Applied { .. } => "applied",
+            Outcome::Rejected { .. } => "rejected",
+            Outcome::KeyConflict => "key-conflict",
+            Outcome::Retry { .. } => "retry",
+            Outcome::Failed { .. } => "failed",
+            Outcome::Invalid { .. } => "invalid",
+            Outcome::Closed => "closed",
+        }
+    }
+}
+
 /// A node's outbox, named once and for all when it was made.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -159,6 +175,9 @@ pub struct Deferred {
     pub accepted_at_ms: u64,
     /// It was sent before it was deferred, and may have been applied then: after this commit, the last its node knew of.
     pub sent_after: Option<u64>,
+    /// Whose trace it goes on with, if that is sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traced: Option<TraceContext>,
 }
 
 /// `POST /v1/apps/{app}/deferred` carries some, by their numbers; the answer is [`Delivered`].
@@ -188,6 +207,9 @@ pub struct Unsure {
     pub sent_at_ms: u64,
     /// The last commit its node knew of then.
     pub sent_after: u64,
+    /// Whose trace it goes on with, if that is sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traced: Option<TraceContext>,
 }
 
 /// What became of one deferred command.

@@ -31,6 +31,7 @@ use crate::{
     handed::{self, Listener, Successor},
     settings::NodeSettings,
     stopping::{Stop, Stopping},
+    traces::{self, TraceArgs},
 };
 
 /// Runs a node: answers visitors
@@ -70,7 +71,9 @@ The same as a file, for --config:
   renders_per_client_s = 20
   hand_over = true                        # or false: --no-hand-over
   agent = \"10.0.0.1:8082\"
-  unready_ms = 3000")]
+  unready_ms = 3000
+  otlp_endpoint = \"http://127.0.0.1:4318\"
+  trace_ratio = 0.01")]
 pub struct HostArgs {
     /// TOML file with any of these settings
     #[arg(long, env = "NEARSIDE_CONFIG", value_name = "FILE")]
@@ -131,6 +134,8 @@ pub struct HostArgs {
     /// PEM file with the authorities to believe where the origin is https:// [default: those everybody does]
     #[arg(long, env = "NEARSIDE_ORIGIN_CA", value_name = "FILE")]
     pub origin_ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub traces: TraceArgs,
     /// Neither ask siblings for pages there is no place for, nor make any for them
     #[arg(long, env = "NEARSIDE_NO_HAND_OVER")]
     pub no_hand_over: bool,
@@ -158,6 +163,7 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
         Some(origin) => origin.clone(),
         None => Arc::new(NoOrigin),
     };
+    let exporting = traces::start(settings.traces)?;
     let certificates = settings.certificates.as_deref().map(Certificates::read).transpose()?;
     let successor = Successor::of_this()?;
     let handed = handed::listener()?;
@@ -166,7 +172,7 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let replica = Replica::open(&settings.data)?;
     let engine = Engine::start(&replica.compiled())?;
     let mut host = Host::under(settings.load, &settings.name, engine, settings.cache_mib, upstream.clone())?;
-    host = host.with_blobs(&replica.blobs())?;
+    host = host.with_blobs(&replica.blobs())?.with_tracer(exporting.tracer.clone());
     if let Some(certificates) = &certificates {
         host = host.with_certificates(certificates.clone());
     }
@@ -177,6 +183,7 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     // A node without an origin has nobody to deliver to; what waits from before stays where it is.
     let outbox = origin.is_some().then(|| Outbox::open(&settings.data.join(OUTBOX))).transpose()?;
     if let Some(outbox) = &outbox {
+        outbox.trace_with(exporting.tracer.clone());
         host = host.with_outbox(outbox.clone());
     }
     let from_disk = (host.clone(), replica.clone());
@@ -269,6 +276,7 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let administers = admin::serve(admin.clone(), operators, stop());
     let (served, ..) = tokio::join!(serves, administers, told, sent_on, renewed, follows, delivers);
     served?;
+    exporting.finish().await;
     if stopping.why() == Some(Stop::HandOver) {
         // What is not accepted yet is the successor's. The folder is let go of with this process.
         drop(lock);

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod backup;
 pub mod build;
 pub mod cache;
+pub mod canary;
 pub mod check;
 mod check_recipe;
 pub mod dev;

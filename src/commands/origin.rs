@@ -7,6 +7,7 @@ use nearside_host::{certificates::Certificates, door::Door, engine::Engine, logb
 use nearside_origin::{config::Config, origin::Origin};
 
 use super::host::bind;
+use crate::traces::{self, TraceArgs};
 
 /// Runs the origin: owns the data, applies writes, runs tasks, publishes releases
 ///
@@ -20,6 +21,7 @@ Example:
 As a file, for --config, with what single apps are given:
   listen = \"127.0.0.1:7600\"
   data = \"/var/lib/nearside-origin\"
+  otlp_endpoint = \"http://127.0.0.1:4318\"
 
   [objects]                             # where releases are put; a folder in `data` without this
   url = \"s3://bucket/prefix\"          # or file:///folder; AWS_ACCESS_KEY_ID and so on are read
@@ -47,6 +49,8 @@ pub struct OriginArgs {
     /// File with the token to ask for [default: token in the data folder, made at the first start]
     #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 pub async fn run(args: OriginArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
@@ -71,7 +75,8 @@ pub async fn run(args: OriginArgs, logbook: Logbook) -> anyhow::Result<ExitCode>
     std::fs::create_dir_all(&compiled)?;
     let engine = Engine::start(&compiled)?;
     let listen = config.listen;
-    let origin = Origin::open(config, engine, logbook).await?;
+    let exporting = traces::start(traces::settings(&args.traces.or(config.traces.clone()), "nearside-origin", &[])?)?;
+    let origin = Origin::open_traced(config, engine, logbook, exporting.tracer.clone()).await?;
     let listener = bind(listen).await?;
     let scheme = if certificates.is_some() { "https" } else { "http" };
     println!("origin answers {scheme}://{}", listener.local_addr()?);
@@ -81,5 +86,6 @@ pub async fn run(args: OriginArgs, logbook: Logbook) -> anyhow::Result<ExitCode>
     if let Some(renewed) = renewed {
         renewed.abort();
     }
+    exporting.finish().await;
     Ok(ExitCode::SUCCESS)
 }

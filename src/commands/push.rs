@@ -29,6 +29,7 @@ use nearside_protocol::{
     wire::{Pushed, VOUCHER_HEADER},
 };
 
+use super::canary::CanaryArgs;
 use crate::places::OriginAccess;
 
 /// Pushes an app, or a SQLite file as an app's data
@@ -41,6 +42,10 @@ use crate::places::OriginAccess;
 /// It is told how the release travels to the nodes, and what it costs. While releases are held after a rollback, a push
 /// needs --resume, and ends that.
 ///
+/// With --canary, some nodes try it out first: a share of those that are heard, or those that are named. The origin compares what
+/// they tell of it with what the others tell, and promotes it to all when nothing is wrong with it after --canary-for and
+/// --canary-requests, or halts it. `nearside promote` and `nearside halt` decide it by hand; --wait waits for that.
+///
 /// Static files are compressed here, once, for all nodes; --quick leaves that out. With --key, the app's code is vouched
 /// for by that key, so that nodes that trust no other for code take it from nobody else, whoever has the origin.
 #[derive(Args)]
@@ -48,7 +53,8 @@ use crate::places::OriginAccess;
 Examples:
   nearside push modules/packages --token-file origin-data/token
   nearside push modules/packages --token-file origin-data/token --key build.key
-  nearside push catalogue.db --app packages --token-file origin-data/token")]
+  nearside push catalogue.db --app packages --token-file origin-data/token
+  nearside push modules/packages --canary 10% --wait --token-file origin-data/token")]
 pub struct PushArgs {
     /// An app's folder, or a SQLite file
     #[arg(default_value = ".", value_name = "APP|FILE")]
@@ -66,6 +72,8 @@ pub struct PushArgs {
     #[arg(long)]
     pub resume: bool,
     #[command(flatten)]
+    pub canary: CanaryArgs,
+    #[command(flatten)]
     pub origin: OriginAccess,
 }
 
@@ -76,7 +84,7 @@ const PIECE_BYTES: usize = 1 << 20;
 pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
     let origin = super::origin_client(&args.origin)?;
     let key = args.key.as_deref().map(super::key::read).transpose()?;
-    let (path, body, voucher) = if args.path.join(app::FILE_NAME).is_file() {
+    let (name, path, body, voucher) = if args.path.join(app::FILE_NAME).is_file() {
         let archive = check::collect(&args.path).map_err(told)?;
         let archive = if args.quick { archive } else { archive.with_encoded() };
         warn_of_development_builds(&archive);
@@ -87,17 +95,22 @@ pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
         let packed = archive.pack()?;
         let vouch = |key: &SecretKey| AppVoucher::sign(&name, &Digest::of(&packed), key).to_header(&key.public());
         let voucher = key.as_ref().map(vouch);
-        (format!("/v1/apps/{name}/archive"), bytes(packed), voucher)
+        let path = format!("/v1/apps/{name}/archive");
+        (name, path, bytes(packed), voucher)
     } else if args.path.is_file() {
         let Some(name) = &args.app else {
             bail!("{} is a file: say by --app NAME whose data it is", args.path.display());
         };
-        (format!("/v1/apps/{name}/data"), file(&at_rest(&args.path)?.0)?, None)
+        (name.clone(), format!("/v1/apps/{name}/data"), file(&at_rest(&args.path)?.0)?, None)
     } else {
         bail!("{}: neither an app's folder (with a {}) nor a file", args.path.display(), app::FILE_NAME);
     };
-    let path = if args.resume { format!("{path}?resume") } else { path };
-    let mut request = origin.request(Method::PUT, &path);
+    let mut said = args.canary.said();
+    if args.resume {
+        said.push(("resume", "true".to_owned()));
+    }
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(said).finish();
+    let mut request = origin.request(Method::PUT, &format!("{path}?{query}"));
     if let Some(voucher) = voucher {
         request = request.header(VOUCHER_HEADER, voucher);
     }
@@ -105,7 +118,10 @@ pub async fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
     let response = origin.send(request, PATIENCE).await?;
     let pushed: Pushed = serde_json::from_slice(&whole(response, limits::MANIFEST_BYTES).await?)?;
     super::print_pushed(&pushed);
-    Ok(ExitCode::SUCCESS)
+    match args.canary.wait {
+        true => super::canary::wait(&origin, &name).await,
+        false => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// What keeps an app from being packed, as `nearside check` tells it.

@@ -10,11 +10,12 @@ use nearside_protocol::{
     wire::{ReleaseInfo, Releases},
 };
 
+use super::canary;
 use crate::{age::age, places::OriginAccess};
 
 /// Lists the releases of an app that the origin keeps
 ///
-/// New to old: number, age, what it holds when that is not new (rolled back to another, or the same as another), the app's
+/// New to old: number, age, what it holds when that is not new (rolled back to another, tried out at some nodes, or the same as another), the app's
 /// digest, pages and size of the database, the delta from the release before, the base that was newest, the key that signed
 /// it, and the nodes that serve it now, as far as they are named.
 #[derive(Args)]
@@ -72,6 +73,9 @@ fn show(found: &Releases, live: &BTreeMap<ReleaseId, Vec<String>>) {
             held.rolled_back_to
         );
     }
+    for line in found.canary.iter().flat_map(canary::lines) {
+        println!("{line}");
+    }
     let nodes = |release| live.get(&release).map(|nodes| nodes.join(" ")).unwrap_or_default();
     let rows = found.releases.iter().map(|info| row(info, nodes(info.release)));
     let rows: Vec<[String; 10]> = std::iter::once(HEADINGS.map(str::to_owned)).chain(rows).collect();
@@ -87,10 +91,11 @@ fn show(found: &Releases, live: &BTreeMap<ReleaseId, Vec<String>>) {
 }
 
 fn row(info: &ReleaseInfo, live: String) -> [String; 10] {
-    let content = match (info.rolled_back_to, info.same_as) {
-        (Some(to), _) => format!("rolled back to {to}"),
-        (None, Some(same)) => format!("same as {same}"),
-        (None, None) => "new".to_owned(),
+    let content = match (&info.candidate, info.rolled_back_to, info.same_as) {
+        (Some(candidate), ..) => format!("tried out at {}", candidate.nodes.join(", ")),
+        (None, Some(to), _) => format!("rolled back to {to}"),
+        (None, None, Some(same)) => format!("same as {same}"),
+        (None, None, None) => "new".to_owned(),
     };
     let delta = match (info.delta_pages, info.delta_bytes) {
         (Some(pages), Some(bytes)) => format!("{} in {pages} pages", size(bytes)),

@@ -43,6 +43,9 @@ pub struct RollbackArgs {
     /// The app
     #[arg(long)]
     pub app: String,
+    /// Halt a canary that runs first
+    #[arg(long)]
+    pub replace: bool,
     #[command(flatten)]
     pub origin: OriginAccess,
 }
@@ -51,7 +54,7 @@ pub struct RollbackArgs {
 const PATIENCE: Duration = Duration::from_secs(600);
 
 pub async fn run(args: RollbackArgs) -> anyhow::Result<ExitCode> {
-    let body = serde_json::to_vec(&Rollback { release: args.release })?;
+    let body = serde_json::to_vec(&Rollback { release: args.release, replace: args.replace })?;
     post(&args.origin, &format!("/v1/apps/{}/rollback", args.app), body).await
 }
 
@@ -59,7 +62,7 @@ pub async fn resume(args: ResumeArgs) -> anyhow::Result<ExitCode> {
     post(&args.origin, &format!("/v1/apps/{}/resume", args.app), Vec::new()).await
 }
 
-async fn post(access: &OriginAccess, path: &str, body: Vec<u8>) -> anyhow::Result<ExitCode> {
+pub(super) async fn post(access: &OriginAccess, path: &str, body: Vec<u8>) -> anyhow::Result<ExitCode> {
     let origin = super::origin_client(access)?;
     let request = origin.request(Method::POST, path).body(bytes(body))?;
     let response = origin.send(request, PATIENCE).await?;

@@ -6,6 +6,7 @@ use clap::Args;
 use nearside_host::origin_client::{ClientError, OriginClient};
 use nearside_protocol::status::{AppCache, NodeStatus, OriginStatus};
 
+use super::canary;
 use crate::{fleet_table, places::OriginAccess};
 
 /// Shows what the origin and nodes are doing
@@ -78,6 +79,9 @@ fn show_origin(url: &str, origin: &Result<OriginStatus, ClientError>) {
         );
         if let Some(held) = app.held {
             println!("    held since the rollback to {}: `nearside resume --app {name}` goes on", held.rolled_back_to);
+        }
+        for line in app.canary.iter().flat_map(canary::lines) {
+            println!("    {line}");
         }
         if let Some(backup) = &app.backed_up {
             println!("    backed up to commit {} of epoch {}", backup.commit, backup.epoch);

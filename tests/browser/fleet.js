@@ -1,5 +1,5 @@
 // An operator's hour on the fleet page: a wrong token and the right one, a push watched to all nodes, a rollback by its button and
-// the end of its hold, a dead letter retried, a node that dies; by mouse, by keyboard, on a phone, without a script.
+// the end of its hold, a canary rolled back by its button, a dead letter retried, a node that dies; by mouse, by keyboard, on a phone, without a script.
 //   node tests/browser/fleet.js NEARSIDE APP_FOLDER SCREENSHOTS
 // APP_FOLDER is the built probe app; origin and nodes are started on free ports, in a folder that is removed at the end.
 import { execFileSync, spawn } from "node:child_process";
@@ -176,7 +176,7 @@ try {
   check("the log tells who pushed", true);
 
   // A rollback, by its button.
-  const served = async () => (await card.locator(".release").innerText()).trim();
+  const served = async () => (await card.locator("h3 .release").innerText()).trim();
   const before = await served();
   const wanted = (await card.locator(".history tr", { has: page.getByText("Roll back…") }).first().locator(".id").innerText()).trim();
   const row = card.locator(`.history tr[data-key="${wanted}"]`);
@@ -199,6 +199,42 @@ try {
   await page.waitForFunction(() => !document.querySelector(".held"), null, { timeout: PATIENCE_MS });
   check("resumed by keyboard, nothing is held any more", true);
   await says("#log", "Ada rolled back probe");
+
+  // A canary, rolled back by its button; and one promoted by keyboard.
+  const canary = card.locator(".canary");
+  version(3);
+  operate("push", copy, "--canary", "dublin-1", "--canary-for", "3600");
+  await says("#releases .canary", "Canary");
+  await says("#releases .canary", "left");
+  check("a canary says where it runs and what it waits for", (await canary.innerText()).includes("dublin-1"));
+  await page.waitForFunction(() => {
+    const [, requests] = document.querySelectorAll("#releases .beside tr");
+    return requests && [...requests.querySelectorAll("td")].every((cell) => parseFloat(cell.innerText) > 0);
+  }, null, { timeout: PATIENCE_MS });
+  check("it is shown beside the rest, as both are asked", true);
+  check("what all others have is another release", (await served()) !== (await canary.locator(".release").innerText()).trim());
+  check("that it runs is among what needs a hand", (await page.locator(".concerns").innerText()).includes("a canary runs at dublin-1"));
+  await looks("fleet-canary");
+  await canary.getByText("Halt…").click();
+  await rest(3_000);
+  check("the question stays open while the page follows", await canary.getByRole("button", { name: "Halt it" }).isVisible());
+  await look(page, "fleet-canary-question", false);
+  await canary.getByRole("button", { name: "Halt it" }).click();
+  await says("#told", "the canary is halted");
+  await page.waitForFunction(() => !document.querySelector("#releases .canary"), null, { timeout: PATIENCE_MS });
+  await arrival("3 of 3 nodes");
+  check("halted by its button, its node has what all have", (await card.locator(".canary-ended").innerText()).includes("dublin-1") && (await card.locator(".dot.full").count()) === 3);
+  await says("#log", "Ada halted the canary of probe");
+  version(4);
+  operate("push", copy, "--canary", "10%", "--canary-for", "3600");
+  await says("#releases .canary", "left");
+  await canary.getByText("Promote…").focus();
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await says("#told", "the canary is promoted");
+  await arrival("3 of 3 nodes");
+  check("promoted by keyboard, all nodes have it", (await card.locator(".canary-ended").innerText()).includes("was promoted"));
 
   // A dead letter.
   while (!(await ask(0, "/task?name=always-fail", "POST", "{}")).text.startsWith("queued")) await rest(100);

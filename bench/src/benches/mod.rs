@@ -2,6 +2,7 @@
 
 mod carried;
 mod crowd;
+mod fleet;
 mod flood;
 mod handler;
 mod hit;
@@ -26,8 +27,8 @@ use tokio::time::timeout;
 
 use crate::args::Run;
 use crate::limits::{
-    CONNECTIONS_DEFAULT, HOT_SECONDS, INDEX_CLASS_SECONDS, OVERLOAD_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN,
-    SECONDS_DEFAULT, SETUP_TIMEOUT, STORY_CONNECTIONS, STORY_SECONDS,
+    CONNECTIONS_DEFAULT, FLEET_TIMEOUT, HOT_SECONDS, INDEX_CLASS_SECONDS, OVERLOAD_SECONDS, PHASE_GRACE,
+    PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT, STORY_CONNECTIONS, STORY_SECONDS,
 };
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
@@ -68,6 +69,8 @@ pub enum Bench {
     Writes,
     /// Tasks claimed and finished a second, beside a worker with one commit a task
     Tasks,
+    /// Many nodes in regions: a push until it is everywhere, who sends it, one node cut off, first bytes near and far
+    Fleet,
     /// The package directory in three ways under rising load: a plain service, nginx before it, an origin with two nodes
     Story,
     /// Raw hyper beside itself: differences this small mean nothing
@@ -93,6 +96,7 @@ impl Bench {
             Bench::Pushes => "pushes",
             Bench::Writes => "writes",
             Bench::Tasks => "tasks",
+            Bench::Fleet => "fleet",
             Bench::Story => "story",
             Bench::Noise => "noise",
         }
@@ -133,6 +137,10 @@ impl Bench {
             Bench::Overload => Ok((overload::ABOUT, overload::measure(args, settings).await?)),
             Bench::Writes => Ok((writes::ABOUT, writes::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
+            Bench::Fleet => {
+                let measured = timeout(FLEET_TIMEOUT, fleet::measure(args, settings)).await;
+                Ok((fleet::ABOUT, measured.with_context(|| format!("it took over {FLEET_TIMEOUT:?}"))??))
+            }
             Bench::Story => Ok((story::ABOUT, story::measure(args, settings).await?)),
             Bench::Index => Ok((index::ABOUT, index::measure(args, settings).await?)),
             Bench::Edits => Ok((index::ABOUT_EDITS, index::measure_edits(args).await?)),
@@ -162,7 +170,7 @@ pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
         "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, search, index, edits, static, \
-         snapshots, start, pushes, writes, tasks, story, noise"
+         snapshots, start, pushes, writes, tasks, fleet, story, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;

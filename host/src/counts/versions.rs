@@ -32,6 +32,7 @@ impl Versions {
         let OfApp { versions, before } = apps.entry(release.code.app.name.clone()).or_default();
         let same = |counts: &&Arc<AppCounts>| {
             counts.fingerprint == release.manifest.fingerprint
+                && counts.canary_ms == release.counts.canary_ms
                 && counts.queries.iter().map(|(name, _)| name).eq(release.queries.keys().take(limits::QUERIES_COUNTED))
         };
         if let Some(counts) = versions.last().filter(same) {

@@ -16,6 +16,7 @@ use nearside_protocol::{
     problem::{self, Problem},
     release::{Manifest, ReleaseId},
     route::{Inputs, Method},
+    trace_context,
 };
 
 use super::{HandOver, TakenAs, is_for_everybody, page, tally::Kind};
@@ -27,6 +28,7 @@ use crate::{
     policy::NotStored,
     refusal::Refusal,
     release::Release,
+    spans::{Kind as SpanKind, Traced, within},
     stale::Before,
     target::Target,
     trace::trace_id,
@@ -41,6 +43,7 @@ pub(crate) async fn answer(host: &Arc<Host>, request: Request<Incoming>) -> Resp
             "this node makes no pages for others: it has no token, or is told not to",
         );
     };
+    let context = request.headers().get(trace_context::HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
     let shown = request.headers().get(wire::SEAL_HEADER).and_then(|seal| Seal::parse(seal.to_str().ok()?));
     let body = Limited::new(request.into_body(), limits::HANDED_QUESTION_BYTES).collect();
     let Ok(Ok(body)) = tokio::time::timeout(limits::HANDED_QUESTION_WAIT, body).await else {
@@ -55,7 +58,9 @@ pub(crate) async fn answer(host: &Arc<Host>, request: Request<Incoming>) -> Resp
     let Ok((asked, _)) = wire::decode::<Asked>(&body) else {
         return refusal(StatusCode::BAD_REQUEST, "the question cannot be read");
     };
-    let Taken { outcome, body } = take(host, hand_over, asked).await;
+    // Whoever holds the token may say that it is traced.
+    let span = host.tracer().continued(context).map(|traced| traced.span(SpanKind::Server, "make for a sibling"));
+    let Taken { outcome, body } = take(host, hand_over, asked, within(&span)).await;
     let body = wire::encode(&Told { load: host.renders_load(), outcome }, &body);
     let sealed = hand_over.key.of_answer(&seal, &body).to_hex();
     let mut response = Response::new(Full::new(body.into()));
@@ -70,9 +75,9 @@ struct Taken {
     body: Bytes,
 }
 
-async fn take(host: &Arc<Host>, hand_over: &HandOver, asked: Asked) -> Taken {
+async fn take(host: &Arc<Host>, hand_over: &HandOver, asked: Asked, traced: Option<Traced>) -> Taken {
     let (from, app, trace) = (asked.from.clone(), asked.app.clone(), asked.trace.clone());
-    let taken = made(host, asked).await;
+    let taken = made(host, asked, traced).await;
     let (how, taken) = match taken {
         Ok((how, taken)) => (how, taken),
         Err(why) => (of(why), Taken { outcome: Outcome::NotTaken(why), body: Bytes::new() }),
@@ -92,7 +97,7 @@ fn of(why: NotTaken) -> TakenAs {
 }
 
 /// The page, from the cache or rendered; or why it is not made here.
-async fn made(host: &Arc<Host>, asked: Asked) -> Result<(TakenAs, Taken), NotTaken> {
+async fn made(host: &Arc<Host>, asked: Asked, traced: Option<Traced>) -> Result<(TakenAs, Taken), NotTaken> {
     if asked.to != host.name() || host.leaving.has_begun() {
         return Err(NotTaken::NotHere);
     }
@@ -116,7 +121,7 @@ async fn made(host: &Arc<Host>, asked: Asked) -> Result<(TakenAs, Taken), NotTak
     }
     let place = host.queue.place(Class::Handed, limits::HANDED_WAIT).await.map_err(|_| NotTaken::Busy)?;
     let request = seen.request(canonical_host(&release), Full::default());
-    let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone() };
+    let asking = Asking { release: release.clone(), route, request, request_key: None, trace: trace.clone(), traced };
     let task_host = host.clone();
     // In a task of its own, which goes on when whoever asks leaves: it is kept here in any case.
     let made = match host.cache.join(&key, &release) {

@@ -7,12 +7,15 @@ use std::{
 
 use nearside_protocol::{
     limits,
-    write::{Delivery, Taken},
+    write::{Deferred, Delivery, Taken},
 };
 use tokio::{sync::oneshot, task::JoinSet};
 
 use super::{Outbox, Settled, thread::Job, unsure};
-use crate::upstream::Upstream;
+use crate::{
+    spans::{Kind, Span, within},
+    upstream::Upstream,
+};
 
 /// What one delivery came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,17 +84,25 @@ async fn one(outbox: Arc<Outbox>, upstream: Arc<dyn Upstream>, app: String) -> W
         Err(_) => return Went::Later,
     };
     let numbers: Vec<u64> = waiting.iter().map(|write| write.n).collect();
-    let writes = waiting.into_iter().map(super::Written::deferred).collect();
+    let mut spans: Vec<Option<Span>> = waiting.iter().map(|write| begin_span(&outbox, write)).collect();
+    let told = |(write, span): (super::Written, &Option<Span>)| Deferred {
+        traced: within(span).map(|traced| traced.context()),
+        ..write.deferred()
+    };
+    let writes = waiting.into_iter().zip(&spans).map(told).collect();
     let delivery = Delivery { outbox: outbox.id().clone(), oldest, writes };
     let taken = match upstream.deliver(&app, delivery).await {
         Ok(delivered) => delivered.taken,
         Err(unreachable) => {
             tracing::debug!(%app, cause = %unreachable, "deferred writes wait");
+            // Of many tries the one that was answered is told.
+            spans.drain(..).flatten().for_each(Span::discard);
             return Went::Later;
         }
     };
     let mut settled = Vec::new();
     let mut stopped = None;
+    end_spans(spans, &taken);
     for (n, taken) in numbers.into_iter().zip(taken) {
         match taken {
             Taken::Settled { outcome } => settled.push((n, Settled::As(outcome))),
@@ -115,6 +126,24 @@ async fn one(outbox: Arc<Outbox>, upstream: Arc<dyn Upstream>, app: String) -> W
             Went::Later
         }
         _ => Went::On,
+    }
+}
+
+fn begin_span(outbox: &Outbox, write: &super::Written) -> Option<Span> {
+    let span = outbox.traced(write.traced)?.span(Kind::Client, format!("deliver {}", write.command));
+    Some(span.with("nearside.app", write.app.clone()).with("nearside.command", write.command.clone()))
+}
+
+/// What was not settled is delivered again.
+fn end_spans(spans: Vec<Option<Span>>, taken: &[Taken]) {
+    let mut taken = taken.iter();
+    for span in spans {
+        match (span, taken.next()) {
+            (Some(mut span), Some(Taken::Settled { outcome })) => span.set("nearside.outcome", outcome.name()),
+            (Some(mut span), Some(Taken::Forgotten)) => span.set("nearside.outcome", "forgotten"),
+            (Some(span), _) => span.discard(),
+            (None, _) => {}
+        }
     }
 }
 

@@ -154,6 +154,7 @@ mod tests {
             accepted_at_ms: 0,
             sent_after: None,
             is_unsure: false,
+            traced: None,
             settled,
         };
         let mut headers = HeaderMap::new();

@@ -34,6 +34,7 @@ fn to_take(number: u64) -> ToTake {
         payload: payload(number),
         key: IdempotencyKey::try_from(format!("k{number}")).unwrap(),
         sent_after: number.is_multiple_of(2).then_some(number),
+        traced: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 
 use nearside_protocol::{
     limits,
+    trace_context::TraceContext,
     write::{Deferred, IdempotencyKey, OutboxId, Outcome},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -58,12 +59,15 @@ pub struct Written {
     pub is_unsure: bool,
     /// Nothing while it waits.
     pub settled: Option<Settled>,
+    /// Whose trace it goes on with, if that is sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traced: Option<TraceContext>,
 }
 
 impl Written {
     pub(super) fn deferred(self) -> Deferred {
-        let Written { n, command, payload, key, accepted_at_ms, sent_after, .. } = self;
-        Deferred { n, command, payload, key, accepted_at_ms, sent_after }
+        let Written { n, command, payload, key, accepted_at_ms, sent_after, traced, .. } = self;
+        Deferred { n, command, payload, key, accepted_at_ms, sent_after, traced }
     }
 }
 
@@ -90,6 +94,7 @@ CREATE TABLE IF NOT EXISTS command (
   sent_after INTEGER,
   settled TEXT,
   settled_at_ms INTEGER,
+  traced TEXT,
   PRIMARY KEY (app, n),
   UNIQUE (app, key)
 ) WITHOUT ROWID;
@@ -97,7 +102,7 @@ CREATE INDEX IF NOT EXISTS command_waiting ON command (app, n) WHERE settled IS 
 CREATE INDEX IF NOT EXISTS command_settled ON command (settled_at_ms) WHERE settled IS NOT NULL;
 ";
 
-const COLUMNS: &str = "app, n, name, payload, key, ticket, accepted_at_ms, sent_after, settled";
+const COLUMNS: &str = "app, n, name, payload, key, ticket, accepted_at_ms, sent_after, settled, traced";
 
 pub(super) struct Store {
     path: PathBuf,
@@ -110,8 +115,8 @@ impl Store {
             connection.execute_batch(SETTINGS)?;
             let transaction = connection.unchecked_transaction()?;
             transaction.execute_batch(TABLES)?;
-            bring_up(&transaction)?;
             transaction.execute_batch(unsure::TABLES)?;
+            bring_up(&transaction)?;
             transaction.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('id', ?1)", [unguessable()])?;
             transaction.commit()?;
             Ok(connection)
@@ -200,17 +205,26 @@ impl Store {
     }
 }
 
-/// A file of an earlier layout, which did not say after which commit: after none that is known.
+/// Files of earlier layouts. One did not say after which commit: after none that is known. One knew no traces.
 fn bring_up(connection: &Connection) -> rusqlite::Result<()> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('command') WHERE name = 'was_sent')";
-    match connection.query_row(sql, [], |row| row.get(0))? {
-        false => Ok(()),
-        true => connection.execute_batch(
+    if has_column(connection, "command", "was_sent")? {
+        connection.execute_batch(
             "ALTER TABLE command ADD COLUMN sent_after INTEGER;
              UPDATE command SET sent_after = 0 WHERE was_sent;
              ALTER TABLE command DROP COLUMN was_sent;",
-        ),
+        )?;
     }
+    for table in ["command", "unsure"] {
+        if !has_column(connection, table, "traced")? {
+            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN traced TEXT"))?;
+        }
+    }
+    Ok(())
+}
+
+fn has_column(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
+    connection.query_row(sql, [table, column], |row| row.get(0))
 }
 
 /// What is known of a key.
@@ -242,13 +256,18 @@ pub(super) fn insert(connection: &Connection, take: &ToTake, now_ms: u64) -> rus
                 ON CONFLICT (name) DO UPDATE SET last_n = last_n + 1 RETURNING last_n";
     let n: u64 = connection.query_row(grow, [&take.app], |row| row.get(0))?;
     let ticket = unguessable();
-    let sql = "INSERT INTO command (app, n, name, payload, key, fingerprint, ticket, accepted_at_ms, sent_after)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let (key, fingerprint) = (take.key.to_string(), fingerprint(take));
-    let values =
-        params![take.app, n, take.command, take.payload, key, fingerprint.as_bytes(), ticket, now_ms, take.sent_after];
-    connection.execute(sql, values)?;
+    let sql =
+        "INSERT INTO command (app, n, name, payload, key, fingerprint, ticket, accepted_at_ms, sent_after, traced)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let ToTake { app, command, payload, sent_after, .. } = take;
+    let (key, fingerprint, traced) = (take.key.to_string(), fingerprint(take), text_of(take));
+    let print = fingerprint.as_bytes();
+    connection.execute(sql, params![app, n, command, payload, key, print, ticket, now_ms, sent_after, traced])?;
     Ok(Ticket(ticket))
+}
+
+pub(super) fn text_of(take: &ToTake) -> Option<String> {
+    take.traced.map(|context| context.to_string())
 }
 
 /// Inside a transaction: the origin has said what became of it. Gives its ticket and weight if it waited.
@@ -295,7 +314,7 @@ pub(super) fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
     let unreadable = |at: usize, error: Box<dyn std::error::Error + Send + Sync>| {
         rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, error)
     };
-    let settled: Option<String> = row.get(8)?;
+    let (settled, traced): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
     Ok(Written {
         app: row.get(0)?,
         n: row.get(1)?,
@@ -306,6 +325,7 @@ pub(super) fn written(row: &Row<'_>) -> rusqlite::Result<Written> {
         accepted_at_ms: row.get(6)?,
         sent_after: row.get(7)?,
         is_unsure: false,
+        traced: traced.and_then(|text| text.parse().ok()),
         settled: settled
             .map(|text| serde_json::from_str(&text))
             .transpose()

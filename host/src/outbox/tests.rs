@@ -33,7 +33,7 @@ impl Place {
 
 fn take(app: &str, key: &str, payload: &str) -> ToTake {
     let key = IdempotencyKey::try_from(key.to_owned()).unwrap();
-    ToTake { app: app.into(), command: "c".into(), payload: payload.into(), key, sent_after: None }
+    ToTake { app: app.into(), command: "c".into(), payload: payload.into(), key, sent_after: None, traced: None }
 }
 
 async fn saved(outbox: &Outbox, take: ToTake) -> Ticket {
@@ -107,7 +107,7 @@ async fn a_disk_that_is_full_acknowledges_nothing_and_closes_nothing() {
     let (jobs, queue) = mpsc::channel(8);
     let (id, reads) = (store.id().unwrap(), Mutex::new(Store::open(&place.file()).unwrap()));
     Thread::start(store, shared.clone(), queue).unwrap();
-    let outbox = Outbox { id, jobs, shared, reads };
+    let outbox = Outbox { id, jobs, shared, reads, tracer: OnceLock::new() };
     let refused = outbox.take(Class::Saved, take("a", "big", &"x".repeat(100_000))).await;
     assert!(matches!(&refused, Err(NotTaken::Disk(why)) if why.contains("full")), "{refused:?}");
     assert_eq!(outbox.waiting()["a"].writes, 1);
@@ -170,15 +170,36 @@ impl Upstream for Origin {
         }
     }
 
-    async fn submit(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<Outcome, Unreachable> {
+    async fn submit(
+        &self,
+        _: &str,
+        _: &str,
+        _: String,
+        _: IdempotencyKey,
+        _: Option<&Traced>,
+    ) -> Result<Outcome, Unreachable> {
         Err(Unreachable::unsent("deliveries only"))
     }
 
-    async fn enqueue(&self, _: &str, _: &str, _: String, _: IdempotencyKey) -> Result<u64, Unreachable> {
+    async fn enqueue(
+        &self,
+        _: &str,
+        _: &str,
+        _: String,
+        _: IdempotencyKey,
+        _: Option<&Traced>,
+    ) -> Result<u64, Unreachable> {
         Err(Unreachable::unsent("deliveries only"))
     }
 
-    async fn render(&self, _: &str, _: &str, _: &Visitor, _: &Receipt) -> Result<Response<Bytes>, Unreachable> {
+    async fn render(
+        &self,
+        _: &str,
+        _: &Digest,
+        _: &str,
+        _: &Visitor,
+        _: &Receipt,
+    ) -> Result<Response<Bytes>, Unreachable> {
         Err(Unreachable::unsent("deliveries only"))
     }
 
@@ -327,4 +348,23 @@ async fn what_may_be_unsure_has_bounds_of_its_own() {
     assert!(matches!(outbox.take(Class::Unsure, take("a", "k", "{}")).await, Err(NotTaken::Full { .. })));
     assert!(matches!(outbox.take(Class::Unsure, take("b", "k", "{}")).await, Ok(Took::Saved(_))));
     saved(&outbox, take("a", "k", "{}")).await;
+}
+
+#[tokio::test]
+async fn a_trace_is_kept_with_its_write_also_in_a_file_from_before() {
+    let place = Place::new();
+    drop(place.open());
+    let before = rusqlite::Connection::open(place.file()).unwrap();
+    before.busy_timeout(Duration::from_secs(5)).unwrap();
+    before.execute_batch("ALTER TABLE command DROP COLUMN traced; ALTER TABLE unsure DROP COLUMN traced;").unwrap();
+    drop(before);
+    let outbox = place.open();
+    let context: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+    for (class, key) in [(Class::Saved, "saved"), (Class::Unsure, "unsure")] {
+        let take = ToTake { traced: Some(context), sent_after: Some(1), ..take("a", key, "{}") };
+        let Took::Saved(ticket) = outbox.take(class, take).await.unwrap() else { panic!("{key} is new") };
+        assert_eq!(outbox.written("a", &ticket).unwrap().unwrap().traced, Some(context), "{key}");
+    }
+    let deferred = outbox.reads().next("a").unwrap().1.remove(0).deferred();
+    assert_eq!(deferred.traced, Some(context));
 }

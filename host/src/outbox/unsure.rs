@@ -16,11 +16,14 @@ use tokio::task::JoinSet;
 use super::{
     Outbox, Settled, Ticket, ToTake, Waiting, Written,
     delivery::{tell, wait},
-    store::{Known, fingerprinted, written},
+    store::{Known, fingerprinted, text_of, written},
     thread::Job,
     unguessable,
 };
-use crate::upstream::Upstream;
+use crate::{
+    spans::{Kind, Traced, within},
+    upstream::Upstream,
+};
 
 /// `n` is the order in which they are listed and asked for, and nothing else.
 pub(super) const TABLES: &str = "
@@ -36,13 +39,14 @@ CREATE TABLE IF NOT EXISTS unsure (
   sent_after INTEGER NOT NULL,
   settled TEXT,
   settled_at_ms INTEGER,
+  traced TEXT,
   UNIQUE (app, key)
 );
 CREATE INDEX IF NOT EXISTS unsure_waiting ON unsure (n) WHERE settled IS NULL;
 CREATE INDEX IF NOT EXISTS unsure_settled ON unsure (settled_at_ms) WHERE settled IS NOT NULL;
 ";
 
-const COLUMNS: &str = "app, n, name, payload, key, ticket, accepted_at_ms, sent_after, settled";
+const COLUMNS: &str = "app, n, name, payload, key, ticket, accepted_at_ms, sent_after, settled, traced";
 
 pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Waiting>> {
     let sql =
@@ -82,14 +86,12 @@ pub(super) fn look_up(connection: &Connection, take: &ToTake) -> rusqlite::Resul
 /// Inside a transaction.
 pub(super) fn insert(connection: &Connection, take: &ToTake, now_ms: u64) -> rusqlite::Result<Ticket> {
     let ticket = unguessable();
-    let sql = "INSERT INTO unsure (app, name, payload, key, fingerprint, ticket, accepted_at_ms, sent_after)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let (key, fingerprint) = (take.key.to_string(), super::fingerprint(take));
-    let sent_after = take.sent_after.unwrap_or(0);
-    connection.execute(
-        sql,
-        params![take.app, take.command, take.payload, key, fingerprint.as_bytes(), ticket, now_ms, sent_after],
-    )?;
+    let sql = "INSERT INTO unsure (app, name, payload, key, fingerprint, ticket, accepted_at_ms, sent_after, traced)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let ToTake { app, command, payload, .. } = take;
+    let (key, fingerprint, traced) = (take.key.to_string(), super::fingerprint(take), text_of(take));
+    let (sent_after, print) = (take.sent_after.unwrap_or(0), fingerprint.as_bytes());
+    connection.execute(sql, params![app, command, payload, key, print, ticket, now_ms, sent_after, traced])?;
     Ok(Ticket(ticket))
 }
 
@@ -164,7 +166,8 @@ async fn round(outbox: &Arc<Outbox>, upstream: &Arc<dyn Upstream>, after: &mut u
     let mut questions = JoinSet::new();
     for written in next {
         let upstream = upstream.clone();
-        questions.spawn(async move { (written.n, ask(&*upstream, written).await) });
+        let traced = outbox.traced(written.traced);
+        questions.spawn(async move { (written.n, ask(&*upstream, written, traced).await) });
     }
     let mut settled = Vec::new();
     while let Some(answer) = questions.join_next().await {
@@ -181,10 +184,13 @@ async fn round(outbox: &Arc<Outbox>, upstream: &Arc<dyn Upstream>, after: &mut u
     }
 }
 
-async fn ask(upstream: &dyn Upstream, written: Written) -> Option<Settled> {
+async fn ask(upstream: &dyn Upstream, written: Written, traced: Option<Traced>) -> Option<Settled> {
     let Written { app, n, command, payload, key, accepted_at_ms, sent_after, .. } = written;
-    let question = Unsure { command, payload, key, sent_at_ms: accepted_at_ms, sent_after: sent_after.unwrap_or(0) };
-    match upstream.find_out(&app, question).await {
+    let span = traced.map(|traced| traced.span(Kind::Client, format!("find out {command}")));
+    let (sent_at_ms, sent_after) = (accepted_at_ms, sent_after.unwrap_or(0));
+    let traced = within(&span).map(|traced| traced.context());
+    let settled = match upstream.find_out(&app, Unsure { command, payload, key, sent_at_ms, sent_after, traced }).await
+    {
         Ok(Taken::Settled { outcome }) => Some(Settled::As(outcome)),
         Ok(Taken::Forgotten) => Some(Settled::Forgotten),
         Ok(Taken::Retry { message }) => {
@@ -196,5 +202,10 @@ async fn ask(upstream: &dyn Upstream, written: Written) -> Option<Settled> {
             tracing::debug!(%app, n, cause = %unreachable, "a write of unknown fate stays so");
             None
         }
+    };
+    // Of many questions the one that was answered is told.
+    if let (Some(span), None) = (span, &settled) {
+        span.discard();
     }
+    settled
 }

@@ -36,6 +36,7 @@ impl Fixture {
             page_count: 3,
             root: draft.root(),
             rolled_back_to: None,
+            candidate: None,
             deltas: vec![],
             base: None,
             app_digest,

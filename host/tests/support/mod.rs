@@ -194,6 +194,7 @@ pub fn release(
         page_count: draft.pages().into(),
         root,
         rolled_back_to: None,
+        candidate: None,
         deltas: vec![],
         base: Some(BaseOffer { release: id, root, page_count: draft.pages().into(), bytes: base_bytes }),
         app_digest: Digest::of(&packed),

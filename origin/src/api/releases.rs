@@ -10,7 +10,7 @@ use nearside_protocol::{
     limits::{self, PAGE_BYTES},
     release::{Manifest, ReleaseId},
     status::Held,
-    wire::{Difference, ReleaseInfo, Releases},
+    wire::{Difference, RELEASE_TRACE_HEADER, ReleaseInfo, Releases},
 };
 use object_store::GetRange;
 
@@ -42,6 +42,7 @@ pub(crate) fn list(site: &Site) -> Releases {
             database_bytes: manifest.database_bytes(),
             app_digest: manifest.app_digest,
             rolled_back_to: manifest.rolled_back_to,
+            candidate: manifest.candidate.clone(),
             same_as: kept[..at].iter().find(is_same).map(|(_, same)| same.release),
             delta_pages: delta.map(|offer| offer.pages),
             delta_bytes: delta.map(|offer| offer.bytes),
@@ -51,12 +52,18 @@ pub(crate) fn list(site: &Site) -> Releases {
     };
     let releases = kept.iter().enumerate().map(info).rev().collect();
     let hold = site.running().and_then(|running| running.hold());
-    Releases { held: hold.map(|hold| Held { rolled_back_to: hold.rolled_back_to, since_ms: hold.since_ms }), releases }
+    let held = hold.map(|hold| Held { rolled_back_to: hold.rolled_back_to, since_ms: hold.since_ms });
+    Releases { held, canary: site.canary(), releases }
 }
 
 pub(super) async fn manifest(site: &Site, release: ReleaseId) -> Result<Response<Body>, ApiError> {
     if let Some(kept) = kept(site, release) {
-        return Ok(json(&*kept.signed));
+        let mut response = json(&*kept.signed);
+        if let Some(context) = site.running().and_then(|running| running.writer.trail().of(release)) {
+            let value = HeaderValue::from_str(&context.to_string()).expect("BUG: hexadecimal digits");
+            response.headers_mut().insert(RELEASE_TRACE_HEADER, value);
+        }
+        return Ok(response);
     }
     // One that is newer than the pages here: somebody restored them from a backup.
     let there = site.objects.bucket.get(Name::Release(release), limits::MANIFEST_BYTES as u64).await?;

@@ -47,6 +47,7 @@ async fn start(data: &Path) -> Running {
         token_file: None,
         certificates: None,
         objects: None,
+        traces: Default::default(),
         apps: [("shop".to_owned(), settings)].into(),
     };
     fs::create_dir_all(data.join("compiled")).unwrap();
@@ -85,10 +86,10 @@ impl Running {
 
     async fn heads(&self, has: &Heads) -> Heads {
         let nonce = Nonce::from_bytes([7; 16]);
-        let body = serde_json::to_vec(&HeadsAsked { nonce, have: has.clone() }).unwrap();
+        let body = serde_json::to_vec(&serde_json::json!({ "nonce": nonce, "have": has })).unwrap();
         let answer = self.send(Method::POST, "/v1/heads", body).await.unwrap();
         let signed: SignedHeads = serde_json::from_slice(&answer).unwrap();
-        signed.verify(&[TrustedKey::with_both(self.origin.key())], nonce).unwrap()
+        signed.verify(&[TrustedKey::with_both(self.origin.key())], nonce).unwrap().heads
     }
 
     async fn status(&self) -> OriginStatus {
@@ -341,7 +342,13 @@ async fn who_waits_for_heads_is_woken() {
     let started = std::time::Instant::now();
     let has = heads;
     let Running { client, stop, served, .. } = origin;
-    let asked = serde_json::to_vec(&HeadsAsked { nonce: Nonce::from_bytes([8; 16]), have: has }).unwrap();
+    let asked = serde_json::to_vec(&HeadsAsked {
+        nonce: Nonce::from_bytes([8; 16]),
+        have: has,
+        node: None,
+        candidates: Heads::new(),
+    })
+    .unwrap();
     let request = client.request(Method::POST, "/v1/heads").body(bytes(asked)).unwrap();
     let waiting = tokio::spawn(async move { client.send(request, WAIT).await.map(|response| response.status()) });
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -435,6 +442,7 @@ async fn two_origins_do_not_share_a_folder() {
         token_file: None,
         certificates: None,
         objects: None,
+        traces: Default::default(),
         apps: Default::default(),
     };
     let second = Origin::open(config, Engine::start(&folder.path().join("compiled")).unwrap(), Logbook::new()).await;

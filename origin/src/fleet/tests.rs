@@ -39,7 +39,7 @@ fn beat(node: &str, process: &str, hits: u64, renders: u64) -> Heartbeat {
 
 fn app(seq: u64) -> AppBeat {
     let release = ReleaseId { epoch: 1, seq };
-    AppBeat { release, behind_at_most_ms: Some(1), refused: None, pulled_permille: None }
+    AppBeat { release, behind_at_most_ms: Some(1), refused: None, pulled_permille: None, served: None, refusal: None }
 }
 
 fn seconds(s: u64) -> Duration {

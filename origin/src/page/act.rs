@@ -4,7 +4,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use hyper::body::Incoming;
 use nearside_protocol::{
-    action::Deed, app, limits, query_report::Advise, release::ReleaseId, task_report::Steered, words,
+    action::Deed,
+    app,
+    canary::{Halted, Promoted},
+    limits,
+    query_report::Advise,
+    release::ReleaseId,
+    task_report::Steered,
+    words,
 };
 
 use crate::{
@@ -23,6 +30,8 @@ pub(super) type Form = BTreeMap<String, String>;
 enum Wanted {
     Rollback { app: String, to: ReleaseId },
     Resume { app: String },
+    Promote { app: String, canary_ms: u64 },
+    Halt { app: String, canary_ms: u64 },
     Steer { app: String, order: Order },
     TryIndexes { app: String },
     Forget { node: String },
@@ -49,6 +58,14 @@ pub(super) async fn act(origin: &Arc<Origin>, operator: &Operator, form: &Form) 
             let release =
                 pushed.release.map_or("nothing is released yet".to_owned(), |it| format!("release {it} is out"));
             Ok(format!("{app}: releases go on; {release}."))
+        }
+        Wanted::Promote { app, canary_ms } => {
+            let pushed = work.promote(&*api::site(origin, &app)?, Promoted::ByHand, Some(canary_ms)).await?;
+            Ok(format!("{app}: the canary is promoted{}.", as_release(pushed.release)))
+        }
+        Wanted::Halt { app, canary_ms } => {
+            let pushed = work.halt(&*api::site(origin, &app)?, Halted::ByHand, Some(canary_ms)).await?;
+            Ok(format!("{app}: the canary is halted; its nodes go on to what all have{}.", as_release(pushed.release)))
         }
         Wanted::Steer { app, order } => {
             let said = match &order {
@@ -84,6 +101,10 @@ pub(super) async fn act(origin: &Arc<Origin>, operator: &Operator, form: &Form) 
     }
 }
 
+fn as_release(release: Option<ReleaseId>) -> String {
+    release.map_or(String::new(), |release| format!(", as release {release}"))
+}
+
 fn wanted(form: &Form) -> Result<Wanted, ApiError> {
     let field =
         |name: &str| form.get(name).cloned().ok_or_else(|| ApiError::bad_request(format!("`{name}` is missing")));
@@ -99,6 +120,8 @@ fn wanted(form: &Form) -> Result<Wanted, ApiError> {
         Some(id) => id.parse().map(Which::One).map_err(|_| ApiError::bad_request("`task` is not a task's number")),
         None => Ok(Which::DeadOf(named("kind")?)),
     };
+    // The one that was seen, which another may have taken the place of.
+    let canary = || field("canary")?.parse().map_err(|_| ApiError::bad_request("`canary` is not a number"));
     let steer = |order| Ok(Wanted::Steer { app: named("app")?, order });
     match field("deed")?.as_str() {
         "rollback" => {
@@ -106,6 +129,8 @@ fn wanted(form: &Form) -> Result<Wanted, ApiError> {
             Ok(Wanted::Rollback { app: named("app")?, to })
         }
         "resume" => Ok(Wanted::Resume { app: named("app")? }),
+        "promote_canary" => Ok(Wanted::Promote { app: named("app")?, canary_ms: canary()? }),
+        "halt_canary" => Ok(Wanted::Halt { app: named("app")?, canary_ms: canary()? }),
         "pause_tasks" => steer(Order::Pause(named("kind")?)),
         "resume_tasks" => steer(Order::Resume(named("kind")?)),
         "retry_tasks" => steer(Order::Retry(which()?)),
@@ -137,6 +162,8 @@ mod tests {
             ("", "`deed` is missing"),
             ("deed=reboot", "no such button"),
             ("deed=resume", "`app` is missing"),
+            ("deed=halt_canary", "`app` is missing"),
+            ("deed=promote_canary&app=shop", "`canary` is missing"),
             ("deed=resume&app=..%2Fshop", "`app` is not a name"),
             ("deed=rollback&app=shop", "`release` is missing"),
             ("deed=rollback&app=shop&release=new", "new"),

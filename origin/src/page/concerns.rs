@@ -1,6 +1,7 @@
 //! What needs a hand, the gravest first: a function of what is known.
 
 use nearside_protocol::{
+    canary::{Canary, Halted, Stands},
     fleet::{Health, Node},
     words,
 };
@@ -29,6 +30,8 @@ pub(super) struct Concern {
 
 /// Server errors in the last minute below this part of all answers may be anything.
 const ERRORS_SHARE: f64 = 0.001;
+/// How long it is told that a canary was halted by itself; its card tells it on.
+const HALTED_TOLD_MS: u64 = 24 * 3_600_000;
 
 pub(super) fn concerns(facts: &Facts) -> Vec<Concern> {
     let mut concerns: Vec<Concern> = Vec::new();
@@ -95,6 +98,22 @@ fn of_app(app: &AppFacts, now_ms: u64, concerns: &mut Vec<Concern>) {
             format!("releases are held since the rollback to {}, for {since}", held.rolled_back_to),
             "releases",
         );
+    }
+    if let Some(Canary { nodes, stands, .. }) = &app.releases.canary {
+        let at = nodes.join(", ");
+        match stands {
+            Stands::Running { waits } if waits.wants_a_hand() => {
+                add(Weight::Warning, format!("the canary at {at}: {waits}"), "releases");
+            }
+            Stands::Running { waits } => add(Weight::Note, format!("a canary runs at {at}: {waits}"), "releases"),
+            // Whoever halted it knows.
+            Stands::Halted { why: Halted::ByHand | Halted::Replaced, .. } | Stands::Promoted { .. } => {}
+            Stands::Halted { why, at_ms } if now_ms.saturating_sub(*at_ms) < HALTED_TOLD_MS => {
+                let ago = words::ago(now_ms, *at_ms);
+                add(Weight::Warning, format!("the canary at {at} was halted {ago}: {why}"), "releases");
+            }
+            Stands::Halted { .. } => {}
+        }
     }
     for (kind, counts) in &app.kinds {
         if counts.dead > 0 {

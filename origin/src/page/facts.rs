@@ -118,13 +118,14 @@ impl Gatherer {
     }
 }
 
-/// Of releases, new to old: the newest, and the last of each version of the app before. Data may be released every second, and
+/// Of releases for everyone, new to old: the newest, and the last of each version of the app before. Data may be released every second, and
 /// nobody goes back by that.
 fn worth_going_back_to(releases: Vec<ReleaseInfo>) -> Vec<ReleaseInfo> {
     const NEWEST: usize = 4;
     let mut newer = None;
     let mut worth = Vec::new();
-    for (at, release) in releases.into_iter().enumerate() {
+    let for_everyone = releases.into_iter().filter(|release| release.candidate.is_none());
+    for (at, release) in for_everyone.enumerate() {
         let is_last_of_version = newer.replace(release.app_digest) != Some(release.app_digest);
         if at < NEWEST || is_last_of_version || release.rolled_back_to.is_some() {
             worth.push(release);

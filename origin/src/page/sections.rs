@@ -1,5 +1,6 @@
 //! The parts of the page, one file for each that is long.
 
+mod canary;
 mod log;
 mod nodes;
 mod now;

@@ -98,6 +98,8 @@ fn beat(node: &str) -> Heartbeat {
                 behind_at_most_ms: Some(1),
                 refused: Some(HOSTILE.into()),
                 pulled_permille: Some(60_000),
+                served: None,
+                refusal: None,
             },
         )]
         .into(),
@@ -212,6 +214,13 @@ fn concerns_are_told_the_gravest_first() {
         hour: Window::default(),
         trend: Vec::new(),
     };
+    let canary: nearside_protocol::canary::Canary = serde_json::from_value(serde_json::json!({
+        "release": "1.4", "app_digest": Digest::of(b"app"), "is_data": false, "since_ms": 1, "nodes": ["<a>"],
+        "rules": {"requests": 200, "for_s": 300}, "canaries": {"requests": 18, "server_errors": 9, "times": []},
+        "rest": {"requests": 0, "server_errors": 0, "times": []},
+        "stands": {"state": "halted", "at_ms": 5_000, "why": {"errors": {"canaries": 0.5, "rest": 0.0, "errors": 9}}}
+    }))
+    .unwrap();
     let held = Held { rolled_back_to: ReleaseId { epoch: 1, seq: 3 }, since_ms: 0 };
     let status: nearside_protocol::status::OriginApp = serde_json::from_value(serde_json::json!({
         "release": null, "app_digest": null, "commit": 0, "applied_commit": 0, "page_count": 0, "tasks": {}, "last_error": null
@@ -224,6 +233,7 @@ fn concerns_are_told_the_gravest_first() {
             uptime_s: 1,
             now_ms: 65_000,
             heads: Default::default(),
+            candidates: Default::default(),
             nodes: vec![
                 node("well", Health::Serving, window(10_000, 1)),
                 node("failing", Health::Serving, window(100, 6)),
@@ -237,7 +247,7 @@ fn concerns_are_told_the_gravest_first() {
         apps: vec![AppFacts {
             name: "shop".into(),
             status,
-            releases: Releases { held: Some(held), releases: Vec::<ReleaseInfo>::new() },
+            releases: Releases { held: Some(held), canary: Some(canary), releases: Vec::<ReleaseInfo>::new() },
             kinds: [("mail".to_owned(), kind)].into(),
             dead: Vec::new(),
             queries: Default::default(),
@@ -252,6 +262,10 @@ fn concerns_are_told_the_gravest_first() {
     let expected = [
         (Weight::Grave, "failing 0.10 server errors a second, 6.0 % of its answers in the last minute"),
         (Weight::Grave, "silent silent for 60 s"),
+        (
+            Weight::Warning,
+            "shop the canary at <a> was halted 60 s ago: 9 server errors: 50.0 % of its answers, and 0 % of the rest's",
+        ),
         (Weight::Warning, "shop 2 dead letters of mail"),
         (Weight::Note, "shop releases are held since the rollback to 1.3, for 65 s"),
     ];

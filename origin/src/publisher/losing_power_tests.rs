@@ -30,7 +30,7 @@ use super::tests::applied;
 use crate::{
     bucket::{Bucket, Name},
     objects::Objects,
-    press::{Content, Press},
+    press::{Again, Content, Press},
     vouchers::Vouchers,
 };
 
@@ -94,13 +94,14 @@ fn publish(press: &mut Press, content_of: u64) -> Found<()> {
         epoch: 1,
         applied_commit: content_of,
         rolled_back_to: None,
+        candidate: None,
         app_digest: Digest::of(b"app"),
         app_archive_bytes: 3,
         variables: Default::default(),
         secrets: None,
         fingerprint: Digest::of(b"all of it"),
     };
-    let made = press.publish(draft, content).map_err(told)?;
+    let made = press.publish(draft, content, Again::AfterACandidate).map_err(told)?;
     made.map(drop).ok_or_else(|| "nothing is published, though the pages are other ones".into())
 }
 

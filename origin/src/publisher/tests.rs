@@ -10,7 +10,7 @@ use nearside_protocol::{
     key::SecretKey,
     limits::PAGE_BYTES,
     page_object::{Page, Reader, Snapshot},
-    release::SignedManifest,
+    release::{FORMAT, FORMAT_OF_CANDIDATES, SignedManifest},
 };
 use rusqlite::Connection;
 
@@ -62,7 +62,20 @@ fn version(objects: &Objects, rest: &str, variable: &str) -> Arc<AppVersion> {
     if rest == MIRRORED {
         fs::write(folder.path().join("snapshot.sql"), SNAPSHOT).unwrap();
     }
-    let archive = Archive::collect(folder.path()).unwrap();
+    packed(objects, folder.path(), variable)
+}
+
+/// Other code on the same read database.
+fn other_version(objects: &Objects) -> Arc<AppVersion> {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("name = \"shop\"\nhosts = [\"shop\", \"other\"]\n[variables]\nV = \"0\"\n{MIRRORED}");
+    fs::write(folder.path().join("nearside.toml"), text).unwrap();
+    fs::write(folder.path().join("snapshot.sql"), SNAPSHOT).unwrap();
+    packed(objects, folder.path(), "1")
+}
+
+fn packed(objects: &Objects, folder: &std::path::Path, variable: &str) -> Arc<AppVersion> {
+    let archive = Archive::collect(folder).unwrap();
     let packed = archive.pack().unwrap();
     let settings = AppConfig { variables: [("V".into(), variable.into())].into(), ..AppConfig::default() };
     Arc::new(AppVersion::pushed(objects, &packed, archive.into(), &settings).unwrap())
@@ -97,10 +110,10 @@ impl Fixture {
         let store = self.folder.path().join(store::FILE_NAME);
         let projector = Projector::start(self.folder.path(), &store, version, Box::new(|_| ())).unwrap();
         let (told, heard) = mpsc::channel();
-        let released = Box::new(move |release| {
-            let _ = told.send(release);
+        let released = Box::new(move |out: Out, _: &Manifest, _| {
+            let _ = told.send(out.stable);
         });
-        let publisher = Publisher::start(press, projector.capturer(), projector.projected(), released).unwrap();
+        let publisher = Publisher::start(press, projector.capturer(), projector.projected(), None, released).unwrap();
         Parts { objects, pages, projector, publisher, heard }
     }
 
@@ -220,7 +233,11 @@ fn a_release_proves_itself_and_the_next_costs_what_changed() {
     let first = parts.publish().unwrap();
     assert_eq!(first.release.to_string(), "1.1");
     assert!(first.cost.unwrap().starts_with("base: "));
-    assert_eq!(parts.publish().unwrap(), Published { release: first.release, cost: None }, "the same is no release");
+    assert_eq!(
+        parts.publish().unwrap(),
+        Published { release: first.release, candidate: None, cost: None },
+        "the same is no release"
+    );
 
     fixture.commit("UPDATE item SET body = 'other' WHERE id = 1000");
     let second = parts.publish().unwrap();
@@ -476,4 +493,89 @@ fn a_pushed_file_is_the_database() {
     assert_eq!(parts.names(), ["unseen"]);
     let page_count = parts.pages.newest().unwrap().table.pages() as usize;
     assert!(page_count * PAGE_BYTES < 1 << 20);
+}
+
+fn trying(parts: &Parts) -> Trying {
+    let canary = Candidacy { since_ms: 7, nodes: vec!["a".into()] };
+    Trying { canary, version: other_version(&parts.objects), rows: TriedRows::Same }
+}
+
+#[test]
+fn a_candidate_comes_with_every_release_of_the_same_pages_and_is_never_the_last() {
+    let fixture = fixture();
+    fixture.insert("one");
+    let parts = fixture.run();
+    parts.publish().unwrap();
+    let trying = trying(&parts);
+    let tried = block_on(parts.publisher.try_out(Some(trying.clone()))).unwrap();
+    assert_eq!((tried.release.seq, tried.candidate.map(|it| it.seq)), (1, Some(2)));
+    assert_eq!(parts.publisher.candidate(), tried.candidate);
+    assert_eq!(parts.publish().unwrap().candidate, tried.candidate, "the same again is no release");
+
+    // Rows go to both, and lead on from what was for everyone.
+    fixture.insert("two");
+    let both = parts.publish().unwrap();
+    assert_eq!((both.release.seq, both.candidate.map(|it| it.seq)), (3, Some(4)));
+    let manifests = fixture.manifests();
+    for (stable, candidate) in [(1, 2), (3, 4)] {
+        let (stable, candidate) = (&manifests[&stable], &manifests[&candidate]);
+        assert_eq!((candidate.format, candidate.candidate.as_ref()), (FORMAT_OF_CANDIDATES, Some(&trying.canary)));
+        assert_eq!((candidate.root, candidate.applied_commit), (stable.root, stable.applied_commit));
+        assert_eq!((candidate.parent, &candidate.deltas[..]), (Some(stable.release), &[][..]));
+        assert_eq!((stable.format, &stable.candidate), (FORMAT, &None));
+        assert!(candidate.app_digest == trying.version.digest && candidate.fingerprint != stable.fingerprint);
+    }
+    assert_eq!(manifests[&3].parent, Some(manifests[&1].release), "not the candidate");
+    assert_eq!(manifests[&3].deltas[0].from_release, manifests[&1].release);
+    fixture.assert_whole(&parts.pages);
+
+    // Halted: what is for everyone comes again, once.
+    let ended = block_on(parts.publisher.try_out(None)).unwrap();
+    assert_eq!((ended.release.seq, ended.candidate), (5, None));
+    assert_eq!(parts.publish().unwrap().release.seq, 5);
+    let manifests = fixture.manifests();
+    assert_eq!((manifests[&5].root, manifests[&5].app_digest), (manifests[&3].root, manifests[&3].app_digest));
+    // And no way leads back to what was only tried out.
+    let no_way = block_on(parts.publisher.rollback(Some(both.candidate.unwrap()))).unwrap_err();
+    assert!(no_way.contains("is not kept"), "{no_way}");
+    assert_eq!(block_on(parts.publisher.rollback(None)).unwrap().release.seq, 6);
+    assert_eq!(fixture.manifests()[&6].rolled_back_to.map(|to| to.seq), Some(1));
+}
+
+#[test]
+fn what_is_promoted_is_the_same_content_under_the_next_number() {
+    let fixture = fixture();
+    fixture.insert("one");
+    let parts = fixture.run();
+    parts.publish().unwrap();
+    let trying = trying(&parts);
+    block_on(parts.publisher.try_out(Some(trying.clone()))).unwrap();
+    block_on(parts.projector.adopt(trying.version.clone())).unwrap();
+    // Whether the publisher hears of the version first, or that nothing is tried out any more.
+    let first = parts.publish().unwrap();
+    let promoted = block_on(parts.publisher.try_out(None)).unwrap();
+    assert_eq!((first.release, promoted.release.seq, promoted.candidate), (promoted.release, 3, None));
+    let manifests = fixture.manifests();
+    let (candidate, stable) = (&manifests[&2], &manifests[&3]);
+    assert_eq!(
+        (stable.root, stable.app_digest, stable.fingerprint),
+        (candidate.root, candidate.app_digest, candidate.fingerprint)
+    );
+    assert_eq!((stable.format, &stable.candidate), (FORMAT, &None));
+}
+
+#[test]
+fn a_start_publishes_what_is_for_everyone_after_a_candidate_that_nobody_tries_out_any_more() {
+    let fixture = fixture();
+    fixture.insert("one");
+    let parts = fixture.run();
+    parts.publish().unwrap();
+    block_on(parts.publisher.try_out(Some(trying(&parts)))).unwrap();
+    drop(parts);
+    let parts = fixture.run();
+    assert_eq!(parts.publisher.head().unwrap().release.seq, 1, "the candidate is not what is for everyone");
+    parts.publisher.waker()();
+    let heard = parts.heard.recv_timeout(limits::PUBLISH_APART * 4).unwrap();
+    assert_eq!((heard.seq, fixture.manifests()[&3].candidate.clone()), (3, None));
+    assert_eq!(parts.names(), ["one"]);
 }

@@ -110,7 +110,7 @@ fn take(connection: &Connection, kind: &Open<'_>, most: usize, at: Moment) -> ru
     let take = "UPDATE _nearside_task SET state = 'running', attempt = attempt + 1, lease = lease + 1,
         started_at_ms = ?2, lease_until_ms = ?4 WHERE id IN
         (SELECT id FROM _nearside_task WHERE name = ?1 AND state = 'due' AND due_at_ms <= ?2
-        ORDER BY due_at_ms, id LIMIT ?3) RETURNING id, name, payload, attempt, lease";
+        ORDER BY due_at_ms, id LIMIT ?3) RETURNING id, name, payload, attempt, lease, traced";
     let claimed = |row: &rusqlite::Row<'_>| {
         Ok(Claimed {
             id: row.get(0)?,
@@ -119,6 +119,7 @@ fn take(connection: &Connection, kind: &Open<'_>, most: usize, at: Moment) -> ru
             attempt: row.get(3)?,
             lease: row.get(4)?,
             steps: BTreeMap::new(),
+            traced: row.get::<_, Option<String>>(5)?.and_then(|text| text.parse().ok()),
         })
     };
     let until_ms = at.up_ms + kind.declared.lease_ms;

@@ -52,12 +52,13 @@ CREATE TABLE IF NOT EXISTS _nearside_cron (
 ";
 
 /// Columns that came later, with what they are for tasks from before.
-const COLUMNS: [(&str, &str); 5] = [
+const COLUMNS: [(&str, &str); 6] = [
     ("unique_key", "TEXT"),
     ("backoff_first_ms", "INTEGER NOT NULL DEFAULT 500"),
     ("backoff_most_ms", "INTEGER NOT NULL DEFAULT 900000"),
     ("started_at_ms", "INTEGER"),
     ("lease_until_ms", "INTEGER"),
+    ("traced", "TEXT"),
 ];
 
 const INDICES: &str = "

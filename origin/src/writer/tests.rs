@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use nearside_host::{archive::Archive, disk::Disk, engine::Engine};
+use nearside_host::{archive::Archive, disk::Disk, engine::Engine, spans::OFF};
 use nearside_protocol::write::{IdempotencyKey, Outcome};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -115,7 +115,7 @@ impl Fixture {
 
     fn desk(&self, writer: &Writer) -> Desk {
         let blobs = Blobs::open(self.folder.path(), Disk::real(), 0).unwrap();
-        Desk { writer: writer.clone(), blobs: Arc::new(blobs), reach: Reach::Nobody }
+        Desk { writer: writer.clone(), blobs: Arc::new(blobs), reach: Reach::Nobody, tracer: Tracer::off() }
     }
 
     async fn submit(&self, command: &str, payload: &str, key: &str) -> Outcome {
@@ -163,13 +163,8 @@ async fn what_became_of_a_write_that_was_not_answered_is_told_once_and_for_all()
     const MINUTE_MS: u64 = 60_000;
     let ask = |command: &str, payload: &str, text: &str, minutes_ago: u64| {
         let (command, payload, key) = (command.to_owned(), payload.to_owned(), key(text));
-        app.writer.find_out(Unsure {
-            command,
-            payload,
-            key,
-            sent_at_ms: now_ms() - minutes_ago * MINUTE_MS,
-            sent_after: 0,
-        })
+        let sent_at_ms = now_ms() - minutes_ago * MINUTE_MS;
+        app.writer.find_out(Unsure { command, payload, key, sent_at_ms, sent_after: 0, traced: None }, &OFF)
     };
     let settled = |outcome: &Outcome| Taken::Settled { outcome: outcome.clone() };
 

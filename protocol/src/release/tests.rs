@@ -17,6 +17,7 @@ fn manifest() -> Manifest {
         page_count: 4,
         root: Digest::of(b"root"),
         rolled_back_to: None,
+        candidate: None,
         deltas: vec![DeltaOffer {
             from_release: ReleaseId { epoch: 1, seq: 1 },
             from: Digest::of(b"before"),
@@ -36,6 +37,11 @@ fn manifest() -> Manifest {
         secrets: None,
         fingerprint: Digest::of(b"fingerprint"),
     }
+}
+
+fn candidate(nodes: &[&str]) -> Manifest {
+    let nodes = nodes.iter().map(|&node| node.to_owned()).collect();
+    Manifest { format: FORMAT_OF_CANDIDATES, candidate: Some(Candidacy { since_ms: 7, nodes }), ..manifest() }
 }
 
 fn trusted(key: &SecretKey, roles: Roles) -> TrustedKey {
@@ -67,6 +73,10 @@ fn only_a_trusted_and_untouched_manifest_is_read() {
         Manifest { page_count: 1 << 32, ..manifest() },
         Manifest { app: "../up".into(), ..manifest() },
         Manifest { deltas: vec![offer; limits::DELTA_OFFERS + 1], ..manifest() },
+        Manifest { format: FORMAT_OF_CANDIDATES, ..manifest() },
+        Manifest { format: FORMAT, ..candidate(&["a"]) },
+        candidate(&[]),
+        candidate(&["a", "b\n"]),
     ] {
         assert_eq!(SignedManifest::sign(&absurd, &key).verify(&both).unwrap_err().name(), "malformed");
     }
@@ -124,4 +134,19 @@ fn releases_are_ordered_by_epoch_first() {
     for nonsense in ["", "1", "1.", ".1", "1.2.3", "a.b", "-1.2", "+1.2", "01.2"] {
         assert!(nonsense.parse::<ReleaseId>().is_err(), "{nonsense}");
     }
+}
+
+#[test]
+fn a_candidate_is_for_the_nodes_it_names_and_says_so_in_what_is_signed() {
+    let key = key();
+    let both = [trusted(&key, Roles::Both)];
+    let signed = SignedManifest::sign(&candidate(&["a", "b"]), &key);
+    let read = signed.verify(&both).unwrap();
+    assert_eq!(read, candidate(&["a", "b"]));
+    assert!(read.is_for("a") && read.is_for("b") && !read.is_for("c"));
+    assert!(manifest().is_for("c"));
+    // A release for everyone reads as it always did, so that older nodes go on.
+    assert!(!SignedManifest::sign(&manifest(), &key).manifest.contains("candidate"));
+    let forged = SignedManifest { manifest: signed.manifest.replace("\"b\"", "\"c\""), ..signed };
+    assert_eq!(forged.verify(&both), Err(Untrusted::WrongSignature));
 }

@@ -13,7 +13,7 @@ async fn releases_are_listed_given_out_by_pieces_and_rolled_back() {
     let list = async || -> Releases {
         serde_json::from_slice(&origin.send(Method::GET, "/v1/apps/shop/releases", "").await.unwrap()).unwrap()
     };
-    let Releases { held, releases } = list().await;
+    let Releases { held, releases, .. } = list().await;
     let seqs: Vec<u64> = releases.iter().map(|info| info.release.seq).collect();
     assert_eq!((held, seqs), (None, vec![3, 2, 1]));
     let roots: Vec<Digest> = releases.iter().map(|info| info.root).collect();
@@ -73,7 +73,7 @@ async fn releases_are_listed_given_out_by_pieces_and_rolled_back() {
     let rolled: Pushed = serde_json::from_slice(&rolled).unwrap();
     assert_eq!(rolled.release.map(|release| release.seq), Some(4));
     assert_eq!(origin.names(rolled.release.unwrap()).await, ["a", "b"]);
-    let Releases { held, releases } = list().await;
+    let Releases { held, releases, .. } = list().await;
     assert_eq!(held.map(|held| held.rolled_back_to.seq), Some(2));
     assert_eq!((releases[0].same_as.map(|same| same.seq), origin.status().await.apps["shop"].held), (Some(2), held));
     for (path, body) in [("archive", archive(&shop())), ("data", data(&["z"]))] {

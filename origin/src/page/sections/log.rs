@@ -18,7 +18,11 @@ pub(in super::super) fn log(facts: &Facts) -> Markup {
                         span class="what" { (action_words(action)) }
                         span class="soft" {
                             @if let Some(from) = &action.from { "from " (from) }
-                            @if action.by == By::Page { ", on this page" }
+                            @match action.by {
+                                By::Page => ", on this page",
+                                By::Origin => "by itself",
+                                By::Program => {}
+                            }
                         }
                     }
                 }
@@ -40,7 +44,7 @@ pub(in super::super) fn action_words(action: &Action) -> Markup {
 /// What stands between a deed and its app.
 fn between(deed: Deed) -> &'static str {
     match deed {
-        Deed::Resume | Deed::PauseTasks | Deed::ResumeTasks => " of ",
+        Deed::Resume | Deed::PauseTasks | Deed::ResumeTasks | Deed::PromoteCanary | Deed::HaltCanary => " of ",
         Deed::RetryTasks | Deed::DiscardTasks => " in ",
         Deed::PushData => " to ",
         Deed::TryIndexes => " for ",

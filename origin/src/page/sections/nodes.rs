@@ -89,7 +89,7 @@ fn row(node: &Node, fleet: &Fleet) -> Markup {
                     }
                 }
             }
-            td role="cell" data-label="Releases" { @if let Some(told) = &node.told { (releases(told, fleet)) } }
+            td role="cell" data-label="Releases" { @if let Some(told) = &node.told { (releases(&node.node, told, fleet)) } }
         }
     }
 }
@@ -127,11 +127,11 @@ fn load(told: &Told) -> Markup {
     }
 }
 
-fn releases(told: &Told, fleet: &Fleet) -> Markup {
+fn releases(node: &str, told: &Told, fleet: &Fleet) -> Markup {
     html! {
         ul class="served" {
             @for (app, beat) in told.apps.iter().take(RELEASES_SHOWN) {
-                @let is_newest = fleet.heads.get(app).is_none_or(|head| *head == beat.release);
+                @let is_newest = fleet.wanted(app, node).is_none_or(|wanted| wanted == beat.release);
                 li class=[(!is_newest).then_some("older")] {
                     (app) " " b { (beat.release) }
                     @if let Some(behind_ms) = beat.behind_at_most_ms.filter(|ms| *ms > limits::BEHIND_SHOWN.as_millis() as u64) {

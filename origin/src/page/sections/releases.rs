@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use nearside_protocol::{
+    canary::Canary,
     fleet::{Fleet, Health, Node},
     release::ReleaseId,
     wire::ReleaseInfo,
@@ -13,7 +14,9 @@ use super::{
         facts::{AppFacts, Facts},
         picture::{Dot, dot},
     },
-    button, moment, sure,
+    button,
+    canary::canary,
+    moment, sure,
 };
 
 pub(in super::super) fn releases(facts: &Facts) -> Markup {
@@ -54,6 +57,7 @@ fn card(app: &AppFacts, fleet: &Fleet) -> Markup {
                 (button("resume", &[("app", &app.name)], "Resume", &format!("releases of {}", app.name)))
             }
         }
+        (canary(app, fleet.now_ms))
         @if let Some(newest) = newest {
             table class="history" {
                 caption class="unseen" { "Releases of " (app.name) ", new to old" }
@@ -64,9 +68,10 @@ fn card(app: &AppFacts, fleet: &Fleet) -> Markup {
     }
 }
 
-/// A dot for each node, which fills as the release arrives there.
+/// A dot for each node, which fills as the release arrives there, or the one that it tries out.
 fn arrival(app: &AppFacts, newest: ReleaseId, fleet: &Fleet) -> Markup {
-    let dots: Vec<(&Node, Dot)> = fleet.nodes.iter().map(|node| (node, state(node, &app.name, newest))).collect();
+    let wanted = |node: &Node| fleet.wanted(&app.name, &node.node).unwrap_or(newest);
+    let dots: Vec<(&Node, Dot)> = fleet.nodes.iter().map(|node| (node, state(node, &app.name, wanted(node)))).collect();
     let have = dots.iter().filter(|(_, dot)| *dot == Dot::Full).count();
     html! {
         div class="arrival" {
@@ -104,6 +109,7 @@ fn said(dot: Dot) -> String {
 
 fn row(app: &AppFacts, release: &ReleaseInfo, newest: &ReleaseInfo, fleet: &Fleet) -> Markup {
     let id = release.release.to_string();
+    let is_tried = app.releases.canary.as_ref().is_some_and(Canary::is_running);
     let is_same = release.root == newest.root && release.app_digest == newest.app_digest;
     let about = format!(
         "The content of {id} becomes the next release of {} at every node. Releases are held from then on: nothing else is \
@@ -123,7 +129,8 @@ fn row(app: &AppFacts, release: &ReleaseInfo, newest: &ReleaseInfo, fleet: &Flee
             }
             td class="do" {
                 @if is_same { span class="soft" { @if release.release == newest.release { "now" } @else { "the same" } } }
-                @else { (sure("rollback", &[("app", &app.name), ("release", &id)], "Roll back…", &about, &format!("Roll back to {id}"))) }
+                // While a canary runs, it is decided first.
+                @else if !is_tried { (sure("rollback", &[("app", &app.name), ("release", &id)], "Roll back…", &about, &format!("Roll back to {id}"))) }
             }
         }
     }
