@@ -435,7 +435,7 @@ mod tests {
         ] {
             assert!(guarded.query(sql, &[], SECOND).is_err(), "{sql} was run");
         }
-        let damage = "UPDATE s_term SET data = x'03'";
+        let damage = "UPDATE s_log SET data = x'03'";
         guarded.trusted(|connection| connection.execute(damage, [])).unwrap();
         let error = guarded.query("SELECT rowid FROM s WHERE s MATCH 'edge'", &[], SECOND).unwrap_err();
         assert!(describe(&error).contains("the search index is damaged"), "{error:?}");

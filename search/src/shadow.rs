@@ -30,7 +30,6 @@ pub struct Sql {
     pair: String,
     put_slot: String,
     add_slot: String,
-    begin_waiting: String,
     wait: String,
     waiting: String,
     waited: String,
@@ -57,8 +56,7 @@ impl Sql {
         let all = SHADOW_TABLES.map(name);
         let log = &all[0];
         let (terms, lists) = all[1..].split_at(LANES);
-        // Not in the file: they would leave pages behind for a push to carry. Savepoints hold there as well.
-        let waiting = format!("temp.{}", quoted(&format!("{schema}_{table}_waiting")));
+        let whose = format!("'{}'", format!("{schema}.{table}").replace('\'', "''"));
         let by_id = |name: &String| format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY, data BLOB);");
         let by_term = |name: &String| {
             format!(
@@ -66,7 +64,7 @@ impl Sql {
             )
         };
         let created = [by_id(log)].into_iter().chain(terms.iter().map(by_term)).chain(lists.iter().map(by_id));
-        let dropped = all.iter().cloned().chain(OLD_TABLES.map(name)).chain([waiting.clone()]);
+        let dropped = all.iter().cloned().chain(OLD_TABLES.map(name));
         Sql {
             create: created.collect(),
             drop: dropped.map(|name| format!("DROP TABLE IF EXISTS {name};")).collect(),
@@ -76,10 +74,9 @@ impl Sql {
             pair: format!("SELECT data, id = ?1 FROM {log} WHERE id BETWEEN ?1 AND ?1 + 1 ORDER BY id"),
             put_slot: format!("UPDATE {log} SET data = ?2 WHERE id = ?1"),
             add_slot: format!("INSERT INTO {log} VALUES (?1, ?2)"),
-            begin_waiting: format!("CREATE TABLE IF NOT EXISTS {waiting} (id INTEGER PRIMARY KEY, data BLOB)"),
-            wait: format!("INSERT INTO {waiting} (data) VALUES (?1)"),
-            waited: format!("DELETE FROM {waiting}"),
-            waiting: format!("SELECT data FROM {waiting} ORDER BY id"),
+            wait: format!("INSERT INTO temp.nearside_search_waiting (whose, data) VALUES ({whose}, ?1)"),
+            waited: format!("DELETE FROM temp.nearside_search_waiting WHERE whose = {whose}"),
+            waiting: format!("SELECT data FROM temp.nearside_search_waiting WHERE whose = {whose} ORDER BY id"),
             lanes: std::array::from_fn(|lane| LaneSql::new(&terms[lane], &lists[lane])),
         }
     }
@@ -118,6 +115,17 @@ fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8]> {
     row.get_ref(column)?.as_blob().map_err(|_| Fault::Damaged("a row is no blob"))
 }
 
+/// Where changes of a connection wait, of all its indexes. Not in the file: they would leave pages behind for a push to carry.
+/// Savepoints hold there as well.
+///
+/// It is made before there is a statement that changes an index: a table that is made in the temporary schema ends every
+/// statement that has others to open still, as one has whose next trigger writes elsewhere.
+pub fn begin_waiting(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS temp.nearside_search_waiting (id INTEGER PRIMARY KEY, whose TEXT, data BLOB)",
+    )
+}
+
 fn lacks_table(error: &rusqlite::Error) -> bool {
     error.to_string().contains("no such table")
 }
@@ -135,18 +143,18 @@ impl Shadow<'_> {
         Ok(self.connection.execute_batch(&self.sql.clear)?)
     }
 
-    /// Keeps a change until the end of its transaction; gives how many wait.
-    pub fn wait(&self, row: &[u8]) -> Result<i64> {
+    /// Keeps a change until the end of its transaction.
+    pub fn wait(&self, row: &[u8]) -> Result<()> {
         let wait = || self.connection.prepare_cached(&self.sql.wait)?.execute([row]);
         match wait() {
-            // It is made when it is first needed, and goes when the transaction that made it is taken back.
+            // Whoever only reads was not given one, and this connection writes all the same.
             Err(error) if lacks_table(&error) => {
-                self.connection.execute_batch(&self.sql.begin_waiting)?;
+                begin_waiting(self.connection)?;
                 wait()?
             }
             done => done?,
         };
-        Ok(self.connection.last_insert_rowid())
+        Ok(())
     }
 
     /// The changes that wait, those of a document together and in their order.

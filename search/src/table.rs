@@ -34,8 +34,10 @@ pub struct Table {
     known: RefCell<Option<Arc<Known>>>,
     /// What all connections of a release know.
     memory: Arc<Memory>,
-    /// This connection may have changes that wait.
+    /// This connection may have changes that wait,
     writing: Cell<bool>,
+    /// and so many at most: a savepoint may have taken some back.
+    waiting: Cell<i64>,
 }
 
 struct ContentSql {
@@ -74,8 +76,8 @@ impl Table {
             }
         };
         let sql = Sql::new(schema, name);
-        let (known, writing) = (RefCell::new(None), Cell::new(false));
-        Table { name: name.to_owned(), options, connection, sql, content, known, memory, writing }
+        let (known, writing, waiting) = (RefCell::new(None), Cell::new(false), Cell::new(0));
+        Table { name: name.to_owned(), options, connection, sql, content, known, memory, writing, waiting }
     }
 
     pub fn connection(&self) -> &Connection {
@@ -92,6 +94,7 @@ impl Table {
     }
 
     pub fn destroy(&self) -> Result<()> {
+        self.shadow().take_waiting()?;
         self.shadow().drop_all()
     }
 
@@ -139,11 +142,13 @@ impl Table {
     }
 
     pub fn end(&self) {
+        self.waiting.set(0);
         self.writing.set(false);
     }
 
     /// Makes the changes that wait a segment.
     pub fn flush(&self) -> Result<()> {
+        self.waiting.set(0);
         let waiting = self.shadow().take_waiting()?;
         if waiting.is_empty() {
             return Ok(());
@@ -183,8 +188,9 @@ impl Table {
         let mut analysis = Analysis::default();
         let texts = values.iter().map(text_of).collect::<Result<Vec<_>>>()?;
         analysis.read(&self.options, texts.iter().map(Option::as_deref))?;
-        let waits = self.shadow().wait(&analysis.waiting(document, added, self.options.shape()))?;
-        if waits >= limits::PENDING_DOCUMENTS { self.flush() } else { Ok(()) }
+        self.shadow().wait(&analysis.waiting(document, added, self.options.shape()))?;
+        self.waiting.set(self.waiting.get() + 1);
+        if self.waiting.get() >= limits::PENDING_DOCUMENTS { self.flush() } else { Ok(()) }
     }
 
     pub fn content_row(&self, rowid: i64) -> Result<Option<Vec<rusqlite::types::Value>>> {

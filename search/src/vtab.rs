@@ -25,7 +25,7 @@ use crate::{
     options::{Kind, Options},
     query::Query,
     score::rank,
-    shadow::quoted,
+    shadow::{begin_waiting, quoted},
     sorted::Sort,
     table::{Table, Wanted},
     top::Hit,
@@ -33,10 +33,11 @@ use crate::{
 
 /// Makes `nearside_search` known to a connection, for tables that are there and tables to come.
 pub fn register(connection: &Connection) -> Result<()> {
-    register_sharing(connection, Arc::default())
+    register_sharing(connection, Arc::default())?;
+    begin_waiting(connection)
 }
 
-/// The same, for one of several connections to the same database: what they need to have in memory they have once.
+/// The same, for one of several connections that read the same database: what they need to have in memory they have once.
 pub fn register_sharing(connection: &Connection, memory: Arc<Memory>) -> Result<()> {
     const MODULE: Module<'_, SearchTable> = Module::update_module_with_tx();
     connection.create_module(c"nearside_search", &MODULE, Some(memory.clone()))?;

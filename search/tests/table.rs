@@ -46,6 +46,31 @@ fn ids(connection: &Connection, sql: &str, query: &str) -> Vec<i64> {
 
 const BEST: &str = "SELECT rowid FROM found WHERE found MATCH ?1 ORDER BY rank";
 
+/// The first change of a connection, in the middle of a statement that goes on to write elsewhere.
+#[test]
+fn other_triggers_of_the_same_row_run() {
+    let connection = open(":memory:");
+    connection
+        .execute_batch(&format!(
+            "CREATE TABLE section (name TEXT PRIMARY KEY, packages INTEGER) WITHOUT ROWID;
+             CREATE VIRTUAL TABLE other USING nearside_search(text, content='');
+             CREATE TRIGGER before BEFORE INSERT ON section BEGIN
+                 INSERT INTO other (rowid, text) VALUES (7, new.name);
+             END;
+             {SCHEMA}
+             CREATE TRIGGER counted AFTER INSERT ON package BEGIN
+                 INSERT INTO section VALUES (new.section, 1) ON CONFLICT (name) DO UPDATE SET packages = packages + 1;
+             END;
+             INSERT INTO package VALUES (1, 'gimp', 'image editor', 'graphics');"
+        ))
+        .unwrap();
+    assert_eq!(ids(&connection, BEST, "image"), [1]);
+    assert_eq!(ids(&connection, "SELECT rowid FROM other WHERE other MATCH ?1", "graphics"), [7]);
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT packages FROM section"), 1);
+    assert_eq!(count("SELECT count(*) FROM temp.nearside_search_waiting"), 0);
+}
+
 #[test]
 fn it_is_asked_as_fts5_is() {
     let connection = filled();
