@@ -8,6 +8,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use nearside_host::disk::Disk;
@@ -220,7 +221,8 @@ fn look_at_header(file: &Path) -> Result<(), PushedError> {
 fn open_plain(file: &Path) -> Result<Connection, PushedError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(sqlite_at(file))?;
-    nearside_search::register(&connection).map_err(sqlite_at(file))?;
+    // As whoever only reads: nothing is looked at before it is known to be sound.
+    nearside_search::register_sharing(&connection, Arc::default()).map_err(sqlite_at(file))?;
     // It may come from anyone.
     connection.pragma_update(None, "trusted_schema", false).map_err(sqlite_at(file))?;
     connection.pragma_update(None, "cell_size_check", true).map_err(sqlite_at(file))?;
