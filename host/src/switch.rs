@@ -100,16 +100,31 @@ pub fn load(
     Ok(Release::assemble(manifest, secrets.as_ref(), code, database)?)
 }
 
-/// Opens connections and has them read the schema, so that the first visitors do not wait for that.
+/// Opens connections and has them read the schema, and the first of them what searches have in memory, so that the first visitors
+/// do not wait for that.
 fn warm(release: &Release) -> Result<(), DatabaseError> {
     let mut readers = Vec::new();
-    for _ in 0..limits::WARM_CONNECTIONS {
+    for number in 0..limits::WARM_CONNECTIONS {
         let mut reader = release.database.reader()?;
-        // What cannot be counted shows when a query runs.
+        // What cannot be counted, or searched, shows when a query runs.
         let _ = reader.trusted(|connection| {
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+            if number == 0 { search_once(connection) } else { Ok(()) }
         });
         readers.push(reader);
+    }
+    Ok(())
+}
+
+/// A search in each index: all connections of a release share what the first one had to read for it.
+fn search_once(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    let sql = "SELECT '\"' || replace(name, '\"', '\"\"') || '\"' FROM sqlite_schema
+               WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%USING nearside_search%'";
+    let names = connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    for name in names {
+        // Which word does not matter.
+        let sql = format!("SELECT rowid FROM {name} WHERE {name} MATCH 'a' LIMIT 1");
+        connection.prepare(&sql)?.query([])?.next()?;
     }
     Ok(())
 }
