@@ -103,8 +103,8 @@ pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 // --- Renders handed to siblings -------------------------------------------------------------------------------------
 
 /// Renders of a node that may be out at siblings, for each core it has; and at one of them, for each core that one has.
-pub const HANDED_OUT_A_CORE: usize = 16;
-pub const HANDED_OUT_AT_ONE_A_CORE: usize = 4;
+pub const HANDED_OUT_A_CORE: usize = 64;
+pub const HANDED_OUT_AT_ONE_A_CORE: usize = 32;
 /// Renders for siblings that are under way at once, for each core; one begins only while fewer of any kind use so many cores:
 /// the other half of RENDERS_A_CORE is always left to a node's own visitors.
 pub const HANDED_A_CORE: usize = 2;

@@ -12,6 +12,7 @@ mod overload;
 mod pushes;
 mod render;
 mod search;
+mod siblings;
 mod snapshots;
 mod stage;
 mod static_files;
@@ -28,7 +29,7 @@ use tokio::time::timeout;
 use crate::args::Run;
 use crate::limits::{
     CONNECTIONS_DEFAULT, FLEET_TIMEOUT, HOT_SECONDS, INDEX_CLASS_SECONDS, OVERLOAD_SECONDS, PHASE_GRACE,
-    PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT, STORY_CONNECTIONS, STORY_SECONDS,
+    PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT, SIBLINGS_SECONDS, STORY_CONNECTIONS, STORY_SECONDS,
 };
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
@@ -47,6 +48,8 @@ pub enum Bench {
     Flood,
     /// Three times as many renders as can be made, beside hits; without refusing any, and by Node.js behind nginx
     Overload,
+    /// Three nodes of 0.4 cores, of which one gets four in five visitors, with and without hand-over
+    Siblings,
     /// An uncached page beside the same page rendered natively and raw hyper
     Render,
     /// A page without data beside the same from reused instances and raw hyper
@@ -85,6 +88,7 @@ impl Bench {
             Bench::Carried => "carried",
             Bench::Flood => "flood",
             Bench::Overload => "overload",
+            Bench::Siblings => "siblings",
             Bench::Render => "render",
             Bench::Handler => "handler",
             Bench::Search => "search",
@@ -108,6 +112,7 @@ impl Bench {
             Bench::Pushes => PUSHES_SECONDS,
             Bench::Carried | Bench::Flood => HOT_SECONDS,
             Bench::Overload => OVERLOAD_SECONDS,
+            Bench::Siblings => SIBLINGS_SECONDS,
             Bench::Story => STORY_SECONDS,
             Bench::Index => INDEX_CLASS_SECONDS,
             _ => SECONDS_DEFAULT,
@@ -135,6 +140,7 @@ impl Bench {
             Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
             Bench::Overload => Ok((overload::ABOUT, overload::measure(args, settings).await?)),
+            Bench::Siblings => Ok((siblings::ABOUT, siblings::measure(args, settings).await?)),
             Bench::Writes => Ok((writes::ABOUT, writes::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
             Bench::Fleet => {
@@ -169,7 +175,7 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, search, index, edits, static, \
+        "no bench named: give one or more of hit, crowd, carried, flood, overload, siblings, render, handler, search, index, edits, static, \
          snapshots, start, pushes, writes, tasks, fleet, story, noise"
     );
     for bench in &args.names {
