@@ -119,9 +119,9 @@ pub const QUOTA_PERIOD: Duration = Duration::from_millis(100);
 pub const QUOTA_REMOVAL_TRIES: u32 = 50;
 pub const QUOTA_REMOVAL_WAIT: Duration = Duration::from_millis(20);
 /// How long visitors come to three siblings, how unevenly, and how many in terms of what one of them can make.
-pub const SIBLINGS_SECONDS: f64 = 15.0;
+pub const SIBLINGS_SECONDS: f64 = 10.0;
 pub const SIBLINGS_SHARES: [f64; 3] = [0.8, 0.1, 0.1];
-pub const SIBLINGS_TIMES: [(&str, f64); 3] = [("1.5x", 1.5), ("2x", 2.0), ("2.5x", 2.5)];
+pub const SIBLINGS_TIMES: [(&str, f64); 2] = [("1.5x", 1.5), ("2.5x", 2.5)];
 /// To each of them.
 pub const SIBLINGS_CONNECTIONS: usize = 256;
 /// Until they know of each other: two heartbeats, and a little.

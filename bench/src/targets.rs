@@ -215,8 +215,7 @@ pub const TARGETS: &[Target] = &[
         formula: overload(Metric::AfterRate, Metric::UsualRate),
         bound: Bound::AtLeast(0.95),
     },
-    reaches(SIBLINGS, "twice what one can make: in time over without", ["2x", "handed over", "alone"], 1.8),
-    at_most(SIBLINGS, "twice what one can make: failed", Formula::Most(of("2x", "handed over", Metric::Failed)), 0.0),
+    at_most(SIBLINGS, "1.5x: failed", Formula::Most(of("1.5x", "handed over", Metric::Failed)), 0.0),
     reaches(SIBLINGS, "2.5x: in time over without", ["2.5x", "handed over", "alone"], 1.8),
     at_most(SIBLINGS, "2.5x: failed", Formula::Most(of("2.5x", "handed over", Metric::Failed)), 0.0),
     at_most(

@@ -18,6 +18,10 @@ FROM digit a, digit b, digit c, digit d, digit e, digit f, digit g, digit h, dig
 -- A gigabyte. (`randomblob` itself is refused when the app is checked: its value is not in the pages.)
 SELECT length(hex(zeroblob(1000000000))) AS n;
 
+-- name: dear
+-- A few milliseconds of a core, whatever is asked.
+WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 20000) SELECT max(x) + ?1 AS n FROM c;
+
 -- name: overflow
 -- It can be prepared, and cannot be run.
 SELECT abs(-9223372036854775807 - 1) AS n;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,9 +12,8 @@ use serde_json::Value;
 
 use super::Measured;
 use super::overload::quantile;
-use super::stage::{HOST, Stage};
+use super::stage::Stage;
 use crate::args::Run;
-use crate::catalogue;
 use crate::columns::Kind;
 use crate::connection::fetch;
 use crate::limits::{
@@ -22,19 +22,34 @@ use crate::limits::{
 };
 use crate::load::{How, Judging, Note, Plan, closed, impatient};
 use crate::nearside::{Beside, Cluster, Place, free_addresses};
-use crate::one_off::OneOff;
 use crate::quota::Quota;
 use crate::report::{CaseReport, Described, Sample, Settings};
-use crate::request::Request;
+use crate::request::{Request, Requests};
 use crate::table::number;
 use crate::value::Metric;
 
 pub(super) const ABOUT: &str = "Three nodes, each with 0.4 cores, of which one gets eight visitors of ten: how many get what they \
                                 asked for in time, with hand-over and without it.";
 
+const APP: &str = "modules/probe";
+const NAME: &str = "probe";
+const HOST: &str = "probe.localhost";
+
 const KILLED: &str = "killed";
 /// The load at which one is killed.
 const KILLED_TIMES: f64 = 1.5;
+
+/// Pages of one dear query each, none of them asked for twice. One that is made as quickly as it is handed over would be no help.
+struct Asked(usize);
+
+impl Asked {
+    fn next(&mut self, count: usize) -> Result<Arc<Requests>> {
+        let numbers = self.0..self.0 + count;
+        self.0 = numbers.end;
+        let asks = |number| Request::get(HOST, &format!("/ask/dear?p={number}"), &[]);
+        Ok(Arc::new(Requests::new(numbers.map(asks).collect())?))
+    }
+}
 
 /// Whether nodes ask each other.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,8 +78,8 @@ impl Ways {
 
 pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured> {
     let mut stage = Stage::new(ABOUT)?;
-    let catalogue = stage.start_nearside(args, None).await?;
-    let mut asked = OneOff::new(HOST, catalogue::names(&catalogue, usize::MAX)?)?;
+    stage.start_app(&args.root.join(APP), NAME).await?;
+    let mut asked = Asked(0);
     let lasts = Duration::from_secs_f64(settings.seconds);
     let mut samples = Vec::new();
     for round in 1..=settings.rounds {
@@ -110,8 +125,8 @@ fn report(name: &str, about: &str) -> CaseReport {
 
 fn about(times: f64) -> String {
     format!(
-        "Visitors come {} times as fast as one node can answer them: searches, each for something that nobody has asked for, {} \
-         % of them to one node. The peak is what {OVERLOAD_PEAK_CONNECTIONS} connections get of that one which each wait for an answer. \
+        "Visitors come {} times as fast as one node can answer them: each for a page of some milliseconds that nobody has \
+         asked for, {} % of them to one node. The peak is what {OVERLOAD_PEAK_CONNECTIONS} connections get of that one which each wait for an answer. \
          In time is what is answered within {OVERLOAD_IN_TIME_MS} ms of the moment it was meant to be sent; latencies are those of \
          what was made. Whose request nobody has taken for {} s has gone. Each node has {SIBLINGS_CORES} cores, by the kernel's quota.",
         number(times),
@@ -159,7 +174,7 @@ impl Siblings {
     }
 
     /// Of the one that most visitors come to. Twice, of which the first warms it up.
-    async fn peak(&self, asked: &mut OneOff, lasts: Duration) -> Result<f64> {
+    async fn peak(&self, asked: &mut Asked, lasts: Duration) -> Result<f64> {
         let mut peak_rps = 0.0;
         for _ in 0..2 {
             let requests = asked.next((OVERLOAD_PEAK_MOST_RPS * lasts.as_secs_f64()) as usize)?;
@@ -179,7 +194,7 @@ impl Siblings {
         Ok(status["handed"].clone())
     }
 
-    async fn load(&mut self, asked: &mut OneOff, rate_rps: f64, lasts: Duration, kills: bool) -> Result<Values> {
+    async fn load(&mut self, asked: &mut Asked, rate_rps: f64, lasts: Duration, kills: bool) -> Result<Values> {
         let mut plans = Vec::new();
         for (member, share) in self.members.iter().zip(SIBLINGS_SHARES) {
             let rate_rps = rate_rps * share;
