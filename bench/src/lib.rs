@@ -43,6 +43,7 @@ pub mod report;
 pub mod request;
 pub mod response;
 pub mod run;
+pub mod runtime;
 pub mod serve;
 pub mod steps;
 pub mod sweep;

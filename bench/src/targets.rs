@@ -26,6 +26,7 @@ pub enum Bound {
 const HIT: &str = "hit";
 const RENDER: &str = "render";
 const HANDLER: &str = "handler";
+const PEERS: &str = "peers";
 const CARRIED: &str = "carried";
 const CROWD: &str = "crowd";
 const SNAPSHOTS: &str = "snapshots";
@@ -129,6 +130,12 @@ const fn reaches(
     Target { bench, name, formula, bound: Bound::AtLeast(least) }
 }
 
+/// So many times as much of the cores is taken by another runtime for the same page.
+const fn spares(name: &'static str, theirs: &'static str, least: f64) -> Target {
+    let (theirs, ours) = (of("page", theirs, Metric::CpuClosed), of("page", "nearside", Metric::CpuClosed));
+    Target { bench: PEERS, name, formula: Formula::Ratio(theirs, ours), bound: Bound::AtLeast(least) }
+}
+
 /// What the origin sends where nodes ask each other first, over what it sends where they do not.
 const fn sent(name: &'static str, case: &'static str, most: f64) -> Target {
     let (ours, alone) = (of(case, "siblings", Metric::OriginBytes), of(case, "origin alone", Metric::OriginBytes));
@@ -193,6 +200,10 @@ pub const TARGETS: &[Target] = &[
     reaches(RENDER, "html: requests/s over native's", ["html", "nearside", "native"], 0.65),
     reaches(RENDER, "json: requests/s over native's", ["json", "nearside", "native"], 0.65),
     reaches(HANDLER, "fresh: requests/s over raw hyper's", ["plain", "nearside", "hyper"], 0.45),
+    reaches(PEERS, "fresh: requests/s over `wasmtime serve`'s as it comes", ["page", "nearside", "serve"], 2.5),
+    reaches(PEERS, "fresh: requests/s over `wasmtime serve`'s, tuned", ["page", "nearside", "serve tuned"], 1.5),
+    spares("fresh: `wasmtime serve`'s CPU a request, as it comes, over ours", "serve", 2.5),
+    spares("fresh: `wasmtime serve`'s CPU a request, tuned, over ours", "serve tuned", 1.5),
     reaches(HANDLER, "reused: requests/s over raw hyper's", ["plain", "reused", "hyper"], 0.7),
     Target {
         bench: OVERLOAD,

@@ -9,6 +9,7 @@ mod hit;
 mod index;
 mod noise;
 mod overload;
+mod peers;
 mod pushes;
 mod render;
 mod search;
@@ -51,6 +52,8 @@ pub enum Bench {
     Render,
     /// A page without data beside the same from reused instances and raw hyper
     Handler,
+    /// One component without anything of Nearside's, beside `wasmtime serve`, Spin, workerd and raw hyper
+    Peers,
     /// An uncached search beside the same statements run natively
     Search,
     /// The search index as a library, beside FTS5 and tantivy, over a million documents
@@ -87,6 +90,7 @@ impl Bench {
             Bench::Overload => "overload",
             Bench::Render => "render",
             Bench::Handler => "handler",
+            Bench::Peers => "peers",
             Bench::Search => "search",
             Bench::Index => "index",
             Bench::Edits => "edits",
@@ -126,6 +130,7 @@ impl Bench {
             Bench::Hit => self.load(hit::prepare(args), settings).await,
             Bench::Render => self.load(render::prepare(args), settings).await,
             Bench::Handler => self.load(handler::prepare(args), settings).await,
+            Bench::Peers => self.load(peers::prepare(args), settings).await,
             Bench::Search => self.load(search::prepare(args), settings).await,
             Bench::Static => self.load(static_files::prepare(), settings).await,
             Bench::Noise => self.load(noise::prepare(), settings).await,
@@ -169,7 +174,7 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, search, index, edits, static, \
+        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, peers, search, index, edits, static, \
          snapshots, start, pushes, writes, tasks, fleet, story, noise"
     );
     for bench in &args.names {
@@ -215,7 +220,8 @@ type Measured = (Vec<crate::report::CaseReport>, Vec<crate::report::Sample>);
 async fn run_cases(stage: &mut Stage, settings: &Settings) -> Result<Measured> {
     let (mut cases, mut samples) = (Vec::new(), Vec::new());
     for case in &mut stage.cases {
-        let (report, measured) = run::run(case, settings).await?;
+        let (mut report, measured) = run::run(case, settings).await?;
+        report.contenders.extend(stage.left_out.remove(case.name).unwrap_or_default());
         cases.push(report);
         samples.extend(measured);
     }

@@ -1,5 +1,6 @@
 //! Everything a bench has started and will need until it is over.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +21,7 @@ use crate::process::Process;
 use crate::report::{CaseReport, Described};
 use crate::request::{Request, Requests};
 use crate::response::Response;
+use crate::runtime::Runtime;
 use crate::varnish::Varnish;
 
 /// The name every contender is asked by; the app's manifest has it.
@@ -38,6 +40,9 @@ pub(super) struct Stage {
     cluster: Option<Cluster>,
     nginx: Vec<Nginx>,
     varnish: Vec<Varnish>,
+    runtimes: Vec<Runtime>,
+    /// By case, who could not be started, and why.
+    pub(super) left_out: BTreeMap<String, Vec<Described>>,
     /// Cases that could not be measured, and why.
     pub(super) skipped: Vec<CaseReport>,
     scratch: TempDir,
@@ -79,6 +84,8 @@ impl Stage {
             cluster: None,
             nginx: Vec::new(),
             varnish: Vec::new(),
+            runtimes: Vec::new(),
+            left_out: BTreeMap::new(),
             skipped: Vec::new(),
             scratch: scratch()?,
             programs: programs()?,
@@ -171,6 +178,21 @@ impl Stage {
         self.nginx.push(nginx);
         self.varnish.push(varnish);
         Ok(both)
+    }
+
+    /// The same of a runtime.
+    pub(super) fn keep_runtime(&mut self, runtime: Runtime) {
+        self.runtimes.push(runtime);
+    }
+
+    /// Leaves one contender out of a case, visibly: targets that name it count as missed.
+    pub(super) fn leave_out(&mut self, case: &str, name: &str, why: &str) {
+        eprintln!("  {case}, {name}: not measured: {why}");
+        self.left_out.entry(case.to_owned()).or_default().push(Described {
+            name: name.to_owned(),
+            about: "not started".to_owned(),
+            missing: Some(why.to_owned()),
+        });
     }
 
     /// Leaves a case out, visibly: its targets count as missed.
