@@ -113,7 +113,7 @@ impl Fleet {
 struct Visitors {
     stop: Arc<AtomicBool>,
     asked: Arc<AtomicU64>,
-    seen: Arc<Mutex<BTreeSet<(u64, u64, u16)>>>,
+    seen: Arc<Mutex<BTreeSet<(Release, u16)>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -121,18 +121,15 @@ static PAGE: AtomicU64 = AtomicU64::new(1);
 
 impl Visitors {
     fn of(node: SocketAddr) -> Visitors {
-        let (stop, asked, seen) =
-            (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<Mutex<_>>::default());
+        let (stop, asked) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let seen = Arc::<Mutex<BTreeSet<(Release, u16)>>>::default();
         let (until, count, notes) = (stop.clone(), asked.clone(), seen.clone());
         let visit = move || {
             while !until.load(Ordering::Relaxed) {
                 let page = PAGE.fetch_add(1, Ordering::Relaxed);
                 let answer = probe::get(node, &format!("/ask/touch?p={page}"));
-                let Release(epoch, seq) = Release::of(&answer);
-                let mut seen: std::sync::MutexGuard<'_, BTreeSet<(u64, u64, u16)>> = notes.lock().unwrap();
-                seen.insert((epoch, seq, answer.status));
+                notes.lock().unwrap().insert((Release::of(&answer), answer.status));
                 count.fetch_add(1, Ordering::Relaxed);
-                drop(seen);
                 std::thread::sleep(Duration::from_millis(10));
             }
         };
@@ -141,7 +138,7 @@ impl Visitors {
 
     /// Releases and statuses, each once.
     fn seen(&self) -> Vec<(Release, u16)> {
-        self.seen.lock().unwrap().iter().map(|&(epoch, seq, status)| (Release(epoch, seq), status)).collect()
+        self.seen.lock().unwrap().iter().copied().collect()
     }
 }
 

@@ -45,10 +45,32 @@ fn settings(collector: &Collector) -> String {
     )
 }
 
-fn node(folder: &Path, origin: &Origin, collector: &Collector) -> Node {
-    let (url, token, to) = (origin.url(), origin.token_file(), collector.url());
+/// `ratio` of the requests that come without a trace are sampled.
+fn node(folder: &Path, origin: &Origin, collector_url: &str, ratio: &str) -> Node {
+    let (url, token) = (origin.url(), origin.token_file());
     let access = ["--origin", url.as_str(), "--token-file", text(&token)];
-    Node::start_with(folder, "zurich", &[&access[..], &["--otlp-endpoint", &to, "--trace-ratio", "0"]].concat())
+    let traced = ["--otlp-endpoint", collector_url, "--trace-ratio", ratio];
+    Node::start_with(folder, "zurich", &[access, traced].concat())
+}
+
+/// The package directory with one package at one node, all of it traced where that is asked for.
+/// Taken apart in this order, the folder is the last to go.
+struct Stage {
+    folder: tempfile::TempDir,
+    collector: Collector,
+    origin: Origin,
+    node: Node,
+}
+
+impl Stage {
+    fn start() -> Stage {
+        let (folder, collector) = (tempfile::tempdir().unwrap(), Collector::start());
+        let origin = origin(folder.path(), &collector);
+        let node = node(folder.path(), &origin, &collector.url(), "0");
+        let catalogue = packages::catalogue(folder.path(), &["saw"]);
+        node.wait_for(origin.push_data(&catalogue, "packages").release(), "packages");
+        Stage { folder, collector, origin, node }
+    }
 }
 
 fn post(node: &Node, words: &str) -> Answer {
@@ -73,12 +95,7 @@ const SHOWN: [&str; 6] =
 
 #[test]
 fn one_trace_leads_from_a_posted_review_to_the_page_that_shows_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let collector = Collector::start();
-    let origin = origin(folder.path(), &collector);
-    let node = node(folder.path(), &origin, &collector);
-    let catalogue = packages::catalogue(folder.path(), &["saw"]);
-    node.wait_for(origin.push_data(&catalogue, "packages").release(), "packages");
+    let Stage { folder: _folder, collector, origin: _origin, node } = Stage::start();
     assert!(!page(&node).contains("Cuts well"), "it is kept from here on");
 
     let posted = post(&node, "Cuts+well");
@@ -137,8 +154,7 @@ fn one_trace_leads_from_a_posted_review_to_the_page_that_shows_it() {
     assert!(in_order(&tree), "{}", tree.text());
 }
 
-/// What is within something begins after it, and ends before it where somebody waits for it: the page's clock and the
-/// operating system's are the same here.
+/// What is within something begins after it: all clocks are the same here.
 fn in_order(tree: &Tree) -> bool {
     const SLACK_NS: u64 = 2_000_000;
     fn holds(tree: &Tree, told: &Told) -> bool {
@@ -149,12 +165,7 @@ fn in_order(tree: &Tree) -> bool {
 
 #[test]
 fn a_release_is_linked_to_all_the_writes_that_it_carries() {
-    let folder = tempfile::tempdir().unwrap();
-    let collector = Collector::start();
-    let origin = origin(folder.path(), &collector);
-    let node = node(folder.path(), &origin, &collector);
-    let catalogue = packages::catalogue(folder.path(), &["saw"]);
-    node.wait_for(origin.push_data(&catalogue, "packages").release(), "packages");
+    let Stage { folder: _folder, collector, origin: _origin, node } = Stage::start();
 
     // Soon after one another, again and again: until two have gone into one release.
     let until_release = [&WRITE[..], &[TAKEN, "commit *", "release *"]].concat();
@@ -182,12 +193,7 @@ fn a_release_is_linked_to_all_the_writes_that_it_carries() {
 
 #[test]
 fn a_write_that_waited_in_the_outbox_goes_on_with_its_trace() {
-    let folder = tempfile::tempdir().unwrap();
-    let collector = Collector::start();
-    let mut origin = origin(folder.path(), &collector);
-    let mut zurich = node(folder.path(), &origin, &collector);
-    let catalogue = packages::catalogue(folder.path(), &["saw"]);
-    zurich.wait_for(origin.push_data(&catalogue, "packages").release(), "packages");
+    let Stage { folder, collector, mut origin, node: mut zurich } = Stage::start();
     page(&zurich);
 
     origin.process.kill();
@@ -196,7 +202,7 @@ fn a_write_that_waited_in_the_outbox_goes_on_with_its_trace() {
     eventually("what the node did so far has come", || collector.trace(TRACE).find(&WRITE).map(|_| ()));
     // What is on the disk is all that is left of it.
     zurich.process.kill();
-    zurich = node(folder.path(), &origin, &collector);
+    zurich = node(folder.path(), &origin, &collector.url(), "0");
     origin.start_again(&settings(&collector));
 
     eventually("it is shown", || page(&zurich).contains("Cuts in the dark").then_some(()));
@@ -220,10 +226,8 @@ fn a_collector_that_is_away_slows_nobody_down_and_what_is_lost_is_counted() {
     origin.push(&module("probe")).went_well();
     // It takes connections, and never says a word.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (url, token, to) = (origin.url(), origin.token_file(), format!("http://{}", mute.local_addr().unwrap()));
-    let access = ["--origin", url.as_str(), "--token-file", text(&token)];
-    let mut node =
-        Node::start_with(folder.path(), "a", &[&access[..], &["--otlp-endpoint", &to, "--trace-ratio", "1"]].concat());
+    let mute_url = format!("http://{}", mute.local_addr().unwrap());
+    let mut node = node(folder.path(), &origin, &mute_url, "1");
     node.wait_for_apps(1);
 
     const REQUESTS: usize = 8_000;
@@ -252,11 +256,7 @@ fn a_collector_that_is_full_for_a_while_gets_it_all_later() {
     let origin = Origin::start(folder.path(), "");
     origin.push(&module("probe")).went_well();
     let collector = Collector::start();
-    let node = {
-        let (url, token, to) = (origin.url(), origin.token_file(), collector.url());
-        let access = ["--origin", url.as_str(), "--token-file", text(&token)];
-        Node::start_with(folder.path(), "a", &[&access[..], &["--otlp-endpoint", &to, "--trace-ratio", "1"]].concat())
-    };
+    let node = node(folder.path(), &origin, &collector.url(), "1");
     node.wait_for_apps(1);
     collector.is_full.store(true, Ordering::Relaxed);
     for _ in 0..10 {

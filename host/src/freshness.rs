@@ -13,10 +13,11 @@ use nearside_protocol::{
 };
 
 use crate::{
-    host::{Host, Served},
+    host::Host,
     inputs::cookies,
     release::Release,
     reply::{self, Reply},
+    served::Served,
     spans::Kind,
     target::Target,
     upstream::Visitor,

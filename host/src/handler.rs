@@ -31,7 +31,7 @@ use crate::{
     error_page, forms,
     freshness::{self, Fresh},
     hand_over::{self, Instead, Wanted},
-    host::{Host, Served},
+    host::Host,
     inputs::{Key, Seen, everything},
     making::{Asking, Led, Made, NoPlace, NotLed, led, make, refresh},
     outbox::{self, Ticket},
@@ -41,6 +41,7 @@ use crate::{
     render::RenderedBody,
     reply::{self, Reply},
     reply_body::ReplyBody,
+    served::Served,
     shed::Shed,
     spans::Traced,
     stale::{self, Before},
@@ -138,7 +139,7 @@ async fn respond(
     if let Some(receipt) = freshness::receipt_of(&parts.headers)
         && shared(route, &release)
     {
-        let visitor = Visitor { headers: parts.headers.clone(), client, traced: traced(parts) };
+        let visitor = Visitor { headers: parts.headers.clone(), client, traced: Traced::of_request(parts) };
         let settled = freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor);
         match Box::pin(settled).await {
             Fresh::Release(fresh) => release = fresh,
@@ -177,7 +178,7 @@ async fn read(
     let Inputs::Declared(declared) = inputs else {
         let request =
             everything(canonical_host(&release), &target, &parts.method, &parts.headers, client, Bytes::new());
-        let (trace, traced) = (trace_id(&parts.headers), traced(parts));
+        let (trace, traced) = (trace_id(&parts.headers), Traced::of_request(parts));
         let ask = Asking { release, route, request, request_key: None, trace, traced };
         return Box::pin(alone(host, ask, None, None, parts, client)).await;
     };
@@ -234,7 +235,8 @@ async fn fill(
                     Ok(Led::Made(made)) => finish(host, *made, parts),
                     Err(NotLed::NoPlace(none)) => {
                         let NoPlace { lead, before, refusal } = *none;
-                        let wanted = Wanted { release: release.clone(), route, seen, trace, traced: traced(parts) };
+                        let wanted =
+                            Wanted { release: release.clone(), route, seen, trace, traced: Traced::of_request(parts) };
                         let instead = hand_over::for_all(host, lead, &wanted, &before, refusal).await?;
                         send_instead(host, instead, &release, parts)
                     }
@@ -288,12 +290,14 @@ async fn fill(
 
 fn asking(release: Arc<Release>, route: usize, seen: &Seen, parts: &Parts) -> Asking {
     let request = seen.request(canonical_host(&release), Full::default());
-    Asking { release, route, request, request_key: None, trace: trace_id(&parts.headers), traced: traced(parts) }
-}
-
-/// What is within this request's span, if it has one.
-fn traced(parts: &Parts) -> Option<Traced> {
-    parts.extensions.get().cloned()
+    Asking {
+        release,
+        route,
+        request,
+        request_key: None,
+        trace: trace_id(&parts.headers),
+        traced: Traced::of_request(parts),
+    }
 }
 
 /// Renders for this visitor alone. A response that turns out storable, where the last one was not, is kept under `key`; without
@@ -314,7 +318,7 @@ async fn alone(
             let (Some(key), Some(seen), Refusal::Shed(Shed::Delay(_) | Shed::Full(_))) = (key, seen, &refusal) else {
                 return Err(refusal);
             };
-            let traced = traced(parts);
+            let traced = Traced::of_request(parts);
             let wanted = Wanted { release: release.clone(), route, seen: seen.clone(), trace, traced };
             let instead = hand_over::for_one(host, &wanted, key, refusal).await?;
             return send_instead(host, instead, &release, parts);
@@ -436,7 +440,7 @@ async fn write(
     let _running = request_key.as_ref().map(begin).transpose()?;
     let (body_room, body) = whole_body(host, declared.body_bytes, parts, body).await?;
     let request = everything(canonical_host(&release), &target, &parts.method, &headers, client, body);
-    let (trace, traced) = (trace_id(&parts.headers), traced(parts));
+    let (trace, traced) = (trace_id(&parts.headers), Traced::of_request(parts));
     let asking = Asking { release: release.clone(), route, request, request_key, trace, traced };
     let rendered = make(host, asking, false, client).await?;
     drop(body_room);

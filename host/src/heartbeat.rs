@@ -12,8 +12,9 @@ use nearside_protocol::{
 
 use crate::{
     admin,
-    host::{Host, NotServed},
+    host::Host,
     origin_client::{ClientError, OriginClient, bytes, whole},
+    served::NotServed,
 };
 
 /// Tells it all the time, and at once when another release is served; for ever.

@@ -4,13 +4,13 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 use nearside_protocol::{
     heartbeat, limits,
@@ -20,7 +20,7 @@ use nearside_protocol::{
 };
 use tokio::{
     runtime::Runtime,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
 };
 
@@ -28,12 +28,11 @@ use crate::{
     ahead::Ahead,
     blobs::{Blobs, BlobsError},
     cache::Cache,
-    cache_status::CacheStatus,
     carry::{Carried, afterwards, carry},
     certificates::Certificates,
     clients::Clients,
+    counters::Counters,
     counts::versions::Versions,
-    credit::Credit,
     engine::Engine,
     forms::FormMaker,
     hand_over::HandOver,
@@ -47,9 +46,9 @@ use crate::{
     refusals::Refusals,
     release::Release,
     running_keys::RunningKeys,
+    served::{NotServed, Served},
     spans::{self, Tracer},
     upstream::Upstream,
-    verified::Verified,
 };
 
 pub struct Host {
@@ -98,30 +97,6 @@ pub struct Host {
 struct Directory {
     by_host: HashMap<String, Arc<Served>>,
     by_name: BTreeMap<String, Arc<Served>>,
-}
-
-/// An app at this node: the pointer to its current release.
-pub struct Served {
-    pub name: String,
-    current: ArcSwapOption<Release>,
-    switched: watch::Sender<Option<ReleaseId>>,
-    /// Held by who switches.
-    switching: Mutex<()>,
-    /// For responses that nobody waits for.
-    pub(crate) credit: Credit,
-    not_served: Mutex<Option<NotServed>>,
-    verified: Mutex<Verified>,
-    /// What responses say of how much they may be behind; nothing while that is little.
-    behind_header: ArcSwapOption<HeaderValue>,
-}
-
-/// A newer release that did not become the one that is served.
-#[derive(Clone, Debug)]
-pub struct NotServed {
-    pub release: ReleaseId,
-    /// The refusal's name, where it is refused for good.
-    pub reason: Option<&'static str>,
-    pub why: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -527,100 +502,5 @@ impl Drop for Host {
         if let Some(renders) = self.renders.take() {
             renders.shutdown_background();
         }
-    }
-}
-
-impl Served {
-    fn new(name: &str) -> Arc<Served> {
-        Arc::new(Served {
-            name: name.to_owned(),
-            current: ArcSwapOption::empty(),
-            switched: watch::Sender::new(None),
-            switching: Mutex::default(),
-            credit: Credit::default(),
-            not_served: Mutex::default(),
-            verified: Mutex::default(),
-            behind_header: ArcSwapOption::empty(),
-        })
-    }
-
-    pub fn current(&self) -> Option<Arc<Release>> {
-        self.current.load_full()
-    }
-
-    /// Why a newer one is not.
-    pub(crate) fn not_served(&self) -> MutexGuard<'_, Option<NotServed>> {
-        self.not_served.lock().expect("BUG: nothing panics while holding it")
-    }
-
-    fn verified(&self) -> MutexGuard<'_, Verified> {
-        self.verified.lock().expect("BUG: nothing panics while holding it")
-    }
-
-    fn behind_at_most(&self) -> Option<Duration> {
-        let current = self.current()?;
-        Some(self.verified().behind_at_most(current.manifest.created_at_ms, Instant::now()))
-    }
-
-    /// What a response says of how much it may be behind.
-    pub fn behind_header(&self) -> Option<HeaderValue> {
-        self.behind_header.load().as_deref().cloned()
-    }
-
-    /// Tells of each switch.
-    pub fn switched(&self) -> watch::Receiver<Option<ReleaseId>> {
-        self.switched.subscribe()
-    }
-}
-
-/// Requests by what became of them.
-pub struct Counters {
-    /// By what the cache did.
-    cache: [AtomicU64; CacheStatus::COUNTED],
-    static_file: AtomicU64,
-    blob: AtomicU64,
-    redirect: AtomicU64,
-    refused: AtomicU64,
-}
-
-impl Default for Counters {
-    fn default() -> Counters {
-        let zero = AtomicU64::default;
-        let cache = std::array::from_fn(|_| zero());
-        Counters { cache, static_file: zero(), blob: zero(), redirect: zero(), refused: zero() }
-    }
-}
-
-impl Counters {
-    pub fn count(&self, status: CacheStatus) {
-        self.cache[status.index()].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn count_static(&self) {
-        self.static_file.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn count_blob(&self) {
-        self.blob.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn count_redirect(&self) {
-        self.redirect.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn count_refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn all(&self) -> BTreeMap<String, u64> {
-        let cache = CacheStatus::all().map(|status| (status.name(), &self.cache[status.index()]));
-        let others = [
-            ("static_file", &self.static_file),
-            ("blob", &self.blob),
-            ("redirect", &self.redirect),
-            ("refused", &self.refused),
-        ]
-        .map(|(name, counter)| (name.to_owned(), counter));
-        cache.chain(others).map(|(name, counter)| (name, counter.load(Ordering::Relaxed))).collect()
     }
 }

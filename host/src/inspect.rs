@@ -20,11 +20,12 @@ use crate::{
     cache_status::Cause,
     code::Found,
     evidence::Question,
-    host::{Host, Served},
+    host::Host,
     inputs::{Key, Seen},
     pages::reads::ReadSet,
     past::Verdict,
     release::Release,
+    served::Served,
     target::Target,
     way::{target_of, without_port},
 };

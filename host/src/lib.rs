@@ -37,7 +37,7 @@
 //! | [`speaker`], `log`, `missed` | what is told of a guest, what it prints, which inputs it looked for in vain |
 //! | `inspect` | what is kept in the cache, why, and taking it away |
 //! | [`logbook`], [`logs`] | the last things logged, to be asked for and followed |
-//! | [`counts`] | what requests lead to, and what each named query costs |
+//! | [`counters`], [`counts`] | what becomes of requests; what they lead to, and what each named query costs |
 //! | [`in_fleet`], `heartbeat` | what the origin is told of this node all the time, and tells it of its siblings |
 //! | [`spans`], `visitor_span`, `shown` | what a sampled request led to, step by step, sent to a collector |
 //! | `metrics`, [`trace`] | counts as Prometheus reads them; which request an answer and its log lines belong to |
@@ -61,6 +61,7 @@ mod clients;
 pub mod code;
 pub mod conditional;
 mod cors;
+pub mod counters;
 pub mod counts;
 mod credit;
 pub mod database;
@@ -123,6 +124,7 @@ pub mod schemas;
 pub mod scrub;
 pub mod senses;
 pub mod serve;
+pub mod served;
 pub mod shed;
 mod shown;
 pub mod spans;

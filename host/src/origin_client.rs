@@ -26,7 +26,7 @@ use nearside_protocol::{
     status::OriginLink,
     trace_context,
     wire::{APP_DIGEST_HEADER, IDEMPOTENCY_KEY_HEADER, RECEIPT_HEADER, VISITOR_ADDRESS_HEADER, VISITOR_PREFIX},
-    write::{Delivered, Delivery, Enqueued, IdempotencyKey, Outcome, Receipt, Taken, Unsure},
+    write::{Delivered, Delivery, Enqueued, Outcome, Receipt, Taken, Unsure},
 };
 use tokio::sync::Semaphore;
 
@@ -34,7 +34,7 @@ use crate::{
     spans::{Kind, Traced, within},
     throttle::{Throttle, Went},
     tls::{self, TlsError},
-    upstream::{NotPut, Unreachable, Upstream, Visitor},
+    upstream::{NotPut, Sending, Unreachable, Upstream, Visitor},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -248,7 +248,7 @@ impl OriginClient {
 /// Tells whose trace the request goes on with, if that is sampled.
 pub(crate) fn traced_by(request: http::request::Builder, traced: Option<&Traced>) -> http::request::Builder {
     match traced {
-        Some(traced) => request.header(trace_context::HEADER, traced.context().to_string()),
+        Some(traced) => request.header(trace_context::HEADER, traced.header()),
         None => request,
     }
 }
@@ -288,30 +288,16 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 #[async_trait::async_trait]
 impl Upstream for OriginClient {
-    async fn submit(
-        &self,
-        app: &str,
-        command: &str,
-        payload: String,
-        key: IdempotencyKey,
-        traced: Option<&Traced>,
-    ) -> Result<Outcome, Unreachable> {
-        let outcome = self.post(&format!("/v1/apps/{app}/commands/{command}"), payload, key, traced).await?;
+    async fn submit(&self, command: Sending<'_>) -> Result<Outcome, Unreachable> {
+        let outcome = self.post("commands", command).await?;
         // It answers so when too many commands wait for its writer.
         let went = if matches!(outcome, Outcome::Retry { .. }) { Went::Refused } else { Went::Taken };
         self.throttle.went(went, Instant::now());
         Ok(outcome)
     }
 
-    async fn enqueue(
-        &self,
-        app: &str,
-        task: &str,
-        payload: String,
-        key: IdempotencyKey,
-        traced: Option<&Traced>,
-    ) -> Result<u64, Unreachable> {
-        let enqueued: Enqueued = self.post(&format!("/v1/apps/{app}/tasks/{task}"), payload, key, traced).await?;
+    async fn enqueue(&self, task: Sending<'_>) -> Result<u64, Unreachable> {
+        let enqueued: Enqueued = self.post("tasks", task).await?;
         self.throttle.went(Went::Taken, Instant::now());
         Ok(enqueued.task)
     }
@@ -434,13 +420,9 @@ impl OriginClient {
         answer
     }
 
-    async fn post<T: serde::de::DeserializeOwned>(
-        &self,
-        path: &str,
-        payload: String,
-        key: IdempotencyKey,
-        traced: Option<&Traced>,
-    ) -> Result<T, Unreachable> {
+    /// Sends one to what there is of its `kind`.
+    async fn post<T: serde::de::DeserializeOwned>(&self, kind: &str, sending: Sending<'_>) -> Result<T, Unreachable> {
+        let Sending { app, name, payload, key, traced } = sending;
         let Ok(_place) = self.submits.try_acquire() else {
             let why = format!("{} writes are on their way already", limits::SUBMITS_AT_ONCE);
             return Err(Unreachable::unsent(why));
@@ -448,7 +430,7 @@ impl OriginClient {
         self.may_ask()?;
         let length = payload.len();
         let (body, was_taken) = noted(payload);
-        let request = traced_by(self.request(Method::POST, path), traced)
+        let request = traced_by(self.request(Method::POST, &format!("/v1/apps/{app}/{kind}/{name}")), traced)
             .header(header::CONTENT_LENGTH, length)
             .header(IDEMPOTENCY_KEY_HEADER, key.to_string())
             .header(header::CONTENT_TYPE, "application/json")
@@ -475,25 +457,11 @@ pub struct NoOrigin;
 
 #[async_trait::async_trait]
 impl Upstream for NoOrigin {
-    async fn submit(
-        &self,
-        _: &str,
-        _: &str,
-        _: String,
-        _: IdempotencyKey,
-        _: Option<&Traced>,
-    ) -> Result<Outcome, Unreachable> {
+    async fn submit(&self, _: Sending<'_>) -> Result<Outcome, Unreachable> {
         Err(Unreachable::unsent("this node has none"))
     }
 
-    async fn enqueue(
-        &self,
-        _: &str,
-        _: &str,
-        _: String,
-        _: IdempotencyKey,
-        _: Option<&Traced>,
-    ) -> Result<u64, Unreachable> {
+    async fn enqueue(&self, _: Sending<'_>) -> Result<u64, Unreachable> {
         Err(Unreachable::unsent("this node has none"))
     }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, Uri};
+use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
@@ -23,10 +23,7 @@ use hyper_util::{
 use nearside_protocol::{limits, trace_context};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::{
-    spans::{Kind, Span, Traced},
-    visitor_span,
-};
+use crate::spans::{Kind, Span, Traced, method_name};
 
 /// Where a guest may send requests.
 #[derive(Clone, Default)]
@@ -67,15 +64,14 @@ impl Outbound {
 
     /// Begins the span of a request, and has it tell whose trace it goes on with, unless the guest has said so itself.
     fn begin_span(&self, request: &mut Request<WasiBody>) -> Option<Span> {
-        let method = visitor_span::method(request.method());
+        let method = method_name(request.method());
         let span = self.traced.as_ref()?.span(Kind::Client, method).with("http.request.method", method);
         let span = span.with("server.address", request.uri().host().unwrap_or_default().to_owned());
         let span = match request.uri().port_u16() {
             Some(port) => span.with("server.port", port),
             None => span,
         };
-        let value = HeaderValue::from_str(&span.traced().context().to_string()).expect("BUG: hexadecimal digits");
-        request.headers_mut().entry(trace_context::HEADER).or_insert(value);
+        request.headers_mut().entry(trace_context::HEADER).or_insert_with(|| span.traced().header());
         Some(span)
     }
 

@@ -45,7 +45,7 @@ use crate::{
     origin_client::{ClientError, whole},
     pages::{Draft, PagesError, Table},
     replica::{AppReplica, Replica, ReplicaError},
-    spans::{Kind as SpanKind, within},
+    spans::{Kind as SpanKind, context_in, within},
     switch::{SwitchError, switch},
 };
 
@@ -189,7 +189,7 @@ impl Puller {
     ) -> Result<(SignedManifest, Manifest, Option<TraceContext>), PullError> {
         let path = format!("/v1/apps/{app}/releases/{release}");
         let (headers, bytes) = self.answer(&path, limits::MANIFEST_BYTES, self.sources.origin_first()).await?;
-        let context = headers.get(RELEASE_TRACE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let context = context_in(&headers, RELEASE_TRACE_HEADER);
         let signed: SignedManifest = serde_json::from_slice(&bytes)
             .map_err(|error| PullError::Untrusted(release, Untrusted::Malformed(error.to_string())))?;
         let manifest = signed.verify(&self.trusted).map_err(|why| PullError::Untrusted(release, why))?;
@@ -200,7 +200,8 @@ impl Puller {
         Ok((signed, manifest, context))
     }
 
-    /// What a node never does: try out what others are to, go back, or go over to another database. What it has recorded counts, served or not.
+    /// What a node never does: try out what others are to, go back, or go over to another database. What it has recorded counts,
+    /// served or not.
     fn admits(&self, disk: &AppReplica, manifest: &Manifest) -> Result<(), PullError> {
         if !manifest.is_for(self.host.name()) {
             return Err(PullError::OtherNodes { release: manifest.release, node: self.host.name().to_owned() });

@@ -1,25 +1,25 @@
 //! One render: a fresh instance, or one that its route has reused, on a pinned release, under a deadline and caps, until its response is whole or streams.
 
+mod deadline;
+mod stream;
+
 use std::{
     future::{pending, poll_fn},
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, atomic::Ordering},
-    task::{Context, Poll},
+    sync::{Arc, Mutex, atomic::Ordering},
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, response::Parts};
-use http_body::{Body, Frame};
+use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 use nearside_protocol::{
     limits,
     write::{IdempotencyKey, Receipt},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, oneshot},
-    task::JoinHandle,
-};
+use tokio::sync::oneshot;
 use wasmtime_wasi_http::{
     WasiHttpView,
     p2::{
@@ -31,6 +31,8 @@ use wasmtime_wasi_http::{
     },
 };
 
+pub use self::stream::{BrokenOff, Stream};
+use self::{deadline::Deadline, stream::Running};
 use crate::{
     budget::Role,
     code::Code,
@@ -486,118 +488,4 @@ fn joined(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
     let mut whole = Vec::with_capacity(bytes);
     pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
     whole.into()
-}
-
-/// The task of a guest that streams; ends with its last holder.
-struct Running {
-    task: JoinHandle<()>,
-    finished: oneshot::Receiver<Result<(), Ended>>,
-    /// Its place among the streams.
-    _stream: OwnedSemaphorePermit,
-}
-
-impl Running {
-    /// Whether the guest of a stream has failed by now, or was lost.
-    fn has_failed(&mut self) -> bool {
-        !matches!(self.finished.try_recv(), Ok(Ok(())) | Err(oneshot::error::TryRecvError::Empty))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// When a guest must be done. A stream moves it on with each piece.
-#[derive(Clone)]
-struct Deadline {
-    allowed: Duration,
-    first: Instant,
-    at: Arc<Mutex<Instant>>,
-}
-
-impl Deadline {
-    fn new(allowed: Duration) -> Deadline {
-        let first = Instant::now() + allowed;
-        Deadline { allowed, first, at: Arc::new(Mutex::new(first)) }
-    }
-
-    fn move_on(&self) {
-        *self.at() = Instant::now() + limits::STREAM_IDLE;
-    }
-
-    /// What it means that it has passed.
-    fn ended(&self) -> Ended {
-        match *self.at() == self.first {
-            true => Ended::Deadline(self.allowed.as_millis() as u64),
-            false => Ended::StreamIdle(limits::STREAM_IDLE.as_millis() as u64),
-        }
-    }
-
-    fn at(&self) -> MutexGuard<'_, Instant> {
-        self.at.lock().expect("BUG: nothing panics while holding a time")
-    }
-
-    async fn passed(&self) {
-        loop {
-            let at = *self.at();
-            tokio::time::sleep_until(at.into()).await;
-            if *self.at() <= Instant::now() {
-                return;
-            }
-        }
-    }
-}
-
-/// A body on its way out while its handler still runs.
-pub struct Stream {
-    first: Vec<Bytes>,
-    rest: HyperOutgoingBody,
-    guest: Running,
-    deadline: Deadline,
-}
-
-/// The handler failed in the middle: the connection is reset, so that nobody takes the part for the whole.
-#[derive(Debug, thiserror::Error)]
-#[error("the response broke off")]
-pub struct BrokenOff;
-
-impl Body for Stream {
-    type Data = Bytes;
-    type Error = BrokenOff;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        let this = &mut *self;
-        this.deadline.move_on();
-        if !this.first.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(this.first.remove(0)))));
-        }
-        match Pin::new(&mut this.rest).poll_frame(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(BrokenOff))),
-            Poll::Ready(None) => match this.guest.has_failed() {
-                true => Poll::Ready(Some(Err(BrokenOff))),
-                false => Poll::Ready(None),
-            },
-        }
-    }
-}
-
-impl Cost {
-    /// `Server-Timing` of a render, with the trace under which its lines are found in the log. A hit has none: nothing
-    /// ran for it.
-    pub fn server_timing(&self, took: Duration) -> String {
-        let sql_ms = self.sql_us.load(Ordering::Relaxed) as f64 / 1_000.0;
-        let (queries, rows) = (self.queries.load(Ordering::Relaxed), self.rows.load(Ordering::Relaxed));
-        let trace = &self.trace;
-        let render_ms = took.as_secs_f64() * 1_000.0;
-        format!(
-            "render;dur={render_ms:.3}, sql;dur={sql_ms:.3};desc=\"{queries} queries, {rows} rows\", trace;desc=\"{trace}\""
-        )
-    }
 }

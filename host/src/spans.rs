@@ -32,7 +32,7 @@ use std::{
     },
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, Method, request::Parts};
 use nearside_protocol::{
     limits,
     trace_context::{self, SpanId, TraceContext, TraceId},
@@ -82,15 +82,10 @@ impl SpanCounts {
     }
 }
 
-/// One that traces nothing.
+/// One that traces nothing, as the default one does.
 pub static OFF: Tracer = Tracer(None);
 
 impl Tracer {
-    /// One that traces nothing.
-    pub fn off() -> Tracer {
-        Tracer(None)
-    }
-
     fn on(sampler: Sampler, counts: Arc<SpanCounts>) -> (Tracer, mpsc::Receiver<Ended>) {
         let (queue, ended) = mpsc::channel(limits::SPANS_WAITING);
         (Tracer(Some(Arc::new(Inner { sampler, queue, counts }))), ended)
@@ -100,7 +95,7 @@ impl Tracer {
     /// only.
     pub fn request(&self, headers: &HeaderMap, name: impl FnOnce() -> String) -> Option<Span> {
         let inner = self.0.as_ref()?;
-        let parent = headers.get(trace_context::HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let parent = context_in(headers, trace_context::HEADER);
         inner.begin(parent, Kind::Server, name)
     }
 
@@ -164,15 +159,44 @@ impl Traced {
         Span::begin(self.inner.clone(), self.context.trace, Some(self.context.span), kind, name.into())
     }
 
+    /// That of a request whose span has begun, if it has one.
+    pub fn of_request(head: &Parts) -> Option<Traced> {
+        head.extensions.get().cloned()
+    }
+
     /// As it is named to whoever goes on elsewhere.
     pub fn context(&self) -> TraceContext {
         self.context
+    }
+
+    /// The same as a header says it.
+    pub fn header(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.context.to_string()).expect("BUG: hexadecimal digits")
     }
 }
 
 impl std::fmt::Debug for Traced {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Traced({})", self.context)
+    }
+}
+
+/// What a header says of a trace; nothing where it says what cannot be read.
+pub fn context_in(headers: &HeaderMap, name: &str) -> Option<TraceContext> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
+/// Made-up methods are one, so that nobody makes up names of spans.
+pub(crate) fn method_name(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "PATCH" => "PATCH",
+        "OPTIONS" => "OPTIONS",
+        _ => "_OTHER",
     }
 }
 
@@ -219,8 +243,8 @@ mod tests {
         assert!(tracer.request(&with(&PARENT.replace("-01", "-00")), name).is_none());
         assert!(tracer.request(&with("nonsense"), name).is_none());
         assert!(tracer.root(Kind::Internal, name).is_none());
-        assert!(Tracer::off().request(&with(PARENT), name).is_none());
-        assert!(Tracer::off().continued(PARENT.parse().ok()).is_none());
+        assert!(Tracer::default().request(&with(PARENT), name).is_none());
+        assert!(Tracer::default().continued(PARENT.parse().ok()).is_none());
     }
 
     #[test]

@@ -109,22 +109,9 @@ fn warm(release: &Release) -> Result<(), DatabaseError> {
         // What cannot be counted, or searched, shows when a query runs.
         let _ = reader.trusted(|connection| {
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
-            if number == 0 { search_once(connection) } else { Ok(()) }
+            if number == 0 { nearside_search::warm(connection) } else { Ok(()) }
         });
         readers.push(reader);
-    }
-    Ok(())
-}
-
-/// A search in each index: all connections of a release share what the first one had to read for it.
-fn search_once(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    let sql = "SELECT '\"' || replace(name, '\"', '\"\"') || '\"' FROM sqlite_schema
-               WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%USING nearside_search%'";
-    let names = connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-    for name in names {
-        // Which word does not matter.
-        let sql = format!("SELECT rowid FROM {name} WHERE {name} MATCH 'a' LIMIT 1");
-        connection.prepare(&sql)?.query([])?.next()?;
     }
     Ok(())
 }

@@ -43,23 +43,9 @@ pub enum NotPut {
 
 #[async_trait::async_trait]
 pub trait Upstream: Send + Sync {
-    async fn submit(
-        &self,
-        app: &str,
-        command: &str,
-        payload: String,
-        key: IdempotencyKey,
-        traced: Option<&Traced>,
-    ) -> Result<Outcome, Unreachable>;
+    async fn submit(&self, command: Sending<'_>) -> Result<Outcome, Unreachable>;
 
-    async fn enqueue(
-        &self,
-        app: &str,
-        task: &str,
-        payload: String,
-        key: IdempotencyKey,
-        traced: Option<&Traced>,
-    ) -> Result<u64, Unreachable>;
+    async fn enqueue(&self, task: Sending<'_>) -> Result<u64, Unreachable>;
 
     /// Commands out of this node's outbox, in their order.
     async fn deliver(&self, app: &str, delivery: Delivery) -> Result<Delivered, Unreachable>;
@@ -92,4 +78,14 @@ pub struct Visitor {
     pub client: IpAddr,
     /// Where the spans of it go, if it is sampled.
     pub traced: Option<Traced>,
+}
+
+/// A command or a task on its way.
+pub struct Sending<'a> {
+    pub app: &'a str,
+    pub name: &'a str,
+    pub payload: String,
+    pub key: IdempotencyKey,
+    /// Where the spans of it go, if it is sampled.
+    pub traced: Option<&'a Traced>,
 }

@@ -98,6 +98,18 @@ impl Cost {
         self.rows.fetch_add(run.rows.unwrap_or(0), Ordering::Relaxed);
         self.sql_us.fetch_add(run.time.as_micros() as u64, Ordering::Relaxed);
     }
+
+    /// `Server-Timing` of a render, with the trace under which its lines are found in the log. A hit has none: nothing
+    /// ran for it.
+    pub fn server_timing(&self, took: Duration) -> String {
+        let sql_ms = self.sql_us.load(Ordering::Relaxed) as f64 / 1_000.0;
+        let (queries, rows) = (self.queries.load(Ordering::Relaxed), self.rows.load(Ordering::Relaxed));
+        let trace = &self.trace;
+        let render_ms = took.as_secs_f64() * 1_000.0;
+        format!(
+            "render;dur={render_ms:.3}, sql;dur={sql_ms:.3};desc=\"{queries} queries, {rows} rows\", trace;desc=\"{trace}\""
+        )
+    }
 }
 
 impl Visit {

@@ -1,12 +1,12 @@
 //! The span of a visitor's request: the first step of what it leads to.
 
-use http::{HeaderValue, Method, Version, request::Parts};
+use http::{Version, request::Parts};
 use nearside_protocol::{trace_context, wire::RELEASE_HEADER};
 
 use crate::{
     host::Host,
     reply::{CACHE_STATUS, Reply},
-    spans::Span,
+    spans::{Span, method_name},
     way::{Way, host_name},
 };
 
@@ -16,10 +16,10 @@ pub(crate) fn begin(host: &Host, parts: &mut Parts) -> Option<Span> {
     let mut found = None;
     let mut span = host.tracer().request(&parts.headers, || {
         found = place(host, parts);
-        let method = method(&parts.method);
+        let method = method_name(&parts.method);
         found.as_ref().map_or_else(|| method.to_owned(), |(_, route)| format!("{method} {route}"))
     })?;
-    span.set("http.request.method", method(&parts.method));
+    span.set("http.request.method", method_name(&parts.method));
     span.set("url.path", parts.uri.path().to_owned());
     span.set("network.protocol.version", version(parts.version));
     if let Some(name) = host_name(parts) {
@@ -30,16 +30,13 @@ pub(crate) fn begin(host: &Host, parts: &mut Parts) -> Option<Span> {
         span.set("nearside.app", app);
     }
     let traced = span.traced();
-    let value = HeaderValue::from_str(&traced.context().to_string()).expect("BUG: hexadecimal digits");
-    parts.headers.insert(trace_context::HEADER, value);
+    parts.headers.insert(trace_context::HEADER, traced.header());
     parts.extensions.insert(traced);
     Some(span)
 }
 
 /// Notes how it was answered.
 pub(crate) fn answered(mut span: Span, reply: &Reply) {
-    let status = reply.status();
-    span.set("http.response.status_code", status.as_u16());
     let said = |name: &str| Some(reply.headers().get(name)?.to_str().ok()?.to_owned());
     if let Some(cache) = said(CACHE_STATUS.as_str()) {
         span.set("nearside.cache", cache);
@@ -47,10 +44,7 @@ pub(crate) fn answered(mut span: Span, reply: &Reply) {
     if let Some(release) = said(RELEASE_HEADER) {
         span.set("nearside.release", release);
     }
-    if status.is_server_error() {
-        span.set("error.type", status.as_str().to_owned());
-        span.fail("");
-    }
+    span.answered(reply.status());
 }
 
 /// The app and the pattern of the route that it leads to.
@@ -59,20 +53,6 @@ fn place(host: &Host, parts: &Parts) -> Option<(String, String)> {
         Ok(Way::Route { route, .. }) => Some((served.name.clone(), release.code.app.routes[route].path.clone())),
         _ => None,
     })
-}
-
-/// Made-up methods are one, so that nobody makes up names of spans.
-pub(crate) fn method(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "DELETE" => "DELETE",
-        "PATCH" => "PATCH",
-        "OPTIONS" => "OPTIONS",
-        _ => "_OTHER",
-    }
 }
 
 fn version(version: Version) -> &'static str {

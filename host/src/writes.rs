@@ -14,7 +14,7 @@ use crate::{
     schemas::BadPayload,
     senses::Taint,
     spans::{Kind, Traced, within},
-    upstream::{NotPut, Upstream},
+    upstream::{NotPut, Sending, Upstream},
 };
 
 /// What one guest may write, and what it has written.
@@ -112,7 +112,8 @@ impl Writes {
             };
         }
         let (payload, key) = (take.payload.clone(), take.key.clone());
-        let sent = self.upstream.submit(&app.name, &take.command, payload, key, traced.as_ref()).await;
+        let command = Sending { app: &app.name, name: &take.command, payload, key, traced: traced.as_ref() };
+        let sent = self.upstream.submit(command).await;
         let (why, was_sent) = match sent {
             Ok(Outcome::Retry { message }) => (message, false),
             Ok(outcome) => return Went::Answered(outcome),
@@ -196,7 +197,9 @@ impl origin::Host for Writes {
             .traced
             .as_ref()
             .map(|traced| traced.span(Kind::Producer, format!("enqueue {task}")).with("nearside.app", app.clone()));
-        let answer = self.upstream.enqueue(app, &task, payload, mint(), within(&span).as_ref()).await;
+        let traced = within(&span);
+        let sending = Sending { app, name: &task, payload, key: mint(), traced: traced.as_ref() };
+        let answer = self.upstream.enqueue(sending).await;
         Ok(answer.map_err(|unreachable| SubmitError::Unavailable(unreachable.to_string())))
     }
 }

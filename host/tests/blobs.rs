@@ -12,14 +12,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use nearside_host::{
-    spans::Traced,
-    upstream::{NotPut, Unreachable, Upstream, Visitor},
-};
+use nearside_host::upstream::{NotPut, Sending, Unreachable, Upstream, Visitor};
 use nearside_protocol::{
     digest::Digest,
     limits,
-    write::{Delivered, Delivery, IdempotencyKey, Outcome, Receipt, Taken, Unsure},
+    write::{Delivered, Delivery, Outcome, Receipt, Taken, Unsure},
 };
 use support::{Node, PAIR, Shelf, app, probe};
 
@@ -44,25 +41,11 @@ impl Upstream for Store {
         Err(Unreachable::unsent("it has blobs only"))
     }
 
-    async fn submit(
-        &self,
-        _: &str,
-        _: &str,
-        _: String,
-        _: IdempotencyKey,
-        _: Option<&Traced>,
-    ) -> Result<Outcome, Unreachable> {
+    async fn submit(&self, _: Sending<'_>) -> Result<Outcome, Unreachable> {
         Err(Unreachable::unsent("it has blobs only"))
     }
 
-    async fn enqueue(
-        &self,
-        _: &str,
-        _: &str,
-        _: String,
-        _: IdempotencyKey,
-        _: Option<&Traced>,
-    ) -> Result<u64, Unreachable> {
+    async fn enqueue(&self, _: Sending<'_>) -> Result<u64, Unreachable> {
         Err(Unreachable::unsent("it has blobs only"))
     }
 

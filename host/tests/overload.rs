@@ -18,9 +18,8 @@ use nearside_host::{
     origin_client::NoOrigin,
     queue::{Load, Place},
     replica::Replica,
-    spans::Traced,
     switch::load,
-    upstream::{NotPut, Unreachable, Upstream, Visitor},
+    upstream::{NotPut, Sending, Unreachable, Upstream, Visitor},
 };
 use nearside_protocol::{
     class::Class,
@@ -28,7 +27,7 @@ use nearside_protocol::{
     key::SecretKey,
     limits,
     release::DatabaseId,
-    write::{Delivered, Delivery, IdempotencyKey, Outcome, Receipt, Taken, Unsure},
+    write::{Delivered, Delivery, Outcome, Receipt, Taken, Unsure},
 };
 use support::{Changed, Node, PAIR, Shelf, http::Answer, release};
 
@@ -208,14 +207,8 @@ struct Slow(Mutex<HashSet<String>>);
 
 #[async_trait::async_trait]
 impl Upstream for Slow {
-    async fn submit(
-        &self,
-        _: &str,
-        _: &str,
-        _: String,
-        key: IdempotencyKey,
-        _: Option<&Traced>,
-    ) -> Result<Outcome, Unreachable> {
+    async fn submit(&self, command: Sending<'_>) -> Result<Outcome, Unreachable> {
+        let key = command.key;
         tokio::time::sleep(Duration::from_millis(30)).await;
         let mut applied = self.0.lock().unwrap();
         assert!(applied.insert(key.to_string()), "{key} came twice");
@@ -227,14 +220,7 @@ impl Upstream for Slow {
         Err(Unreachable::unsent("it takes commands only"))
     }
 
-    async fn enqueue(
-        &self,
-        _: &str,
-        _: &str,
-        _: String,
-        _: IdempotencyKey,
-        _: Option<&Traced>,
-    ) -> Result<u64, Unreachable> {
+    async fn enqueue(&self, _: Sending<'_>) -> Result<u64, Unreachable> {
         Err(Unreachable::unsent("it takes commands only"))
     }
 

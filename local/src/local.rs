@@ -21,12 +21,13 @@ use nearside_host::{
     engine::Engine,
     follow::{self, FollowError},
     handler,
-    host::{Host, HostError, Served},
+    host::{Host, HostError},
     logbook::Logbook,
     origin_client::{ClientError, OriginClient},
     pull::sources::Sources,
     replica::{Replica, ReplicaError},
     serve,
+    served::Served,
 };
 use nearside_origin::{
     Origin, OriginError,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Request, Uri, header};
-use nearside_host::host::{Host, Served};
+use nearside_host::{host::Host, served::Served};
 
 /// The app served here, if there is just one.
 pub(crate) fn only(host: &Host) -> Option<Arc<Served>> {

@@ -10,7 +10,7 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use nearside_host::file_pieces::FilePieces;
+use nearside_host::{file_pieces::FilePieces, spans::Traced};
 use nearside_protocol::{
     action::{Actions, By, OPERATOR_HEADER},
     app,
@@ -28,7 +28,7 @@ use nearside_protocol::{
 use crate::{
     actions::Operator,
     api_error::ApiError,
-    api_span::{self, traced},
+    api_span,
     body::{self, Body, IncomingFile},
     bucket::Name,
     operate::Work,
@@ -102,8 +102,8 @@ pub(crate) async fn answer(origin: &Arc<Origin>, mut request: Request<Incoming>)
             error.into_response()
         }
     };
-    if let Some(span) = span {
-        api_span::answered(span, &response);
+    if let Some(mut span) = span {
+        span.answered(response.status());
     }
     response
 }
@@ -190,7 +190,7 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Render(app) => {
             let target = target_in(head.uri.query().unwrap_or_default())
                 .ok_or_else(|| ApiError::bad_request("render needs ?target=/path, percent-encoded"))?;
-            render::render(&site(origin, &app)?, &target, &head.headers, traced(&head)).await
+            render::render(&site(origin, &app)?, &target, &head.headers, Traced::of_request(&head)).await
         }
     }
 }
@@ -430,7 +430,7 @@ async fn command(
     let running = running(origin, app)?;
     let key = key_in(&head.headers)?;
     let payload = payload(body).await?;
-    let outcome: Outcome = running.writer.submit_traced(command, &payload, &key, traced(head)).await;
+    let outcome: Outcome = running.writer.submit_traced(command, &payload, &key, Traced::of_request(head)).await;
     Ok(json(&outcome))
 }
 
@@ -465,7 +465,7 @@ async fn task(
     let running = running(origin, app)?;
     let key = key_in(&head.headers)?;
     let payload = payload(body).await?;
-    let queued = running.writer.enqueue_traced(task, &payload, &key, traced(head)).await?;
+    let queued = running.writer.enqueue_traced(task, &payload, &key, Traced::of_request(head)).await?;
     Ok(json(&Enqueued::from(queued)))
 }
 

@@ -1,16 +1,15 @@
 //! The span of a request to the origin: only where whoever asks goes on with a trace. Nodes ask all the time, for themselves.
 
-use http::{Request, Response, request::Parts};
-use nearside_host::spans::{Kind, Span, Traced};
-use nearside_protocol::trace_context::{self, TraceContext};
+use http::Request;
+use nearside_host::spans::{Kind, Span, context_in};
+use nearside_protocol::trace_context;
 
 use crate::origin::Origin;
 
 /// Begins it. From then on the request carries what is within it.
 pub(crate) fn begin<B>(origin: &Origin, request: &mut Request<B>) -> Option<Span> {
-    let context = request.headers().get(trace_context::HEADER)?;
-    let context: Option<TraceContext> = context.to_str().ok().and_then(|text| text.parse().ok());
-    let traced = origin.tracer().continued(context)?;
+    let context = context_in(request.headers(), trace_context::HEADER)?;
+    let traced = origin.tracer().continued(Some(context))?;
     let (method, route) = (request.method().as_str().to_owned(), pattern(request.uri().path()));
     let span = traced
         .span(Kind::Server, format!("{method} {route}"))
@@ -19,20 +18,6 @@ pub(crate) fn begin<B>(origin: &Origin, request: &mut Request<B>) -> Option<Span
         .with("url.path", request.uri().path().to_owned());
     request.extensions_mut().insert(span.traced());
     Some(span)
-}
-
-pub(crate) fn answered<B>(mut span: Span, response: &Response<B>) {
-    let status = response.status();
-    span.set("http.response.status_code", status.as_u16());
-    if status.is_server_error() {
-        span.set("error.type", status.as_str().to_owned());
-        span.fail("");
-    }
-}
-
-/// What is within a request's span, if it has one.
-pub(crate) fn traced(head: &Parts) -> Option<Traced> {
-    head.extensions.get().cloned()
 }
 
 /// A path without what is different each time.

@@ -299,9 +299,7 @@ impl Group {
     fn new(number: u64) -> Group {
         Group { number, jobs: Vec::new(), done: Vec::new(), verdicts: BTreeMap::new() }
     }
-}
 
-impl Group {
     /// Notes the commit in the trace of each that has one. What it shares the commit with is linked.
     fn trace(&self, began: Instant, trail: &Trail) {
         let kept = self.jobs.iter().zip(&self.done).filter(|(_, done)| done.wrote);

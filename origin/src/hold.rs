@@ -1,10 +1,12 @@
 //! Releases held: after a rollback nothing is published by itself until the operator says so.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use nearside_host::disk::Disk;
 use nearside_protocol::{digest::Digest, release::ReleaseId};
 use serde::{Deserialize, Serialize};
+
+use crate::state_file;
 
 const HOLD: &str = "hold.json";
 const RUNNING: &str = "running.json";
@@ -29,11 +31,11 @@ pub struct RunningVersion {
 
 impl Hold {
     pub fn load(folder: &Path) -> io::Result<Option<Hold>> {
-        load(folder, HOLD)
+        state_file::load(folder, HOLD)
     }
 
     pub fn store(&self, folder: &Path, disk: &Disk) -> io::Result<()> {
-        store(self, folder, HOLD, disk)
+        state_file::store(self, folder, HOLD, disk)
     }
 
     pub fn remove(folder: &Path, disk: &Disk) -> io::Result<()> {
@@ -44,30 +46,15 @@ impl Hold {
 
 impl RunningVersion {
     pub fn load(folder: &Path) -> io::Result<Option<RunningVersion>> {
-        load(folder, RUNNING)
+        state_file::load(folder, RUNNING)
     }
 
     pub fn store(&self, folder: &Path, disk: &Disk) -> io::Result<()> {
         if RunningVersion::load(folder).is_ok_and(|there| there.as_ref() == Some(self)) {
             return Ok(());
         }
-        store(self, folder, RUNNING, disk)
+        state_file::store(self, folder, RUNNING, disk)
     }
-}
-
-pub(crate) fn load<T: for<'de> Deserialize<'de>>(folder: &Path, name: &str) -> io::Result<Option<T>> {
-    let path = folder.join(name);
-    let told = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
-    match fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| told(&error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(told(&error)),
-    }
-}
-
-pub(crate) fn store(value: &impl Serialize, folder: &Path, name: &str, disk: &Disk) -> io::Result<()> {
-    let bytes = serde_json::to_vec_pretty(value).expect("BUG: a few numbers are plain data");
-    disk.write(&folder.join(name), &bytes)
 }
 
 #[cfg(test)]
@@ -83,7 +70,7 @@ mod tests {
         let hold = Hold { rolled_back_to: ReleaseId { epoch: 1, seq: 4 }, since_ms: 5 };
         hold.store(folder, &disk).unwrap();
         assert_eq!(Hold::load(folder).unwrap(), Some(hold));
-        fs::write(folder.join(HOLD), "{").unwrap();
+        std::fs::write(folder.join(HOLD), "{").unwrap();
         assert!(Hold::load(folder).unwrap_err().to_string().contains("hold.json"));
         Hold::remove(folder, &disk).unwrap();
         assert_eq!(Hold::load(folder).unwrap(), None);

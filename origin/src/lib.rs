@@ -32,6 +32,7 @@
 //! | `projector`, `trim` | the thread that follows every commit; how far the change log is needed |
 //! | [`compare`], [`recipe`], [`audit`] | whether that ends where making it anew does: two databases, random histories, every night |
 //! | [`publisher`], `pace`, [`hold`] | the thread that makes releases, when, and when not |
+//! | `state_file` | what an app is at, in small files |
 //! | [`out`] | which releases are out, and for whom |
 //! | [`press`], [`encode`] | how one is made: pages, objects, record, manifest |
 //! | [`pushed_file`], `snapshot` | a database that is simply the file that was pushed |
@@ -94,6 +95,7 @@ pub mod seed;
 pub mod site;
 pub mod snapshot;
 mod stage;
+mod state_file;
 pub mod store;
 mod task_diary;
 pub mod task_guest;

@@ -106,7 +106,7 @@ impl Origin {
     ///
     /// `logbook` is what operators are shown as the origin's log.
     pub async fn open(config: Config, engine: Engine, logbook: Logbook) -> Result<Arc<Origin>, OriginError> {
-        Origin::open_traced(config, engine, logbook, Tracer::off()).await
+        Origin::open_traced(config, engine, logbook, Tracer::default()).await
     }
 
     /// The same, with what is sampled traced.

@@ -10,13 +10,10 @@
 //!
 //! A crash before 3 leaves a few objects that are overwritten or never asked for; after 3, the start does the rest.
 
-use std::{
-    collections::BTreeSet,
-    fs::File,
-    sync::{Arc, Mutex},
-    thread::JoinHandle,
-    time::Instant,
-};
+mod bases;
+mod content;
+
+use std::{collections::BTreeSet, fs::File, time::Instant};
 
 use nearside_host::pages::{Draft, Keep, Kept, PageStore, PagesError, Table};
 use nearside_protocol::{
@@ -25,19 +22,16 @@ use nearside_protocol::{
     key::SecretKey,
     limits,
     page_object::Written,
-    release::{
-        BaseOffer, DatabaseId, DeltaOffer, FORMAT, FORMAT_OF_CANDIDATES, Manifest, ReleaseId, SignedManifest,
-        fingerprint,
-    },
+    release::{BaseOffer, DeltaOffer, FORMAT, FORMAT_OF_CANDIDATES, Manifest, ReleaseId, SignedManifest},
     unix_time::now_ms,
 };
 
+use self::bases::{Bases, put_base, put_made_base};
+pub use self::content::Content;
 use crate::{
-    app_version::AppVersion,
     bucket::Name,
     encode::{self, Chosen, Haste},
     objects::{ObjectError, Objects},
-    read_database::Position,
     vouchers::Vouchers,
 };
 
@@ -56,74 +50,6 @@ pub enum PressError {
 impl From<crate::bucket::BucketError> for PressError {
     fn from(error: crate::bucket::BucketError) -> PressError {
         PressError::Objects(error.into())
-    }
-}
-
-/// What a release says besides its pages.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Content {
-    pub database: DatabaseId,
-    pub epoch: u64,
-    pub applied_commit: u64,
-    pub rolled_back_to: Option<ReleaseId>,
-    /// For whom it is, when it is not for everyone.
-    pub candidate: Option<Candidacy>,
-    pub app_digest: Digest,
-    pub app_archive_bytes: u64,
-    pub variables: std::collections::BTreeMap<String, String>,
-    pub secrets: Option<Digest>,
-    pub fingerprint: Digest,
-}
-
-impl Content {
-    pub fn of(position: &Position, version: &AppVersion, schema: &str) -> Content {
-        Content {
-            database: position.database.clone(),
-            epoch: position.epoch,
-            applied_commit: position.commit,
-            rolled_back_to: None,
-            candidate: None,
-            app_digest: version.digest,
-            app_archive_bytes: version.archive_bytes,
-            variables: version.variables.clone(),
-            secrets: version.secrets_digest(),
-            fingerprint: fingerprint(
-                &version.digest,
-                &version.variables,
-                version.secrets_digest().as_ref(),
-                schema,
-                &sqlite_build(),
-            ),
-        }
-    }
-
-    /// An old release's content, to be published once more in this epoch.
-    pub fn again(old: &Manifest, epoch: u64) -> Content {
-        Content {
-            database: old.database.clone(),
-            epoch,
-            applied_commit: old.applied_commit,
-            // What was published again is named by what it was first.
-            rolled_back_to: Some(old.rolled_back_to.unwrap_or(old.release)),
-            candidate: None,
-            app_digest: old.app_digest,
-            app_archive_bytes: old.app_archive_bytes,
-            variables: old.variables.clone(),
-            secrets: old.secrets,
-            fingerprint: old.fingerprint,
-        }
-    }
-
-    fn is_that_of(&self, head: &Manifest) -> bool {
-        self.database == head.database
-            && self.epoch == head.release.epoch
-            // A commit that changed no page: a visitor's receipt waits for the release that contains it.
-            && self.applied_commit == head.applied_commit
-            && self.rolled_back_to == head.rolled_back_to
-            && self.candidate == head.candidate
-            && self.app_digest == head.app_digest
-            && self.variables == head.variables
-            && self.secrets == head.secrets
     }
 }
 
@@ -476,21 +402,6 @@ fn cost_of(chosen: Chosen, pages: u32, bytes: u64, table: &Table, begun: Instant
     Cost { chosen, pages, bytes, page_count: table.pages(), ms: begun.elapsed().as_millis() as u64 }
 }
 
-/// Makes and puts a base.
-fn put_base(objects: &Objects, of: &Table, release: ReleaseId, haste: Haste) -> Result<BaseOffer, PressError> {
-    put_made_base(objects, of, release, encode::base(of, objects.scratch()?, haste)?)
-}
-
-fn put_made_base(
-    objects: &Objects,
-    of: &Table,
-    release: ReleaseId,
-    made: Written<File>,
-) -> Result<BaseOffer, PressError> {
-    objects.bucket.wait(objects.bucket.put_file(Name::Base(of.root()), made.out))?;
-    Ok(BaseOffer { release, root: of.root(), page_count: u64::from(of.pages()), bytes: made.bytes })
-}
-
 /// The manifest of a kept release: signed here, and verified when it was kept.
 pub fn manifest_of(kept: &Kept) -> Option<Manifest> {
     serde_json::from_str(&kept.signed.manifest).ok()
@@ -502,103 +413,4 @@ fn names_in(manifest: &Manifest) -> BTreeSet<Name> {
     let base = manifest.base.iter().map(|offer| Name::Base(offer.root));
     let own = [Name::Release(manifest.release), Name::Archive(manifest.app_digest)];
     deltas.chain(base).chain(own).collect()
-}
-
-/// Whole copies, made beside the publishing when the way from the last one has become long.
-///
-/// The table of the last one is held though its release may be let go of: every 64th release offers a delta from there, so
-/// that whoever begins with the base finds a way on that is kept.
-#[derive(Default)]
-struct Bases {
-    made: Arc<Mutex<Option<(BaseOffer, Kept)>>>,
-    held: Option<Kept>,
-    thread: Option<JoinHandle<()>>,
-    /// Of the deltas since the last base; unknown after a start.
-    delta_bytes: Option<u64>,
-}
-
-impl Bases {
-    /// One that no manifest names yet.
-    fn ready(&mut self) -> Option<BaseOffer> {
-        let (offer, of) = self.made.lock().expect("BUG: nothing panics while holding the base").take()?;
-        self.held = Some(of);
-        Some(offer)
-    }
-
-    /// The release a base is of.
-    fn find(&mut self, pages: &PageStore, root: &Digest) -> Option<Kept> {
-        if self.held.as_ref().is_none_or(|held| held.table.root() != *root) {
-            self.held = pages.find(root);
-        }
-        self.held.clone()
-    }
-
-    /// Begins with another base when pulling the last one and all deltas since has become half as dear again, or nothing
-    /// leads on from it.
-    fn refresh(&mut self, app: &str, objects: &Objects, pages: &PageStore, head: &Manifest) {
-        let since = match (&head.base, self.delta_bytes) {
-            (Some(base), _) if base.release == head.release => 0,
-            (_, Some(bytes)) => bytes + parent_delta_bytes(head),
-            (Some(base), None) => {
-                let later = pages.kept().into_iter().filter(|kept| kept.release > base.release);
-                later.filter_map(|kept| manifest_of(&kept)).map(|manifest| parent_delta_bytes(&manifest)).sum()
-            }
-            (None, None) => 0,
-        };
-        self.delta_bytes = Some(since);
-        let stands =
-            head.base.as_ref().is_some_and(|base| since <= base.bytes / 2 && self.find(pages, &base.root).is_some());
-        let works = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
-        let waits = self.made.lock().expect("BUG: nothing panics while holding the base").is_some();
-        if stands || works || waits {
-            return;
-        }
-        let Some(of) = pages.find(&head.root) else { return };
-        self.delta_bytes = Some(0);
-        let (app, objects, made) = (app.to_owned(), objects.clone(), self.made.clone());
-        let work = move || {
-            let begun = Instant::now();
-            match put_base(&objects, &of.table, of.release, Haste::Beside) {
-                Ok(offer) => {
-                    let ms = begun.elapsed().as_millis() as u64;
-                    tracing::info!(app, release = %of.release, bytes = offer.bytes, ms, "made a base");
-                    *made.lock().expect("BUG: nothing panics while holding the base") = Some((offer, of));
-                }
-                Err(error) => tracing::warn!(app, cause = %error, "no base could be made"),
-            }
-        };
-        match std::thread::Builder::new().name("nearside-base".into()).spawn(work) {
-            Ok(thread) => self.thread = Some(thread),
-            Err(error) => tracing::warn!(cause = %error, "no base could be made"),
-        }
-    }
-}
-
-fn parent_delta_bytes(manifest: &Manifest) -> u64 {
-    let from_parent = |offer: &&DeltaOffer| Some(offer.from_release) == manifest.parent;
-    manifest.deltas.iter().find(from_parent).map_or(0, |offer| offer.bytes)
-}
-
-impl Drop for Bases {
-    fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Which SQLite this is, and how it was built: what it makes of the same pages.
-fn sqlite_build() -> String {
-    let options = || -> rusqlite::Result<Vec<String>> {
-        let connection = rusqlite::Connection::open_in_memory()?;
-        let mut options = vec![connection.query_row("SELECT sqlite_source_id()", [], |row| row.get(0))?];
-        let mut statement = connection.prepare("PRAGMA compile_options")?;
-        let rows = statement.query_map([], |row| row.get(0))?;
-        options.extend(rows.collect::<Result<Vec<String>, _>>()?);
-        Ok(options)
-    };
-    options().map_or_else(
-        |_| rusqlite::version().to_owned(),
-        |options| Digest::of(options.join("\n").as_bytes()).to_string(),
-    )
 }

@@ -322,6 +322,7 @@ impl Writer {
     /// Makes the tables of `[data]` equal to those of a SQLite file, row by row, in one commit; or changes nothing and
     /// says why. Gives a report, a line for each table.
     pub async fn merge(&self, file: &Path) -> Result<Vec<String>, MergeError> {
+        // Said before anybody looks through the file.
         let takes_data = self.version.borrow().as_ref().map(|version| !version.app.data.is_empty());
         match takes_data {
             None => return Err(MergeError::NoApp),

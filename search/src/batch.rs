@@ -141,6 +141,7 @@ impl Analysis {
 pub struct Batch {
     terms: AHashMap<Box<[u8]>, List>,
     pub documents: BTreeMap<u32, Option<u8>>,
+    /// Of terms and postings.
     pub bytes: usize,
 }
 
@@ -210,12 +211,20 @@ impl Batch {
                     if read.len() != 1 || list.before.is_some_and(|before| before >= document) {
                         return Err(Fault::Damaged("a change that waits"));
                     }
+                    let before = list.postings.len();
                     posting::put(&mut list.postings, list.before, document, &read.counts, &read.places);
                     list.before = Some(document);
+                    let grown = list.postings.len() - before;
+                    self.bytes += grown;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether it may go into the log: who reads it there takes no more than that, however few bytes it is coded in.
+    pub fn fits_the_log(&self) -> bool {
+        self.bytes + self.documents.len() * size_of::<Told>() <= limits::RECORD_BATCH_BYTES
     }
 
     /// What it tells of documents and says of terms, by their order. A term of which it says nothing is left out.
@@ -230,4 +239,29 @@ impl Batch {
 /// Which document a waiting row is about.
 pub fn document_of(row: &[u8]) -> Result<u32> {
     u32::try_from(Bytes::new(row).varint()? >> 1).map_err(|_| Fault::Damaged("a change that waits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was not counted would go into the log, where nobody could read it again.
+    #[test]
+    fn what_waited_weighs_what_it_becomes() {
+        let options = Options::parse(&["text", "content=''"]).unwrap();
+        let mut analysis = Analysis::default();
+        let words = "again ".repeat(10_000);
+        analysis.read(&options, [Some(words.as_str())].into_iter()).unwrap();
+        let shape = options.shape();
+        let (mut added, mut waited) = (Batch::default(), Batch::default());
+        added.add(1, &analysis, shape);
+        waited.add_waiting(1, &[analysis.waiting(1, true, shape)], shape).unwrap();
+        assert!(added.bytes > 10_000);
+        assert_eq!(waited.bytes, added.bytes);
+        assert!(waited.fits_the_log());
+        waited.bytes = limits::RECORD_BATCH_BYTES - size_of::<Told>();
+        assert!(waited.fits_the_log());
+        waited.documents.insert(2, None);
+        assert!(!waited.fits_the_log());
+    }
 }

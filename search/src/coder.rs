@@ -134,11 +134,6 @@ impl<'a> Decoder<'a> {
             self.code = self.code << 8 | self.next_byte();
         }
     }
-
-    /// Four bytes are read ahead, and as many may be left out.
-    fn check(&self) -> Result<()> {
-        if self.beyond > 4 + TRIMMED { Err(Fault::Damaged("a change ends early")) } else { Ok(()) }
-    }
 }
 
 /// Either side: what is put comes back from the encoder, and the decoder says what was put.
@@ -242,8 +237,9 @@ impl Coder for Decoder<'_> {
         yes
     }
 
+    /// Four bytes are read ahead, and as many may be left out.
     fn check(&self) -> Result<()> {
-        Decoder::check(self)
+        if self.beyond > 4 + TRIMMED { Err(Fault::Damaged("a change ends early")) } else { Ok(()) }
     }
 }
 

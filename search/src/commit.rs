@@ -25,7 +25,7 @@ impl Known {
     /// Makes a batch part of the index, and goes on with merging.
     pub fn commit(&mut self, store: &mut impl Store, options: &Options, batch: Batch) -> Result<()> {
         let how = (options.shape(), &options.weights);
-        let is_small = batch.bytes <= limits::RECORD_BATCH_BYTES;
+        let is_small = batch.fits_the_log();
         let (told, said) = batch.into_parts();
         let body = if is_small { Some(record::write(&told, &said, how.0)?) } else { None };
         let change = self.meta.next_change;
@@ -80,16 +80,7 @@ impl Known {
         let (change, average) = (self.meta.next_change, self.meta.frozen.average());
         let id = self.meta.begin_segment(if self.meta.segments.is_empty() { limits::TIERS - 1 } else { 0 })?;
         let bytes = segment::write(store, id, (told, said), (&self.documents, average), how)?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.meta.stamp);
-        for (document, length) in told {
-            hasher.update(&document.to_le_bytes()).update(&[u8::from(length.is_some()), length.unwrap_or(0)]);
-        }
-        for one in said {
-            hasher.update(&(one.term.len() as u32).to_le_bytes()).update(&one.term).update(&one.more.to_le_bytes());
-            hasher.update(&(one.postings.len() as u32).to_le_bytes()).update(&one.postings);
-        }
-        self.meta.stamp = std::array::from_fn(|index| hasher.finalize().as_bytes()[index]);
+        self.meta.stamp = log::stamp_of_large(self.meta.stamp, told, said);
         let changes = Changes { first: change, last: change };
         let (documents, stamp) = (told.len() as u32, self.meta.stamp);
         self.meta.segments.push(Segment { id, changes, documents, average, stamp });
@@ -145,7 +136,7 @@ impl Known {
     }
 
     /// After a segment came or went: what there is to search, and where the log begins.
-    fn moved(&mut self) {
+    pub(crate) fn moved(&mut self) {
         let log = self.meta.log_begins();
         let waiting = self.sources.iter().filter(|one| one.is_held() && one.segment.changes.first >= log);
         self.sources = self.meta.segments.iter().cloned().map(Source::kept).chain(waiting.cloned()).collect();

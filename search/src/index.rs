@@ -136,9 +136,8 @@ impl Known {
             return Ok(false);
         }
         self.documents = before.documents.clone();
-        let waiting = before.sources.iter().filter(|source| source.is_held() && source.segment.changes.first >= log);
-        self.sources = self.meta.segments.iter().cloned().map(Source::kept).chain(waiting.cloned()).collect();
-        self.begins = Arc::new(before.begins.iter().filter(|(change, _)| *change >= log).copied().collect());
+        (self.sources, self.begins) = (before.sources.clone(), before.begins.clone());
+        self.moved();
         self.read_log(rows, options, (end, change + 1, stamp))?;
         Ok(true)
     }

@@ -48,4 +48,4 @@ pub use fault::Fault;
 pub use memory::Memory;
 pub use options::{FORMAT, MODULE};
 pub use shadow::SHADOW_TABLES;
-pub use vtab::{register, register_sharing};
+pub use vtab::{register, register_sharing, warm};

@@ -43,14 +43,14 @@ pub const QUERY_DEPTH: usize = 32;
 /// Terms that one prefix may stand for in one segment.
 pub const PREFIX_TERMS: usize = 1 << 16;
 
-/// Changes waiting for the end of their transaction before they become a segment in its middle.
+/// Changed rows waiting for the end of their transaction before they become a change of their own in its middle.
 pub const PENDING_DOCUMENTS: i64 = 8_192;
 /// What a rebuild gathers in memory before it writes a segment.
 pub const BATCH_BYTES: usize = 512 << 20;
 /// A row of the log: of one page.
 pub const SLOT_BYTES: usize = 4_040;
 /// Rows of the log that wait before they become a segment: as many as the index is large, between these two. A node reads
-/// them once a release, or once it begins.
+/// them when it begins, and of later releases only what is new.
 pub const LOG_SLOTS_LEAST: u32 = 8;
 pub const LOG_SLOTS: u32 = 384;
 /// Words of an index for each row of its log.
@@ -59,7 +59,7 @@ pub const LOG_SLOT_TOKENS: u64 = 3_072;
 pub const LOG_SLOTS_MOST: u32 = 1_024;
 /// A change that takes more becomes a segment at once.
 pub const RECORD_BYTES: usize = 512 << 10;
-/// Terms and postings of a change that is for the log, before it is coded.
+/// Documents, terms and postings of a change that is for the log, before it is coded.
 pub const RECORD_BATCH_BYTES: usize = 16 << 20;
 /// What a change can be in memory, whatever its bytes say.
 pub const RECORD_READ_BYTES: usize = 128 << 20;
@@ -71,10 +71,10 @@ pub const TOLD_TIMES: u64 = 3;
 pub const TOLD_MORE: u64 = 4_096;
 /// Over this, a commit merges until it is under it, whatever that costs.
 pub const SEGMENTS: usize = 48;
-/// What a commit may write for merges beside its own segment, at the least and at the most.
+/// What a commit may write for merges beside its own change, at the least and at the most.
 pub const MERGE_BYTES_LEAST: u64 = 24 * 4_096;
 pub const MERGE_BYTES_MOST: u64 = 128 * 4_096;
-/// What it may write for both, if it does not need more for its own segment.
+/// What it may write for both, if it does not need more for its own change.
 pub const COMMIT_BYTES: u64 = 140 * 4_096;
 
 /// Up to so many documents of a query are found first, and then put in the order of a column.

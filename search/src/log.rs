@@ -5,7 +5,9 @@
 //! segment. What is written in place changes neither the pages above it nor the file's list of free ones.
 
 use crate::{
+    batch::Said,
     bytes::{Bytes, put_varint},
+    documents::Told,
     fault::{Fault, Result},
     limits::{LOG_SLOTS_MOST, RECORD_BYTES, SLOT_BYTES},
     meta::Stamp,
@@ -151,6 +153,24 @@ impl Record {
 pub fn stamp(before: Stamp, body: &[u8]) -> Stamp {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&before).update(body);
+    first_of(&hasher)
+}
+
+/// The same of one that is too large for the log, and so has no body: of what it tells and says.
+pub fn stamp_of_large(before: Stamp, told: &[Told], said: &[Said]) -> Stamp {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&before);
+    for (document, length) in told {
+        hasher.update(&document.to_le_bytes()).update(&[u8::from(length.is_some()), length.unwrap_or(0)]);
+    }
+    for one in said {
+        hasher.update(&(one.term.len() as u32).to_le_bytes()).update(&one.term).update(&one.more.to_le_bytes());
+        hasher.update(&(one.postings.len() as u32).to_le_bytes()).update(&one.postings);
+    }
+    first_of(&hasher)
+}
+
+fn first_of(hasher: &blake3::Hasher) -> Stamp {
     let hash = hasher.finalize();
     std::array::from_fn(|index| hash.as_bytes()[index])
 }

@@ -220,7 +220,7 @@ fn read_done(bytes: &mut Bytes<'_>) -> Result<Done> {
         begun @ 0..=1 => Ok(Done::Terms { is_begun: begun == 1 }),
         2 => {
             let (rows, documents, next) = (bytes.varint32()?, bytes.varint32()?, bytes.varint32()?);
-            let fit = rows.max(documents) < 1 << 31;
+            let fit = rows <= limits::DOCUMENT_ROWS && documents < 1 << 31;
             if fit { Ok(Done::Documents { rows, documents, next }) } else { Err(Fault::Damaged("how far a merge is")) }
         }
         _ => Err(Fault::Damaged("how far a merge is")),

@@ -79,7 +79,7 @@ impl Models {
     fn term(&mut self, coder: &mut impl Coder, term: &mut Vec<u8>, next: &[u8]) -> Result<()> {
         let shared = term.iter().zip(next).take_while(|(one, other)| one == other).count();
         let read = coder.number(&mut self.shared, shared as u32)? as usize;
-        let rest = coder.number(&mut self.rest, (next.len() - shared.min(next.len())) as u32)? as usize;
+        let rest = coder.number(&mut self.rest, (next.len() - shared) as u32)? as usize;
         if read > term.len() || rest == 0 || read + rest > TERM_MOST {
             return Err(Fault::Damaged("a word of a change"));
         }
@@ -213,8 +213,9 @@ pub fn read(record: &[u8], shape: Shape) -> Result<(Vec<Told>, Vec<Said>)> {
                     Ok(())
                 })?;
             }
+            let was = postings.len();
             posting::put(&mut postings, before, document, &counts, &places);
-            left.take(2)?;
+            left.take(postings.len() - was)?;
             before = Some(document);
         }
         left.take(size_of::<Said>() + term.len())?;

@@ -56,7 +56,7 @@ impl Sql {
         let all = SHADOW_TABLES.map(name);
         let log = &all[0];
         let (terms, lists) = all[1..].split_at(LANES);
-        let whose = format!("'{}'", format!("{schema}.{table}").replace('\'', "''"));
+        let whose = format!("'{}'", format!("{}.{}", quoted(schema), quoted(table)).replace('\'', "''"));
         let by_id = |name: &String| format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY, data BLOB);");
         let by_term = |name: &String| {
             format!(
@@ -145,16 +145,13 @@ impl Shadow<'_> {
 
     /// Keeps a change until the end of its transaction.
     pub fn wait(&self, row: &[u8]) -> Result<()> {
-        let wait = || self.connection.prepare_cached(&self.sql.wait)?.execute([row]);
-        match wait() {
-            // Whoever only reads was not given one, and this connection writes all the same.
-            Err(error) if lacks_table(&error) => {
-                begin_waiting(self.connection)?;
-                wait()?
-            }
-            done => done?,
-        };
-        Ok(())
+        let waits = self.connection.prepare_cached(&self.sql.wait).and_then(|mut statement| statement.execute([row]));
+        match waits {
+            Err(error) if lacks_table(&error) => Err(Fault::Refused(
+                "this connection was registered for reading: one that writes needs `register`".into(),
+            )),
+            done => Ok(done.map(drop)?),
+        }
     }
 
     /// The changes that wait, those of a document together and in their order.

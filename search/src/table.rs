@@ -146,7 +146,7 @@ impl Table {
         self.writing.set(false);
     }
 
-    /// Makes the changes that wait a segment.
+    /// Makes what waits one change.
     pub fn flush(&self) -> Result<()> {
         self.waiting.set(0);
         let waiting = self.shadow().take_waiting()?;

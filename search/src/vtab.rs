@@ -45,6 +45,19 @@ pub fn register_sharing(connection: &Connection, memory: Arc<Memory>) -> Result<
     crate::functions::register(connection)
 }
 
+/// Searches each index once: all connections that share their memory have then what the first one has to read.
+pub fn warm(connection: &Connection) -> Result<()> {
+    let sql = "SELECT '\"' || replace(name, '\"', '\"\"') || '\"' FROM sqlite_schema
+               WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%USING nearside_search%'";
+    let names = connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>>>()?;
+    for name in names {
+        // Which word does not matter.
+        let sql = format!("SELECT rowid FROM {name} WHERE {name} MATCH 'a' LIMIT 1");
+        connection.prepare(&sql)?.query([])?.next()?;
+    }
+    Ok(())
+}
+
 #[repr(C)]
 pub struct SearchTable {
     base: sqlite3_vtab,

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rusqlite::Connection;
 use tokio::time::sleep;
 
 use super::Measured;
-use super::stage::{documents, programs, scratch};
+use super::stage::{documents, pair, programs, scratch};
 use crate::args::Run;
 use crate::columns::Kind;
 use crate::limits::{CALIBRATION_SECONDS, PUSH_EVERY, PUSHES_MIB, PUSHES_SHARE_OF_PEAK};
@@ -124,10 +123,10 @@ impl Load<'_> {
         let (plan, lasts) = (self.plan()?, Duration::from_secs_f64(self.settings.seconds));
         let node = self.cluster.node_process()?;
         let servers = [node, self.cluster.origin_process()];
-        let (before, node_before) = (Used::now(&servers)?, crate::cpu::microseconds(node)?);
         let rate = self.rate_rps;
         // Made before: whoever pushes has a machine of their own.
         let files = if pushed { self.files(lasts)? } else { Vec::new() };
+        let (before, node_before) = (Used::now(&servers)?, crate::cpu::microseconds(node)?);
         let until = Instant::now() + lasts;
         let (open, pushed) = tokio::try_join!(open(&plan, rate, lasts), self.push_until(until, files))?;
         self.cluster.still_running()?;
@@ -171,20 +170,6 @@ impl Load<'_> {
             judging: Judging::Pairs,
         })
     }
-}
-
-/// A SQLite file with the same number for both tables.
-fn pair(folder: &Path, n: u64) -> Result<Vec<u8>> {
-    let path = folder.join("pair.db");
-    let _ = fs::remove_file(&path);
-    let connection = Connection::open(&path).context("making a file to push")?;
-    connection.execute_batch(&format!(
-        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
-         CREATE TABLE one (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO one VALUES (1, {n});
-         CREATE TABLE other (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO other VALUES (1, {n})"
-    ))?;
-    drop(connection);
-    fs::read(&path).context("reading the file to push")
 }
 
 fn values(open: &Open, pushed: &Pushed, cpu_us: u64, others: f64) -> BTreeMap<Metric, f64> {

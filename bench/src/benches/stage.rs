@@ -1,12 +1,14 @@
 //! Everything a bench has started and will need until it is over.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::args::Run;
@@ -277,4 +279,18 @@ fn by_the_connection(name: &str) -> bool {
     ["date", "content-length", "transfer-encoding", "connection", "keep-alive"]
         .iter()
         .any(|own| name.eq_ignore_ascii_case(own))
+}
+
+/// A SQLite file with the same number for both tables.
+pub(super) fn pair(folder: &Path, n: u64) -> Result<Vec<u8>> {
+    let path = folder.join("pair.db");
+    let _ = fs::remove_file(&path);
+    let connection = Connection::open(&path).context("making a file to push")?;
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
+         CREATE TABLE one (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO one VALUES (1, {n});
+         CREATE TABLE other (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO other VALUES (1, {n})"
+    ))?;
+    drop(connection);
+    fs::read(&path).context("reading the file to push")
 }

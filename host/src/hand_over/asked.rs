@@ -28,7 +28,7 @@ use crate::{
     policy::NotStored,
     refusal::Refusal,
     release::Release,
-    spans::{Kind as SpanKind, Traced, within},
+    spans::{Kind as SpanKind, Traced, context_in, within},
     stale::Before,
     target::Target,
     trace::trace_id,
@@ -43,7 +43,7 @@ pub(crate) async fn answer(host: &Arc<Host>, request: Request<Incoming>) -> Resp
             "this node makes no pages for others: it has no token, or is told not to",
         );
     };
-    let context = request.headers().get(trace_context::HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let context = context_in(request.headers(), trace_context::HEADER);
     let shown = request.headers().get(wire::SEAL_HEADER).and_then(|seal| Seal::parse(seal.to_str().ok()?));
     let body = Limited::new(request.into_body(), limits::HANDED_QUESTION_BYTES).collect();
     let Ok(Ok(body)) = tokio::time::timeout(limits::HANDED_QUESTION_WAIT, body).await else {

@@ -260,13 +260,14 @@ pub(super) fn insert(connection: &Connection, take: &ToTake, now_ms: u64) -> rus
         "INSERT INTO command (app, n, name, payload, key, fingerprint, ticket, accepted_at_ms, sent_after, traced)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let ToTake { app, command, payload, sent_after, .. } = take;
-    let (key, fingerprint, traced) = (take.key.to_string(), fingerprint(take), text_of(take));
+    let (key, fingerprint, traced) = (take.key.to_string(), fingerprint(take), trace_of(take));
     let print = fingerprint.as_bytes();
     connection.execute(sql, params![app, n, command, payload, key, print, ticket, now_ms, sent_after, traced])?;
     Ok(Ticket(ticket))
 }
 
-pub(super) fn text_of(take: &ToTake) -> Option<String> {
+/// As it is kept.
+pub(super) fn trace_of(take: &ToTake) -> Option<String> {
     take.traced.map(|context| context.to_string())
 }
 

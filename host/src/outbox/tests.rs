@@ -13,7 +13,7 @@ use nearside_protocol::{
 };
 
 use super::*;
-use crate::upstream::{NotPut, Unreachable, Upstream, Visitor};
+use crate::upstream::{NotPut, Sending, Unreachable, Upstream, Visitor};
 
 struct Place(tempfile::TempDir);
 
@@ -170,25 +170,11 @@ impl Upstream for Origin {
         }
     }
 
-    async fn submit(
-        &self,
-        _: &str,
-        _: &str,
-        _: String,
-        _: IdempotencyKey,
-        _: Option<&Traced>,
-    ) -> Result<Outcome, Unreachable> {
+    async fn submit(&self, _: Sending<'_>) -> Result<Outcome, Unreachable> {
         Err(Unreachable::unsent("deliveries only"))
     }
 
-    async fn enqueue(
-        &self,
-        _: &str,
-        _: &str,
-        _: String,
-        _: IdempotencyKey,
-        _: Option<&Traced>,
-    ) -> Result<u64, Unreachable> {
+    async fn enqueue(&self, _: Sending<'_>) -> Result<u64, Unreachable> {
         Err(Unreachable::unsent("deliveries only"))
     }
 

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::{
     Outbox, Settled, Ticket, ToTake, Waiting, Written,
     delivery::{tell, wait},
-    store::{Known, fingerprinted, text_of, written},
+    store::{Known, fingerprinted, trace_of, written},
     thread::Job,
     unguessable,
 };
@@ -89,7 +89,7 @@ pub(super) fn insert(connection: &Connection, take: &ToTake, now_ms: u64) -> rus
     let sql = "INSERT INTO unsure (app, name, payload, key, fingerprint, ticket, accepted_at_ms, sent_after, traced)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let ToTake { app, command, payload, .. } = take;
-    let (key, fingerprint, traced) = (take.key.to_string(), super::fingerprint(take), text_of(take));
+    let (key, fingerprint, traced) = (take.key.to_string(), super::fingerprint(take), trace_of(take));
     let (sent_after, print) = (take.sent_after.unwrap_or(0), fingerprint.as_bytes());
     connection.execute(sql, params![app, command, payload, key, print, ticket, now_ms, sent_after, traced])?;
     Ok(Ticket(ticket))

@@ -45,7 +45,7 @@ pub struct Exporting {
 impl Exporting {
     /// Starts to send, where there is somewhere to send to. On the current tokio runtime.
     pub fn start(settings: Option<TraceSettings>) -> Result<Exporting, NoExport> {
-        let Some(settings) = settings else { return Ok(Exporting { tracer: Tracer::off(), running: None }) };
+        let Some(settings) = settings else { return Ok(Exporting { tracer: Tracer::default(), running: None }) };
         let counts = Arc::new(SpanCounts::default());
         let (tracer, ended) = Tracer::on(settings.sampler, counts.clone());
         let (stop, stopped) = oneshot::channel();

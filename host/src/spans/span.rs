@@ -6,6 +6,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use http::StatusCode;
 use nearside_protocol::{
     limits,
     trace_context::{SpanId, TraceContext, TraceId},
@@ -149,6 +150,15 @@ impl Span {
     pub fn link(&mut self, to: TraceContext) {
         if self.0.links.len() < limits::SPAN_LINKS {
             self.0.links.push(to);
+        }
+    }
+
+    /// What came of a request.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.set("http.response.status_code", status.as_u16());
+        if status.is_server_error() {
+            self.set("error.type", status.as_str().to_owned());
+            self.fail("");
         }
     }
 

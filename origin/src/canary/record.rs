@@ -9,7 +9,7 @@ use nearside_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::hold::{self, RunningVersion};
+use crate::{hold::RunningVersion, state_file};
 
 const CANARY: &str = "canary.json";
 
@@ -44,11 +44,11 @@ pub(crate) enum Outcome {
 
 impl Record {
     pub(crate) fn load(folder: &Path) -> io::Result<Option<Record>> {
-        hold::load(folder, CANARY)
+        state_file::load(folder, CANARY)
     }
 
     pub(crate) fn store(&self, folder: &Path, disk: &Disk) -> io::Result<()> {
-        hold::store(self, folder, CANARY, disk)
+        state_file::store(self, folder, CANARY, disk)
     }
 
     pub(crate) fn is_running(&self) -> bool {

@@ -115,7 +115,7 @@ impl Fixture {
 
     fn desk(&self, writer: &Writer) -> Desk {
         let blobs = Blobs::open(self.folder.path(), Disk::real(), 0).unwrap();
-        Desk { writer: writer.clone(), blobs: Arc::new(blobs), reach: Reach::Nobody, tracer: Tracer::off() }
+        Desk { writer: writer.clone(), blobs: Arc::new(blobs), reach: Reach::Nobody, tracer: Tracer::default() }
     }
 
     async fn submit(&self, command: &str, payload: &str, key: &str) -> Outcome {

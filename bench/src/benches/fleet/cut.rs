@@ -7,8 +7,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::time::sleep;
 
+use super::super::stage::pair;
 use super::members::Fleet;
-use super::{PAIR, described, ms, pair, sample, shows_pair};
+use super::{PAIR, described, ms, sample, shows_pair};
 use crate::columns::Kind;
 use crate::connection::fetch;
 use crate::limits::{FLEET_CUT_PUSHES_EVERY, FLEET_POLL, SHOWN_TIMEOUT};
@@ -68,7 +69,7 @@ pub(super) async fn measure(fleet: &mut Fleet, folder: &Path, seconds: u64) -> R
     );
     let about = format!(
         "The last node of the farthest region hears nothing for {seconds} s, in which two rows are pushed again and again; it \
-         answers its visitors all the while ({answers} of {answers} looked at). Then its line is mended: until it shows the newest."
+         answers its visitors all the while (each of {answers} was looked at). Then its line is mended: until it shows the newest."
     );
     let rejoined = [
         (Metric::Missed, missed as f64),

@@ -11,12 +11,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rusqlite::Connection;
 use serde_json::json;
 
 use self::members::{Fleet, Sent};
 use super::Measured;
-use super::stage::{documents, programs, scratch};
+use super::stage::{documents, pair, programs, scratch};
 use crate::args::Run;
 use crate::columns::Kind;
 use crate::limits::{FLEET_ADDED, FLEET_CACHE_MIB, FLEET_MIB, FLEET_REGIONS_MS, SETTLE};
@@ -215,17 +214,4 @@ fn shows_pair(page: &str, n: u64) -> bool {
 fn documents_in(page: &str) -> Result<u64> {
     let count = page.split_whitespace().nth(1).and_then(|count| count.parse().ok());
     count.with_context(|| format!("`{page}` tells of no documents"))
-}
-
-/// A SQLite file with the same number for both tables.
-fn pair(folder: &Path, n: u64) -> Result<Vec<u8>> {
-    let path = folder.join("pair.db");
-    let _ = fs::remove_file(&path);
-    let connection = Connection::open(&path).context("making a file to push")?;
-    connection.execute_batch(&format!(
-        "CREATE TABLE one (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO one VALUES (1, {n});
-         CREATE TABLE other (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO other VALUES (1, {n})"
-    ))?;
-    drop(connection);
-    fs::read(&path).context("reading the file to push")
 }
