@@ -27,6 +27,9 @@ const HIT: &str = "hit";
 const RENDER: &str = "render";
 const HANDLER: &str = "handler";
 const PEERS: &str = "peers";
+const COLD: &str = "cold";
+const DENSITY: &str = "density";
+const MIX: &str = "mix";
 const CARRIED: &str = "carried";
 const CROWD: &str = "crowd";
 const SNAPSHOTS: &str = "snapshots";
@@ -358,6 +361,27 @@ pub const TARGETS: &[Target] = &[
         300.0,
     ),
     at_most(START, "start: ms to the first answer", Formula::Median(of("start", "nearside", Metric::Start)), 100.0),
+    at_most(
+        COLD,
+        "idle app: us to the first answer, p50",
+        Formula::Median(of("idle app", "first", Metric::LatencyP50)),
+        1_000.0,
+    ),
+    at_most(
+        COLD,
+        "new version: ms from its file until it is served",
+        Formula::Median(of("new version", "nearside", Metric::SwitchMs)),
+        5.0,
+    ),
+    at_most(DENSITY, "many: MiB resident", Formula::Most(of("apps", "many", Metric::Resident)), 512.0),
+    at_most(DENSITY, "many: failed", Formula::Most(of("apps", "many", Metric::Failed)), 0.0),
+    at_most(
+        MIX,
+        "hits' p99 over that of hits alone",
+        Formula::Ratio(of("hits", "mixed", Metric::LatencyP99), of("hits", "alone", Metric::LatencyP99)),
+        2.0,
+    ),
+    at_most(MIX, "hits that failed", Formula::Most(of("hits", "mixed", Metric::Failed)), 0.0),
     at_most(STORY, "knee: p99 of first bytes over the plain service's", at_the_knee(Metric::FirstByteP99), 0.1),
     at_most(STORY, "knee: failed", Formula::Most(of("knee", "nearside", Metric::Failed)), 0.0),
     at_most(STORY, "knee: CPU a request over the plain service's", at_the_knee(Metric::CpuOpen), 1.0 / 3.0),

@@ -1,12 +1,15 @@
 //! The benches, one file each: what it starts, and which cases it compares.
 
 mod carried;
+mod cold;
 mod crowd;
+mod density;
 mod fleet;
 mod flood;
 mod handler;
 mod hit;
 mod index;
+mod mix;
 mod noise;
 mod overload;
 mod peers;
@@ -28,8 +31,9 @@ use tokio::time::timeout;
 
 use crate::args::Run;
 use crate::limits::{
-    CONNECTIONS_DEFAULT, FLEET_TIMEOUT, HOT_SECONDS, INDEX_CLASS_SECONDS, OVERLOAD_SECONDS, PHASE_GRACE,
-    PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT, STORY_CONNECTIONS, STORY_SECONDS,
+    CONNECTIONS_DEFAULT, DENSITY_SECONDS, FLEET_TIMEOUT, HOT_SECONDS, INDEX_CLASS_SECONDS, MIX_SECONDS,
+    OVERLOAD_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT, STORY_CONNECTIONS,
+    STORY_SECONDS,
 };
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
@@ -66,6 +70,12 @@ pub enum Bench {
     Snapshots,
     /// A node that starts with a large release on its disk
     Start,
+    /// The first visitor of an idle app, and a new version of an app
+    Cold,
+    /// A thousand small apps on one node, beside one
+    Density,
+    /// Hits beside renders and searches on common words, and alone
+    Mix,
     /// A node under load, while a release is pushed every 200 ms and while none is
     Pushes,
     /// Commands from 1 to 256 clients, beside one commit a write and a bare fdatasync
@@ -97,6 +107,9 @@ impl Bench {
             Bench::Static => "static",
             Bench::Snapshots => "snapshots",
             Bench::Start => "start",
+            Bench::Cold => "cold",
+            Bench::Density => "density",
+            Bench::Mix => "mix",
             Bench::Pushes => "pushes",
             Bench::Writes => "writes",
             Bench::Tasks => "tasks",
@@ -111,6 +124,8 @@ impl Bench {
         let usual = match self {
             Bench::Pushes => PUSHES_SECONDS,
             Bench::Carried | Bench::Flood => HOT_SECONDS,
+            Bench::Density => DENSITY_SECONDS,
+            Bench::Mix => MIX_SECONDS,
             Bench::Overload => OVERLOAD_SECONDS,
             Bench::Story => STORY_SECONDS,
             Bench::Index => INDEX_CLASS_SECONDS,
@@ -136,6 +151,9 @@ impl Bench {
             Bench::Noise => self.load(noise::prepare(), settings).await,
             Bench::Snapshots => Ok((snapshots::ABOUT, snapshots::measure(args, settings).await?)),
             Bench::Start => Ok((snapshots::ABOUT_START, snapshots::measure_start(args, settings).await?)),
+            Bench::Cold => Ok((cold::ABOUT, cold::measure(args, settings).await?)),
+            Bench::Density => Ok((density::ABOUT, density::measure(args, settings).await?)),
+            Bench::Mix => Ok((mix::ABOUT, mix::measure(args, settings).await?)),
             Bench::Crowd => Ok((crowd::ABOUT, crowd::measure(args, settings).await?)),
             Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
@@ -175,7 +193,7 @@ pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
         "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, peers, search, index, edits, static, \
-         snapshots, start, pushes, writes, tasks, fleet, story, noise"
+         snapshots, start, cold, density, mix, pushes, writes, tasks, fleet, story, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
