@@ -69,7 +69,7 @@ function find(rows, q) {
 
 function pkg([name, version, section, ...rest], summary) {
     // What a path need not escape, as the app has it.
-    const segment = encodeURIComponent(name).replace(/%(2B|3A|40|24|26|2C|3B|3D)/g, (escaped) => decodeURIComponent(escaped));
+    const segment = encodeURIComponent(name).replace(/%(2B|3A|40)/g, (escaped) => decodeURIComponent(escaped));
     return { name, version, section, summary: rest[summary - 3].replace(/[\u0001\u0002]/g, ''), url: `/package/${segment}` };
 }
 

@@ -1,6 +1,7 @@
 //! Other runtimes as contenders: programs of this machine that serve a component, or a worker that makes the same page.
 //! `scripts/peers` fetches them; one that is not there is left out, and the report says so.
 
+pub mod node;
 pub mod serve;
 pub mod spin;
 pub mod workerd;

@@ -27,6 +27,7 @@ const HIT: &str = "hit";
 const RENDER: &str = "render";
 const HANDLER: &str = "handler";
 const PEERS: &str = "peers";
+const SEARCH: &str = "search";
 const COLD: &str = "cold";
 const DENSITY: &str = "density";
 const MIX: &str = "mix";
@@ -203,6 +204,8 @@ pub const TARGETS: &[Target] = &[
     reaches(RENDER, "html: requests/s over native's", ["html", "nearside", "native"], 0.65),
     reaches(RENDER, "json: requests/s over native's", ["json", "nearside", "native"], 0.65),
     reaches(HANDLER, "fresh: requests/s over raw hyper's", ["plain", "nearside", "hyper"], 0.45),
+    reaches(SEARCH, "selective: requests/s over native FTS5's", ["selective, FTS5", "nearside", "FTS5"], 0.9),
+    reaches(SEARCH, "selective: requests/s over Node's with FTS5", ["selective, FTS5", "nearside", "node"], 1.0),
     reaches(PEERS, "fresh: requests/s over `wasmtime serve`'s as it comes", ["page", "nearside", "serve"], 2.5),
     reaches(PEERS, "fresh: requests/s over `wasmtime serve`'s, tuned", ["page", "nearside", "serve tuned"], 1.5),
     spares("fresh: `wasmtime serve`'s CPU a request, as it comes, over ours", "serve", 2.5),

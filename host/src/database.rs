@@ -251,3 +251,25 @@ impl Drop for Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_nobody_needs_are_closed_but_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE a (x)").unwrap();
+        let database = Database::live(&path).unwrap();
+        let readers: Vec<Reader> = (0..3).map(|_| database.reader().unwrap()).collect();
+        assert_eq!(database.idle_connections(), 0);
+        drop(readers);
+        database.let_go(Duration::from_secs(60));
+        assert_eq!(database.idle_connections(), 3);
+        database.let_go(Duration::ZERO);
+        database.let_go(Duration::ZERO);
+        assert_eq!(database.idle_connections(), 1);
+        assert!(database.reader().unwrap().query("SELECT x FROM a", &[], Duration::from_secs(1)).is_ok());
+    }
+}

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
@@ -11,10 +10,10 @@ use super::hit::is_hit;
 use super::stage::{Stage, programs};
 use crate::args::Run;
 use crate::connection::fetch;
-use crate::contender::{Answers, Case, Contender};
-use crate::request::{Request, Requests};
+use crate::contender::{Answers, Case};
+use crate::request::Request;
 use crate::runtime::serve::{self, Serves};
-use crate::runtime::{Runtime, spin, workerd};
+use crate::runtime::{spin, workerd};
 
 const NAME: &str = "page";
 const HOST: &str = "page.localhost";
@@ -43,13 +42,14 @@ pub(super) async fn prepare(args: &Run) -> Result<Stage> {
         ("spin", spin::start(&component, stage.scratch()).await),
         ("workerd", workerd::start(&args.root.join("bench/peers/page.mjs"), stage.scratch()).await),
     ] {
-        contenders.extend(stage.runtime(CASE, name, started, &fresh)?);
+        contenders.extend(stage.runtime(CASE, name, started, std::slice::from_ref(&fresh))?);
     }
-    let mut reused = stage.nearside("the node by a route that reuses its instances", vec![again()])?;
+    let mut reused =
+        stage.nearside("the node by a route that reuses its instances", vec![Request::get(HOST, "/again", &[])])?;
     reused.name = "reused";
     contenders.push(reused);
     let reusing = serve::start(Serves::Reusing, &component, stage.scratch()).await;
-    contenders.extend(stage.runtime(CASE, "serve reusing", reusing, &fresh)?);
+    contenders.extend(stage.runtime(CASE, "serve reusing", reusing, std::slice::from_ref(&fresh))?);
     contenders.push(stage.serve_raw("hyper", "the same bytes, which are there already", vec![fresh], &page).await?);
     stage.cases.push(Case {
         name: CASE,
@@ -59,38 +59,6 @@ pub(super) async fn prepare(args: &Run) -> Result<Stage> {
         contenders,
     });
     Ok(stage)
-}
-
-fn again() -> Request {
-    Request::get(HOST, "/again", &[])
-}
-
-impl Stage {
-    /// A runtime that has started as a contender; of one that has not, why.
-    fn runtime(
-        &mut self,
-        case: &str,
-        name: &'static str,
-        started: Result<Runtime>,
-        request: &Request,
-    ) -> Result<Option<Contender>> {
-        let runtime = match started {
-            Ok(runtime) => runtime,
-            Err(why) => {
-                self.leave_out(case, name, &format!("{why:#}"));
-                return Ok(None);
-            }
-        };
-        let contender = Contender {
-            name,
-            about: runtime.about.clone(),
-            process: runtime.id(),
-            address: runtime.address,
-            requests: Arc::new(Requests::new(vec![request.clone()])?),
-        };
-        self.keep_runtime(runtime);
-        Ok(Some(contender))
-    }
 }
 
 /// What `scripts/bench` has built.

@@ -182,13 +182,29 @@ impl Stage {
         Ok(both)
     }
 
-    /// The same of a runtime.
-    pub(super) fn keep_runtime(&mut self, runtime: Runtime) {
+    /// A runtime that has started as a contender of a case; of one that has not, the case says why.
+    pub(super) fn runtime(
+        &mut self,
+        case: &str,
+        name: &'static str,
+        started: Result<Runtime>,
+        requests: &[Request],
+    ) -> Result<Option<Contender>> {
+        let runtime = match started {
+            Ok(runtime) => runtime,
+            Err(why) => {
+                self.leave_out(case, name, &format!("{why:#}"));
+                return Ok(None);
+            }
+        };
+        let requests = Arc::new(Requests::new(requests.to_vec())?);
+        let (about, process, address) = (runtime.about.clone(), runtime.id(), runtime.address);
         self.runtimes.push(runtime);
+        Ok(Some(Contender { name, about, process, address, requests }))
     }
 
     /// Leaves one contender out of a case, visibly: targets that name it count as missed.
-    pub(super) fn leave_out(&mut self, case: &str, name: &str, why: &str) {
+    fn leave_out(&mut self, case: &str, name: &str, why: &str) {
         eprintln!("  {case}, {name}: not measured: {why}");
         self.left_out.entry(case.to_owned()).or_default().push(Described {
             name: name.to_owned(),

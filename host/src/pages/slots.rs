@@ -198,3 +198,21 @@ impl Slots {
 fn list_of_none() -> List {
     (0..EXTENTS_LISTED).map(|_| OnceLock::new()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extents_beyond_the_first_list_are_found_and_the_others_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let slots = Slots::open(&folder.path().join("slots"), &Disk::real()).unwrap();
+        // The file has holes: it takes no room.
+        for extent in [0, EXTENTS_LISTED] {
+            slots.grow(extent).unwrap();
+        }
+        let mapped: Vec<usize> = (0..=EXTENTS).filter(|extent| slots.extent(*extent).is_some()).collect();
+        assert_eq!(mapped, [0, EXTENTS_LISTED]);
+        assert!(slots.page(u32::MAX, &Digest::of(b"")).is_none());
+    }
+}
