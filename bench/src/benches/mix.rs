@@ -1,7 +1,7 @@
 //! Hits beside what a site is asked for as well: pages that have to be made, and searches on words that most of what there is has.
 //! Hits are what most visitors wait for, and should not notice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,10 +36,12 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
     let mut stage = Stage::new(ABOUT)?;
     let catalogue = stage.start_nearside(args, None).await?;
     let names = catalogue::names(&catalogue, usize::MAX)?;
-    let common = catalogue::searches(&catalogue, SEARCH_QUERIES)?.common;
+    // There are few common words: some of the searches are the same.
+    let common: BTreeSet<String> = catalogue::searches(&catalogue, SEARCH_QUERIES)?.common.into_iter().collect();
     let (address, process) = (stage.cluster()?.address, stage.cluster()?.node_process()?);
     let hot: Vec<String> = names.iter().take(MIX_HOT_PAGES).map(|name| hot::package(name)).collect();
     let hot = Arc::new(hot::requests(HOST, &hot));
+    let common = common.into_iter().collect();
     let mut asked = Asked { packages: names[hot.len()..].to_vec(), common, renders: 0, searches: 0 };
     let rate_rps = args.rate.unwrap_or(MIX_RPS);
     let mut samples = Vec::new();
