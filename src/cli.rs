@@ -10,6 +10,7 @@ use crate::commands::{
     canary::{HaltArgs, PromoteArgs},
     check::CheckArgs,
     dev::DevArgs,
+    health::HealthArgs,
     host::HostArgs,
     key::KeyArgs,
     logs::LogsArgs,
@@ -25,6 +26,7 @@ use crate::commands::{
     status::StatusArgs,
     tasks::TasksArgs,
     test::TestArgs,
+    token::TokenArgs,
     top::TopArgs,
 };
 
@@ -60,6 +62,7 @@ pub enum Command {
     Check(CheckArgs),
     Dev(DevArgs),
     Halt(HaltArgs),
+    Health(HealthArgs),
     Host(Box<HostArgs>),
     Key(KeyArgs),
     Logs(LogsArgs),
@@ -77,6 +80,7 @@ pub enum Command {
     Status(StatusArgs),
     Tasks(TasksArgs),
     Test(TestArgs),
+    Token(TokenArgs),
     Top(TopArgs),
 }
 

@@ -42,6 +42,7 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
             cli::Command::Check(args) => commands::check::run(&args),
             cli::Command::Dev(args) => commands::dev::run(args, logbook).await,
             cli::Command::Halt(args) => commands::canary::halt(args).await,
+            cli::Command::Health(args) => commands::health::run(args).await,
             cli::Command::Host(args) => commands::host::run(*args, logbook).await,
             cli::Command::Key(args) => commands::key::run(args),
             cli::Command::Logs(args) => commands::logs::run(args).await,
@@ -58,6 +59,7 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
             cli::Command::Snapshot(args) => commands::snapshot::run(args).await,
             cli::Command::Tasks(args) => commands::tasks::run(args).await,
             cli::Command::Test(args) => commands::test::run(args, logbook).await,
+            cli::Command::Token(args) => commands::token::run(args).await,
             cli::Command::Top(args) => commands::top::run(args).await,
             cli::Command::Status(args) => commands::status::run(args).await,
         }

@@ -8,13 +8,16 @@ use std::{
 
 use anyhow::{Context, bail};
 use nearside_host::{
+    client_certificate::ClientCertificate,
+    credential::TokenFile,
     queue::Load,
     spans::{TraceSettings, settings::Wished},
+    tls::Believes,
 };
 use nearside_protocol::{heartbeat::Declared, limits};
 use serde::Deserialize;
 
-use crate::{commands::host::HostArgs, traces};
+use crate::{commands::host::HostArgs, places::OriginTls, traces};
 
 /// The file's settings; all of them may be left out.
 #[derive(Deserialize, Default)]
@@ -39,6 +42,9 @@ struct File {
     certificates: Option<PathBuf>,
     redirect: Option<SocketAddr>,
     origin_ca: Option<PathBuf>,
+    origin_certificate: Option<PathBuf>,
+    origin_key: Option<PathBuf>,
+    admin_token_file: Option<PathBuf>,
     otlp_endpoint: Option<String>,
     trace_ratio: Option<f64>,
 }
@@ -48,7 +54,9 @@ pub struct NodeSettings {
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     pub origin: Option<String>,
-    pub token: Option<String>,
+    pub token: Option<TokenFile>,
+    /// What operators on other machines show at the admin address.
+    pub admin_token: Option<TokenFile>,
     pub data: PathBuf,
     pub cache_mib: u64,
     pub siblings: Vec<String>,
@@ -62,7 +70,8 @@ pub struct NodeSettings {
     pub certificates: Option<PathBuf>,
     /// Where those who come without it are sent on.
     pub redirect: Option<SocketAddr>,
-    pub origin_ca: Option<PathBuf>,
+    /// Whom it believes to be the origin, and what it shows to it.
+    pub origin_tls: Believes,
     /// How long those in front have to hear that it leaves.
     pub unready: Duration,
     /// Where it is traced.
@@ -121,7 +130,14 @@ impl NodeSettings {
         if redirect.is_some() && certificates.is_none() {
             bail!("redirect sends visitors to https://, and without `certificates` nobody answers there");
         }
-        let token_file = args.token_file.or(file.token_file);
+        let token_file = |path: Option<PathBuf>| path.as_deref().map(TokenFile::read).transpose();
+        let token = token_file(args.token_file.or(file.token_file))?;
+        let admin_token = token_file(args.admin_token_file.or(file.admin_token_file))?;
+        let origin_tls = origin_tls(&OriginTls {
+            origin_ca: args.tls.origin_ca.or(file.origin_ca),
+            origin_certificate: args.tls.origin_certificate.or(file.origin_certificate),
+            origin_key: args.tls.origin_key.or(file.origin_key),
+        })?;
         let wished = args.traces.or(Wished { endpoint: file.otlp_endpoint, ratio: file.trace_ratio });
         let place = declared.place.as_deref().map(|place| ("nearside.place", place));
         let known: Vec<_> = [("service.instance.id", name.as_str())].into_iter().chain(place).collect();
@@ -131,7 +147,8 @@ impl NodeSettings {
             listen,
             admin,
             origin: args.origin.or(file.origin),
-            token: token_file.as_deref().map(read_token).transpose()?,
+            token,
+            admin_token,
             data: args.data.or(file.data).unwrap_or_else(|| "nearside-node".into()),
             cache_mib,
             siblings,
@@ -140,7 +157,7 @@ impl NodeSettings {
             agent: args.agent.or(file.agent),
             certificates,
             redirect,
-            origin_ca: args.origin_ca.or(file.origin_ca),
+            origin_tls,
             unready: Duration::from_millis(unready_ms),
             traces,
             load: Load {
@@ -176,14 +193,17 @@ fn parse(text: &str) -> Result<File, (usize, String)> {
     })
 }
 
-pub fn read_token(path: &Path) -> anyhow::Result<String> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("the token file {} cannot be read", path.display()))?;
-    let token = text.trim();
-    if token.is_empty() || token.bytes().any(|byte| !byte.is_ascii_graphic()) {
-        bail!("{} holds no token: one line of visible characters expected", path.display());
-    }
-    Ok(token.to_owned())
+/// What a client of the origin's believes, and shows. The key may be in the certificate's file.
+pub fn origin_tls(tls: &OriginTls) -> anyhow::Result<Believes> {
+    let certificate = match (&tls.origin_certificate, &tls.origin_key) {
+        (None, None) => None,
+        (None, Some(key)) => bail!("{} is the key of no certificate: --origin-certificate", key.display()),
+        (Some(certificate), key) => {
+            let key = key.clone().unwrap_or_else(|| certificate.with_extension("key"));
+            Some(ClientCertificate::read(certificate, &key)?)
+        }
+    };
+    Ok(Believes { authorities: tls.origin_ca.clone(), certificate })
 }
 
 #[cfg(test)]

@@ -68,8 +68,11 @@ fn an_origin_that_is_not_there_or_does_not_know_us_is_told_clearly() {
     let token = site.folder.path().join("wrong");
     fs::write(&token, "not-the-token\n").unwrap();
     let push = |origin: &str, token: &Path| run(&["push", text(&app), "--origin", origin, "--token-file", text(token)]);
-    push(&site.origin.url(), &token)
-        .failed_with(&["the origin refuses: Unauthorized", "token of the origin's data folder"]);
+    push(&site.origin.url(), &token).failed_with(&[
+        "the origin refuses: Unauthorized",
+        "none of this origin's",
+        "in the origin's data folder",
+    ]);
     run(&["push", text(&app), "--origin", &site.origin.url()]).failed_with(&["Unauthorized"]);
     push(&site.origin.url(), &site.folder.path().join("none")).failed_with(&["the token file", "none"]);
     fs::write(&token, "\n").unwrap();

@@ -12,10 +12,11 @@ use support::{
 
 /// Makes an authority, `authority.pem`, and a pair for these names in a folder `shown`.
 fn certificates(folder: &Path, names: &[&str]) {
+    fs::create_dir_all(folder).unwrap();
     let authority = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "an authority of a test");
+    params.distinguished_name.push(DnType::CommonName, format!("the authority of {}", folder.display()));
     fs::write(folder.join("authority.pem"), params.self_signed(&authority).unwrap().pem()).unwrap();
     let issuer = Issuer::new(params, authority);
     let key = KeyPair::generate().unwrap();
@@ -66,4 +67,45 @@ fn a_site_over_tls_from_end_to_end() {
     assert_ne!(ask(&["-b", jar, "SITE/pair"]), before, "whoever wrote sees it");
     let heard = || node.status()["origin"]["heard_ms_ago"].as_u64().filter(|ago| *ago < 5_000);
     eventually("the origin is heard over TLS", heard);
+}
+
+#[test]
+fn an_origin_that_asks_for_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    certificates(&path("origins"), &["127.0.0.1"]);
+    certificates(&path("nodes"), &["a-node"]);
+    let (shown, authority, nodes) = (path("origins/shown"), path("origins/authority.pem"), path("nodes/authority.pem"));
+    let data = path("origin");
+    let listening = ["origin", "--listen", "127.0.0.1:0", "--data", text(&data), "--client-ca", text(&nodes)];
+    run(&listening).failed_with(&["client_ca asks for certificates", "it takes `certificates` as well"]);
+    let mut origin = Process::start(&path("origin.log"), &[&listening[..], &["--certificates", text(&shown)]].concat());
+    let url = format!("https://{}", origin.address().expect("the origin starts"));
+    let token = path("origin/token");
+    let access = ["--origin", &url, "--token-file", text(&token), "--origin-ca", text(&authority)];
+    let (certificate, key, other) =
+        (path("nodes/shown/one.crt"), path("nodes/shown/one.key"), path("origins/shown/one.crt"));
+    let by = ["--origin-certificate", text(&certificate), "--origin-key", text(&key)];
+
+    let app = module("probe");
+    let push = |more: &[&str]| run(&[&["push", text(&app)], &access[..], more].concat());
+    // The alert, if the connection's end does not come before it.
+    let is_refused = |why: &str, alert: &str| why.contains(alert) || why.contains("asks for a certificate");
+    let none = push(&[]);
+    assert!(none.code == Some(1) && is_refused(&none.err, "CertificateRequired"), "{none:?}");
+    // Its key is found beside it; its authority is not believed.
+    let stranger = push(&["--origin-certificate", text(&other)]);
+    assert!(stranger.code == Some(1) && is_refused(&stranger.err, "UnknownCA"), "{stranger:?}");
+    push(&["--origin-key", text(&key)]).failed_with(&["is the key of no certificate"]);
+    push(&by).went_well();
+    run(&[&["token", "list"], &access[..], &by].concat()).went_well();
+
+    let node = Node::start_with(folder.path(), "a", &[&access[..], &by].concat());
+    node.wait_for_apps(1);
+    assert_eq!(node.status()["certificates"][0]["name"], "shown to the origin");
+    let without = Node::start_with(folder.path(), "b", &access);
+    let told = |node: &Node| node.status()["origin"]["last_error"].as_str().map(str::to_owned);
+    let why = eventually("the origin does not talk to one without", || told(&without));
+    assert!(is_refused(&why, "CertificateRequired"), "{why}");
+    assert_eq!(without.status()["apps"], serde_json::json!({}));
 }

@@ -40,6 +40,8 @@ pub enum Kind {
     Asked,
     /// What edits change of them.
     Edited,
+    /// More than one of several nodes can make.
+    Uneven,
     /// A change on its way to many nodes.
     Reached,
     /// A node that comes back.
@@ -237,6 +239,16 @@ const EDITED: &[Column] = &[
     needed(Metric::PushedMost, "max"),
 ];
 
+const UNEVEN: &[Column] = &[
+    needed(Metric::Peak, "one node's peak, /s"),
+    needed(Metric::Requests, "asked for"),
+    needed(Metric::Throughput, "in time, /s"),
+    needed(Metric::Failed, "failed"),
+    needed(Metric::BySibling, "made by a sibling, %"),
+    needed(Metric::LatencyP50, "p50 us"),
+    needed(Metric::LatencyP99, "p99 us"),
+];
+
 const REACHED: &[Column] = &[
     where_measured(Metric::ThereHalf, "ms until half have it"),
     needed(Metric::There, "ms until all have it"),
@@ -400,6 +412,15 @@ const EDITED_PANELS: &[Panel] = &[
     linear(Metric::PushedMean, "bytes a push, mean, less is better"),
 ];
 
+const UNEVEN_PANELS: &[Panel] = &[
+    linear(Metric::Throughput, "made in time, /s, more is better"),
+    Panel {
+        metric: Metric::LatencyP99,
+        title: "p99 of those, us, logarithmic, less is better",
+        logarithmic_from: Some(100.0),
+    },
+];
+
 const REACHED_PANELS: &[Panel] = &[
     linear(Metric::There, "ms until all have it, less is better"),
     linear(Metric::OriginBytes, "bytes the origin sent, less is better"),
@@ -446,6 +467,7 @@ impl Kind {
             Kind::Indexed => INDEXED,
             Kind::Asked => ASKED,
             Kind::Edited => EDITED,
+            Kind::Uneven => UNEVEN,
             Kind::Reached => REACHED,
             Kind::Rejoined => REJOINED,
             Kind::Places => PLACES,
@@ -473,6 +495,7 @@ impl Kind {
             Kind::Indexed => INDEXED_PANELS,
             Kind::Asked => ASKED_PANELS,
             Kind::Edited => EDITED_PANELS,
+            Kind::Uneven => UNEVEN_PANELS,
             Kind::Reached => REACHED_PANELS,
             Kind::Rejoined => REJOINED_PANELS,
             Kind::Places => PLACES_PANELS,

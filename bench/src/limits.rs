@@ -113,6 +113,21 @@ pub const OVERLOAD_HIT_CONNECTIONS: usize = 8;
 pub const OVERLOAD_IN_TIME_MS: f64 = 1_000.0;
 /// How long a visitor waits for somebody to take a request.
 pub const OVERLOAD_PATIENCE: Duration = Duration::from_secs(2);
+/// What a node may use of a core beside its siblings, and in what pieces it is given out, as for containers.
+pub const SIBLINGS_CORES: f64 = 0.4;
+pub const QUOTA_PERIOD: Duration = Duration::from_millis(100);
+pub const QUOTA_REMOVAL_TRIES: u32 = 50;
+pub const QUOTA_REMOVAL_WAIT: Duration = Duration::from_millis(20);
+/// How long visitors come to three siblings, how unevenly, and how many in terms of what one of them can make.
+pub const SIBLINGS_SECONDS: f64 = 15.0;
+pub const SIBLINGS_SHARES: [f64; 3] = [0.8, 0.1, 0.1];
+pub const SIBLINGS_TIMES: [(&str, f64); 3] = [("1.5x", 1.5), ("2x", 2.0), ("2.5x", 2.5)];
+/// To each of them.
+pub const SIBLINGS_CONNECTIONS: usize = 256;
+/// Until they know of each other: two heartbeats, and a little.
+pub const SIBLINGS_HEARD: Duration = Duration::from_secs(5);
+/// Of that, until a sibling is killed.
+pub const SIBLINGS_KILLED_AFTER: f64 = 0.5;
 /// How many clients write at once, and how long those may take that are under way when the time is over.
 pub const WRITE_CLIENTS: [usize; 4] = [1, 8, 64, 256];
 pub const WRITE_PHASE_GRACE: Duration = Duration::from_secs(30);

@@ -40,6 +40,7 @@ const WRITES: &str = "writes";
 const TASKS: &str = "tasks";
 const STORY: &str = "story";
 const OVERLOAD: &str = "overload";
+const SIBLINGS: &str = "siblings";
 const FLEET: &str = "fleet";
 const INDEX: &str = "index";
 const EDITS: &str = "edits";
@@ -231,6 +232,16 @@ pub const TARGETS: &[Target] = &[
         formula: overload(Metric::AfterRate, Metric::UsualRate),
         bound: Bound::AtLeast(0.95),
     },
+    reaches(SIBLINGS, "twice what one can make: in time over without", ["2x", "handed over", "alone"], 1.8),
+    at_most(SIBLINGS, "twice what one can make: failed", Formula::Most(of("2x", "handed over", Metric::Failed)), 0.0),
+    reaches(SIBLINGS, "2.5x: in time over without", ["2.5x", "handed over", "alone"], 1.8),
+    at_most(SIBLINGS, "2.5x: failed", Formula::Most(of("2.5x", "handed over", Metric::Failed)), 0.0),
+    at_most(
+        SIBLINGS,
+        "a sibling is killed: share of the others' requests that failed",
+        Formula::Ratio(of("killed", "handed over", Metric::Failed), of("killed", "handed over", Metric::Requests)),
+        0.01,
+    ),
     Target {
         bench: TASKS,
         name: "tasks/s over one commit a task",

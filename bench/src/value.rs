@@ -182,6 +182,9 @@ pub enum Metric {
     /// The most that can be made a second.
     #[serde(rename = "peak_rps")]
     Peak,
+    /// Of what was made, how much another node made.
+    #[serde(rename = "by_sibling_percent")]
+    BySibling,
     /// What is made in time of somewhat less than that, before an overload and after it.
     #[serde(rename = "usual_rps")]
     UsualRate,

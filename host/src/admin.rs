@@ -1,6 +1,7 @@
-//! The operator's listener: health, status, metrics, logs, the cache, and what siblings may take. Loopback by default.
+//! The operator's listener: health, status, metrics, logs, the cache, and what siblings may take. Loopback by default; who comes
+//! from elsewhere shows a token.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use http_body_util::{Either, Full};
@@ -13,6 +14,7 @@ use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
+    gate::Gate,
     hand_over,
     host::Host,
     inspect::InspectError,
@@ -31,15 +33,16 @@ pub struct Admin {
     pub logs: Logs,
     pub replica: Replica,
     pub peer: Peer,
+    pub gate: Gate,
     /// A release that may be further behind than this makes the node unready.
     pub max_staleness: Option<Duration>,
 }
 
 pub async fn serve(admin: Arc<Admin>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
     let (stop, stopping) = watch::channel(false);
-    let answer = move |request: http::Request<hyper::body::Incoming>, _| {
+    let answer = move |request: http::Request<hyper::body::Incoming>, client: SocketAddr| {
         let (admin, stopping) = (admin.clone(), stopping.clone());
-        async move { admin.respond(request, stopping).await }
+        async move { admin.respond(request, client, stopping).await }
     };
     let shutdown = async move {
         shutdown.await;
@@ -53,8 +56,13 @@ impl Admin {
     async fn respond(
         &self,
         request: http::Request<hyper::body::Incoming>,
+        client: SocketAddr,
         stopping: watch::Receiver<bool>,
     ) -> Response<logs::Body> {
+        if let Err(why) = self.gate.lets_in(request.method(), request.uri().path(), client.ip(), request.headers()) {
+            tracing::debug!(path = request.uri().path(), from = %client.ip(), cause = %why, "not answered");
+            return refused(why.status(), &why);
+        }
         if (request.method(), request.uri().path()) == (&Method::POST, PATH) {
             return hand_over::answer(&self.host, request).await.map(Either::Left);
         }
@@ -141,6 +149,7 @@ impl Admin {
         NodeStatus {
             pages_written_bytes: self.replica.pages_written_bytes(),
             scrub: self.replica.health().status(),
+            refused_calls: self.gate.refused(),
             ..self.host.status(self.origin.as_deref().map(OriginClient::link))
         }
     }
@@ -176,6 +185,9 @@ fn plain(status: StatusCode, text: String) -> Response<logs::Body> {
 
 fn with_type(status: StatusCode, text: String, content_type: &'static str) -> Response<logs::Body> {
     let mut response = Response::new(Either::Left(Full::new(text.into())));
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

@@ -45,12 +45,12 @@ pub enum CertificateError {
 }
 
 /// One pair, ready to be shown.
-struct Shown {
+pub(crate) struct Shown {
     file: PathBuf,
-    key: Arc<CertifiedKey>,
+    pub(crate) key: Arc<CertifiedKey>,
     /// In lower case; `*.example.org` for all one step below.
     names: Vec<String>,
-    expires_s: u64,
+    pub(crate) expires_s: u64,
 }
 
 /// What is shown for which name.
@@ -203,7 +203,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, CertificateError> {
     Ok(paths)
 }
 
-fn pair(chain_file: &Path, key_file: &Path) -> Result<Shown, CertificateError> {
+pub(crate) fn pair(chain_file: &Path, key_file: &Path) -> Result<Shown, CertificateError> {
     let unusable = |file: &Path, why: String| CertificateError::Unusable { file: file.to_owned(), why };
     let text = read(chain_file)?;
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
@@ -250,11 +250,17 @@ fn told(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, u64), String> 
 /// What tells whether a file is another: its name, size and time.
 type Stamps = Vec<(PathBuf, u64, u64)>;
 
+/// A file's size and time.
+pub(crate) fn stamp(path: &Path) -> Option<(u64, u64)> {
+    let known = fs::metadata(path).ok()?;
+    let modified = known.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some((known.len(), modified.as_micros() as u64))
+}
+
 fn stamps(folder: &Path) -> Stamps {
     let stamp = |path: PathBuf| {
-        let known = fs::metadata(&path).ok()?;
-        let modified = known.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some((path, known.len(), modified.as_micros() as u64))
+        let (bytes, modified) = stamp(&path)?;
+        Some((path, bytes, modified))
     };
     let all = entries(folder).unwrap_or_default();
     let below = all.iter().filter(|path| path.is_dir()).flat_map(|path| entries(path).unwrap_or_default());

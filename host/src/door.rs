@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     certificates::Certificates,
+    client_authorities::ClientAuthorities,
     tls::{Tls, TlsError},
 };
 
@@ -23,7 +24,16 @@ impl From<TcpListener> for Door {
 impl Door {
     /// With certificates, who comes in speaks TLS.
     pub fn showing(listener: TcpListener, certificates: Option<&Arc<Certificates>>) -> Result<Door, TlsError> {
-        let tls = certificates.cloned().map(Tls::showing).transpose()?;
+        Door::asking(listener, certificates, None)
+    }
+
+    /// And with authorities of clients, shows a certificate of theirs.
+    pub fn asking(
+        listener: TcpListener,
+        certificates: Option<&Arc<Certificates>>,
+        clients: Option<&Arc<ClientAuthorities>>,
+    ) -> Result<Door, TlsError> {
+        let tls = certificates.map(|certificates| Tls::showing(certificates.clone(), clients.cloned())).transpose()?;
         Ok(Door { listener, tls })
     }
 }

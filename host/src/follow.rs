@@ -105,7 +105,7 @@ pub async fn follow(host: Arc<Host>, replica: Replica, sources: Sources, shutdow
     let origin = sources.origin().clone();
     tokio::select! {
         () = shutdown => {}
-        () = Follower::new(host.clone(), replica.clone(), sources.clone()).run() => {}
+        () = pull(host.clone(), replica.clone(), sources.clone()) => {}
         () = tell_behind(&host) => {}
         () = let_go(&host) => {}
         () = report::run(host.clone(), origin.clone()) => {}
@@ -113,6 +113,14 @@ pub async fn follow(host: Arc<Host>, replica: Replica, sources: Sources, shutdow
         () = repair::run(host.clone(), replica.clone(), sources) => {}
         () = scrub::run(replica) => {}
     }
+}
+
+/// Siblings give to whom they know, so that is waited for.
+async fn pull(host: Arc<Host>, replica: Replica, sources: Sources) {
+    if sources.has_siblings() {
+        let _ = tokio::time::timeout(limits::SIBLING_SECRET_WAIT, host.in_fleet.first_word()).await;
+    }
+    Follower::new(host, replica, sources).run().await;
 }
 
 /// What responses say of it is made here, once a second, so that a response pays nothing for it.

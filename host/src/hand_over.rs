@@ -58,9 +58,10 @@ use crate::{
     stale::Before,
 };
 
-/// What a node needs to hand renders over, and to be handed some.
+/// What a node needs to hand renders over, and to be handed some, among nodes that know each other by
+/// [`SiblingKeys`](crate::sibling_keys::SiblingKeys).
+#[derive(Default)]
 pub struct HandOver {
-    key: SealKey,
     /// By the node's name; of those that were last heard of.
     known: Mutex<BTreeMap<String, (String, Arc<Known>)>>,
     out: AtomicUsize,
@@ -69,17 +70,6 @@ pub struct HandOver {
 }
 
 impl HandOver {
-    /// Among nodes that hold this token.
-    pub fn among_holders_of(token: &str) -> HandOver {
-        HandOver {
-            key: SealKey::of_token(token),
-            known: Mutex::default(),
-            out: AtomicUsize::new(0),
-            asked: Tally::default(),
-            taken: Tally::default(),
-        }
-    }
-
     /// What became of renders there was no place for.
     pub fn handed(&self) -> BTreeMap<String, u64> {
         self.asked.all()
@@ -207,6 +197,11 @@ fn is_for_everybody(route: &Route) -> bool {
 async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
     let route = &wanted.release.code.app.routes[wanted.route];
     let Some(hand_over) = host.hand_over().filter(|_| is_for_everybody(route)) else { return Err(NotHanded(None)) };
+    // Before the origin was heard, nobody is known.
+    let Some(key) = host.in_fleet.keys.seal() else {
+        hand_over.asked.count(Went::Nobody);
+        return Err(NotHanded(None));
+    };
     let began = Instant::now();
     let by = began + Duration::from_millis(route.deadline_ms) + limits::HANDED_GRACE;
     let mut tried: Vec<String> = Vec::new();
@@ -222,7 +217,7 @@ async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
             break;
         };
         let mut span = wanted.traced.as_ref().map(|traced| traced.span(SpanKind::Client, "hand over"));
-        let answer = put(hand_over, &out, host.name(), &node, wanted, within(&span), by).await;
+        let answer = put(&key, &out, host.name(), &node, wanted, within(&span), by).await;
         let (went, how, load) = verdict(&answer);
         if let Some(span) = &mut span {
             span.set("nearside.node", node.clone());
@@ -312,7 +307,7 @@ enum NoAnswer {
     Late,
     #[error("{0}")]
     Unreachable(#[from] crate::origin_client::ClientError),
-    #[error("its answer is not sealed with this token")]
+    #[error("its answer is not sealed by one of this fleet")]
     Unsealed,
     #[error(transparent)]
     Unreadable(#[from] wire::Unreadable),
@@ -320,7 +315,7 @@ enum NoAnswer {
 
 /// Sends the question, and reads the answer: what is told, and the page.
 async fn put(
-    hand_over: &HandOver,
+    key: &SealKey,
     target: &Target,
     from: &str,
     to: &str,
@@ -329,7 +324,7 @@ async fn put(
     by: Instant,
 ) -> Result<(Told, Bytes), NoAnswer> {
     let body = wire::encode(&question(from, to, wanted), &[]);
-    let seal = hand_over.key.of_question(&body);
+    let seal = key.of_question(&body);
     let answer = async {
         let client = &target.known.client;
         let request: Result<Request<_>, _> = traced_by(client.request(Method::POST, wire::PATH), traced.as_ref())
@@ -341,7 +336,7 @@ async fn put(
         Ok::<_, NoAnswer>((sealed, whole(response, limits::HANDED_ANSWER_BYTES).await?))
     };
     let (sealed, body) = tokio::time::timeout_at(by.into(), answer).await.map_err(|_| NoAnswer::Late)??;
-    if sealed != Some(hand_over.key.of_answer(&seal, &body)) {
+    if sealed != Some(key.of_answer(&seal, &body)) {
         return Err(NoAnswer::Unsealed);
     }
     let (told, at) = wire::decode(&body)?;

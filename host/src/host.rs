@@ -15,7 +15,7 @@ use http::HeaderValue;
 use nearside_protocol::{
     heartbeat, limits,
     release::{Manifest, ReleaseId},
-    status::{NodeApp, NodeStatus, OriginLink, QueueStatus, Scrub},
+    status::{CertificateEnds, NodeApp, NodeStatus, OriginLink, QueueStatus, Scrub},
     wire::Heads,
 };
 use tokio::{
@@ -30,6 +30,7 @@ use crate::{
     cache::Cache,
     carry::{Carried, afterwards, carry},
     certificates::Certificates,
+    client_certificate::ClientCertificate,
     clients::Clients,
     counters::Counters,
     counts::versions::Versions,
@@ -88,6 +89,7 @@ pub struct Host {
     pub leaving: Leaving,
     /// What it shows visitors, where it speaks TLS.
     certificates: OnceLock<Arc<Certificates>>,
+    origin_certificate: OnceLock<Arc<ClientCertificate>>,
     /// Where some requests are traced.
     tracer: OnceLock<Tracer>,
 }
@@ -173,6 +175,7 @@ impl Host {
             hand_over: OnceLock::new(),
             leaving: Leaving::default(),
             certificates: OnceLock::new(),
+            origin_certificate: OnceLock::new(),
             tracer: OnceLock::new(),
         }))
     }
@@ -201,6 +204,17 @@ impl Host {
 
     pub fn hand_over(&self) -> Option<&HandOver> {
         self.hand_over.get()
+    }
+
+    /// Tells when this one, which the origin is shown, ends.
+    pub fn with_origin_certificate(self: Arc<Host>, certificate: Arc<ClientCertificate>) -> Arc<Host> {
+        let _ = self.origin_certificate.set(certificate);
+        self
+    }
+
+    fn certificates_end(&self) -> Vec<CertificateEnds> {
+        let shown = self.certificates().map(|certificates| certificates.expire()).unwrap_or_default();
+        shown.into_iter().chain(self.origin_certificate.get().map(|certificate| certificate.ends())).collect()
     }
 
     pub fn certificates(&self) -> Option<&Arc<Certificates>> {
@@ -486,12 +500,13 @@ impl Host {
             scrub: Scrub::default(),
             outbox: self.outbox().map(|outbox| outbox.status()),
             siblings: self.in_fleet.siblings(),
-            certificates: self.certificates().map(|certificates| certificates.expire()).unwrap_or_default(),
+            certificates: self.certificates_end(),
             queue: self.queue.status(),
             shed: self.queue.shed(),
             handed: self.hand_over().map(HandOver::handed).unwrap_or_default(),
             taken: self.hand_over().map(HandOver::taken).unwrap_or_default(),
             spans: self.tracer().counts(),
+            refused_calls: BTreeMap::new(),
         }
     }
 }

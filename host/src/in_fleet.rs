@@ -7,9 +7,9 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use nearside_protocol::heartbeat::{Declared, Sibling, Siblings};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::counts::answered::Answered;
+use crate::{counts::answered::Answered, sibling_keys::SiblingKeys};
 
 pub struct InFleet {
     /// Of this process, and of no other.
@@ -17,6 +17,8 @@ pub struct InFleet {
     declared: OnceLock<(Declared, Option<Duration>)>,
     pub answered: Answered,
     siblings: ArcSwapOption<Heard>,
+    pub keys: SiblingKeys,
+    has_heard: watch::Sender<bool>,
     /// Something is worth telling the origin at once.
     news: Notify,
 }
@@ -36,6 +38,8 @@ impl Default for InFleet {
             declared: OnceLock::new(),
             answered: Answered::default(),
             siblings: ArcSwapOption::empty(),
+            keys: SiblingKeys::default(),
+            has_heard: watch::Sender::new(false),
             news: Notify::new(),
         }
     }
@@ -60,8 +64,17 @@ impl InFleet {
     }
 
     /// Takes the origin's word.
-    pub fn heard(&self, siblings: Siblings) {
+    pub fn heard(&self, mut siblings: Siblings) {
+        if let Some(secret) = siblings.secret.take() {
+            self.keys.heard(secret, Instant::now());
+        }
+        self.has_heard.send_replace(true);
         self.siblings.store(Some(Arc::new(Heard { siblings, at: Instant::now() })));
+    }
+
+    /// Until the origin has said something, so that siblings know this node.
+    pub(crate) async fn first_word(&self) {
+        let _ = self.has_heard.subscribe().wait_for(|has_heard| *has_heard).await;
     }
 
     pub(crate) fn last_word(&self) -> Option<Arc<Heard>> {

@@ -5,6 +5,8 @@
 //! | **a request** | |
 //! | [`serve`], `stall`, [`admin`] | sockets, for visitors and for the operator |
 //! | [`door`], [`certificates`], [`tls`], [`redirect`] | encrypted sockets: what is shown for which name; whom a client believes |
+//! | [`client_authorities`], [`client_certificate`] | certificates of clients: asked for, and shown to an origin that asks |
+//! | [`credential`], [`gate`], [`sibling_keys`] | tokens that are shown; whom the operator's listener answers; by what nodes know each other |
 //! | [`agent`], [`leaving`] | what a balancer in front is told |
 //! | [`handler`] | the life of a request, top to bottom |
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
@@ -57,12 +59,15 @@ pub mod cache;
 pub mod cache_status;
 pub mod carry;
 pub mod certificates;
+pub mod client_authorities;
+pub mod client_certificate;
 mod clients;
 pub mod code;
 pub mod conditional;
 mod cors;
 pub mod counters;
 pub mod counts;
+pub mod credential;
 mod credit;
 pub mod database;
 pub mod disk;
@@ -77,6 +82,7 @@ pub mod follow;
 pub mod forms;
 mod fragment;
 pub mod freshness;
+pub mod gate;
 pub mod guest;
 pub mod hand_over;
 pub mod handler;
@@ -127,6 +133,7 @@ pub mod serve;
 pub mod served;
 pub mod shed;
 mod shown;
+pub mod sibling_keys;
 pub mod spans;
 pub mod speaker;
 pub mod sql;

@@ -161,10 +161,16 @@ pub(crate) fn text(status: &NodeStatus, totals: &BTreeMap<String, Counts>) -> St
 
     if !status.certificates.is_empty() {
         let name = "nearside_certificate_ends_timestamp_seconds";
-        metrics.family(name, "gauge", "When a certificate that visitors are shown ends, Unix time.");
+        metrics.family(name, "gauge", "When a certificate that visitors or the origin are shown ends, Unix time.");
         for ends in &status.certificates {
             metrics.line(name, &[("name", &ends.name)], ends.at_s);
         }
+    }
+
+    let name = "nearside_refused_calls_total";
+    metrics.family(name, "counter", "Calls to the admin address that showed no token, or none of this node's.");
+    for (why, count) in &status.refused_calls {
+        metrics.line(name, &[("why", why)], count);
     }
 
     let scrub = &status.scrub;
@@ -249,6 +255,7 @@ mod tests {
             handed: [("made".to_owned(), 5)].into(),
             taken: [("busy".to_owned(), 4)].into(),
             spans: [("dropped_full".to_owned(), 3)].into(),
+            refused_calls: [("no_token".to_owned(), 6)].into(),
         };
         let rendering = Tally { runs: 3, time_ns: 1_500_000_000, pages: 12, ..Tally::default() };
         let query = QueryCounts { renders: 2, rendering, ..QueryCounts::default() };

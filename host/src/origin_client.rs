@@ -1,7 +1,6 @@
 //! The origin, spoken to over HTTP.
 
 use std::{
-    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -31,9 +30,10 @@ use nearside_protocol::{
 use tokio::sync::Semaphore;
 
 use crate::{
+    credential::Credential,
     spans::{Kind, Traced, within},
     throttle::{Throttle, Went},
-    tls::{self, TlsError},
+    tls::{self, Believes as Tls, TlsError},
     upstream::{NotPut, Sending, Unreachable, Upstream, Visitor},
 };
 
@@ -46,7 +46,7 @@ pub enum ClientError {
     #[error("{url} does not answer: {why}")]
     Unreachable { url: String, why: String, was_sent: bool },
     #[error("the origin refuses: {}{}", .0.title, .0.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
-    Refused(Problem),
+    Refused(Box<Problem>),
     #[error("the origin's answer cannot be read: {0}")]
     Malformed(String),
 }
@@ -96,7 +96,7 @@ fn noted(content: impl Into<Bytes>) -> (ClientBody, Arc<AtomicBool>) {
 /// A pooled client for one origin.
 pub struct OriginClient {
     base: String,
-    token: Option<String>,
+    credential: Credential,
     operator: Option<HeaderValue>,
     http: Client<HttpsConnector<HttpConnector>, ClientBody>,
     submits: Semaphore,
@@ -115,29 +115,21 @@ struct Link {
 impl OriginClient {
     /// A client that believes the authorities everybody does, where the origin speaks TLS.
     pub fn new(base: &str, token: Option<String>) -> Result<OriginClient, ClientError> {
-        OriginClient::believing(base, token, None)
+        let credential = token.as_deref().map(Credential::of).unwrap_or_default();
+        OriginClient::by(base, credential, &Tls::default())
     }
 
-    /// The same with authorities of one's own.
-    pub fn believing(
-        base: &str,
-        token: Option<String>,
-        authorities: Option<&Path>,
-    ) -> Result<OriginClient, ClientError> {
-        OriginClient::reaching(base, token, authorities, limits::OUTBOUND_CONNECT)
+    /// The same by what TLS takes, and with a token that may be exchanged for another.
+    pub fn by(base: &str, credential: Credential, tls: &Tls) -> Result<OriginClient, ClientError> {
+        OriginClient::reaching(base, credential, tls, limits::OUTBOUND_CONNECT)
     }
 
     /// A client for another node, which is told no token: it is reached in a moment, or not at all.
     pub fn near(base: &str) -> Result<OriginClient, ClientError> {
-        OriginClient::reaching(base, None, None, limits::HANDED_CONNECT)
+        OriginClient::reaching(base, Credential::default(), &Tls::default(), limits::HANDED_CONNECT)
     }
 
-    fn reaching(
-        base: &str,
-        token: Option<String>,
-        authorities: Option<&Path>,
-        connect: Duration,
-    ) -> Result<OriginClient, ClientError> {
+    fn reaching(base: &str, credential: Credential, tls: &Tls, connect: Duration) -> Result<OriginClient, ClientError> {
         let not_a_url = || ClientError::NotAUrl(base.to_owned());
         let uri: Uri = base.parse().map_err(|_| not_a_url())?;
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -151,7 +143,7 @@ impl OriginClient {
         connector.enforce_http(false);
         // Over TLS both ends can say that they speak HTTP/2, and then everything goes over one connection.
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls::believing(authorities)?)
+            .with_tls_config(tls::believing(tls)?)
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(connector);
@@ -166,7 +158,7 @@ impl OriginClient {
             .build(connector);
         Ok(OriginClient {
             base: base.trim_end_matches('/').to_owned(),
-            token,
+            credential,
             operator: None,
             http,
             submits: Semaphore::new(limits::SUBMITS_AT_ONCE),
@@ -202,8 +194,8 @@ impl OriginClient {
         if let Some(operator) = &self.operator {
             request = request.header(OPERATOR_HEADER, operator);
         }
-        match &self.token {
-            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+        match self.credential.header() {
+            Some(token) => request.header(header::AUTHORIZATION, token),
             None => request,
         }
     }
@@ -213,25 +205,36 @@ impl OriginClient {
         let unreachable = |why: String, was_sent| ClientError::Unreachable { url: self.base.clone(), why, was_sent };
         let sent = match tokio::time::timeout(wait, self.http.request(request)).await {
             Err(_) => Err(unreachable(format!("no answer within {} ms", wait.as_millis()), true)),
-            Ok(Err(error)) => Err(unreachable(causes(&error), !error.is_connect())),
+            Ok(Err(error)) => Err(unreachable(self.why(&error), !error.is_connect())),
             Ok(Ok(response)) => Ok(response),
         };
-        self.note(&sent);
-        let response = sent?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let status = response.status();
-        let body = whole(response, limits::MANIFEST_BYTES).await.unwrap_or_default();
-        let fallback = || Problem::new(status.as_u16(), status.canonical_reason().unwrap_or("Error"));
-        Err(ClientError::Refused(serde_json::from_slice(&body).unwrap_or_else(|_| fallback())))
+        let answered = match sent {
+            Ok(response) if response.status().is_success() => Ok(response),
+            Ok(response) => Err(refused(response).await),
+            Err(error) => Err(error),
+        };
+        self.note(&answered);
+        answered
     }
 
-    fn note(&self, sent: &Result<Response<Incoming>, ClientError>) {
+    /// Whoever is not let in has not been heard: it is told like an origin that is away.
+    fn note(&self, answered: &Result<Response<Incoming>, ClientError>) {
         let mut link = self.link.lock().expect("BUG: nothing panics while holding the link");
-        match sent {
-            Ok(_) => *link = Link { heard: Some(Instant::now()), last_error: None },
+        match answered {
+            Err(ClientError::Refused(problem)) if matches!(problem.status, 401 | 403) => {
+                link.last_error = answered.as_ref().err().map(ToString::to_string);
+            }
+            Ok(_) | Err(ClientError::Refused(_)) => *link = Link { heard: Some(Instant::now()), last_error: None },
             Err(error) => link.last_error = Some(error.to_string()),
+        }
+    }
+
+    /// Where a certificate is not taken, the connection ends after the client's part of the handshake, often without a word.
+    fn why(&self, error: &hyper_util::client::legacy::Error) -> String {
+        let why = causes(error);
+        match self.base.starts_with("https:") && !error.is_connect() && !why.contains("alert") {
+            true => format!("{why} (where it asks for a certificate: --origin-certificate)"),
+            false => why,
         }
     }
 
@@ -251,6 +254,22 @@ pub(crate) fn traced_by(request: http::request::Builder, traced: Option<&Traced>
         Some(traced) => request.header(trace_context::HEADER, traced.header()),
         None => request,
     }
+}
+
+/// What an answer says that is none.
+async fn refused(response: Response<Incoming>) -> ClientError {
+    let status = response.status();
+    let body = whole(response, limits::MANIFEST_BYTES).await.unwrap_or_default();
+    let fallback = || {
+        let problem = Problem::new(status.as_u16(), status.canonical_reason().unwrap_or("Error"));
+        // A few words, as a node's health has them.
+        let words = str::from_utf8(&body).ok().map(str::trim);
+        match words.filter(|words| (1..=limits::NODE_WORDS_BYTES).contains(&words.len()) && !words.contains('<')) {
+            Some(words) => problem.detail(words),
+            None => problem,
+        }
+    };
+    ClientError::Refused(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| fallback())))
 }
 
 /// A body of at most so many bytes.

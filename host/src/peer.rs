@@ -1,13 +1,14 @@
 //! What a node gives to its siblings, at its admin address: manifests, archives, deltas, whole copies and single pages of
 //! the releases it keeps. Whoever takes them proves them, as if they came from a stranger.
 //!
-//! The origin's token opens this and nothing else does, so a node without one serves no siblings: what is given here is all
+//! Whom the origin knows as a node is let in here, and whoever shows this node's own token; nobody else is: what is given is all
 //! of an app's data. Secrets are the origin's alone to give.
 
 use std::{
     collections::HashMap,
     convert::Infallible,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -29,6 +30,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     beside::{Lost, beside},
     conditional::Sends,
+    credential::Credential,
+    host::Host,
     least_recent::LeastRecent,
     logs::Body,
     pages::{PagesError, Table},
@@ -44,7 +47,8 @@ const PIECES: usize = 4;
 
 pub struct Peer {
     replica: Replica,
-    token: Option<Digest>,
+    own: Credential,
+    host: Option<Arc<Host>>,
     deltas: Mutex<Deltas>,
     making: Semaphore,
     copies: Arc<Semaphore>,
@@ -58,9 +62,9 @@ struct Deltas {
 
 #[derive(Debug, thiserror::Error)]
 enum PeerError {
-    #[error("this node was given no token, so it serves no siblings: --token-file")]
+    #[error("this node was given no token and has heard no origin, so it knows no siblings: --token-file")]
     NoToken,
-    #[error("the origin's token is asked for: Authorization: Bearer …")]
+    #[error("only siblings are given this, by what the origin tells its nodes")]
     WrongToken,
     #[error("there is no such thing here: {0}")]
     NotHere(String),
@@ -85,10 +89,21 @@ enum Asked {
 }
 
 impl Peer {
+    /// For whoever shows this token.
     pub fn new(replica: Replica, token: Option<&str>) -> Peer {
+        Peer::of(replica, token.map(Credential::of).unwrap_or_default(), None)
+    }
+
+    /// For the nodes that this one's origin knows, and whoever shows its own token.
+    pub fn among_siblings(replica: Replica, own: Credential, host: Arc<Host>) -> Peer {
+        Peer::of(replica, own, Some(host))
+    }
+
+    fn of(replica: Replica, own: Credential, host: Option<Arc<Host>>) -> Peer {
         Peer {
             replica,
-            token: token.map(|token| Digest::of(token.as_bytes())),
+            own,
+            host,
             deltas: Mutex::new(Deltas { made: HashMap::new(), used: LeastRecent::new(limits::PEER_DELTAS_BYTES) }),
             making: Semaphore::new(limits::PEER_DELTAS_AT_ONCE),
             copies: Arc::new(Semaphore::new(limits::PEER_BASES_AT_ONCE)),
@@ -136,14 +151,14 @@ impl Peer {
     }
 
     fn admits(&self, headers: &HeaderMap) -> Result<(), PeerError> {
-        let token = self.token.ok_or(PeerError::NoToken)?;
-        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let shown =
-            shown.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        // By digest, so that the time it takes says nothing about the token.
-        match shown {
-            Some((_, shown)) if Digest::of(shown.trim().as_bytes()) == token => Ok(()),
-            _ => Err(PeerError::WrongToken),
+        let keys = self.host.as_ref().map(|host| &host.in_fleet.keys);
+        let is_known = keys.is_some_and(|keys| keys.are_shown_by(headers, Instant::now()));
+        if is_known || self.own.is_shown_by(headers) {
+            return Ok(());
+        }
+        match self.own.is_some() || keys.is_some_and(|keys| keys.pass().is_some()) {
+            true => Err(PeerError::WrongToken),
+            false => Err(PeerError::NoToken),
         }
     }
 

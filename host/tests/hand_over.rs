@@ -15,6 +15,7 @@ use nearside_host::{
     archive::Archive,
     engine::Engine,
     follow,
+    gate::Gate,
     hand_over::HandOver,
     host::Host,
     logbook::Logbook,
@@ -30,7 +31,7 @@ use nearside_protocol::{
     class::Class,
     digest::Digest,
     hand_over::{self as wire, Asked, NotTaken, Outcome, SealKey, Told},
-    heartbeat::{Declared, Sibling, Siblings},
+    heartbeat::{Declared, Sibling, SiblingSecret, Siblings},
     key::SecretKey,
     limits,
     release::{DatabaseId, Manifest, ReleaseId},
@@ -66,7 +67,8 @@ impl Member {
         let engine = Engine::start(&replica.compiled()).unwrap();
         let cores = Load { cores: 1, ..Load::default() };
         let host = Host::under(cores, name, engine, 64, Arc::new(NoOrigin)).unwrap();
-        let host = host.with_hand_over(HandOver::among_holders_of(token));
+        let host = host.with_hand_over(HandOver::default());
+        host.in_fleet.heard(Siblings { secret: Some(SiblingSecret(token.into())), ..Siblings::default() });
         follow::start_from_disk(&host, &replica).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let bind = || runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -79,6 +81,7 @@ impl Member {
             logs: Logs::new(Logbook::new()),
             replica: replica.clone(),
             peer: Peer::new(replica, Some(token)),
+            gate: Gate::default(),
             max_staleness: None,
         };
         runtime.spawn(admin::serve(Arc::new(operators), for_operators, std::future::pending()));
@@ -118,7 +121,7 @@ impl Member {
     }
 
     fn hears_of(&self, siblings: Vec<Sibling>) {
-        self.host.in_fleet.heard(Siblings { siblings });
+        self.host.in_fleet.heard(Siblings { siblings, secret: None });
     }
 
     fn get(&self, path: &str) -> Answer {
@@ -185,7 +188,7 @@ impl Member {
     /// The same from one who holds the token.
     fn ask(&self, asked: &Asked) -> Outcome {
         let body = wire::encode(asked, &[]);
-        let seal = SealKey::of_token(TOKEN).of_question(&body).to_hex();
+        let seal = SealKey::of_secret(&SiblingSecret(TOKEN.into())).of_question(&body).to_hex();
         self.put(&body, Some(&seal)).1.unwrap().outcome
     }
 }
@@ -324,11 +327,11 @@ fn one_that_is_behind_or_serves_other_code_or_less_makes_nothing() {
 fn whoever_does_not_hold_the_token_gets_nothing_and_no_header_helps_a_visitor() {
     let (a, b) = two();
     let body = wire::encode(&b.question("/pair", &[]), &[]);
-    let seal = SealKey::of_token(TOKEN).of_question(&body).to_hex();
+    let seal = SealKey::of_secret(&SiblingSecret(TOKEN.into())).of_question(&body).to_hex();
     assert_eq!(b.put(&body, Some(&seal)).0, 200);
     let mut damaged = body.clone();
     *damaged.last_mut().unwrap() ^= 1;
-    let wrong = SealKey::of_token("another").of_question(&body).to_hex();
+    let wrong = SealKey::of_secret(&SiblingSecret("another".into())).of_question(&body).to_hex();
     for (body, seal) in
         [(&body, None), (&body, Some(wrong.as_str())), (&damaged, Some(seal.as_str())), (&body, Some("x"))]
     {
@@ -336,7 +339,7 @@ fn whoever_does_not_hold_the_token_gets_nothing_and_no_header_helps_a_visitor() 
     }
     assert_eq!(b.taken(), counts(&[("made", 1), ("unsealed", 4)]));
     assert_eq!(b.put(&vec![0; limits::HANDED_QUESTION_BYTES + 1], Some(&seal)).0, 400);
-    let sealed_nonsense = SealKey::of_token(TOKEN).of_question(b"nonsense").to_hex();
+    let sealed_nonsense = SealKey::of_secret(&SiblingSecret(TOKEN.into())).of_question(b"nonsense").to_hex();
     assert_eq!(b.put(b"nonsense", Some(&sealed_nonsense)).0, 400);
 
     // At the visitors' address there is no such thing: not for a right seal, and a page is a page whatever is said of it.

@@ -11,6 +11,7 @@ use std::{
 
 use nearside_host::{
     admin::{self, Admin},
+    gate::Gate,
     logbook::{Entry, Filter, Kind, Level, Logbook},
     logs::Logs,
     peer::Peer,
@@ -135,6 +136,7 @@ fn the_log_is_asked_for_and_followed_over_a_socket() {
         origin: None,
         logs: Logs::new(LOGBOOK.clone()),
         peer: Peer::new(replica.clone(), None),
+        gate: Gate::default(),
         replica,
         max_staleness: None,
     });

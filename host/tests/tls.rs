@@ -2,18 +2,37 @@
 
 mod support;
 
-use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use nearside_host::{certificates::Certificates, door::Door, redirect, serve, tls};
+use nearside_host::{
+    certificates::Certificates,
+    client_authorities::ClientAuthorities,
+    client_certificate::ClientCertificate,
+    door::Door,
+    redirect, serve,
+    tls::{self, Believes},
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, pki_types::ServerName};
 use support::{Node, probe};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use tokio_rustls::TlsConnector;
 
 /// An authority of the test's own, and what it has signed.
@@ -28,7 +47,10 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "an authority of a test");
+        // Two of one name would be taken for one another, until a signature is looked at.
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("authority {} of a test", MADE.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
         fs::write(folder.path().join("authority.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
         fs::create_dir(folder.path().join("shown")).unwrap();
         Authority { issuer: Issuer::new(params, key), folder }
@@ -44,11 +66,16 @@ impl Authority {
 
     /// Puts a new pair for a name into the folder.
     fn sign(&self, name: &str) {
+        self.sign_into(&self.shown(), name, |_| {});
+    }
+
+    fn sign_into(&self, folder: &Path, name: &str, change: impl FnOnce(&mut CertificateParams)) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut params);
         let signed = params.signed_by(&key, &self.issuer).unwrap();
-        fs::write(self.shown().join(format!("{name}.crt")), signed.pem()).unwrap();
-        fs::write(self.shown().join(format!("{name}.key")), key.serialize_pem()).unwrap();
+        fs::write(folder.join(format!("{name}.crt")), signed.pem()).unwrap();
+        fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
     }
 }
 
@@ -63,7 +90,7 @@ async fn door(node: &Node, certificates: &Arc<Certificates>) -> SocketAddr {
 
 /// The certificate that is shown for a name, or why there is no handshake.
 async fn shown(address: SocketAddr, name: &str, authority: &Path) -> Result<Vec<u8>, String> {
-    let config = tls::believing(Some(authority)).unwrap();
+    let config = tls::believing(&Believes { authorities: Some(authority.to_owned()), certificate: None }).unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| error.to_string())?;
@@ -77,7 +104,7 @@ fn run<T>(part: impl Future<Output = T>) -> T {
 
 /// A visitor who speaks one version of HTTP: the status, the version that was spoken, the body.
 async fn get(address: SocketAddr, path: &str, version: Version, authority: &Path) -> (u16, Version, Bytes) {
-    let mut config = tls::believing(Some(authority)).unwrap();
+    let mut config = tls::believing(&Believes { authorities: Some(authority.to_owned()), certificate: None }).unwrap();
     let is_2 = version == Version::HTTP_2;
     config.alpn_protocols = vec![if is_2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
     let stream = TcpStream::connect(address).await.unwrap();
@@ -175,4 +202,98 @@ fn who_comes_without_is_sent_on() {
         let answer = ask("GET", elsewhere);
         assert_eq!((answer.status, answer.header("location")), (404, ""), "{elsewhere}");
     }
+}
+
+#[test]
+fn who_shows_no_certificate_of_these_authorities_is_refused_at_the_handshake() {
+    let (node, _folder) = probe();
+    run(asked_for_certificates(&node));
+}
+
+/// Whether somebody is let in, and answered.
+async fn let_in(address: SocketAddr, config: &Arc<ClientConfig>) -> Result<(), String> {
+    let told = |error: std::io::Error| error.to_string();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("probe.localhost").unwrap();
+    let mut stream = TlsConnector::from(config.clone()).connect(name, stream).await.map_err(told)?;
+    // The client is done with its part of a handshake before the server has looked at its certificate.
+    stream
+        .write_all(b"GET /hello HTTP/1.1\r\nHost: probe.localhost\r\nConnection: close\r\n\r\n")
+        .await
+        .map_err(told)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.map_err(told)?;
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    Ok(())
+}
+
+async fn asked_for_certificates(node: &Node) {
+    let (own, nodes, others) = (Authority::new(), Authority::new(), Authority::new());
+    own.sign("probe.localhost");
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::copy(nodes.file(), path("nodes.pem")).unwrap();
+    let certificates = Certificates::read(&own.shown()).unwrap();
+    let clients = ClientAuthorities::read(&path("nodes.pem")).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let door = Door::asking(listener, Some(&certificates), Some(&clients)).unwrap();
+    tokio::spawn(serve::serve(node.host.clone(), door, std::future::pending()));
+
+    let config = |certificate| {
+        let believes = Believes { authorities: Some(own.file()), certificate };
+        Arc::new(tls::believing(&believes).unwrap())
+    };
+    let read = |name: &str| {
+        let (certificate, key) = (path(&format!("{name}.crt")), path(&format!("{name}.key")));
+        ClientCertificate::read(&certificate, &key).unwrap()
+    };
+    let signed = |authority: &Authority, name: &str, years: std::ops::Range<i32>| {
+        authority.sign_into(folder.path(), name, |params| {
+            params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+            params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+        });
+        read(name)
+    };
+    let refused = async |config: &Arc<ClientConfig>, why: &str| {
+        let error = let_in(address, config).await.unwrap_err();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(&config(None), "CertificateRequired").await;
+    refused(&config(Some(signed(&others, "stranger", 2020..2100))), "UnknownCA").await;
+    refused(&config(Some(signed(&nodes, "over", 2020..2021))), "CertificateExpired").await;
+    refused(&config(Some(signed(&nodes, "early", 2090..2100))), "alert").await;
+    let shown = signed(&nodes, "node", 2020..2100);
+    assert_eq!(shown.ends().at_s, 4_102_444_800);
+    let node = config(Some(shown.clone()));
+    let_in(address, &node).await.unwrap();
+    let_in(address, &node).await.unwrap();
+
+    // Another authority, and a certificate of it, without a restart; who has been here before is asked again.
+    let following = [tokio::spawn(clients.clone().follow()), tokio::spawn(shown.clone().follow())];
+    let before = config(Some(read("node")));
+    let_in(address, &before).await.unwrap();
+    fs::copy(others.file(), path("nodes.pem")).unwrap();
+    others.sign_into(folder.path(), "node", |_| {});
+    let mut outcome = Ok(());
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        outcome =
+            let_in(address, &node).await.and(let_in(address, &before).await.err().map(drop).ok_or("let in".into()));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome.unwrap();
+    refused(&before, "UnknownCA").await;
+    following.iter().for_each(tokio::task::JoinHandle::abort);
+
+    // What cannot be used is told, and what was before is believed.
+    fs::write(path("nodes.pem"), "nonsense").unwrap();
+    assert!(clients.read_again().unwrap_err().to_string().contains("no certificate of an authority"));
+    let_in(address, &node).await.unwrap();
+    assert!(ClientAuthorities::read(&path("nodes.pem")).is_err() && ClientAuthorities::read(&path("none")).is_err());
+    fs::copy(path("stranger.key"), path("node.key")).unwrap();
+    assert!(shown.read_again().unwrap_err().to_string().contains("not the key of"));
+    let_in(address, &node).await.unwrap();
 }

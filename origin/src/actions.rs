@@ -14,19 +14,26 @@ use nearside_protocol::{
 };
 use rusqlite::{Connection, params};
 
+use crate::tokens::Holder;
+
 const FILE: &str = "actions.db";
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS action (
     id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, who TEXT NOT NULL, came_from TEXT, by_page INTEGER NOT NULL,
-    deed TEXT NOT NULL, app TEXT, what TEXT, went_well INTEGER NOT NULL, outcome TEXT NOT NULL
+    deed TEXT NOT NULL, app TEXT, what TEXT, went_well INTEGER NOT NULL, outcome TEXT NOT NULL, token TEXT
 ) STRICT";
+/// A log from before tokens had names.
+const HAS_TOKEN: &str = "SELECT count(*) FROM pragma_table_info('action') WHERE name = 'token'";
+const ADD_TOKEN: &str = "ALTER TABLE action ADD COLUMN token TEXT";
 
-/// Whoever asks for something, as far as that is known: what they say of themselves, and where they come from.
+/// Whoever asks for something, as far as that is known: what they say of themselves, where they come from, and by which token.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Operator {
     pub(crate) who: String,
     pub(crate) from: Option<String>,
     pub(crate) by: By,
+    /// The name of the token they showed.
+    pub(crate) token: Option<String>,
 }
 
 /// What was asked for.
@@ -46,6 +53,9 @@ impl Log {
         let connection = Connection::open(folder.join(FILE))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute(SCHEMA, [])?;
+        if !connection.query_row(HAS_TOKEN, [], |row| row.get::<_, bool>(0))? {
+            connection.execute(ADD_TOKEN, [])?;
+        }
         Ok(Log(Arc::new(Mutex::new(connection))))
     }
 
@@ -58,7 +68,7 @@ impl Log {
             let Asked { deed, app, what } = asked;
             let what = what.map(words);
             let app_name = app.as_deref();
-            tracing::info!(who = %operator.who, from = operator.from, app = app_name, what, deed = deed.name(), went_well, outcome, "an operator acted");
+            tracing::info!(who = %operator.who, from = operator.from, token = operator.token, app = app_name, what, deed = deed.name(), went_well, outcome, "an operator acted");
             log.insert(&operator, deed, app, what, went_well, outcome)
         });
         match kept.await {
@@ -80,8 +90,8 @@ impl Log {
         let mut connection = self.0.lock().expect("BUG: nothing panics while holding the log");
         let transaction = connection.transaction()?;
         transaction.execute(
-            "INSERT INTO action (at_ms, who, came_from, by_page, deed, app, what, went_well, outcome)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO action (at_ms, who, came_from, by_page, deed, app, what, went_well, outcome, token)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 now_ms(),
                 operator.who,
@@ -91,7 +101,8 @@ impl Log {
                 app,
                 what,
                 went_well,
-                outcome
+                outcome,
+                operator.token
             ],
         )?;
         let newest = transaction.last_insert_rowid();
@@ -103,7 +114,7 @@ impl Log {
     pub(crate) fn newest(&self, limit: usize) -> rusqlite::Result<Vec<Action>> {
         let connection = self.0.lock().expect("BUG: nothing panics while holding the log");
         let mut statement = connection.prepare_cached(
-            "SELECT id, at_ms, who, came_from, by_page, deed, app, what, went_well, outcome
+            "SELECT id, at_ms, who, came_from, by_page, deed, app, what, went_well, outcome, token
              FROM action ORDER BY id DESC LIMIT ?1",
         )?;
         let rows = statement.query_map([limit.min(limits::ACTIONS_SHOWN)], |row| {
@@ -120,6 +131,7 @@ impl Log {
                 what: row.get(7)?,
                 went_well: row.get(8)?,
                 outcome: row.get(9)?,
+                token: row.get(10)?,
             }))
         })?;
         // What a later version wrote is nothing this one knows.
@@ -130,14 +142,19 @@ impl Log {
 impl Operator {
     /// Nobody: the origin decides, as it was told to.
     pub(crate) fn origin() -> Operator {
-        Operator { who: "the origin".to_owned(), from: None, by: By::Origin }
+        Operator { who: "the origin".to_owned(), from: None, by: By::Origin, token: None }
     }
 
     /// By what they say of themselves, which is cut to size and to one line.
     pub(crate) fn named(said: Option<&str>, from: Option<String>, by: By) -> Operator {
         let who = plain(said.unwrap_or_default());
         let who = shortened(who.trim().to_owned(), limits::ACTION_WHO_BYTES);
-        Operator { who: if who.is_empty() { "an operator".to_owned() } else { who }, from, by }
+        Operator { who: if who.is_empty() { "an operator".to_owned() } else { who }, from, by, token: None }
+    }
+
+    /// By the token they showed, too.
+    pub(crate) fn holding(self, holder: &Holder) -> Operator {
+        Operator { token: Some(holder.name.clone()), ..self }
     }
 }
 
@@ -165,6 +182,8 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nearside_protocol::token::Role;
+
     use super::*;
 
     fn asked(what: &str) -> Asked {
@@ -174,7 +193,11 @@ mod tests {
     #[tokio::test]
     async fn what_was_done_is_kept_over_a_start_new_to_old() {
         let folder = tempfile::tempdir().unwrap();
-        let ada = Operator::named(Some("Ada\u{1b}[2J "), Some("10.0.0.1".into()), By::Page);
+        let holder = Holder { name: "ada".into(), role: Role::Operator, id: None };
+        let ada = Operator::named(Some("Ada\u{1b}[2J "), Some("10.0.0.1".into()), By::Page).holding(&holder);
+        let log = Log::open(folder.path()).unwrap();
+        // As an earlier version left it.
+        log.0.lock().unwrap().execute("ALTER TABLE action DROP COLUMN token", []).unwrap();
         let log = Log::open(folder.path()).unwrap();
         log.keep(&ada, asked("1.3"), true, "release 1.5".into()).await;
         log.keep(&Operator::named(None, None, By::Program), asked("1.2"), false, "x".repeat(5_000)).await;
@@ -183,6 +206,7 @@ mod tests {
         assert_eq!((kept.len(), kept[0].went_well, kept[0].who.as_str()), (2, false, "an operator"));
         assert_eq!(kept[0].outcome.len(), limits::ACTION_WORDS_BYTES);
         assert_eq!((kept[1].who.as_str(), kept[1].what.as_deref(), kept[1].by), ("Ada [2J", Some("1.3"), By::Page));
+        assert_eq!((kept[0].token.as_deref(), kept[1].token.as_deref()), (None, Some("ada")));
         assert_eq!((kept[1].deed, kept[1].from.as_deref()), (Deed::Rollback, Some("10.0.0.1")));
     }
 

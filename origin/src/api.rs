@@ -1,89 +1,47 @@
 //! The origin's HTTP interface, as the table in [`nearside_protocol::wire`] has it.
 
+mod asked;
 mod how;
 pub(crate) mod queries;
 pub(crate) mod releases;
 mod tasks;
+mod tokens;
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use nearside_host::{file_pieces::FilePieces, spans::Traced};
 use nearside_protocol::{
     action::{Actions, By, OPERATOR_HEADER},
-    app,
     canary::{Halted, Promoted},
     digest::Digest,
     heads::{HeadsAsked, Newest},
-    heartbeat::Heartbeat,
+    heartbeat::{Heartbeat, Siblings},
     limits,
-    release::ReleaseId,
     voucher::AppVoucher,
     wire::{IDEMPOTENCY_KEY_HEADER, Rollback, VOUCHER_HEADER},
     write::{Delivered, Delivery, Enqueued, IdempotencyKey, Outcome, Unsure},
 };
+
+use asked::Asked;
 
 use crate::{
     actions::Operator,
     api_error::ApiError,
     api_span,
     body::{self, Body, IncomingFile},
-    bucket::Name,
     operate::Work,
     origin::Origin,
     page, render,
     site::{Running, Site},
-    tasks::steer::{Order, Which},
 };
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
 const SQLITE: &str = "application/vnd.sqlite3";
-
-/// What a method and a path ask for.
-#[derive(Debug, PartialEq)]
-enum Asked {
-    Key,
-    Heads,
-    Status,
-    Logs,
-    Releases(String),
-    Release(String, ReleaseId),
-    Object(String, Name),
-    Pages(String, Digest),
-    Snapshot(String, Digest),
-    Diff(String, ReleaseId, ReleaseId),
-    Rollback(String),
-    Resume(String),
-    Canary(String),
-    Promote(String),
-    Halt(String),
-    Secrets(String, Digest),
-    Blob(String, Digest),
-    PutBlob(String, Digest),
-    PushArchive(String),
-    PushData(String),
-    Command(String, String),
-    Deferred(String),
-    Unsure(String),
-    Task(String, String),
-    Tasks(String),
-    TaskShown(String, u64),
-    Steer(String, Order),
-    Queries(String),
-    Counted(String),
-    Advise(String),
-    Render(String),
-    Audit(String),
-    Watermark(String),
-    Metrics,
-    Heartbeat,
-    Fleet,
-    Actions,
-}
 
 /// Who is at the other end of a request's connection.
 #[derive(Clone, Copy)]
@@ -92,6 +50,9 @@ pub(crate) struct Client(pub(crate) SocketAddr);
 pub(crate) async fn answer(origin: &Arc<Origin>, mut request: Request<Incoming>) -> Response<Body> {
     if page::is_at(request.uri().path()) {
         return page::answer(origin, request).await;
+    }
+    if request.uri().path() == "/livez" {
+        return answered(TEXT, "alive\n");
     }
     let span = api_span::begin(origin, &mut request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -109,11 +70,19 @@ pub(crate) async fn answer(origin: &Arc<Origin>, mut request: Request<Incoming>)
 }
 
 async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-    authorize(origin, request.headers())?;
-    let asked = asked(request.method(), request.uri().path())?;
+    let asked = Asked::of(request.method(), request.uri().path());
+    // Who is not known is told nothing else.
+    let holder = origin.tokens.holder(shown(request.headers())).map_err(|why| {
+        origin.tokens.count(why);
+        ApiError::unauthorized(why, asked.as_ref().ok().map(Asked::duty))
+    })?;
+    let asked = asked?;
     let (head, body) = request.into_parts();
-    let operator = operator(&head);
+    let operator = operator(&head).holding(&holder);
     let work = Work { origin, operator: &operator };
+    if !holder.role.may(asked.duty()) {
+        return Err(work.refused(&holder, asked.duty(), asked.deed()).await);
+    }
     match asked {
         Asked::Key => Ok(answered(TEXT, origin.key().to_string())),
         Asked::Heads => heads(origin, body).await,
@@ -121,7 +90,10 @@ async fn respond(origin: &Arc<Origin>, request: Request<Incoming>) -> Result<Res
         Asked::Heartbeat => heartbeat(origin, body).await,
         Asked::Fleet => Ok(json(&origin.fleet())),
         Asked::Actions => actions(origin, head.uri.query().unwrap_or_default()).await,
-        Asked::Metrics => Ok(answered(TEXT, crate::metrics::text(&origin.status().await))),
+        Asked::Metrics => Ok(answered(TEXT, crate::metrics::text(&origin.status().await, &origin.tokens.list()))),
+        Asked::Tokens => Ok(tokens::list(&work)),
+        Asked::AddToken => tokens::add(&work, body).await,
+        Asked::RemoveToken(id) => Ok(json(&work.remove_token(id).await?)),
         Asked::Logs => logs(origin, head.uri.query()),
         Asked::Releases(app) => Ok(json(&releases::list(&*site(origin, &app)?))),
         Asked::Release(app, id) => releases::manifest(&*site(origin, &app)?, id).await,
@@ -202,133 +174,10 @@ fn operator(head: &Parts) -> Operator {
     Operator::named(said, from, By::Program)
 }
 
-fn authorize(origin: &Origin, headers: &HeaderMap) -> Result<(), ApiError> {
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = shown.and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    if token.is_some_and(|token| origin.admits(token)) { Ok(()) } else { Err(ApiError::unauthorized()) }
-}
-
-fn asked(method: &Method, path: &str) -> Result<Asked, ApiError> {
-    let nothing = || ApiError::not_found("there is nothing at this path");
-    let only = |wanted: Method, allow: &'static str, asked: Asked| {
-        if *method == wanted { Ok(asked) } else { Err(ApiError::method(allow)) }
-    };
-    let path = path.strip_prefix("/v1/").ok_or_else(nothing)?;
-    let parts: Vec<&str> = path.split('/').collect();
-    let name = |name: &str| {
-        if app::is_name(name) {
-            Ok(name.to_owned())
-        } else {
-            Err(ApiError::not_found(format!("`{name}` is not a name")))
-        }
-    };
-    match parts[..] {
-        ["key"] => only(Method::GET, "GET", Asked::Key),
-        ["heads"] => only(Method::POST, "POST", Asked::Heads),
-        ["logs"] => only(Method::GET, "GET", Asked::Logs),
-        ["heartbeat"] => only(Method::POST, "POST", Asked::Heartbeat),
-        ["fleet"] => only(Method::GET, "GET", Asked::Fleet),
-        ["actions"] => only(Method::GET, "GET", Asked::Actions),
-        ["status"] => only(Method::GET, "GET", Asked::Status),
-        ["apps", app, "releases", id] => {
-            let id = id.parse().map_err(|error| ApiError::not_found(format!("{error}")))?;
-            only(Method::GET, "GET", Asked::Release(name(app)?, id))
-        }
-        ["apps", app, "releases"] => only(Method::GET, "GET", Asked::Releases(name(app)?)),
-        ["apps", app, kind @ ("snapshots" | "archives" | "secrets" | "bases" | "pages"), digest] => {
-            let digest = digest_in(digest)?;
-            let app = name(app)?;
-            let asked = match kind {
-                "archives" => Asked::Object(app, Name::Archive(digest)),
-                "bases" => Asked::Object(app, Name::Base(digest)),
-                "pages" => Asked::Pages(app, digest),
-                "secrets" => Asked::Secrets(app, digest),
-                _ => Asked::Snapshot(app, digest),
-            };
-            only(Method::GET, "GET", asked)
-        }
-        ["apps", app, "deltas", roots] => {
-            let (from, to) = roots.split_once('.').ok_or_else(nothing)?;
-            let delta = Name::Delta { from: digest_in(from)?, to: digest_in(to)? };
-            only(Method::GET, "GET", Asked::Object(name(app)?, delta))
-        }
-        ["apps", app, "diff", from, to] => {
-            let id = |text: &str| text.parse().map_err(|error| ApiError::not_found(format!("{error}")));
-            only(Method::GET, "GET", Asked::Diff(name(app)?, id(from)?, id(to)?))
-        }
-        ["apps", app, "rollback"] => only(Method::POST, "POST", Asked::Rollback(name(app)?)),
-        ["metrics"] => only(Method::GET, "GET", Asked::Metrics),
-        ["apps", app, "audit"] => only(Method::POST, "POST", Asked::Audit(name(app)?)),
-        ["apps", app, "watermark"] => only(Method::GET, "GET", Asked::Watermark(name(app)?)),
-        ["apps", app, "resume"] => only(Method::POST, "POST", Asked::Resume(name(app)?)),
-        ["apps", app, "canary"] => only(Method::GET, "GET", Asked::Canary(name(app)?)),
-        ["apps", app, "promote"] => only(Method::POST, "POST", Asked::Promote(name(app)?)),
-        ["apps", app, "halt"] => only(Method::POST, "POST", Asked::Halt(name(app)?)),
-        ["apps", app, "blobs", digest] => {
-            let digest = digest_in(digest)?;
-            let app = name(app)?;
-            match *method {
-                Method::GET => Ok(Asked::Blob(app, digest)),
-                Method::PUT => Ok(Asked::PutBlob(app, digest)),
-                _ => Err(ApiError::method("GET, PUT")),
-            }
-        }
-        ["apps", app, "archive"] => only(Method::PUT, "PUT", Asked::PushArchive(name(app)?)),
-        ["apps", app, "data"] => only(Method::PUT, "PUT", Asked::PushData(name(app)?)),
-        ["apps", app, "commands", command] => only(Method::POST, "POST", Asked::Command(name(app)?, name(command)?)),
-        ["apps", app, "deferred"] => only(Method::POST, "POST", Asked::Deferred(name(app)?)),
-        ["apps", app, "unsure"] => only(Method::POST, "POST", Asked::Unsure(name(app)?)),
-        ["apps", app, "tasks"] => only(Method::GET, "GET", Asked::Tasks(name(app)?)),
-        ["apps", app, "tasks", id] if is_number(id) => {
-            only(Method::GET, "GET", Asked::TaskShown(name(app)?, id.parse().map_err(|_| nothing())?))
-        }
-        ["apps", app, "tasks", which, order] => {
-            let (app, which) = (name(app)?, which_in(which)?);
-            let order = match (order, which) {
-                ("pause", Which::DeadOf(kind)) => Order::Pause(kind),
-                ("resume", Which::DeadOf(kind)) => Order::Resume(kind),
-                ("retry", which) => Order::Retry(which),
-                ("discard", which) => Order::Discard(which),
-                _ => return Err(nothing()),
-            };
-            only(Method::POST, "POST", Asked::Steer(app, order))
-        }
-        ["apps", app, "tasks", task] => only(Method::POST, "POST", Asked::Task(name(app)?, name(task)?)),
-        ["apps", app, "queries"] => {
-            let app = name(app)?;
-            match *method {
-                Method::GET => Ok(Asked::Queries(app)),
-                Method::POST => Ok(Asked::Counted(app)),
-                _ => Err(ApiError::method("GET, POST")),
-            }
-        }
-        ["apps", app, "queries", "advise"] => only(Method::POST, "POST", Asked::Advise(name(app)?)),
-        ["apps", app, "render"] => only(Method::GET, "GET", Asked::Render(name(app)?)),
-        _ => Err(nothing()),
-    }
-}
-
-/// Names begin with a letter.
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// A task by its id, or those of a kind.
-fn which_in(text: &str) -> Result<Which, ApiError> {
-    if is_number(text) {
-        return text.parse().map(Which::One).map_err(|_| ApiError::not_found(format!("there is no task {text}")));
-    }
-    match app::is_name(text) {
-        true => Ok(Which::DeadOf(text.to_owned())),
-        false => Err(ApiError::not_found(format!("`{text}` is not a name"))),
-    }
-}
-
-fn digest_in(text: &str) -> Result<Digest, ApiError> {
-    text.parse().map_err(|error| ApiError::not_found(format!("{error}")))
+/// The token that whoever asks shows.
+fn shown(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 pub(crate) fn site(origin: &Origin, app: &str) -> Result<Arc<Site>, ApiError> {
@@ -374,7 +223,8 @@ async fn heartbeat(origin: &Origin, body: Incoming) -> Result<Response<Body>, Ap
     let beat: Heartbeat = serde_json::from_slice(&body)
         .map_err(|error| ApiError::bad_request(format!("the body is how a node is; {error}")))?;
     let siblings = origin.nodes.take(beat, Instant::now());
-    Ok(json(&siblings.map_err(|error| ApiError::bad_request(error.to_string()))?))
+    let siblings = siblings.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    Ok(json(&Siblings { secret: Some(origin.tokens.sibling_secret()), ..siblings }))
 }
 
 /// `?limit=…`

@@ -1,7 +1,10 @@
 //! What the HTTP interface answers when it does not do what was asked: RFC 9457 problem details.
 
 use http::{HeaderValue, Response, StatusCode, header};
-use nearside_protocol::problem::{self, Problem};
+use nearside_protocol::{
+    problem::{self, Problem},
+    token::{Duty, Refused},
+};
 
 use crate::{
     blobs::BlobError,
@@ -14,6 +17,7 @@ use crate::{
     pushed_file::PushedError,
     seed::SeedError,
     site::PushError,
+    tokens::Holder,
     writer::EnqueueError,
 };
 
@@ -23,11 +27,13 @@ pub(crate) struct ApiError {
     status: StatusCode,
     detail: String,
     allow: Option<&'static str>,
+    /// What a token was refused for.
+    duty: Option<Duty>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> ApiError {
-        ApiError { status, detail: detail.into(), allow: None }
+        ApiError { status, detail: detail.into(), allow: None, duty: None }
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> ApiError {
@@ -45,11 +51,26 @@ impl ApiError {
         }
     }
 
-    pub(crate) fn unauthorized() -> ApiError {
-        ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "send `Authorization: Bearer <token>` with the token of the origin's data folder",
-        )
+    /// Nobody is known by what was shown. `duty` is what was asked for, if that is known.
+    pub(crate) fn unauthorized(why: Refused, duty: Option<Duty>) -> ApiError {
+        let why = match why {
+            Refused::Expired => "the token that was shown has expired",
+            Refused::NoToken => "send `Authorization: Bearer <token>`",
+            Refused::UnknownToken | Refused::OtherRole => "the token that was shown is none of this origin's",
+        };
+        let takes = duty.map(|duty| {
+            let who = duty.roles_in_words();
+            format!(": this takes the token of {who}; the first one, an operator's, is in the origin's data folder")
+        });
+        ApiError { duty, ..ApiError::new(StatusCode::UNAUTHORIZED, format!("{why}{}", takes.unwrap_or_default())) }
+    }
+
+    /// Whoever asks is known, and may not.
+    pub(crate) fn forbidden(holder: &Holder, duty: Duty) -> ApiError {
+        let Holder { name, role, .. } = holder;
+        let (is, takes) = (role.with_article(), duty.roles_in_words());
+        let detail = format!("the token `{name}` is for {is}, and this takes that of {takes}");
+        ApiError { duty: Some(duty), ..ApiError::new(StatusCode::FORBIDDEN, detail) }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -63,6 +84,7 @@ impl ApiError {
     pub(crate) fn into_response(self) -> Response<Body> {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let problem = Problem::new(self.status.as_u16(), title).detail(self.detail);
+        let problem = problem.roles(self.duty.into_iter().flat_map(Duty::roles));
         let mut response = Response::new(body::full(problem.to_json()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

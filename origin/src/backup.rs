@@ -5,6 +5,7 @@
 //! manifest.blake3   the digest of that
 //! apps/<app>/…      the store as it was at one moment, the app's archive, its database if that is a pushed file, vouchers,
 //!                   blobs; secrets.json only if it was asked for
+//! tokens.json       who may ask for what: digests of tokens, which open nothing
 //! signing.key, token   only if it was asked for
 //! ```
 //!
@@ -36,6 +37,7 @@ use crate::{
     compare::quoted,
     hold::RunningVersion,
     store::{self, StoreError},
+    tokens,
 };
 
 /// Grows when a backup is laid out in another way.
@@ -148,6 +150,7 @@ pub fn back_up(data: &Path, bucket: &Bucket, dest: &Path, chosen: Chosen) -> Res
             manifest.apps.insert(name, copied);
         }
     }
+    copier.file_if_there(&data.join(tokens::FILE), tokens::FILE)?;
     match chosen.keys {
         true => KEYS.iter().try_for_each(|name| copier.file_if_there(&data.join(name), name))?,
         false => warnings.push(

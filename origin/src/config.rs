@@ -7,6 +7,7 @@
 //! otlp_endpoint = "http://127.0.0.1:4318" # a collector of traces; OTEL_EXPORTER_OTLP_ENDPOINT, or none, when this is left out
 //! trace_ratio = 0.01                     # how many of the tasks nothing is said of are traced
 //! certificates = "/etc/nearside/tls"     # `listen` speaks TLS, with NAME.crt and NAME.key; it does not when this is left out
+//! client_ca = "/etc/nearside/nodes.pem"  # and who connects shows a certificate of these authorities; anybody may when left out
 //!
 //! [objects]                              # where releases are put; DATA/objects when this is left out
 //! url = "s3://bucket/prefix"             # or file:///folder
@@ -38,10 +39,12 @@ use toml::Spanned;
 pub struct Config {
     pub listen: SocketAddr,
     pub data: PathBuf,
-    /// Where the operator's token is; `data/token` when absent.
+    /// Where the first token is; `data/token` when absent.
     pub token_file: Option<PathBuf>,
     /// Folder of what is shown where `listen` speaks TLS; it does not when absent.
     pub certificates: Option<PathBuf>,
+    /// Whose certificates those who connect show; none are asked for when absent.
+    pub client_ca: Option<PathBuf>,
     /// Where releases are put; `data/objects` when absent.
     pub objects: Option<ObjectsConfig>,
     pub traces: Wished,
@@ -104,6 +107,7 @@ struct Raw {
     data: PathBuf,
     token_file: Option<PathBuf>,
     certificates: Option<PathBuf>,
+    client_ca: Option<PathBuf>,
     otlp_endpoint: Option<String>,
     trace_ratio: Option<f64>,
     objects: Option<Spanned<ObjectsConfig>>,
@@ -114,7 +118,7 @@ struct Raw {
 impl Config {
     pub fn new(listen: SocketAddr, data: PathBuf) -> Config {
         let (traces, apps) = (Wished::default(), BTreeMap::new());
-        Config { listen, data, token_file: None, certificates: None, objects: None, traces, apps }
+        Config { listen, data, token_file: None, certificates: None, client_ca: None, objects: None, traces, apps }
     }
 
     pub fn read(file: &Path) -> Result<Config, ConfigError> {
@@ -173,6 +177,7 @@ impl Config {
             data: folder.join(raw.data),
             token_file: raw.token_file.map(|token| folder.join(token)),
             certificates: raw.certificates.map(|certificates| folder.join(certificates)),
+            client_ca: raw.client_ca.map(|authorities| folder.join(authorities)),
             objects,
             traces: Wished { endpoint: raw.otlp_endpoint, ratio: raw.trace_ratio },
             apps,

@@ -244,7 +244,7 @@ impl Known {
             other_near.cmp(near).then(busy(one).cmp(&busy(other))).then_with(|| one.node.cmp(&other.node))
         });
         let siblings = siblings.into_iter().take(limits::SIBLINGS_TOLD).map(|(_, sibling)| sibling).collect();
-        Siblings { siblings }
+        Siblings { siblings, secret: None }
     }
 }
 

@@ -3,7 +3,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | what the operator writes |
-//! | `secrets` | the operator's token, the signing key |
+//! | `secrets` | the first token, the signing key |
+//! | `tokens` | who may ask for what |
 //! | [`origin`] | [`Origin`]: all apps, and how they start and stop |
 //! | [`site`] | one app: its parts, and what a push does |
 //! | `metrics` | what monitoring watches |
@@ -101,6 +102,7 @@ mod task_diary;
 pub mod task_guest;
 pub mod task_runner;
 mod tasks;
+mod tokens;
 mod trail;
 mod trial;
 mod trim;

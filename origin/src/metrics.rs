@@ -5,9 +5,10 @@ use std::fmt::Write;
 use nearside_protocol::{
     canary::{Canary, Stands},
     status::{OriginApp, OriginStatus},
+    token::Token,
 };
 
-pub(crate) fn text(status: &OriginStatus) -> String {
+pub(crate) fn text(status: &OriginStatus, tokens: &[Token]) -> String {
     let mut text = String::new();
     let mut family = |name: &str, help: &str, values: Vec<(&str, u64)>| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
@@ -76,6 +77,18 @@ pub(crate) fn text(status: &OriginStatus) -> String {
         for (outcome, count) in &status.spans {
             let _ = writeln!(text, "{name}{{outcome=\"{outcome}\"}} {count}");
         }
+    }
+    let name = "nearside_refused_calls_total";
+    let help = "Calls that showed no token, none that is known or good, or one of another role.";
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+    for (why, count) in &status.refused_calls {
+        let _ = writeln!(text, "{name}{{why=\"{why}\"}} {count}");
+    }
+    let name = "nearside_token_ends_timestamp_seconds";
+    let _ = writeln!(text, "# HELP {name} When a token ends, Unix time.\n# TYPE {name} gauge");
+    for (token, end) in tokens.iter().filter_map(|token| Some((token, token.expires_at_ms?))) {
+        let Token { id, name: holder, role, .. } = token;
+        let _ = writeln!(text, "{name}{{token=\"{holder}\",id=\"{id}\",role=\"{role}\"}} {}", end / 1_000);
     }
     let _ = writeln!(
         text,

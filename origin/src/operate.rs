@@ -9,8 +9,10 @@ use nearside_protocol::{
     query_report::{Advice, Advise},
     release::ReleaseId,
     task_report::Steered,
+    token::{Adding, Duty, Refused, Token},
     voucher::AppVoucher,
     wire::Pushed,
+    words,
 };
 
 use crate::{
@@ -20,11 +22,12 @@ use crate::{
     origin::Origin,
     site::{How, Site},
     tasks::steer::{Order, Which},
+    tokens::Holder,
 };
 
 /// An operator at work.
 pub(crate) struct Work<'a> {
-    pub(crate) origin: &'a Origin,
+    pub(crate) origin: &'a Arc<Origin>,
     pub(crate) operator: &'a Operator,
 }
 
@@ -82,12 +85,7 @@ impl Work<'_> {
     }
 
     pub(crate) async fn steer(&self, app: &str, order: Order) -> Result<Steered, ApiError> {
-        let (deed, what) = match &order {
-            Order::Pause(kind) => (Deed::PauseTasks, kind.clone()),
-            Order::Resume(kind) => (Deed::ResumeTasks, kind.clone()),
-            Order::Retry(which) => (Deed::RetryTasks, named(which)),
-            Order::Discard(which) => (Deed::DiscardTasks, named(which)),
-        };
+        let (deed, what) = deed(&order);
         let steered = async {
             let running = api::running(self.origin, app)?;
             let steered = running.writer.steer(order).await;
@@ -113,11 +111,39 @@ impl Work<'_> {
         self.noted(Deed::TryIndexes, site.name(), what, advice, told).await
     }
 
+    pub(crate) async fn add_token(&self, adding: Adding) -> Result<Token, ApiError> {
+        let what = format!("{}, {}", adding.name, adding.role);
+        let origin = self.origin.clone();
+        let added = blocking(move || origin.tokens.add(adding)).await;
+        let told = |token: &Token| {
+            let until = token.expires_at_ms.map_or(String::new(), |end| format!(", until {}", words::utc(end)));
+            format!("id {}{until}", token.id)
+        };
+        self.noted(Deed::AddToken, None, Some(what), added, told).await
+    }
+
+    pub(crate) async fn remove_token(&self, id: String) -> Result<Token, ApiError> {
+        let (origin, what) = (self.origin.clone(), id.clone());
+        let removed = blocking(move || origin.tokens.remove(&id)).await;
+        let told = |token: &Token| format!("it was `{}`, for {}", token.name, token.role.with_article());
+        self.noted(Deed::RemoveToken, None, Some(what), removed, told).await
+    }
+
+    /// Whoever asks may not, and is told so: written down where it would have changed something.
+    pub(crate) async fn refused(&self, holder: &Holder, duty: Duty, asked: Option<Asked>) -> ApiError {
+        self.origin.tokens.count(Refused::OtherRole);
+        let error = ApiError::forbidden(holder, duty);
+        if let Some(asked) = asked {
+            self.origin.actions.keep(self.operator, asked, false, error.detail().to_owned()).await;
+        }
+        error
+    }
+
     /// Writes down what came of it.
     async fn noted<T>(
         &self,
         deed: Deed,
-        app: &str,
+        app: impl Into<Option<&str>>,
         what: Option<String>,
         done: Result<T, ApiError>,
         told: impl Fn(&T) -> String,
@@ -126,9 +152,18 @@ impl Work<'_> {
             Ok(done) => (true, told(done)),
             Err(error) => (false, error.detail().to_owned()),
         };
-        let asked = Asked { deed, app: Some(app.to_owned()), what };
+        let asked = Asked { deed, app: app.into().map(str::to_owned), what };
         self.origin.actions.keep(self.operator, asked, went_well, outcome).await;
         done
+    }
+}
+
+async fn blocking<T: Send + 'static, E: Into<ApiError> + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the origin is stopping")),
     }
 }
 
@@ -138,6 +173,16 @@ fn tried_at(how: &How) -> Option<String> {
 
 fn released(pushed: &Pushed) -> String {
     pushed.release.map_or("nothing is released yet".to_owned(), |release| format!("release {release}"))
+}
+
+/// What steering tasks is, written down.
+pub(crate) fn deed(order: &Order) -> (Deed, String) {
+    match order {
+        Order::Pause(kind) => (Deed::PauseTasks, kind.clone()),
+        Order::Resume(kind) => (Deed::ResumeTasks, kind.clone()),
+        Order::Retry(which) => (Deed::RetryTasks, named(which)),
+        Order::Discard(which) => (Deed::DiscardTasks, named(which)),
+    }
 }
 
 fn named(which: &Which) -> String {

@@ -1,4 +1,4 @@
-//! `Origin`: all apps, the signing key, the operator's token, and the HTTP interface around them.
+//! `Origin`: all apps, the signing key, who may ask, and the HTTP interface around them.
 
 use std::{
     collections::BTreeMap,
@@ -47,6 +47,7 @@ use crate::{
     render,
     secrets::{self, SecretError, Token},
     site::{Common, How, PushError, Site, SiteError},
+    tokens::Tokens,
 };
 
 const APPS: &str = "apps";
@@ -84,7 +85,7 @@ pub enum NotTaken {
 pub struct Origin {
     config: Config,
     common: Common,
-    token: Token,
+    pub(crate) tokens: Tokens,
     started: Instant,
     sites: RwLock<BTreeMap<String, Arc<Site>>>,
     /// Pushes whose bodies are being taken.
@@ -120,10 +121,11 @@ impl Origin {
         let io = |error| OriginError::Io { path: config.data.clone(), error };
         Disk::real().folder(&apps).map_err(io)?;
         let lock = lock(&config.data)?;
-        let token = Token::load(&config.data, config.token_file.as_deref())?;
+        let first = Token::load(&config.data, config.token_file.as_deref())?;
         let key = secrets::signing_key(&config.data)?;
         let (nodes, actions) = (Nodes::open(&config.data).map_err(io)?, Log::open(&config.data)?);
-        let page = Page::of(&token);
+        let page = Page::of(&first);
+        let tokens = Tokens::open(&config.data, first).map_err(io)?;
         let host = render::host(engine.clone())?.with_tracer(tracer.clone());
         let bucket = match &config.objects {
             Some(objects) => Bucket::open(objects)?,
@@ -141,7 +143,7 @@ impl Origin {
         let origin = Arc::new(Origin {
             config,
             common,
-            token,
+            tokens,
             started: Instant::now(),
             sites: RwLock::default(),
             pushes: Semaphore::new(limits::PUSHES_AT_ONCE),
@@ -245,9 +247,9 @@ impl Origin {
         self.common.key.public()
     }
 
-    /// What an operator shows to be let in.
+    /// What an operator shows first to be let in.
     pub fn token(&self) -> &str {
-        self.token.text()
+        self.tokens.first()
     }
 
     /// The newest releases of each app, as they change.
@@ -271,6 +273,7 @@ impl Origin {
             key: self.key().to_string(),
             apps,
             spans: self.tracer().counts(),
+            refused_calls: self.tokens.refused(),
         }
     }
 
@@ -332,9 +335,9 @@ impl Origin {
         Ok(site.publish().await?)
     }
 
-    /// Whether this is the operator's token.
+    /// Whether somebody is known by this token.
     pub fn admits(&self, shown: &str) -> bool {
-        self.token.is(shown)
+        self.tokens.holder(Some(shown)).is_ok()
     }
 
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {

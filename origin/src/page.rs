@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `GET /` | to `/fleet` |
 //! | `GET /fleet` | the page; to whoever is not signed in, the form for that |
-//! | `POST /fleet/in`, `POST /fleet/out` | signs in with the operator's token, and out |
+//! | `POST /fleet/in`, `POST /fleet/out` | signs in with a token, and out |
 //! | `POST /fleet/do` | does something; back to the page, or what came of it as JSON to who takes that |
 //! | `GET /fleet/events` | the parts of the page that have changed, as server-sent events |
 //! | `GET /fleet/page.css`, `GET /fleet/page.js` | |
@@ -103,7 +103,7 @@ pub(crate) async fn answer(origin: &Arc<Origin>, request: Request<Incoming>) -> 
 }
 
 async fn respond(origin: &Arc<Origin>, head: &Parts, body: Incoming) -> Result<Response<Body>, ApiError> {
-    let session = origin.page.sessions.of_headers(&head.headers);
+    let session = origin.page.sessions.of_headers(&head.headers).filter(|session| session.holder(origin).is_some());
     match (&head.method, head.uri.path()) {
         (&Method::GET | &Method::HEAD, "/") => Ok(to("/fleet")),
         (&Method::GET | &Method::HEAD, "/fleet") => match session {
@@ -111,7 +111,10 @@ async fn respond(origin: &Arc<Origin>, head: &Parts, body: Incoming) -> Result<R
             Some(session) => {
                 let facts = origin.page.gatherer.facts(origin).await;
                 let told = told(head.uri.query().unwrap_or_default());
-                Ok(html(StatusCode::OK, frame::page(&facts, &session, told).into_string()))
+                Ok(html(
+                    StatusCode::OK,
+                    frame::page(&facts, &session, session.holder(origin).map(|holder| holder.role), told).into_string(),
+                ))
             }
         },
         (&Method::GET, "/fleet/page.css") => Ok(asset("text/css; charset=utf-8", STYLE)),
@@ -130,9 +133,10 @@ async fn respond(origin: &Arc<Origin>, head: &Parts, body: Incoming) -> Result<R
         (&Method::POST, "/fleet/do") => {
             own(head)?;
             let session = session.ok_or_else(signed_out)?;
+            let holder = session.holder(origin).ok_or_else(signed_out)?;
             let form = act::form(body).await?;
-            let operator = operator(head, &session.who);
-            let done = act::act(origin, &operator, &form).await?;
+            let operator = operator(head, &session.who).holding(&holder);
+            let done = act::act(origin, &operator, &holder, &form).await?;
             origin.page.gatherer.forget().await;
             if takes_json(&head.headers) {
                 let text = serde_json::json!({ "told": done }).to_string();
@@ -150,16 +154,23 @@ async fn respond(origin: &Arc<Origin>, head: &Parts, body: Incoming) -> Result<R
 async fn sign_in(origin: &Origin, head: &Parts, body: Incoming) -> Result<Response<Body>, ApiError> {
     let form = act::form(body).await?;
     let operator = operator(head, form.get("who").map_or("", String::as_str));
-    if !form.get("token").is_some_and(|token| origin.admits(token.trim())) {
-        tracing::warn!(who = %operator.who, from = operator.from, "somebody showed a wrong token at the fleet page");
-        return Ok(html(StatusCode::FORBIDDEN, frame::sign_in(Some(&operator.who)).into_string()));
-    }
+    let holder = match origin.tokens.holder(form.get("token").map(|token| token.trim())) {
+        Ok(holder) => holder,
+        Err(why) => {
+            origin.tokens.count(why);
+            tracing::warn!(who = %operator.who, from = operator.from, "somebody showed a wrong token at the fleet page");
+            return Ok(html(StatusCode::FORBIDDEN, frame::sign_in(Some(&operator.who)).into_string()));
+        }
+    };
+    let operator = operator.holding(&holder);
     let asked = Asked { deed: Deed::SignIn, app: None, what: None };
     origin.actions.keep(&operator, asked, true, String::new()).await;
     // Whoever else serves this with TLS says so; then the cookie goes no other way.
     let is_secure = origin.speaks_tls() || head.headers.get("x-forwarded-proto").is_some_and(|value| value == "https");
     let mut response = to("/fleet");
-    response.headers_mut().insert(header::SET_COOKIE, origin.page.sessions.begin(&operator.who, is_secure));
+    response
+        .headers_mut()
+        .insert(header::SET_COOKIE, origin.page.sessions.begin(&operator.who, holder.id.as_deref(), is_secure));
     Ok(response)
 }
 

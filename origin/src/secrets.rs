@@ -1,4 +1,4 @@
-//! The origin's own secrets, each in a file that only its user can read: the operator's token and the signing key.
+//! The origin's own secrets, each in a file that only its user can read: the first token and the signing key.
 
 use std::{
     fs, io,

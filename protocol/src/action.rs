@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `GET /v1/actions?limit=…` | [`Actions`], new to old |
 //!
-//! There is one token, so who did it is what they say of themselves, and the address they came from. That helps colleagues
-//! find each other; it proves nothing.
+//! Who did it is what they say of themselves, which proves nothing but helps colleagues find each other; the address they came
+//! from; and the name of the token they showed, which is proof of whoever it was given to.
 
 use serde::{Deserialize, Serialize};
+
+use crate::token::Duty;
 
 /// On a request of an operator's: who asks, in their own words.
 pub const OPERATOR_HEADER: &str = "nearside-operator";
@@ -27,6 +29,9 @@ pub struct Action {
     /// The address they came from, and whether by the fleet page or by a program.
     pub from: Option<String>,
     pub by: By,
+    /// The name of the token they showed; what was kept before tokens had names has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     pub deed: Deed,
     pub app: Option<String>,
     /// What of it: a release, a task, a node.
@@ -62,10 +67,12 @@ pub enum Deed {
     TryIndexes,
     ForgetNode,
     SignIn,
+    AddToken,
+    RemoveToken,
 }
 
 impl Deed {
-    pub const ALL: [Deed; 13] = [
+    pub const ALL: [Deed; 15] = [
         Deed::PushApp,
         Deed::PushData,
         Deed::Rollback,
@@ -79,6 +86,8 @@ impl Deed {
         Deed::TryIndexes,
         Deed::ForgetNode,
         Deed::SignIn,
+        Deed::AddToken,
+        Deed::RemoveToken,
     ];
 
     /// As files and programs have it.
@@ -97,6 +106,8 @@ impl Deed {
             Deed::TryIndexes => "try_indexes",
             Deed::ForgetNode => "forget_node",
             Deed::SignIn => "sign_in",
+            Deed::AddToken => "add_token",
+            Deed::RemoveToken => "remove_token",
         }
     }
 
@@ -116,6 +127,26 @@ impl Deed {
             Deed::TryIndexes => "tried indexes",
             Deed::ForgetNode => "forgot the node",
             Deed::SignIn => "signed in",
+            Deed::AddToken => "added the token",
+            Deed::RemoveToken => "removed the token",
+        }
+    }
+
+    /// What whoever does it has to be let do.
+    pub fn duty(self) -> Duty {
+        match self {
+            Deed::PushApp | Deed::PushData | Deed::Rollback | Deed::Resume | Deed::PromoteCanary | Deed::HaltCanary => {
+                Duty::Publish
+            }
+            Deed::PauseTasks
+            | Deed::ResumeTasks
+            | Deed::RetryTasks
+            | Deed::DiscardTasks
+            | Deed::TryIndexes
+            | Deed::ForgetNode
+            | Deed::AddToken
+            | Deed::RemoveToken => Duty::Operate,
+            Deed::SignIn => Duty::Look,
         }
     }
 

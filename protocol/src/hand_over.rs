@@ -5,9 +5,10 @@
 //! | `POST /v1/hand-over` | [`Asked`] | [`Told`], then the page's own bytes |
 //!
 //! Both bodies are a message in postcard's format (1.x) after its length in four bytes, little-endian; what follows the message is
-//! the page. Each has a seal in [`SEAL_HEADER`]: 64 hexadecimal digits of BLAKE3, keyed by what is derived from the origin's
-//! token, which therefore never travels. The answer's seal covers the question's, and the question has a nonce: an answer is to
-//! this question, from somebody who holds the token, and as it was sent. Without a right seal the answer is 401.
+//! the page. Each has a seal in [`SEAL_HEADER`]: 64 hexadecimal digits of BLAKE3, keyed by what is derived from the secret that
+//! the origin tells its nodes ([`crate::heartbeat::SiblingSecret`]), which never travels between them. The answer's seal covers the
+//! question's, and the question has a nonce: an answer is to this question, from somebody who holds the secret, and as it was
+//! sent. Without a right seal the answer is 401.
 //!
 //! Only what anybody may see is asked for so, and whoever is asked asks nobody else: there is nothing to be marked, because this
 //! is the only way in, and nothing leads on from it.
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     digest::Digest,
-    heartbeat::Load,
+    heartbeat::{Load, SiblingSecret},
     release::{DatabaseId, ReleaseId},
 };
 
@@ -147,13 +148,13 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), Unreadabl
 #[derive(Clone)]
 pub struct SealKey([u8; 32]);
 
-/// Proof of whoever holds the token. Two are compared in a time that says nothing of them.
+/// Proof of whoever holds the secret. Two are compared in a time that says nothing of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seal(blake3::Hash);
 
 impl SealKey {
-    pub fn of_token(token: &str) -> SealKey {
-        SealKey(blake3::derive_key("nearside 1 hand-over between nodes", token.as_bytes()))
+    pub fn of_secret(secret: &SiblingSecret) -> SealKey {
+        SealKey(blake3::derive_key("nearside 1 hand-over between nodes", secret.0.as_bytes()))
     }
 
     pub fn of_question(&self, body: &[u8]) -> Seal {
@@ -243,8 +244,9 @@ mod tests {
     }
 
     #[test]
-    fn a_seal_is_of_one_token_one_question_and_all_bytes() {
-        let (key, other) = (SealKey::of_token("token"), SealKey::of_token("another"));
+    fn a_seal_is_of_one_secret_one_question_and_all_bytes() {
+        let key_of = |secret: &str| SealKey::of_secret(&SiblingSecret(secret.into()));
+        let (key, other) = (key_of("secret"), key_of("another"));
         let seal = key.of_question(b"body");
         assert_eq!(Seal::parse(&seal.to_hex()), Some(seal));
         assert_ne!(seal, other.of_question(b"body"));

@@ -7,11 +7,11 @@
 //! Counts are totals since the process started, never differences: what does not arrive is in the next one. The origin
 //! makes windows of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{canary::Served, limits, release::ReleaseId, times};
+use crate::{canary::Served, digest::Digest, limits, release::ReleaseId, times};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Heartbeat {
@@ -158,6 +158,26 @@ pub struct OutboxBeat {
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Siblings {
     pub siblings: Vec<Sibling>,
+    /// By what these nodes know each other.
+    #[serde(default)]
+    pub secret: Option<SiblingSecret>,
+}
+
+/// Told by the origin to whoever shows a node's token, and another one every so often, and when a token is removed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiblingSecret(pub String);
+
+impl SiblingSecret {
+    /// What a node shows to another one to be given objects of releases: the secret itself does not travel there.
+    pub fn pass(&self) -> String {
+        Digest::from_bytes(blake3::derive_key("nearside 1 objects between nodes", self.0.as_bytes())).to_string()
+    }
+}
+
+impl fmt::Debug for SiblingSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SiblingSecret")
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -27,6 +27,7 @@
 //! | [`heartbeat`], [`fleet`] | what a node tells of itself all the time; what the origin makes of that |
 //! | [`hand_over`] | a page that one node has another make |
 //! | [`action`] | what operators did |
+//! | [`token`] | who may ask the origin for what |
 //! | [`cache_report`] | what a node reports about its stored responses |
 //! | [`problem`] | RFC 9457 problem details |
 //! | [`words`] | numbers and times as a person reads them |
@@ -60,6 +61,7 @@ pub mod secrets;
 pub mod status;
 pub mod task_report;
 pub mod times;
+pub mod token;
 pub mod trace_context;
 pub mod trust;
 pub mod unix_time;

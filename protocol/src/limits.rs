@@ -103,8 +103,8 @@ pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 // --- Renders handed to siblings -------------------------------------------------------------------------------------
 
 /// Renders of a node that may be out at siblings, for each core it has; and at one of them, for each core that one has.
-pub const HANDED_OUT_A_CORE: usize = 16;
-pub const HANDED_OUT_AT_ONE_A_CORE: usize = 4;
+pub const HANDED_OUT_A_CORE: usize = 64;
+pub const HANDED_OUT_AT_ONE_A_CORE: usize = 32;
 /// Renders for siblings that are under way at once, for each core; one begins only while fewer of any kind use so many cores:
 /// the other half of RENDERS_A_CORE is always left to a node's own visitors.
 pub const HANDED_A_CORE: usize = 2;
@@ -642,6 +642,19 @@ pub const ACTIONS_SHOWN: usize = 1_000;
 pub const ACTIONS_SHOWN_UNASKED: usize = 50;
 pub const ACTION_WHO_BYTES: usize = 64;
 pub const ACTION_WORDS_BYTES: usize = 1 << 10;
+
+/// Tokens that are kept, besides the first one; what adding one may take, and for how many days it may be good.
+pub const TOKENS: usize = 256;
+pub const TOKEN_ADDING_BYTES: usize = 4 << 10;
+pub const TOKEN_DAYS_MOST: u64 = 3_650;
+/// A file with a token, and how often it is looked at: it may have been exchanged for another.
+pub const TOKEN_FILE_BYTES: u64 = 4 << 10;
+pub const TOKEN_FILE_EVERY: Duration = Duration::from_secs(1);
+/// What nodes know each other by, which the origin makes: how long one lasts, how long the one before is still taken by who has
+/// heard of another, and how long who starts waits for the first.
+pub const SIBLING_SECRET_LASTS: Duration = Duration::from_secs(3600);
+pub const SIBLING_SECRET_GRACE: Duration = Duration::from_secs(10);
+pub const SIBLING_SECRET_WAIT: Duration = Duration::from_secs(2);
 
 /// The fleet page: how long who signed in is let in, and a form that is sent to it.
 pub const SESSION: Duration = Duration::from_secs(12 * 3600);

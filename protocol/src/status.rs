@@ -57,6 +57,9 @@ pub struct NodeStatus {
     /// Spans by what became of them; nothing where none are kept.
     #[serde(default)]
     pub spans: BTreeMap<String, u64>,
+    /// Calls to its admin address refused for their token since the start, by [`crate::token::Refused`].
+    #[serde(default)]
+    pub refused_calls: BTreeMap<String, u64>,
 }
 
 /// When a certificate ends.
@@ -178,6 +181,9 @@ pub struct OriginStatus {
     /// Spans by what became of them; nothing where none are kept.
     #[serde(default)]
     pub spans: BTreeMap<String, u64>,
+    /// Calls refused for their token since the start, by [`crate::token::Refused`].
+    #[serde(default)]
+    pub refused_calls: BTreeMap<String, u64>,
 }
 
 /// Since when, and which release's content is served meanwhile.

@@ -1,6 +1,7 @@
 //! The origin's HTTP interface, as nodes and the command line speak it.
 //!
-//! Every path needs `Authorization: Bearer <token>`; errors are `application/problem+json`.
+//! Every path needs `Authorization: Bearer <token>` of a role that may ask for it ([`crate::token`]): 401 without a token that is
+//! known, 403 with one of another role. Only `GET /livez`, which says that the origin answers, needs none. Errors are `application/problem+json`.
 //!
 //! | request | body | answer |
 //! |---|---|---|
@@ -36,6 +37,7 @@
 //! | `POST /v1/heartbeat` | [`crate::heartbeat::Heartbeat`] | [`crate::heartbeat::Siblings`] |
 //! | `GET /v1/fleet` | | [`crate::fleet::Fleet`] |
 //! | `GET /v1/actions?limit=…` | | [`crate::action::Actions`], new to old |
+//! | `/v1/tokens…` | | what [`crate::token`] has |
 //! | `GET /v1/status` | | [`crate::status::OriginStatus`] |
 //! | `GET /v1/metrics` | | the same in numbers, as Prometheus reads them |
 //! | `GET /v1/logs?app=…` | | the origin's logbook, a JSON object a line; nodes have the same at `/logs` of their admin address |

@@ -68,7 +68,7 @@ fn gathered(batches: Vec<Batch>, known: &Known, shape: Shape) -> Result<BTreeMap
 fn check_maxima(known: &Known, rows: &dyn Rows, options: &Options, segment: &Segment, row: &TermRow) -> Result<()> {
     let Place::List(list, _) = row.postings else { return Ok(()) };
     let (norms, shape, mut bytes) = (Norms::new(segment.average), options.shape(), Vec::new());
-    rows.chunk(chunk_id(segment.id, list, 0), &mut bytes)?;
+    rows.row(chunk_id(segment.id, list, 0), &mut bytes)?;
     let head = Head::read(&bytes)?;
     let (mut chunk, mut block) = (Chunk::default(), Block::default());
     for (number, part) in head.chunks.iter().enumerate() {

@@ -302,7 +302,7 @@ impl Short {
 impl Long {
     fn open(scope: &Scope<'_>, list: u32) -> Result<Long> {
         let mut row = Vec::new();
-        if !scope.rows.chunk(chunk_id(scope.segment, list, 0), &mut row)? {
+        if !scope.rows.row(chunk_id(scope.segment, list, 0), &mut row)? {
             return Err(Fault::Damaged("the head of a list is missing"));
         }
         Ok(Long {
@@ -396,7 +396,7 @@ impl Long {
         let places = &mut self.places;
         if places.of != Some(at) || places.index > self.index {
             places.of = None;
-            if !scope.rows.places(places_id(scope.segment, self.list, at.0 + 1, at.1), &mut places.row)? {
+            if !scope.rows.row(places_id(scope.segment, self.list, at.0 + 1, at.1), &mut places.row)? {
                 return Err(Fault::Damaged("the places of a block are missing"));
             }
             *places = Places { of: Some(at), row: std::mem::take(&mut places.row), index: 0, at: 0 };

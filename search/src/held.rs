@@ -13,8 +13,7 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Held {
     pub groups: BTreeMap<u32, BTreeMap<Vec<u8>, Vec<u8>>>,
-    pub chunks: BTreeMap<i64, Vec<u8>>,
-    pub places: BTreeMap<i64, Vec<u8>>,
+    pub rows: BTreeMap<i64, Vec<u8>>,
     pub documents: BTreeMap<(u32, u32), Vec<u8>>,
     bytes: usize,
 }
@@ -55,12 +54,8 @@ impl Rows for Held {
         Ok(())
     }
 
-    fn chunk(&self, id: i64, into: &mut Vec<u8>) -> Result<bool> {
-        give(self.chunks.get(&id), into)
-    }
-
-    fn places(&self, id: i64, into: &mut Vec<u8>) -> Result<bool> {
-        give(self.places.get(&id), into)
+    fn row(&self, id: i64, into: &mut Vec<u8>) -> Result<bool> {
+        give(self.rows.get(&id), into)
     }
 
     fn documents(&self, segment: u32, number: u32, into: &mut Vec<u8>) -> Result<bool> {
@@ -75,15 +70,9 @@ impl RowsMut for Held {
         Ok(())
     }
 
-    fn put_chunk(&mut self, id: i64, data: &[u8]) -> Result<()> {
+    fn put_row(&mut self, id: i64, data: &[u8]) -> Result<()> {
         self.bytes += data.len() + ROW_BYTES;
-        self.chunks.insert(id, data.to_vec());
-        Ok(())
-    }
-
-    fn put_places(&mut self, id: i64, data: &[u8]) -> Result<()> {
-        self.bytes += data.len() + ROW_BYTES;
-        self.places.insert(id, data.to_vec());
+        self.rows.insert(id, data.to_vec());
         Ok(())
     }
 

@@ -33,7 +33,7 @@ pub struct Begun {
 impl Begun {
     pub fn read(rows: &dyn Rows, (segment, list): (u32, u32), impact: impl Fn(u32, f32) -> u16) -> Result<Begun> {
         let mut row = Vec::new();
-        if !rows.chunk(chunk_id(segment, list, 0), &mut row)? {
+        if !rows.row(chunk_id(segment, list, 0), &mut row)? {
             return Err(Fault::Damaged("the head of a list is missing"));
         }
         let head = Head::read(&row)?;
@@ -75,7 +75,7 @@ pub fn write(
         if shape.positions {
             let number = writer.blocks.len();
             let places: Vec<u8> = block.clone().flat_map(|index| postings.places_of(index)).copied().collect();
-            rows.put_places(places_id(segment, list, writer.chunks.len() + 1, number), &places)?;
+            rows.put_row(places_id(segment, list, writer.chunks.len() + 1, number), &places)?;
             bytes += places.len() as u64;
         }
         writer.bodies.extend(body);
@@ -87,7 +87,7 @@ pub fn write(
     }
     let written = (first..start).map(|index| (postings.documents[index], worths[index]));
     let head = head(begun.champions.into_iter().chain(written).collect(), &writer.chunks);
-    rows.put_chunk(chunk_id(segment, list, 0), &head)?;
+    rows.put_row(chunk_id(segment, list, 0), &head)?;
     Ok(Written { bytes: bytes + head.len() as u64, is_whole })
 }
 
@@ -124,7 +124,7 @@ impl Writer {
             return Err(Fault::Refused("a word stands in more documents than a list can hold".into()));
         }
         self.blocks.clear();
-        rows.put_chunk(chunk_id(self.at.0, self.at.1, self.chunks.len()), &chunk)?;
+        rows.put_row(chunk_id(self.at.0, self.at.1, self.chunks.len()), &chunk)?;
         Ok(chunk.len() as u64)
     }
 }
@@ -227,7 +227,7 @@ impl Chunk {
     pub fn load(&mut self, rows: &dyn Rows, id: i64, expected: Part) -> Result<()> {
         self.blocks.clear();
         self.starts.clear();
-        if !rows.chunk(id, &mut self.padded)? {
+        if !rows.row(id, &mut self.padded)? {
             return Err(Fault::Damaged("a chunk is missing"));
         }
         let mut bytes = Bytes::new(&self.padded);
@@ -311,7 +311,7 @@ impl Default for Block {
 /// Reads a whole long list, as merges do.
 pub fn read_all(rows: &dyn Rows, (segment, list): (u32, u32), shape: Shape, into: &mut Postings) -> Result<()> {
     let mut row = Vec::new();
-    if !rows.chunk(chunk_id(segment, list, 0), &mut row)? {
+    if !rows.row(chunk_id(segment, list, 0), &mut row)? {
         return Err(Fault::Damaged("the head of a list is missing"));
     }
     let head = Head::read(&row)?;
@@ -320,7 +320,7 @@ pub fn read_all(rows: &dyn Rows, (segment, list): (u32, u32), shape: Shape, into
         chunk.load(rows, chunk_id(segment, list, number + 1), *part)?;
         for at in 0..chunk.blocks.len() {
             chunk.open_block(at, shape, &mut block)?;
-            if shape.positions && !rows.places(places_id(segment, list, number + 1, at), &mut row)? {
+            if shape.positions && !rows.row(places_id(segment, list, number + 1, at), &mut row)? {
                 return Err(Fault::Damaged("the places of a block are missing"));
             }
             let mut places = Bytes::new(&row);
@@ -386,9 +386,10 @@ mod tests {
                 let begun = Begun::read(&parts, (3, 9), impact).unwrap();
                 written = write(&mut parts, (3, 9), (&postings, &worths), shape, Some(begun), 5_000).unwrap();
             }
-            prop_assert!(parts.chunks == rows.chunks && parts.places == rows.places);
-            for (id, chunk) in &rows.chunks {
-                prop_assert!(id & 0x1f_ffff == 0 || chunk.len() <= CHUNK_BYTES);
+            prop_assert!(parts.rows == rows.rows);
+            for (id, row) in &rows.rows {
+                let (is_head, is_chunk) = (id & 0x1f_ffff == 0, id & 0x7f == 0);
+                prop_assert!(is_head || !is_chunk || row.len() <= CHUNK_BYTES);
             }
         }
 
@@ -398,7 +399,7 @@ mod tests {
             let postings = made(2, 700, seed);
             let mut rows = Held::default();
             write(&mut rows, (0, 0), (&postings, &worths(&postings, 2)), shape, None, u64::MAX).unwrap();
-            let mut all: Vec<&mut Vec<u8>> = rows.chunks.values_mut().chain(rows.places.values_mut()).collect();
+            let mut all: Vec<&mut Vec<u8>> = rows.rows.values_mut().collect();
             let row = at.index(all.len());
             let byte = at.index(all[row].len());
             if cut { all[row].truncate(byte) } else { all[row][byte] = with }

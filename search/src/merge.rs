@@ -38,7 +38,7 @@ pub fn begin(meta: &mut Meta) -> Result<bool> {
         // From here on, what is new goes to the other lane.
         meta.sides ^= 1 << tier;
         let into = meta.begin_segment((tier + 1).min(limits::TIERS - 1))?;
-        meta.merge = Some(started(into, changes, meta));
+        meta.merge = Some(Merge::begun(into, changes, meta.frozen.average()));
         return Ok(true);
     }
     Ok(false)
@@ -49,7 +49,7 @@ pub fn begin_all(meta: &mut Meta) -> Result<()> {
     meta.sides ^= (1 << limits::TIERS) - 1;
     let into = meta.begin_segment(limits::TIERS - 1)?;
     let changes = Changes { first: 1, last: meta.log_begins() - 1 };
-    meta.merge = Some(started(into, changes, meta));
+    meta.merge = Some(Merge::begun(into, changes, meta.frozen.average()));
     Ok(())
 }
 
@@ -58,13 +58,8 @@ pub fn begin_flush(meta: &mut Meta, last: u32) -> Result<()> {
     // Where there is nothing older, it is the largest.
     let tier = if meta.segments.is_empty() { limits::TIERS - 1 } else { 0 };
     let into = meta.begin_segment(tier)?;
-    meta.flush = Some(started(into, Changes { first: meta.log_begins(), last }, meta));
+    meta.flush = Some(Merge::begun(into, Changes { first: meta.log_begins(), last }, meta.frozen.average()));
     Ok(())
-}
-
-fn started(into: u32, changes: Changes, meta: &Meta) -> Merge {
-    let done = Done::Terms { is_begun: false };
-    Merge { into, changes, average: meta.frozen.average(), lists: 0, done, from: Vec::new() }
 }
 
 /// Which of the two.
@@ -123,8 +118,7 @@ pub fn advance(
 pub fn in_memory(inputs: &[Source], (documents, average): (&Documents, f32), how: (Shape, &Weights)) -> Result<Source> {
     let changes = inputs.iter().map(|source| source.segment.changes);
     let changes = changes.reduce(|all, next| Changes { first: all.first, last: next.last }).unwrap_or_default();
-    let done = Done::Terms { is_begun: false };
-    let mut merge = Merge { into: 0, changes, average, lists: 0, done, from: Vec::new() };
+    let mut merge = Merge::begun(0, changes, average);
     let mut rows = Held::default();
     terms(&mut rows, &mut merge, (documents, inputs), how, (false, u64::MAX))?;
     let told = told(&rows, documents, changes, inputs)?;

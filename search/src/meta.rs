@@ -68,6 +68,13 @@ pub struct Merge {
     pub from: Vec<u8>,
 }
 
+impl Merge {
+    /// Of which nothing is done.
+    pub fn begun(into: u32, changes: Changes, average: f32) -> Merge {
+        Merge { into, changes, average, lists: 0, done: Done::Terms { is_begun: false }, from: Vec::new() }
+    }
+}
+
 /// How far a merge is beyond the terms that are done.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Done {

@@ -11,15 +11,14 @@ pub trait Rows {
     fn group(&self, segment: u32, term: &[u8], first: &mut Vec<u8>, into: &mut Vec<u8>) -> Result<bool>;
     /// Groups from the one `from` is in, in order, while `each` gives true.
     fn groups(&self, segment: u32, from: &[u8], each: &mut EachGroup<'_>) -> Result<()>;
-    fn chunk(&self, id: i64, into: &mut Vec<u8>) -> Result<bool>;
-    fn places(&self, id: i64, into: &mut Vec<u8>) -> Result<bool>;
+    /// A part of a list: its head, a chunk, or the places of a block.
+    fn row(&self, id: i64, into: &mut Vec<u8>) -> Result<bool>;
     fn documents(&self, segment: u32, number: u32, into: &mut Vec<u8>) -> Result<bool>;
 }
 
 pub trait RowsMut: Rows {
     fn put_group(&mut self, segment: u32, first: &[u8], data: &[u8]) -> Result<()>;
-    fn put_chunk(&mut self, id: i64, data: &[u8]) -> Result<()>;
-    fn put_places(&mut self, id: i64, data: &[u8]) -> Result<()>;
+    fn put_row(&mut self, id: i64, data: &[u8]) -> Result<()>;
     fn put_documents(&mut self, segment: u32, number: u32, data: &[u8]) -> Result<()>;
 }
 

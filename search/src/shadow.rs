@@ -243,11 +243,7 @@ impl Rows for Shadow<'_> {
         Ok(())
     }
 
-    fn chunk(&self, id: i64, into: &mut Vec<u8>) -> Result<bool> {
-        self.get(&self.lane_of_row(id).row, [id], into)
-    }
-
-    fn places(&self, id: i64, into: &mut Vec<u8>) -> Result<bool> {
+    fn row(&self, id: i64, into: &mut Vec<u8>) -> Result<bool> {
         self.get(&self.lane_of_row(id).row, [id], into)
     }
 
@@ -264,11 +260,7 @@ impl RowsMut for Shadow<'_> {
         self.put(&self.lane(segment).put_group, params![segment, first, data])
     }
 
-    fn put_chunk(&mut self, id: i64, data: &[u8]) -> Result<()> {
-        self.put(&self.lane_of_row(id).put_row, params![id, data])
-    }
-
-    fn put_places(&mut self, id: i64, data: &[u8]) -> Result<()> {
+    fn put_row(&mut self, id: i64, data: &[u8]) -> Result<()> {
         self.put(&self.lane_of_row(id).put_row, params![id, data])
     }
 

@@ -1,6 +1,6 @@
 //! The virtual table as SQLite's users meet it.
 
-use nearside_search::inspect::inspect;
+use nearside_search::{SHADOW_TABLES, inspect::inspect};
 use rusqlite::{Connection, params};
 
 const SCHEMA: &str = "
@@ -432,9 +432,8 @@ fn hostile_rows_are_refused() {
         let sql = "UPDATE package SET name = ?1 WHERE id % 100 = ?2";
         connection.execute(sql, params![format!("n1 again{round}"), round * 3]).unwrap();
     }
-    let tables: Vec<&str> = ["log", "term0", "term1", "term2", "term3", "term4", "term5"]
+    let tables: Vec<&str> = SHADOW_TABLES
         .into_iter()
-        .chain(["list0", "list1", "list2", "list3", "list4", "list5"])
         .filter(|table| {
             let sql = format!("SELECT count(*) FROM found_{table}");
             connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap() > 0

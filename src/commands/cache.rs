@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
-use nearside_host::origin_client::{OriginClient, bytes, whole};
+use nearside_host::origin_client::{bytes, whole};
 use nearside_protocol::{
     cache_report::{Explained, ExplainedResponse, Purged, Stored, StoredResponse},
     limits,
 };
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::places::NodeAccess;
 
 /// Shows what a node keeps in its cache, and why
 ///
@@ -93,6 +95,8 @@ pub struct CacheNode {
     /// The node's admin address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081")]
     pub node: String,
+    #[command(flatten)]
+    pub access: NodeAccess,
 }
 
 pub async fn run(args: CacheArgs) -> anyhow::Result<ExitCode> {
@@ -123,7 +127,7 @@ async fn ask<T: DeserializeOwned>(
     path: &str,
     query: &[(&str, Option<String>)],
 ) -> anyhow::Result<T> {
-    let client = OriginClient::new(&from.node, None)
+    let client = super::node_client(&from.node, &from.access)
         .map_err(|_| anyhow!("`{}` is not an address: `http://host:port` expected", from.node))?;
     let mut asked = form_urlencoded::Serializer::new(String::new());
     for (name, value) in query {

@@ -8,9 +8,11 @@ use nearside_host::{
     admin::{self, Admin},
     agent,
     certificates::Certificates,
+    credential::Credential,
     door::Door,
     engine::Engine,
     follow,
+    gate::Gate,
     hand_over::HandOver,
     host::Host,
     logbook::Logbook,
@@ -22,13 +24,15 @@ use nearside_host::{
     redirect,
     replica::Replica,
     scrub, serve,
+    tls::Believes,
     upstream::Upstream,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
     data_lock::DataLock,
     handed::{self, Listener, Successor},
+    places::OriginTls,
     settings::NodeSettings,
     stopping::{Stop, Stopping},
     traces::{self, TraceArgs},
@@ -45,9 +49,11 @@ use crate::{
 /// Settings come from flags, else from the environment (NEARSIDE_LISTEN and so on), else from the file, else defaults.
 /// The admin address answers /livez, /readyz, /status (JSON), /metrics (Prometheus), /logs (see `nearside help logs`),
 /// /cache (`nearside help cache`) and /outbox (`nearside help outbox`).
-/// To whoever shows the origin's token it also gives releases: a node named as another's --sibling. What comes from a
-/// sibling is verified as if it came from a stranger. And to whoever proves to hold that token it gives pages they have no place
-/// to make, where --admin-url says how it is reached.
+/// From other machines all but the first two take a token: that of --admin-token-file, or the node's own. To nodes that its origin
+/// knows it also gives releases: a node named as another's --sibling. What comes from a sibling is verified as if it came from
+/// a stranger. And it gives them pages they have no place to make, where --admin-url says how it is reached.
+///
+/// A token file is looked at every second, certificates every five: what is exchanged is used without a restart.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -66,6 +72,10 @@ The same as a file, for --config:
   place = \"zrh\"                          # told the origin, for its fleet page and for siblings
   public_url = \"http://zurich-1.example\"
   admin_url = \"http://10.0.0.1:8081\"
+  admin_token_file = \"admin-token\"       # for operators on other machines
+  origin_ca = \"/etc/nearside/authority.pem\"
+  origin_certificate = \"/etc/nearside/node.crt\"
+  origin_key = \"/etc/nearside/node.key\"
   certificates = \"/etc/nearside/tls\"     # listen speaks TLS then
   redirect = \"0.0.0.0:80\"
   renders_per_client_s = 20
@@ -96,9 +106,12 @@ pub struct HostArgs {
     /// The origin; without one the node serves what is on its disk
     #[arg(long, env = "NEARSIDE_ORIGIN", value_name = "URL")]
     pub origin: Option<String>,
-    /// File with the origin's token
+    /// File with a token of the origin's, for a node: its first one, or one of `nearside token add NAME --role node`
     #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// File with a token that lets operators in at the admin address from other machines [default: the node's own token does]
+    #[arg(long, env = "NEARSIDE_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
     /// This node's own disk: releases, compiled code, trusted keys [default: nearside-node]
     #[arg(long, env = "NEARSIDE_DATA", value_name = "FOLDER")]
     pub data: Option<PathBuf>,
@@ -131,9 +144,8 @@ pub struct HostArgs {
     /// Where visitors who come without TLS are sent on to https:// [default: nowhere]
     #[arg(long, env = "NEARSIDE_REDIRECT", value_name = "ADDR:PORT")]
     pub redirect: Option<SocketAddr>,
-    /// PEM file with the authorities to believe where the origin is https:// [default: those everybody does]
-    #[arg(long, env = "NEARSIDE_ORIGIN_CA", value_name = "FILE")]
-    pub origin_ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub tls: OriginTls,
     #[command(flatten)]
     pub traces: TraceArgs,
     /// Neither ask siblings for pages there is no place for, nor make any for them
@@ -152,11 +164,9 @@ const OUTBOX: &str = "outbox.db";
 
 pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let settings = NodeSettings::resolve(args)?;
+    let own = settings.token.as_ref().map(|file| file.credential().clone()).unwrap_or_default();
     let origin = match &settings.origin {
-        Some(url) => {
-            let authorities = settings.origin_ca.as_deref();
-            Some(Arc::new(OriginClient::believing(url, settings.token.clone(), authorities)?))
-        }
+        Some(url) => Some(Arc::new(OriginClient::by(url, own.clone(), &settings.origin_tls)?)),
         None => None,
     };
     let upstream: Arc<dyn Upstream> = match &origin {
@@ -176,8 +186,11 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     if let Some(certificates) = &certificates {
         host = host.with_certificates(certificates.clone());
     }
-    if let Some(token) = settings.token.as_deref().filter(|_| settings.hands_over) {
-        host = host.with_hand_over(HandOver::among_holders_of(token));
+    if let Some(certificate) = &settings.origin_tls.certificate {
+        host = host.with_origin_certificate(certificate.clone());
+    }
+    if origin.is_some() && settings.hands_over {
+        host = host.with_hand_over(HandOver::default());
     }
     host.in_fleet.declare(settings.declared.clone(), settings.max_staleness);
     // A node without an origin has nobody to deliver to; what waits from before stays where it is.
@@ -214,15 +227,16 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let stop = || async {
         let _ = stopping.wait().await;
     };
-    let token = settings.token.as_deref();
-    let siblings: Result<Vec<_>, _> = settings.siblings.iter().map(|url| sibling(url, token)).collect();
+    let pass = host.in_fleet.keys.pass();
+    let siblings: Result<Vec<_>, _> = settings.siblings.iter().map(|url| sibling(url, pass)).collect();
     let sources = origin.clone().map(|origin| siblings.map(|siblings| Sources::new(siblings, origin))).transpose()?;
     let admin = Arc::new(Admin {
         host: host.clone(),
         origin,
         logs: Logs::new(logbook),
         replica: replica.clone(),
-        peer: Peer::new(replica.clone(), token),
+        peer: Peer::among_siblings(replica.clone(), own.clone(), host.clone()),
+        gate: Gate::opened_by(settings.admin_token.iter().map(|file| file.credential().clone()).chain([own])),
         max_staleness: settings.max_staleness,
     });
     let follows = async {
@@ -265,17 +279,20 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
             None => stop().await,
         }
     };
-    let renewed = async {
-        if let Some(certificates) = host.certificates() {
-            tokio::select! {
-                () = certificates.clone().follow() => {}
-                () = stop() => {}
-            }
-        }
-    };
+    let mut renewed = JoinSet::new();
+    [settings.token, settings.admin_token].into_iter().flatten().for_each(|file| {
+        renewed.spawn(file.follow());
+    });
+    if let Some(certificates) = host.certificates() {
+        renewed.spawn(certificates.clone().follow());
+    }
+    if let Some(certificate) = settings.origin_tls.certificate {
+        renewed.spawn(certificate.follow());
+    }
     let administers = admin::serve(admin.clone(), operators, stop());
-    let (served, ..) = tokio::join!(serves, administers, told, sent_on, renewed, follows, delivers);
+    let (served, ..) = tokio::join!(serves, administers, told, sent_on, follows, delivers);
     served?;
+    drop(renewed);
     exporting.finish().await;
     if stopping.why() == Some(Stop::HandOver) {
         // What is not accepted yet is the successor's. The folder is let go of with this process.
@@ -285,8 +302,8 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn sibling(url: &str, token: Option<&str>) -> Result<Arc<OriginClient>, ClientError> {
-    Ok(Arc::new(OriginClient::new(url, token.map(str::to_owned))?))
+fn sibling(url: &str, pass: &Credential) -> Result<Arc<OriginClient>, ClientError> {
+    Ok(Arc::new(OriginClient::by(url, pass.clone(), &Believes::default())?))
 }
 
 pub async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

@@ -15,14 +15,20 @@ use http::Method;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use nearside_host::{
+    credential::Credential,
     logbook::{Entry, Kind, Level, Position},
     logs::Line,
     origin_client::{ClientError, OriginClient, bytes, whole},
+    tls::Believes,
 };
 use nearside_protocol::{limits, wire::LOGBOOK_HEADER};
 use tokio::sync::mpsc;
 
-use crate::{log_line::Style, settings::read_token};
+use crate::{
+    log_line::Style,
+    places::{NodeAccess, OriginTls},
+    settings::origin_tls,
+};
 
 /// Shows what nodes and the origin have logged, and follows it
 ///
@@ -53,12 +59,16 @@ pub struct LogsArgs {
     /// A node's admin address; may be given several times
     #[arg(long = "node", value_name = "URL")]
     pub nodes: Vec<String>,
+    #[command(flatten)]
+    pub access: NodeAccess,
     /// The origin
     #[arg(long, value_name = "URL")]
     pub origin: Option<String>,
     /// File with the origin's token
     #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub origin_tls: OriginTls,
     /// Of this app only
     #[arg(long)]
     pub app: Option<String>,
@@ -160,12 +170,13 @@ fn sources(args: &LogsArgs) -> anyhow::Result<Vec<Source>> {
         (nodes, _) => nodes,
     };
     for url in nodes {
-        sources.push(Source::new(url, None, "/logs")?);
+        let credential = super::credential(args.access.admin_token_file.as_deref())?;
+        sources.push(Source::new(url, credential, &Believes::default(), "/logs")?);
     }
     if let Some(url) = &args.origin {
-        let token = args.token_file.as_deref().map(read_token).transpose()?;
-        let token = token.context("the origin's log needs --token-file")?;
-        sources.push(Source::new(url, Some(token), "/v1/logs")?);
+        let token_file = args.token_file.as_deref().context("the origin's log needs --token-file")?;
+        let tls = origin_tls(&args.origin_tls)?;
+        sources.push(Source::new(url, super::credential(Some(token_file))?, &tls, "/v1/logs")?);
     }
     Ok(sources)
 }
@@ -218,10 +229,10 @@ enum Heard {
 }
 
 impl Source {
-    fn new(url: &str, token: Option<String>, path: &'static str) -> anyhow::Result<Source> {
-        let client = OriginClient::new(url, token)
+    fn new(url: &str, credential: Credential, tls: &Believes, path: &'static str) -> anyhow::Result<Source> {
+        let client = OriginClient::by(url, credential, tls)
             .map_err(|_| anyhow!("`{url}` is not an address: `http://host:port` expected"))?;
-        let name = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let name = url.trim_start_matches("http://").trim_start_matches("https://").trim_end_matches('/').to_owned();
         Ok(Source { name, client: Arc::new(client), path })
     }
 

@@ -8,6 +8,7 @@ pub mod canary;
 pub mod check;
 mod check_recipe;
 pub mod dev;
+pub mod health;
 pub mod host;
 pub mod key;
 pub mod logs;
@@ -23,14 +24,22 @@ pub mod snapshot;
 pub mod status;
 pub mod tasks;
 pub mod test;
+pub mod token;
 pub mod top;
 
-use std::future::Future;
+use std::{future::Future, path::Path};
 
-use nearside_host::origin_client::OriginClient;
+use nearside_host::{
+    credential::{self, Credential},
+    origin_client::OriginClient,
+    tls::Believes,
+};
 use nearside_protocol::wire::Pushed;
 
-use crate::{places::OriginAccess, settings::read_token};
+use crate::{
+    places::{NodeAccess, OriginAccess},
+    settings::origin_tls,
+};
 
 /// What a push, or what is like one, came to.
 fn print_pushed(pushed: &Pushed) {
@@ -43,8 +52,19 @@ fn print_pushed(pushed: &Pushed) {
 
 /// A client for the origin the command line names.
 fn origin_client(access: &OriginAccess) -> anyhow::Result<OriginClient> {
-    let token = access.token_file.as_deref().map(read_token).transpose()?;
-    Ok(OriginClient::believing(&access.origin, token, access.origin_ca.as_deref())?.as_operator(&operator()))
+    let tls = origin_tls(&access.tls)?;
+    let credential = credential(access.token_file.as_deref())?;
+    Ok(OriginClient::by(&access.origin, credential, &tls)?.as_operator(&operator()))
+}
+
+/// A client for a node's admin address.
+fn node_client(url: &str, access: &NodeAccess) -> anyhow::Result<OriginClient> {
+    Ok(OriginClient::by(url, credential(access.admin_token_file.as_deref())?, &Believes::default())?)
+}
+
+fn credential(token_file: Option<&Path>) -> anyhow::Result<Credential> {
+    let token = token_file.map(credential::read).transpose()?;
+    Ok(token.as_deref().map(Credential::of).unwrap_or_default())
 }
 
 /// Whoever runs this, as the origin's log of operators is told: NEARSIDE_OPERATOR, or the user and the machine.

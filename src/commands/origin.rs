@@ -2,9 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
+use anyhow::bail;
 use clap::Args;
-use nearside_host::{certificates::Certificates, door::Door, engine::Engine, logbook::Logbook};
+use nearside_host::{
+    certificates::Certificates, client_authorities::ClientAuthorities, door::Door, engine::Engine, logbook::Logbook,
+};
 use nearside_origin::{config::Config, origin::Origin};
+use tokio::task::JoinSet;
 
 use super::host::bind;
 use crate::traces::{self, TraceArgs};
@@ -12,7 +16,8 @@ use crate::traces::{self, TraceArgs};
 /// Runs the origin: owns the data, applies writes, runs tasks, publishes releases
 ///
 /// At its first start it makes a signing key and an operator's token in its data folder (signing.key, token). Whoever
-/// has the token may push, write and pull; keep the listener on a private network.
+/// has that token may do everything; `nearside token` makes others, for nodes, publishers and readers. Keep the listener on a
+/// private network, or let it speak TLS and ask for certificates.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -21,6 +26,8 @@ Example:
 As a file, for --config, with what single apps are given:
   listen = \"127.0.0.1:7600\"
   data = \"/var/lib/nearside-origin\"
+  certificates = \"/etc/nearside/tls\"
+  client_ca = \"/etc/nearside/nodes.pem\"
   otlp_endpoint = \"http://127.0.0.1:4318\"
 
   [objects]                             # where releases are put; a folder in `data` without this
@@ -46,7 +53,11 @@ pub struct OriginArgs {
     /// when it changes [default: no TLS]
     #[arg(long, env = "NEARSIDE_CERTIFICATES", value_name = "FOLDER")]
     pub certificates: Option<PathBuf>,
-    /// File with the token to ask for [default: token in the data folder, made at the first start]
+    /// PEM file with authorities: who connects without a certificate of theirs is refused at the handshake; read again when it
+    /// changes. It takes --certificates [default: anybody connects, and shows a token]
+    #[arg(long, env = "NEARSIDE_CLIENT_CA", value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
+    /// File with the first token, an operator's [default: token in the data folder, made at the first start]
     #[arg(long, env = "NEARSIDE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     #[command(flatten)]
@@ -70,6 +81,13 @@ pub async fn run(args: OriginArgs, logbook: Logbook) -> anyhow::Result<ExitCode>
     if args.certificates.is_some() {
         config.certificates = args.certificates;
     }
+    if args.client_ca.is_some() {
+        config.client_ca = args.client_ca;
+    }
+    if config.client_ca.is_some() && config.certificates.is_none() {
+        bail!("client_ca asks for certificates, which are shown over TLS only: it takes `certificates` as well");
+    }
+    let clients = config.client_ca.as_deref().map(ClientAuthorities::read).transpose()?;
     let certificates = config.certificates.as_deref().map(Certificates::read).transpose()?;
     let compiled = config.data.join("compiled");
     std::fs::create_dir_all(&compiled)?;
@@ -81,11 +99,16 @@ pub async fn run(args: OriginArgs, logbook: Logbook) -> anyhow::Result<ExitCode>
     let scheme = if certificates.is_some() { "https" } else { "http" };
     println!("origin answers {scheme}://{}", listener.local_addr()?);
     let stop = super::shutdown()?;
-    let renewed = certificates.clone().map(|certificates| tokio::spawn(certificates.follow()));
-    origin.serve_at(Door::showing(listener, certificates.as_ref())?, stop()).await;
-    if let Some(renewed) = renewed {
-        renewed.abort();
+    let door = Door::asking(listener, certificates.as_ref(), clients.as_ref())?;
+    let mut renewed = JoinSet::new();
+    if let Some(certificates) = certificates {
+        renewed.spawn(certificates.follow());
     }
+    if let Some(clients) = clients {
+        renewed.spawn(clients.follow());
+    }
+    origin.serve_at(door, stop()).await;
+    drop(renewed);
     exporting.finish().await;
     Ok(ExitCode::SUCCESS)
 }

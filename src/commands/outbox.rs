@@ -10,7 +10,7 @@ use nearside_host::{
 };
 use nearside_protocol::{limits, write::Outcome};
 
-use crate::age::age;
+use crate::{age::age, places::NodeAccess};
 
 /// Shows the writes a node has taken while its origin was away
 ///
@@ -27,6 +27,8 @@ pub struct OutboxArgs {
     /// The node's admin address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081", global = true)]
     pub node: String,
+    #[command(flatten)]
+    pub access: NodeAccess,
     #[command(subcommand)]
     pub command: OutboxCommand,
 }
@@ -46,7 +48,7 @@ pub enum OutboxCommand {
 }
 
 pub async fn run(args: OutboxArgs) -> anyhow::Result<ExitCode> {
-    let node = OriginClient::new(&args.node, None)?;
+    let node = super::node_client(&args.node, &args.access)?;
     match args.command {
         OutboxCommand::List { all } => list(&node, all).await?,
         OutboxCommand::Export => export(&node).await?,

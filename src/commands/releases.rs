@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::Args;
-use nearside_host::origin_client::{ClientError, OriginClient};
+use nearside_host::origin_client::ClientError;
 use nearside_protocol::{
     release::ReleaseId,
     status::NodeStatus,
@@ -11,7 +11,10 @@ use nearside_protocol::{
 };
 
 use super::canary;
-use crate::{age::age, places::OriginAccess};
+use crate::{
+    age::age,
+    places::{NodeAccess, OriginAccess},
+};
 
 /// Lists the releases of an app that the origin keeps
 ///
@@ -29,6 +32,8 @@ pub struct ReleasesArgs {
     /// A node's admin address; may be given several times
     #[arg(long = "node", value_name = "URL")]
     pub nodes: Vec<String>,
+    #[command(flatten)]
+    pub access: NodeAccess,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -45,7 +50,7 @@ pub async fn run(args: ReleasesArgs) -> anyhow::Result<ExitCode> {
     let mut live: BTreeMap<ReleaseId, Vec<String>> = BTreeMap::new();
     let mut silent = Vec::new();
     for url in &args.nodes {
-        let status: Result<NodeStatus, ClientError> = OriginClient::new(url, None)?.get_json("/status").await;
+        let status: Result<NodeStatus, ClientError> = super::node_client(url, &args.access)?.get_json("/status").await;
         match status {
             Ok(node) => {
                 if let Some(app) = node.apps.get(&args.app) {

@@ -4,13 +4,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::Args;
-use nearside_host::origin_client::OriginClient;
 use nearside_origin::{
     bucket::Bucket,
     config::Config,
     restore::{self, Known, Report},
 };
 use nearside_protocol::status::NodeStatus;
+
+use crate::places::NodeAccess;
 
 /// Puts a backup of an origin back, into an empty folder
 ///
@@ -35,6 +36,8 @@ pub struct RestoreArgs {
     /// A node's admin address, to be asked which epoch it serves; may be given several times
     #[arg(long = "node", value_name = "URL")]
     pub nodes: Vec<String>,
+    #[command(flatten)]
+    pub access: NodeAccess,
     /// Begin an epoch above this one
     #[arg(long, value_name = "EPOCH", default_value_t = 0)]
     pub epoch_above: u64,
@@ -43,9 +46,10 @@ pub struct RestoreArgs {
 pub async fn run(args: RestoreArgs) -> anyhow::Result<ExitCode> {
     let mut epoch = args.epoch_above;
     for url in &args.nodes {
-        let status: NodeStatus = OriginClient::new(url, None)?.get_json("/status").await.with_context(|| {
-            format!("the node {url} cannot be asked which epoch it serves; leave it out to go on without")
-        })?;
+        let status: NodeStatus =
+            super::node_client(url, &args.access)?.get_json("/status").await.with_context(|| {
+                format!("the node {url} cannot be asked which epoch it serves; leave it out to go on without")
+            })?;
         epoch = status.apps.values().map(|app| app.release.epoch).chain([epoch]).max().unwrap_or(epoch);
     }
     let config = args.config.as_deref().map(Config::read).transpose()?;

@@ -3,11 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use nearside_host::origin_client::{ClientError, OriginClient};
+use nearside_host::origin_client::ClientError;
 use nearside_protocol::status::{AppCache, NodeStatus, OriginStatus};
 
 use super::canary;
-use crate::{fleet_table, places::OriginAccess};
+use crate::{
+    fleet_table,
+    places::{NodeAccess, OriginAccess},
+};
 
 /// Shows what the origin and nodes are doing
 ///
@@ -23,6 +26,8 @@ pub struct StatusArgs {
     /// A node's admin address; may be given several times
     #[arg(long = "node", value_name = "URL")]
     pub nodes: Vec<String>,
+    #[command(flatten)]
+    pub access: NodeAccess,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -37,7 +42,7 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let fleet = fleet_table::ask(&origin_client).await.ok();
     let mut nodes: Vec<(String, Result<NodeStatus, ClientError>)> = Vec::new();
     for url in &args.nodes {
-        nodes.push((url.clone(), OriginClient::new(url, None)?.get_json("/status").await));
+        nodes.push((url.clone(), super::node_client(url, &args.access)?.get_json("/status").await));
     }
     let all_answer = origin.is_ok() && nodes.iter().all(|(_, node)| node.is_ok());
     if args.json {

@@ -135,11 +135,11 @@ const arrival = (text) => says("#releases .arrival", text);
 try {
   // The door.
   await page.goto(`${origin}/`);
-  check("whoever is not signed in is asked for the token", (await page.getByLabel("Operator's token").isVisible()) && !(await page.locator("#nodes").count()));
+  check("whoever is not signed in is asked for the token", (await page.getByLabel("Your token").isVisible()) && !(await page.locator("#nodes").count()));
   await judge(page, "door");
   const enter = async (page, shown, who = "Ada") => {
     await page.getByLabel("Your name").fill(who);
-    await page.getByLabel("Operator's token").fill(shown);
+    await page.getByLabel("Your token").fill(shown);
     await Promise.all([page.waitForEvent("load"), page.keyboard.press("Enter")]);
   };
   await enter(page, "not-the-token-of-this-origin");
@@ -287,7 +287,7 @@ try {
   check("and says what came of a button, of whoever it was as text", (await snapshot.locator("#told").innerText()).includes(`${HOSTILE} paused tasks of probe always-fail: 1 changed`));
   check("which is done", await snapshot.getByRole("button", { name: "Resume always-fail" }).isVisible());
   await Promise.all([snapshot.waitForEvent("load"), snapshot.getByRole("button", { name: "Sign out" }).click()]);
-  check("signed out is out", (await snapshot.getByLabel("Operator's token").isVisible()) && (await plain.cookies()).length === 0);
+  check("signed out is out", (await snapshot.getByLabel("Your token").isVisible()) && (await plain.cookies()).length === 0);
 
   // Another site's page posts nothing here.
   const forged = await context.request.post(`${origin}/fleet/do`, { form: { deed: "resume", app: "probe" }, headers: { "sec-fetch-site": "cross-site" } });

@@ -49,6 +49,11 @@ impl Node {
         })
     }
 
+    /// One that operators reach at this address.
+    pub fn start_admin(folder: &Path, name: &str, admin: &str, more: &[&str]) -> Node {
+        Node::launch(folder, name, admin, more).unwrap_or_else(|log| panic!("{name} does not start:\n{log}"))
+    }
+
     /// The node; or what it logged, if it does not start.
     fn launch(folder: &Path, name: &str, admin: &str, more: &[&str]) -> Result<Node, String> {
         let log = folder.join(format!("{name}.log"));

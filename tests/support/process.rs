@@ -81,6 +81,10 @@ impl Process {
         is_possible
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL: no chance to do anything.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

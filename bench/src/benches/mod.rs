@@ -16,6 +16,7 @@ mod peers;
 mod pushes;
 mod render;
 mod search;
+mod siblings;
 mod snapshots;
 mod stage;
 mod static_files;
@@ -32,8 +33,8 @@ use tokio::time::timeout;
 use crate::args::Run;
 use crate::limits::{
     CONNECTIONS_DEFAULT, DENSITY_SECONDS, FLEET_TIMEOUT, HOT_SECONDS, INDEX_CLASS_SECONDS, MIX_SECONDS,
-    OVERLOAD_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT, STORY_CONNECTIONS,
-    STORY_SECONDS,
+    OVERLOAD_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT, SIBLINGS_SECONDS,
+    STORY_CONNECTIONS, STORY_SECONDS,
 };
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
@@ -52,6 +53,8 @@ pub enum Bench {
     Flood,
     /// Three times as many renders as can be made, beside hits; without refusing any, and by Node.js behind nginx
     Overload,
+    /// Three nodes of 0.4 cores, of which one gets four in five visitors, with and without hand-over
+    Siblings,
     /// An uncached page beside the same page rendered natively and raw hyper
     Render,
     /// A page without data beside the same from reused instances and raw hyper
@@ -98,6 +101,7 @@ impl Bench {
             Bench::Carried => "carried",
             Bench::Flood => "flood",
             Bench::Overload => "overload",
+            Bench::Siblings => "siblings",
             Bench::Render => "render",
             Bench::Handler => "handler",
             Bench::Peers => "peers",
@@ -127,6 +131,7 @@ impl Bench {
             Bench::Density => DENSITY_SECONDS,
             Bench::Mix => MIX_SECONDS,
             Bench::Overload => OVERLOAD_SECONDS,
+            Bench::Siblings => SIBLINGS_SECONDS,
             Bench::Story => STORY_SECONDS,
             Bench::Index => INDEX_CLASS_SECONDS,
             _ => SECONDS_DEFAULT,
@@ -158,6 +163,7 @@ impl Bench {
             Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
             Bench::Overload => Ok((overload::ABOUT, overload::measure(args, settings).await?)),
+            Bench::Siblings => Ok((siblings::ABOUT, siblings::measure(args, settings).await?)),
             Bench::Writes => Ok((writes::ABOUT, writes::measure(args, settings).await?)),
             Bench::Pushes => Ok((pushes::ABOUT, pushes::measure(args, settings).await?)),
             Bench::Fleet => {
@@ -192,8 +198,8 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, overload, render, handler, peers, search, index, edits, static, \
-         snapshots, start, cold, density, mix, pushes, writes, tasks, fleet, story, noise"
+        "no bench named: give one or more of hit, crowd, carried, flood, overload, siblings, render, handler, peers, search, index, \
+         edits, static, snapshots, start, cold, density, mix, pushes, writes, tasks, fleet, story, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::Measured;
 use super::stage::{HOST, Stage};
@@ -24,6 +24,7 @@ use crate::limits::{
 };
 use crate::load::{Judging, Note, Plan, closed, impatient, noted};
 use crate::nginx::Nginx;
+use crate::one_off::OneOff;
 use crate::peer_cache::{Fronted, Keeps};
 use crate::percentile::percentile;
 use crate::process::Process;
@@ -83,7 +84,7 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
     cores.be_generator()?;
 
     let hits = hot::requests(HOST, &names.iter().take(10).map(|name| hot::package(name)).collect::<Vec<_>>());
-    let mut asked = Asked { names, count: 0 };
+    let mut asked = OneOff::new(HOST, names)?;
     let mut samples = Vec::new();
     for round in 1..=settings.rounds {
         for turn in 0..contenders.len() {
@@ -126,32 +127,11 @@ fn about(settings: &Settings, cores: &str) -> String {
     )
 }
 
-/// Searches for the name of one package each, none of them asked for twice in a run.
-struct Asked {
-    names: Vec<String>,
-    count: usize,
-}
-
-impl Asked {
-    /// Once all names were asked for, they come again with more spaces behind: another address, and the same work.
-    fn next(&mut self, count: usize) -> Result<Arc<Requests>> {
-        ensure!(!self.names.is_empty(), "the catalogue has no packages");
-        let targets: Vec<String> = (self.count..self.count + count)
-            .map(|number| {
-                let spaces = " ".repeat(number / self.names.len());
-                hot::search(&format!("{}{spaces}", self.names[number % self.names.len()]))
-            })
-            .collect();
-        self.count += count;
-        Ok(Arc::new(Requests::new(hot::requests(HOST, &targets))?))
-    }
-}
-
 struct Turn<'a> {
     contender: &'a Contender,
     settings: &'a Settings,
     hits: Arc<Requests>,
-    asked: &'a mut Asked,
+    asked: &'a mut OneOff,
 }
 
 type Values = BTreeMap<Metric, f64>;
@@ -233,7 +213,7 @@ fn in_time(notes: &[Note], lasts: Duration) -> f64 {
 }
 
 /// In microseconds.
-fn quantile(notes: &[Note], share: f64) -> Result<f64> {
+pub(super) fn quantile(notes: &[Note], share: f64) -> Result<f64> {
     let mut latencies_us: Vec<u64> = notes.iter().map(|note| note.latency_us as u64).collect();
     latencies_us.sort_unstable();
     percentile(&latencies_us, share).map(|us| us as f64).context("nothing was answered")

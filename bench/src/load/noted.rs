@@ -59,6 +59,8 @@ pub enum How {
     Ahead,
     /// Made for this request, or for another that was there first.
     OnDemand,
+    /// Made for it by another node.
+    Sibling,
 }
 
 impl How {
@@ -77,11 +79,11 @@ impl How {
     /// RFC 9211, with our own details.
     fn said(status: &str) -> How {
         let mut parameters = status.split([';', ',']).map(str::trim);
-        if !parameters.clone().any(|parameter| parameter == "hit") {
-            return How::OnDemand;
-        }
+        let is_hit = parameters.clone().any(|parameter| parameter == "hit");
         let detail = parameters.find_map(|parameter| parameter.strip_prefix("detail=")).unwrap_or_default();
         match detail {
+            "sibling" => How::Sibling,
+            _ if !is_hit => How::OnDemand,
             detail if detail.contains("ahead") => How::Ahead,
             detail if detail.contains("pages") => How::Pages,
             detail if detail.contains("rows") => How::Rows,
@@ -90,7 +92,7 @@ impl How {
     }
 
     pub fn is_hit(self) -> bool {
-        self != How::OnDemand
+        !matches!(self, How::OnDemand | How::Sibling)
     }
 }
 

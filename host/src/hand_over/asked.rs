@@ -1,9 +1,9 @@
-//! Being asked for a render by a node that has no place for it. Whoever holds the token is believed; nobody else gets so far.
+//! Being asked for a render by a node that has no place for it. Whoever holds the secret is believed; nobody else gets so far.
 //!
 //! Nothing here leads to another node. And nothing here waits for a render in flight: its leader may have handed it to the very
 //! node that asks, and both would wait for each other.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -38,10 +38,7 @@ use crate::{
 /// Answers a question at the admin address.
 pub(crate) async fn answer(host: &Arc<Host>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let Some(hand_over) = host.hand_over() else {
-        return refusal(
-            StatusCode::NOT_FOUND,
-            "this node makes no pages for others: it has no token, or is told not to",
-        );
+        return refusal(StatusCode::NOT_FOUND, "this node makes no pages for others: it is told not to");
     };
     let context = context_in(request.headers(), trace_context::HEADER);
     let shown = request.headers().get(wire::SEAL_HEADER).and_then(|seal| Seal::parse(seal.to_str().ok()?));
@@ -50,19 +47,19 @@ pub(crate) async fn answer(host: &Arc<Host>, request: Request<Incoming>) -> Resp
         return refusal(StatusCode::BAD_REQUEST, "the question did not come, or is too large");
     };
     let body = body.to_bytes();
-    let seal = hand_over.key.of_question(&body);
-    if shown != Some(seal) {
+    let sealed = shown.and_then(|seal| Some((seal, host.in_fleet.keys.sealed(&body, &seal, Instant::now())?)));
+    let Some((seal, key)) = sealed else {
         hand_over.taken.count(TakenAs::Unsealed);
-        return refusal(StatusCode::UNAUTHORIZED, "the question is not sealed with this node's token");
-    }
+        return refusal(StatusCode::UNAUTHORIZED, "the question is not sealed by a node that the origin knows");
+    };
     let Ok((asked, _)) = wire::decode::<Asked>(&body) else {
         return refusal(StatusCode::BAD_REQUEST, "the question cannot be read");
     };
-    // Whoever holds the token may say that it is traced.
+    // Whoever holds the secret may say that it is traced.
     let span = host.tracer().continued(context).map(|traced| traced.span(SpanKind::Server, "make for a sibling"));
     let Taken { outcome, body } = take(host, hand_over, asked, within(&span)).await;
     let body = wire::encode(&Told { load: host.renders_load(), outcome }, &body);
-    let sealed = hand_over.key.of_answer(&seal, &body).to_hex();
+    let sealed = key.of_answer(&seal, &body).to_hex();
     let mut response = Response::new(Full::new(body.into()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

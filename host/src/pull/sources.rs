@@ -47,6 +47,10 @@ impl Sources {
         self.0.iter().rev()
     }
 
+    pub(crate) fn has_siblings(&self) -> bool {
+        self.0.len() > 1
+    }
+
     pub fn origin(&self) -> &Arc<OriginClient> {
         &self.0.last().expect("BUG: the origin is always among the sources").client
     }

@@ -28,7 +28,7 @@ use super::{
     settings::TraceSettings,
     span::Ended,
 };
-use crate::tls::{self, TlsError};
+use crate::tls::{self, Believes, TlsError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum NoExport {
@@ -197,7 +197,7 @@ impl Collector {
         connector.set_connect_timeout(Some(wait.min(limits::OUTBOUND_CONNECT)));
         connector.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls::believing(authorities.as_deref())?)
+            .with_tls_config(tls::believing(&Believes { authorities, certificate: None })?)
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(connector);

@@ -1,5 +1,6 @@
 use std::{fs, path::Path, time::Duration};
 
+use http::Method;
 use nearside_host::{
     archive::Archive,
     engine::Engine,
@@ -9,7 +10,7 @@ use nearside_host::{
 use nearside_protocol::{
     heads::{Nonce, SignedHeads},
     key::PublicKey,
-    release::{Manifest, SignedManifest},
+    release::{Manifest, ReleaseId, SignedManifest},
     status::OriginStatus,
     trust::TrustedKey,
     wire::{Difference, Heads, Pushed, Releases},
@@ -24,6 +25,7 @@ use super::*;
 use crate::config::{AppConfig, Config};
 
 mod releases;
+mod tokens;
 
 const MANIFEST: &str = "name = \"shop\"\nhosts = [\"shop.example\"]\n\n[mirror]\nitem = [\"id\", \"name\"]\n\n[data]\nitem = [\"name\"]\n\n[variables]\nHOOK = \"http://hook.example\"\n";
 const MIGRATION: &str = "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT UNIQUE, cost);";
@@ -46,6 +48,7 @@ async fn start(data: &Path) -> Running {
         data: data.join("data"),
         token_file: None,
         certificates: None,
+        client_ca: None,
         objects: None,
         traces: Default::default(),
         apps: [("shop".to_owned(), settings)].into(),
@@ -372,6 +375,8 @@ async fn strangers_and_nonsense_are_refused_in_words() {
             assert_eq!(problem.status, 401);
         }
     }
+    let nobody = OriginClient::new(&format!("http://{}", origin.address), None).unwrap();
+    assert_eq!(nobody.get("/livez", 64).await.unwrap(), "alive\n", "that it answers is no secret");
     let digest = Digest::of(b"");
     for (method, path, body, expected) in [
         (Method::GET, "/elsewhere", "", "404: there is nothing at this path"),
@@ -441,6 +446,7 @@ async fn two_origins_do_not_share_a_folder() {
         data: folder.path().join("data"),
         token_file: None,
         certificates: None,
+        client_ca: None,
         objects: None,
         traces: Default::default(),
         apps: Default::default(),

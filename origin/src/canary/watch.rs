@@ -19,7 +19,7 @@ pub(crate) async fn watch(origin: Arc<Origin>) {
     }
 }
 
-async fn look(origin: &Origin, name: &str, site: Arc<Site>) {
+async fn look(origin: &Arc<Origin>, name: &str, site: Arc<Site>) {
     let now = Instant::now();
     let heard = origin.nodes.heard_of(name, now);
     let looked_at = site.clone();

@@ -22,6 +22,7 @@ use crate::{
     operate::Work,
     origin::Origin,
     tasks::steer::{Order, Which},
+    tokens::Holder,
 };
 
 pub(super) type Form = BTreeMap<String, String>;
@@ -42,10 +43,22 @@ pub(super) async fn form(body: Incoming) -> Result<Form, ApiError> {
     Ok(form_urlencoded::parse(&body).into_owned().collect())
 }
 
-/// Does it; says what came of it.
-pub(super) async fn act(origin: &Arc<Origin>, operator: &Operator, form: &Form) -> Result<String, ApiError> {
+/// Does it, if that is for `holder` to do; says what came of it.
+pub(super) async fn act(
+    origin: &Arc<Origin>,
+    operator: &Operator,
+    holder: &Holder,
+    form: &Form,
+) -> Result<String, ApiError> {
     let work = Work { origin, operator };
-    match wanted(form)? {
+    let wanted = wanted(form)?;
+    if let Some(deed) = form.get("deed").and_then(|name| Deed::named(name)).filter(|deed| !holder.role.may(deed.duty()))
+    {
+        let what = ["release", "task", "kind", "node"].iter().find_map(|name| form.get(*name));
+        let asked = Asked { deed, app: form.get("app").cloned(), what: what.cloned() };
+        return Err(work.refused(holder, deed.duty(), Some(asked)).await);
+    }
+    match wanted {
         Wanted::Rollback { app, to } => {
             let pushed = work.rollback(&*api::site(origin, &app)?, Some(to)).await?;
             let release = pushed.release.map_or("nothing".to_owned(), |release| format!("release {release}"));

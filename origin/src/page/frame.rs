@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use maud::{DOCTYPE, Markup, html};
-use nearside_protocol::words;
+use nearside_protocol::{token::Role, words};
 
 use super::{VERSION, facts::Facts, sections, session::Session};
 
@@ -21,7 +21,8 @@ pub(super) fn parts(facts: &Facts) -> [(&'static str, Markup); 8] {
 }
 
 /// `told` is the number of what was just done, which is said at the top.
-pub(super) fn page(facts: &Facts, session: &Session, told: Option<u64>) -> Markup {
+/// It shows the buttons for what `role` may do.
+pub(super) fn page(facts: &Facts, session: &Session, role: Option<Role>, told: Option<u64>) -> Markup {
     let [state, concerns, now, nodes, releases, tasks, queries, log] = parts(facts).map(|(_, markup)| markup);
     let told = told.and_then(|id| facts.actions.iter().find(|action| action.id == id));
     let content = html! {
@@ -56,7 +57,7 @@ pub(super) fn page(facts: &Facts, session: &Session, told: Option<u64>) -> Marku
             section id="log" aria-label="Log of operators" { (log) }
         }
     };
-    document("Fleet", content, true)
+    document("Fleet", content, Some(role.unwrap_or(Role::Reader)))
 }
 
 /// `wrong` is whoever showed a token that is not the origin's.
@@ -70,13 +71,13 @@ pub(super) fn sign_in(wrong: Option<&str>) -> Markup {
                 }
                 label { span { "Your name" } input name="who" autocomplete="name" maxlength="64" required value=[wrong] autofocus[wrong.is_none()]; }
                 p class="soft" { "For the log of what operators do. It proves nothing; it helps colleagues find each other." }
-                label { span { "Operator's token" } input name="token" type="password" autocomplete="current-password" required autofocus[wrong.is_some()]; }
-                p class="soft" { "In the file " code { "token" } " of the origin's data folder, unless its configuration names another." }
+                label { span { "Your token" } input name="token" type="password" autocomplete="current-password" required autofocus[wrong.is_some()]; }
+                p class="soft" { "One of yours (" code { "nearside token add" } "), or the first one: the file " code { "token" } " of the origin's data folder, unless its configuration names another." }
                 button { "Sign in" }
             }
         }
     };
-    document("Sign in: Fleet", content, false)
+    document("Sign in: Fleet", content, None)
 }
 
 /// Something was not done: why, and the way back.
@@ -88,10 +89,11 @@ pub(super) fn refusal(status: StatusCode, why: &str) -> Markup {
             p { a href="/fleet" { "To the fleet" } }
         }
     };
-    document("Not done: Fleet", content, false)
+    document("Not done: Fleet", content, None)
 }
 
-fn document(title: &str, content: Markup, follows: bool) -> Markup {
+/// `follows` is for whom the page is, where it is one that follows.
+fn document(title: &str, content: Markup, follows: Option<Role>) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -102,11 +104,11 @@ fn document(title: &str, content: Markup, follows: bool) -> Markup {
                 title { (title) }
                 link rel="icon" href="data:,";
                 link rel="stylesheet" href={ "/fleet/page.css?v=" (*VERSION) };
-                @if follows {
+                @if follows.is_some() {
                     script src={ "/fleet/page.js?v=" (*VERSION) } defer {}
                 }
             }
-            body { (content) }
+            body data-role=[follows.map(Role::name)] { (content) }
         }
     }
 }

@@ -49,7 +49,8 @@ async fn run(
             _ = every.tick() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
-        let mut events = match session.is_over() {
+        let is_over = session.holder(&origin).is_none();
+        let mut events = match is_over {
             true => "event: over\ndata:\n\n".to_owned(),
             false => news(&origin, &mut sent).await,
         };
@@ -61,7 +62,7 @@ async fn run(
         }
         sent_at = Instant::now();
         tokio::select! {
-            sent = sender.send_data(events.into()) => if sent.is_err() || session.is_over() { return },
+            sent = sender.send_data(events.into()) => if sent.is_err() || is_over { return },
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
     }

@@ -9,7 +9,7 @@ mod releases;
 mod tasks;
 
 use maud::{Markup, html};
-use nearside_protocol::{fleet::Health, words};
+use nearside_protocol::{action::Deed, fleet::Health, token::Duty, words};
 
 use super::{
     concerns::{self, Weight},
@@ -84,7 +84,7 @@ fn button(deed: &str, fields: &[(&str, &str)], says: &str, what: &str) -> Markup
 /// One that first says what will happen.
 fn sure(deed: &str, fields: &[(&str, &str)], opens: &str, about: &str, says: &str) -> Markup {
     html! {
-        details class="sure" {
+        details class="sure" data-duty=[duty(deed)] {
             summary aria-label={ (opens) " " (about) } { (opens) }
             div class="ask" {
                 p { (about) }
@@ -94,9 +94,18 @@ fn sure(deed: &str, fields: &[(&str, &str)], opens: &str, about: &str, says: &st
     }
 }
 
+/// By this the page's style leaves out what whoever looks may not do.
+fn duty(deed: &str) -> Option<&'static str> {
+    match Deed::named(deed)?.duty() {
+        Duty::Publish => Some("publish"),
+        Duty::Operate => Some("operate"),
+        Duty::Look | Duty::Pull | Duty::Serve => None,
+    }
+}
+
 fn form(deed: &str, fields: &[(&str, &str)], says: &str, what: &str, class: &str) -> Markup {
     html! {
-        form method="post" action="/fleet/do" data-act {
+        form method="post" action="/fleet/do" data-act data-duty=[duty(deed)] {
             input type="hidden" name="deed" value=(deed);
             @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
             button class=(class) {

@@ -1,12 +1,12 @@
-//! Who is signed in at the fleet page: a cookie that says until when, and who they say they are, under a key made of the
-//! operator's token. Nothing is remembered here; another token ends all sessions.
+//! Who is signed in at the fleet page: a cookie that says until when, by which token, and who they say they are, under a key made
+//! of the first token. Nothing is remembered here: a token that is removed ends its sessions, another first token ends all.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
 use nearside_protocol::{action::By, limits, unix_time::now_ms};
 
-use crate::{actions::Operator, secrets::Token};
+use crate::{actions::Operator, origin::Origin, secrets::Token, tokens::Holder};
 
 const COOKIE: &str = "nearside-fleet";
 const CONTEXT: &str = "nearside origin 2026-11 session of the fleet page";
@@ -18,10 +18,17 @@ pub(super) struct Sessions {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Session {
     pub(super) who: String,
+    /// None of the first token.
+    token: Option<String>,
     ends_at_ms: u64,
 }
 
 impl Session {
+    /// Who that is, for as long as their token opens anything.
+    pub(super) fn holder(&self, origin: &Origin) -> Option<Holder> {
+        origin.tokens.by_id(self.token.as_deref()).filter(|_| !self.is_over())
+    }
+
     pub(super) fn is_over(&self) -> bool {
         now_ms() >= self.ends_at_ms
     }
@@ -33,8 +40,8 @@ impl Sessions {
     }
 
     /// The cookie of a new session.
-    pub(super) fn begin(&self, who: &str, is_secure: bool) -> HeaderValue {
-        let cookie = self.text(who, now_ms() + limits::SESSION.as_millis() as u64);
+    pub(super) fn begin(&self, who: &str, token: Option<&str>, is_secure: bool) -> HeaderValue {
+        let cookie = self.text(who, token, now_ms() + limits::SESSION.as_millis() as u64);
         set(&cookie, limits::SESSION, is_secure)
     }
 
@@ -49,10 +56,10 @@ impl Sessions {
         pairs.find_map(|(name, value)| self.read(value).filter(|_| name == COOKIE))
     }
 
-    /// `END.WHO.MAC`: milliseconds, and digits.
-    fn text(&self, who: &str, ends_at_ms: u64) -> String {
+    /// `END.TOKEN.WHO.MAC`: milliseconds, the token's id or nothing, and digits.
+    fn text(&self, who: &str, token: Option<&str>, ends_at_ms: u64) -> String {
         let who: String = who.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let signed = format!("{ends_at_ms}.{who}");
+        let signed = format!("{ends_at_ms}.{}.{who}", token.unwrap_or_default());
         format!("{signed}.{}", self.mac(&signed).to_hex())
     }
 
@@ -62,12 +69,14 @@ impl Sessions {
         if blake3::Hash::from_hex(mac).ok()? != self.mac(signed) {
             return None;
         }
-        let (ends_at_ms, who) = signed.split_once('.')?;
+        let (ends_at_ms, rest) = signed.split_once('.')?;
+        let (token, who) = rest.split_once('.')?;
         let bytes: Option<Vec<u8>> =
             who.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
         let who = String::from_utf8(bytes?).ok()?;
-        let session =
-            Session { who: Operator::named(Some(&who), None, By::Page).who, ends_at_ms: ends_at_ms.parse().ok()? };
+        let who = Operator::named(Some(&who), None, By::Page).who;
+        let token = Some(token.to_owned()).filter(|token| !token.is_empty());
+        let session = Session { who, token, ends_at_ms: ends_at_ms.parse().ok()? };
         (!session.is_over()).then_some(session)
     }
 
@@ -102,18 +111,19 @@ mod tests {
     #[test]
     fn a_session_is_who_it_says_until_it_ends_and_no_other() {
         let sessions = sessions("0123456789abcdef");
-        let set = sessions.begin("Ada Ångström", true);
+        let set = sessions.begin("Ada Ångström", Some("4f"), true);
         let set = set.to_str().unwrap();
         for words in ["HttpOnly", "SameSite=Strict", "Secure", "Max-Age=43200"] {
             assert!(set.contains(words), "{set}");
         }
         let cookie = set.split(';').next().unwrap();
-        assert_eq!(sessions.of_headers(&shown(cookie)).unwrap().who, "Ada Ångström");
+        let session = sessions.of_headers(&shown(cookie)).unwrap();
+        assert_eq!((session.who.as_str(), session.token.as_deref()), ("Ada Ångström", Some("4f")));
         assert_eq!(super::Sessions::ended().to_str().unwrap().split(';').next(), Some("nearside-fleet="));
 
-        let value = sessions.text("Ada", now_ms() + 60_000);
+        let value = sessions.text("Ada", None, now_ms() + 60_000);
         let forged = value.replacen('1', "2", 1);
-        let over = sessions.text("Ada", now_ms() - 1);
+        let over = sessions.text("Ada", None, now_ms() - 1);
         for wrong in ["", ".", "1.2.3", forged.as_str(), over.as_str(), &value[1..]] {
             assert_eq!(sessions.of_headers(&shown(&format!("{COOKIE}={wrong}"))), None, "{wrong}");
         }

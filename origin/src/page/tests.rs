@@ -7,6 +7,7 @@ use nearside_protocol::{
     heartbeat::{AppBeat, Declared, Heartbeat, Load, OutboxBeat, Totals},
     release::ReleaseId,
     status::Held,
+    token::{Adding, Role},
     wire::{ReleaseInfo, Releases},
 };
 use tokio::{net::TcpListener, sync::oneshot};
@@ -119,7 +120,7 @@ async fn only_who_shows_the_token_sees_it_and_only_the_page_itself_posts() {
     let folder = tempfile::tempdir().unwrap();
     let running = start(folder.path()).await;
     let door = running.ask(Method::GET, "/fleet", &[], "").await;
-    assert!(door.status == 200 && door.text.contains("Operator's token"));
+    assert!(door.status == 200 && door.text.contains("Your token"));
     assert!(!door.text.contains("id=\"nodes\""));
     for (name, words) in
         [("content-security-policy", "default-src 'none'"), ("x-frame-options", "DENY"), ("cache-control", "no-store")]
@@ -270,4 +271,43 @@ fn concerns_are_told_the_gravest_first() {
         (Weight::Note, "shop releases are held since the rollback to 1.3, for 65 s"),
     ];
     assert_eq!(told, expected.map(|(weight, text)| (weight, text.to_owned())));
+}
+
+#[tokio::test]
+async fn a_named_token_signs_in_and_does_what_its_role_may_until_it_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path()).await;
+    let add = |name: &str, role: Role, text: &str| {
+        let adding = Adding { name: name.into(), role, digest: Digest::of(text.as_bytes()), expires_at_ms: None };
+        running.origin.tokens.add(adding).unwrap().id
+    };
+    let (reader, ci) = (add("looks", Role::Reader, "a-reader"), add("ci", Role::Publisher, "a-publisher"));
+    let sign_in = async |token: &str| {
+        let answer = running.ask(Method::POST, "/fleet/in", &[OWN], &format!("who=Ada&token={token}")).await;
+        assert_eq!(answer.status, 303);
+        answer.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+    };
+    let json = ("accept", "application/json");
+    for (token, role, rollback, retry) in [("a-reader", "reader", 403, 403), ("a-publisher", "publisher", 404, 403)] {
+        let cookie = sign_in(token).await;
+        let session = ("cookie", cookie.as_str());
+        let page = running.ask(Method::GET, "/fleet", &[session], "").await;
+        assert!(page.text.contains(&format!("<body data-role=\"{role}\">")), "{}", page.text);
+        let done = async |form| running.ask(Method::POST, "/fleet/do", &[session, OWN, json], form).await;
+        assert_eq!(done("deed=rollback&app=shop&release=1.1").await.status, rollback, "{role}");
+        let refused = done("deed=retry_tasks&app=shop&kind=mail").await;
+        assert_eq!(refused.status, retry, "{role}");
+        assert!(refused.text.contains("\"roles\":[\"operator\"]"), "{}", refused.text);
+        let newest = running.origin.newest_actions(1).await.unwrap().remove(0);
+        assert_eq!((newest.deed, newest.went_well), (Deed::RetryTasks, false));
+        assert_eq!(newest.token.as_deref(), Some(if role == "reader" { "looks" } else { "ci" }));
+    }
+    let cookie = sign_in("a-reader").await;
+    let session = ("cookie", cookie.as_str());
+    running.origin.tokens.remove(&ci).unwrap();
+    assert_eq!(running.ask(Method::GET, "/fleet/events", &[session], "").await.status, 200, "another one's is gone");
+    running.origin.tokens.remove(&reader).unwrap();
+    assert_eq!(running.ask(Method::GET, "/fleet/events", &[session], "").await.status, 401);
+    assert!(!running.ask(Method::GET, "/fleet", &[session], "").await.text.contains("id=\"nodes\""));
+    running.stop().await;
 }

@@ -47,7 +47,7 @@ pub(super) fn judge(before: &[Note], around: &[Note], right: &[Note], release: u
             How::Pages => judged.by_pages += 1,
             How::Rows => judged.by_rows += 1,
             How::Ahead | How::Hit => judged.ahead += 1,
-            How::OnDemand => judged.on_demand += 1,
+            How::OnDemand | How::Sibling => judged.on_demand += 1,
         }
     }
     judged

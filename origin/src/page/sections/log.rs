@@ -18,6 +18,7 @@ pub(in super::super) fn log(facts: &Facts) -> Markup {
                         span class="what" { (action_words(action)) }
                         span class="soft" {
                             @if let Some(from) = &action.from { "from " (from) }
+                            @if let Some(token) = &action.token { ", by " (token) }
                             @match action.by {
                                 By::Page => ", on this page",
                                 By::Origin => "by itself",
@@ -48,6 +49,6 @@ fn between(deed: Deed) -> &'static str {
         Deed::RetryTasks | Deed::DiscardTasks => " in ",
         Deed::PushData => " to ",
         Deed::TryIndexes => " for ",
-        Deed::PushApp | Deed::Rollback | Deed::ForgetNode | Deed::SignIn => " ",
+        Deed::PushApp | Deed::Rollback | Deed::ForgetNode | Deed::SignIn | Deed::AddToken | Deed::RemoveToken => " ",
     }
 }

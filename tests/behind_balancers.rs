@@ -1,5 +1,6 @@
-//! Three nodes behind HAProxy, with the configuration that docs/deploy has: one is killed under load, and all are restarted one
-//! after the other. SKIPPED, and said so, where there is no HAProxy: apt-get install haproxy
+//! Three nodes behind HAProxy, and behind Envoy, with the configurations that docs/deploy has: one is killed under load, and all are
+//! restarted one after the other. SKIPPED, and said so, where there is none: apt-get install haproxy; scripts/deploy-check brings
+//! an Envoy, which NEARSIDE_ENVOY names
 
 mod support;
 
@@ -19,7 +20,73 @@ use support::{
     process::{Process, text},
 };
 
-const CONFIGURATION: &str = include_str!("../docs/deploy/haproxy.cfg");
+/// A balancer, and what docs/deploy has for it.
+#[derive(Clone, Copy)]
+enum Kind {
+    HaProxy,
+    Envoy,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::HaProxy => "haproxy",
+            Kind::Envoy => "envoy",
+        }
+    }
+
+    /// The shipped configuration, with the addresses of here.
+    fn configuration(self, address: SocketAddr, nodes: &[Node]) -> String {
+        let mut text = match self {
+            Kind::HaProxy => include_str!("../docs/deploy/haproxy.cfg"),
+            Kind::Envoy => include_str!("../docs/deploy/envoy.yaml"),
+        }
+        .to_owned();
+        let mut replace = |shipped: String, here: String| {
+            assert_eq!(text.matches(&shipped).count(), 1, "{shipped}");
+            text = text.replace(&shipped, &here);
+        };
+        let socket = |at: &str, port: u16| format!("socket_address: {{address: {at}, port_value: {port}}}");
+        match self {
+            Kind::HaProxy => replace("\n    bind :8000".into(), format!("\n    bind {address}")),
+            Kind::Envoy => {
+                replace(socket("127.0.0.1", 9901), socket("127.0.0.1", 0));
+                replace(socket("0.0.0.0", 8000), socket("127.0.0.1", address.port()));
+            }
+        }
+        for (number, node) in nodes.iter().enumerate() {
+            let ([visitors, admin, agent], host) = (node.addresses, format!("10.0.0.{}", number + 1));
+            match self {
+                Kind::HaProxy => replace(
+                    format!("{host}:8080 port 8081 agent-port 8082"),
+                    format!("{visitors} port {} agent-port {}", admin.port(), agent.port()),
+                ),
+                Kind::Envoy => {
+                    const CHECK: &str = "}\n                  health_check_config: {port_value: ";
+                    let shipped = format!("{}{CHECK}8081}}", socket(&host, 8080));
+                    replace(shipped, format!("{}{CHECK}{}}}", socket("127.0.0.1", visitors.port()), admin.port()));
+                }
+            }
+        }
+        text
+    }
+
+    fn command(self, file: &Path) -> Command {
+        match self {
+            Kind::HaProxy => {
+                let mut command = Command::new("haproxy");
+                command.args(["-db", "-f", text(file)]);
+                command
+            }
+            Kind::Envoy => {
+                let mut command = Command::new(std::env::var_os("NEARSIDE_ENVOY").unwrap_or("envoy".into()));
+                command.args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn", "-c", text(file)]);
+                command
+            }
+        }
+    }
+}
+
 /// What a killed node may cost, and for how long.
 const FAILURES_END_AFTER: Duration = Duration::from_secs(2);
 const VISITORS: usize = 4;
@@ -96,41 +163,43 @@ fn launch(log: &Path, arguments: &[String]) -> Process {
     Process::start(log, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-struct HaProxy {
+struct Balancer {
     child: Child,
     address: SocketAddr,
+    log: std::path::PathBuf,
 }
 
-impl HaProxy {
-    /// The shipped configuration with other addresses; nothing if it is not installed.
-    fn start(folder: &Path, nodes: &[Node]) -> Option<HaProxy> {
+impl Balancer {
+    /// Nothing if it is not installed.
+    fn start(kind: Kind, folder: &Path, nodes: &[Node]) -> Option<Balancer> {
         let [address] = free_addresses();
-        let mut configuration = CONFIGURATION.replace("bind :8000", &format!("bind {address}"));
-        for (number, node) in nodes.iter().enumerate() {
-            let [visitors, admin, agent] = node.addresses;
-            let shipped = format!("10.0.0.{}:8080 port 8081 agent-port 8082", number + 1);
-            assert!(configuration.contains(&shipped), "{shipped}");
-            let here = format!("{visitors} port {} agent-port {}", admin.port(), agent.port());
-            configuration = configuration.replace(&shipped, &here);
-        }
-        let file = folder.join("haproxy.cfg");
-        std::fs::write(&file, configuration).unwrap();
-        let log = std::fs::File::create(folder.join("haproxy.log")).unwrap();
-        let mut command = Command::new("haproxy");
-        command.args(["-db", "-f", text(&file)]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let file = folder.join(if matches!(kind, Kind::Envoy) { "envoy.yaml" } else { "haproxy.cfg" });
+        std::fs::write(&file, kind.configuration(address, nodes)).unwrap();
+        let log = folder.join("balancer.log");
+        let output = std::fs::File::create(&log).unwrap();
+        let mut command = kind.command(&file);
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         let child = command.spawn().ok()?;
-        let mut proxy = HaProxy { child, address };
-        eventually("HAProxy sends visitors on", || {
-            let ended = proxy.child.try_wait().unwrap();
-            let log = || std::fs::read_to_string(folder.join("haproxy.log")).unwrap_or_default();
-            assert!(ended.is_none(), "HAProxy has ended: {}", log());
+        let mut balancer = Balancer { child, address, log };
+        eventually("the balancer sends visitors on", || {
+            let ended = balancer.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it has ended: {}", balancer.log_text());
             probe::try_get(address, "/hello").ok().filter(|answer| answer.status == 200).map(drop)
         });
-        Some(proxy)
+        Some(balancer)
+    }
+
+    fn log_text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// A few of those that failed, and what it says.
+    fn shown(&self, failed: &[(Instant, String)]) -> String {
+        format!("{:?}\n{}", &failed[..failed.len().min(10)], self.log_text())
     }
 }
 
-impl Drop for HaProxy {
+impl Drop for Balancer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -145,7 +214,7 @@ struct Seen {
 }
 
 /// Asks through the balancer while `meanwhile` goes on: pages that are stored, and pages that are not.
-fn under_load(proxy: &HaProxy, meanwhile: impl FnOnce()) -> Seen {
+fn under_load(proxy: &Balancer, meanwhile: impl FnOnce()) -> Seen {
     let (seen, over, number) = (Seen::default(), AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..VISITORS {
@@ -172,20 +241,21 @@ fn under_load(proxy: &HaProxy, meanwhile: impl FnOnce()) -> Seen {
     seen
 }
 
-/// A few of them, and what HAProxy says.
-fn shown(failed: &[(Instant, String)], folder: &Path) -> String {
-    let log = std::fs::read_to_string(folder.join("haproxy.log")).unwrap_or_default();
-    format!("{:?}\n{log}", &failed[..failed.len().min(10)])
+#[test]
+fn behind_haproxy_a_killed_node_costs_little_and_rolling_restarts_and_upgrades_nothing() {
+    behind(Kind::HaProxy);
 }
 
 #[test]
-fn a_killed_node_costs_little_and_rolling_restarts_and_upgrades_nothing() {
+fn behind_envoy_a_killed_node_costs_little_and_rolling_restarts_and_upgrades_nothing() {
+    behind(Kind::Envoy);
+}
+
+fn behind(kind: Kind) {
     let site = Site::probe(&[]);
     let mut nodes = ["a", "b", "c"].map(|name| Node::start(&site, name));
-    let Some(proxy) = HaProxy::start(site.folder.path(), &nodes) else {
-        println!(
-            "SKIPPED: there is no haproxy here (apt-get install haproxy): nothing was tried behind docs/deploy/haproxy.cfg"
-        );
+    let Some(proxy) = Balancer::start(kind, site.folder.path(), &nodes) else {
+        println!("SKIPPED: there is no {} here: nothing was tried behind what docs/deploy has for it", kind.name());
         return;
     };
     let mut killed_at = Instant::now();
@@ -204,9 +274,9 @@ fn a_killed_node_costs_little_and_rolling_restarts_and_upgrades_nothing() {
         seen.answered.into_inner(),
         failed.len()
     );
-    assert!(last.is_none_or(|last| last < FAILURES_END_AFTER), "{}", shown(&failed, site.folder.path()));
+    assert!(last.is_none_or(|last| last < FAILURES_END_AFTER), "{}", proxy.shown(&failed));
     // What was under way at the node, and no more.
-    assert!(failed.len() <= 2 * VISITORS, "{}", shown(&failed, site.folder.path()));
+    assert!(failed.len() <= 2 * VISITORS, "{}", proxy.shown(&failed));
 
     let seen = under_load(&proxy, || {
         for node in &mut nodes {
@@ -219,7 +289,7 @@ fn a_killed_node_costs_little_and_rolling_restarts_and_upgrades_nothing() {
     });
     let failed = seen.failed.into_inner().unwrap();
     println!("all three restarted: {} answered, {} failed", seen.answered.into_inner(), failed.len());
-    assert!(failed.is_empty(), "{}", shown(&failed, site.folder.path()));
+    assert!(failed.is_empty(), "{}", proxy.shown(&failed));
 
     let seen = under_load(&proxy, || {
         for node in &nodes {
@@ -232,5 +302,5 @@ fn a_killed_node_costs_little_and_rolling_restarts_and_upgrades_nothing() {
     });
     let failed = seen.failed.into_inner().unwrap();
     println!("all three upgraded: {} answered, {} failed", seen.answered.into_inner(), failed.len());
-    assert!(failed.is_empty(), "{}", shown(&failed, site.folder.path()));
+    assert!(failed.is_empty(), "{}", proxy.shown(&failed));
 }
