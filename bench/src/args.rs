@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::benches::Bench;
 use crate::library::edited::Change;
 use crate::library::sqlite::With;
-use crate::limits::{DOCUMENTS_SEED, FLEET_CUT_SECONDS, FLEET_NODES, INDEX_DOCUMENTS, ROUNDS_MIN, SNAPSHOTS_MIB};
+use crate::limits::{
+    DENSITY_APPS, DOCUMENTS_SEED, FLEET_CUT_SECONDS, FLEET_NODES, INDEX_DOCUMENTS, ROUNDS_MIN, SNAPSHOTS_MIB,
+};
 
 /// Benchmarks of Nearside beside its peers and its limits. Run it by `scripts/bench`, which builds what it measures.
 #[derive(Debug, Parser)]
@@ -27,7 +29,7 @@ pub struct Run {
     /// Rounds in which the contenders alternate; fewer than five only to try a bench out
     #[arg(long, default_value_t = ROUNDS_MIN, value_parser = positive)]
     pub rounds: usize,
-    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried` and `flood` 10, of `overload` 60, of `story` 6; of `index` the most a class may take]
+    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried`, `flood` and `mix` 10, of `density` 8, of `overload` 60, of `story` 6; of `index` the most a class may take]
     #[arg(long, value_parser = seconds)]
     pub seconds: Option<f64>,
     /// Connections of the load generator [default: 32; of `story` 128]
@@ -48,13 +50,16 @@ pub struct Run {
     /// Tasks a round of `tasks` [default: 20000]
     #[arg(long, value_parser = positive)]
     pub tasks: Option<usize>,
+    /// Apps of `density`
+    #[arg(long, default_value_t = DENSITY_APPS, value_parser = positive)]
+    pub apps: usize,
     /// Nodes of `fleet`, besides the one at the origin
     #[arg(long, default_value_t = FLEET_NODES, value_parser = positive)]
     pub nodes: usize,
     /// How long `fleet` cuts one of them off, in seconds
     #[arg(long, default_value_t = FLEET_CUT_SECONDS)]
     pub cut_seconds: u64,
-    /// Requests a second of `pushes` [default: a quarter of the peak], `carried` and `flood` [default: 1000]
+    /// Requests a second of `pushes` [default: a quarter of the peak], `carried`, `flood` and `mix` [default: 1000], `density` [default: 500]
     #[arg(long)]
     pub rate: Option<f64>,
     /// The project's root

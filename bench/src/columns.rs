@@ -48,6 +48,14 @@ pub enum Kind {
     Rejoined,
     /// Visitors of a region.
     Places,
+    /// Many apps on one node.
+    Density,
+    /// Apps that are asked for the first time.
+    Cold,
+    /// A new version of an app.
+    Version,
+    /// Hits, alone and beside others.
+    Mixed,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -261,6 +269,49 @@ const PLACES: &[Column] = &[
     needed(Metric::NewConnectionP50, "on a new connection, p50 ms"),
 ];
 
+const DENSITY: &[Column] = &[
+    needed(Metric::Start, "ms until all are served"),
+    needed(Metric::IdleCpu, "idle, % of a core"),
+    needed(Metric::ResidentIdle, "idle, MiB resident"),
+    needed(Metric::FirstAskedP50, "first of each app, p50 us"),
+    needed(Metric::FirstAskedP99, "p99 us"),
+    needed(Metric::LatencyP50, "any of them, p50 us"),
+    needed(Metric::LatencyP99, "p99 us"),
+    needed(Metric::LatencyMax, "max us"),
+    needed(Metric::CpuOpen, "CPU us a request"),
+    needed(Metric::Resident, "then, MiB resident"),
+    needed(Metric::ResidentAnonymous, "of it its own"),
+    needed(Metric::ResidentFile, "of it files"),
+    needed(Metric::Failed, "failed"),
+];
+
+const COLD: &[Column] = &[
+    needed(Metric::LatencyP50, "p50 us"),
+    needed(Metric::LatencyP99, "p99 us"),
+    needed(Metric::LatencyMax, "max us"),
+    needed(Metric::Requests, "requests"),
+];
+
+const VERSION: &[Column] = &[
+    needed(Metric::SwitchMs, "ms from its file until it is served"),
+    needed(Metric::RecordMs, "of it to record it, ms"),
+    needed(Metric::There, "ms from the push until it is served"),
+];
+
+const MIXED: &[Column] = &[
+    needed(Metric::LatencyP50, "p50 us"),
+    needed(Metric::LatencyP99, "p99 us"),
+    needed(Metric::LatencyMax, "max us"),
+    needed(Metric::SendLateP99, "of p99, sent late us"),
+    needed(Metric::Requests, "requests"),
+    needed(Metric::Hits, "from the cache, %"),
+    needed(Metric::Failed, "failed"),
+    where_measured(Metric::RendersP99, "renders' p99 us"),
+    where_measured(Metric::SearchesP50, "searches' p50 us"),
+    where_measured(Metric::SearchesP99, "searches' p99 us"),
+    where_measured(Metric::OthersFailed, "of these, failed"),
+];
+
 const LOAD_PANELS: &[Panel] = &[
     linear(Metric::Throughput, "requests a second, more is better"),
     linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
@@ -383,6 +434,21 @@ const PLACES_PANELS: &[Panel] = &[
     linear(Metric::NewConnectionP50, "on a new connection, p50 ms, less is better"),
 ];
 
+const DENSITY_PANELS: &[Panel] = &[
+    linear(Metric::Resident, "MiB resident, less is better"),
+    linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
+    linear(Metric::Start, "ms until all are served, less is better"),
+];
+
+const COLD_PANELS: &[Panel] = &[linear(Metric::LatencyP50, "p50, us, less is better")];
+
+const VERSION_PANELS: &[Panel] = &[linear(Metric::SwitchMs, "ms from its file until it is served, less is better")];
+
+const MIXED_PANELS: &[Panel] = &[
+    linear(Metric::LatencyP50, "hits' p50, us, less is better"),
+    linear(Metric::LatencyP99, "hits' p99, us, less is better"),
+];
+
 impl Kind {
     pub fn columns(self) -> &'static [Column] {
         match self {
@@ -405,6 +471,10 @@ impl Kind {
             Kind::Reached => REACHED,
             Kind::Rejoined => REJOINED,
             Kind::Places => PLACES,
+            Kind::Density => DENSITY,
+            Kind::Cold => COLD,
+            Kind::Version => VERSION,
+            Kind::Mixed => MIXED,
         }
     }
 
@@ -429,6 +499,10 @@ impl Kind {
             Kind::Reached => REACHED_PANELS,
             Kind::Rejoined => REJOINED_PANELS,
             Kind::Places => PLACES_PANELS,
+            Kind::Density => DENSITY_PANELS,
+            Kind::Cold => COLD_PANELS,
+            Kind::Version => VERSION_PANELS,
+            Kind::Mixed => MIXED_PANELS,
         }
     }
 }

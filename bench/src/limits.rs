@@ -229,3 +229,21 @@ pub const EDIT_COMMITS: u64 = 300;
 pub const EDITS_SEED: u64 = 9;
 /// A class of queries is of so many at the least, for a percentile of them to mean something.
 pub const INDEX_PERCENTILE_QUERIES: usize = 100;
+/// Apps of `density`, how long nobody asks for any, how many are asked for the first time a second, and then at all.
+pub const DENSITY_APPS: usize = 1_000;
+pub const DENSITY_IDLE: Duration = Duration::from_secs(5);
+pub const DENSITY_FIRST_RPS: f64 = 200.0;
+pub const DENSITY_RPS: f64 = 500.0;
+pub const DENSITY_SECONDS: f64 = 8.0;
+pub const DENSITY_SEED: u64 = 3;
+/// Until a node serves them all: at first it has to pull each.
+pub const MANY_TIMEOUT: Duration = Duration::from_secs(180);
+/// Apps of `cold`, how long nobody asks for any, and versions of one of them in a round.
+pub const COLD_APPS: usize = 64;
+pub const COLD_IDLE: Duration = Duration::from_secs(3);
+pub const COLD_VERSIONS: usize = 5;
+/// Requests a second of `mix`, the pages that are hits, and the connections of renders and of searches.
+pub const MIX_RPS: f64 = 1_000.0;
+pub const MIX_HOT_PAGES: usize = 200;
+pub const MIX_OTHERS_CONNECTIONS: usize = 16;
+pub const MIX_SECONDS: f64 = 10.0;

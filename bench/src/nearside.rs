@@ -195,6 +195,15 @@ impl Cluster {
         Ok(NodeStatus { release: release.to_owned(), pulled_bytes })
     }
 
+    /// How many apps the node serves.
+    pub async fn apps_served(&self) -> Result<usize> {
+        let request = Request::get(&self.admin.to_string(), "/status", &[]);
+        let response = fetch(self.admin, &request).await?;
+        request.verify(&response)?;
+        let status: Value = serde_json::from_slice(response.body()).context("reading the node's status")?;
+        Ok(status["apps"].as_object().context("the node does not say what it serves")?.len())
+    }
+
     /// The SQLite file of the release that the node serves.
     pub async fn export(&self, to: &Path) -> Result<()> {
         self.origin.export(&self.status().await?.release, to).await

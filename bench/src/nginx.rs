@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::limits::READY_TIMEOUT;
-use crate::nearside::{POLL, free_addresses};
+use crate::nearside::free_addresses;
 use crate::peer_cache::{Fronted, Keeps};
 use crate::process::Process;
 
@@ -87,12 +86,7 @@ impl Nginx {
         let mut command = Command::new("nginx");
         command.arg("-p").arg(&own).arg("-c").arg(&file).args(["-e", "stderr"]);
         let mut process = Process::spawn(name, command, scratch)?;
-        let deadline = Instant::now() + READY_TIMEOUT;
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            process.still_running()?;
-            ensure!(Instant::now() < deadline, "nginx was not up within {READY_TIMEOUT:?}:\n{}", process.log_tail());
-            tokio::time::sleep(POLL).await;
-        }
+        process.takes_connections(address).await?;
         Ok(Self { process, address, about, _memory: memory })
     }
 

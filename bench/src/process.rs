@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::limits::{CHILD_LOG_TAIL_BYTES, LISTENING_TIMEOUT, TOOL_TIMEOUT};
+use crate::limits::{CHILD_LOG_TAIL_BYTES, LISTENING_TIMEOUT, READY_TIMEOUT, TOOL_TIMEOUT};
 
 const POLL: Duration = Duration::from_millis(10);
 
@@ -48,6 +48,18 @@ impl Process {
             ensure!(Instant::now() < deadline, "{} did not listen within {LISTENING_TIMEOUT:?}", self.name);
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Waits until somebody listens at `address`.
+    pub async fn takes_connections(&mut self, address: SocketAddr) -> Result<()> {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            self.still_running()?;
+            let late = format!("{} was not up within {READY_TIMEOUT:?}", self.name);
+            ensure!(Instant::now() < deadline, "{late}:\n{}", self.log_tail());
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
     }
 
     /// Fails with the end of its log if the process has ended.

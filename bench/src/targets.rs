@@ -26,6 +26,11 @@ pub enum Bound {
 const HIT: &str = "hit";
 const RENDER: &str = "render";
 const HANDLER: &str = "handler";
+const PEERS: &str = "peers";
+const SEARCH: &str = "search";
+const COLD: &str = "cold";
+const DENSITY: &str = "density";
+const MIX: &str = "mix";
 const CARRIED: &str = "carried";
 const CROWD: &str = "crowd";
 const SNAPSHOTS: &str = "snapshots";
@@ -130,6 +135,12 @@ const fn reaches(
     Target { bench, name, formula, bound: Bound::AtLeast(least) }
 }
 
+/// So many times as much of the cores is taken by another runtime for the same page.
+const fn spares(name: &'static str, theirs: &'static str, least: f64) -> Target {
+    let (theirs, ours) = (of("page", theirs, Metric::CpuClosed), of("page", "nearside", Metric::CpuClosed));
+    Target { bench: PEERS, name, formula: Formula::Ratio(theirs, ours), bound: Bound::AtLeast(least) }
+}
+
 /// What the origin sends where nodes ask each other first, over what it sends where they do not.
 const fn sent(name: &'static str, case: &'static str, most: f64) -> Target {
     let (ours, alone) = (of(case, "siblings", Metric::OriginBytes), of(case, "origin alone", Metric::OriginBytes));
@@ -194,6 +205,12 @@ pub const TARGETS: &[Target] = &[
     reaches(RENDER, "html: requests/s over native's", ["html", "nearside", "native"], 0.65),
     reaches(RENDER, "json: requests/s over native's", ["json", "nearside", "native"], 0.65),
     reaches(HANDLER, "fresh: requests/s over raw hyper's", ["plain", "nearside", "hyper"], 0.45),
+    reaches(SEARCH, "selective: requests/s over native FTS5's", ["selective, FTS5", "nearside", "FTS5"], 0.9),
+    reaches(SEARCH, "selective: requests/s over Node's with FTS5", ["selective, FTS5", "nearside", "node"], 1.0),
+    reaches(PEERS, "fresh: requests/s over `wasmtime serve`'s as it comes", ["page", "nearside", "serve"], 2.5),
+    reaches(PEERS, "fresh: requests/s over `wasmtime serve`'s, tuned", ["page", "nearside", "serve tuned"], 1.5),
+    spares("fresh: `wasmtime serve`'s CPU a request, as it comes, over ours", "serve", 2.5),
+    spares("fresh: `wasmtime serve`'s CPU a request, tuned, over ours", "serve tuned", 1.5),
     reaches(HANDLER, "reused: requests/s over raw hyper's", ["plain", "reused", "hyper"], 0.7),
     Target {
         bench: OVERLOAD,
@@ -357,6 +374,27 @@ pub const TARGETS: &[Target] = &[
         300.0,
     ),
     at_most(START, "start: ms to the first answer", Formula::Median(of("start", "nearside", Metric::Start)), 100.0),
+    at_most(
+        COLD,
+        "idle app: us to the first answer, p50",
+        Formula::Median(of("idle app", "first", Metric::LatencyP50)),
+        1_000.0,
+    ),
+    at_most(
+        COLD,
+        "new version: ms from its file until it is served",
+        Formula::Median(of("new version", "nearside", Metric::SwitchMs)),
+        5.0,
+    ),
+    at_most(DENSITY, "many: MiB resident", Formula::Most(of("apps", "many", Metric::Resident)), 512.0),
+    at_most(DENSITY, "many: failed", Formula::Most(of("apps", "many", Metric::Failed)), 0.0),
+    at_most(
+        MIX,
+        "hits' p99 over that of hits alone",
+        Formula::Ratio(of("hits", "mixed", Metric::LatencyP99), of("hits", "alone", Metric::LatencyP99)),
+        2.0,
+    ),
+    at_most(MIX, "hits that failed", Formula::Most(of("hits", "mixed", Metric::Failed)), 0.0),
     at_most(STORY, "knee: p99 of first bytes over the plain service's", at_the_knee(Metric::FirstByteP99), 0.1),
     at_most(STORY, "knee: failed", Formula::Most(of("knee", "nearside", Metric::Failed)), 0.0),
     at_most(STORY, "knee: CPU a request over the plain service's", at_the_knee(Metric::CpuOpen), 1.0 / 3.0),

@@ -44,6 +44,31 @@ pub enum Metric {
     ResidentAnonymous,
     #[serde(rename = "resident_file_mib")]
     ResidentFile,
+    /// The same before anybody asked.
+    #[serde(rename = "resident_idle_mib")]
+    ResidentIdle,
+    /// Of one core, while nobody asks.
+    #[serde(rename = "idle_cpu_percent")]
+    IdleCpu,
+    /// Of the first request to an app.
+    #[serde(rename = "first_asked_p50_us")]
+    FirstAskedP50,
+    #[serde(rename = "first_asked_p99_us")]
+    FirstAskedP99,
+    /// From what is on a node's disk until it is served, and how much of that is recording it there.
+    #[serde(rename = "switch_ms")]
+    SwitchMs,
+    #[serde(rename = "record_ms")]
+    RecordMs,
+    /// Of what was asked for beside.
+    #[serde(rename = "renders_p99_us")]
+    RendersP99,
+    #[serde(rename = "searches_p50_us")]
+    SearchesP50,
+    #[serde(rename = "searches_p99_us")]
+    SearchesP99,
+    #[serde(rename = "others_failed")]
+    OthersFailed,
     /// How many releases the node served while it was measured.
     #[serde(rename = "releases")]
     Releases,
@@ -231,6 +256,7 @@ impl Metric {
                     Peak | UsualRate
                         | AfterRate
                         | HitsFailed
+                        | OthersFailed
                         | Rate
                         | Deferred
                         | NotTold

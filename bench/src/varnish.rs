@@ -4,12 +4,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::limits::READY_TIMEOUT;
-use crate::nearside::{POLL, free_addresses};
+use crate::nearside::free_addresses;
 use crate::peer_cache::{Fronted, Keeps};
 use crate::process::Process;
 
@@ -40,13 +38,7 @@ impl Varnish {
         // It would otherwise take brotli out of what a client accepts.
         command.args(["-p", "http_gzip_support=off", "-p", "thread_pool_min=200"]);
         let mut process = Process::spawn(&format!("varnish-{}", fronted.name), command, scratch)?;
-        let deadline = Instant::now() + READY_TIMEOUT;
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            process.still_running()?;
-            let late = format!("Varnish was not up within {READY_TIMEOUT:?}");
-            ensure!(Instant::now() < deadline, "{late}:\n{}", process.log_tail());
-            tokio::time::sleep(POLL).await;
-        }
+        process.takes_connections(address).await?;
         let about = format!("{version}: -s {storage}, http_gzip_support=off, 200 threads a pool ready");
         Ok(Self { process, address, about })
     }

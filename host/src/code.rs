@@ -11,7 +11,7 @@ use nearside_protocol::{
     redirect::Redirect,
     route::{Method, Route},
 };
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
@@ -54,12 +54,19 @@ pub struct Code {
     pub(crate) missed: Missed,
     pub(crate) quick: Quick,
     pub(crate) idle: Idle,
-    handlers: BTreeMap<String, ProxyPre<Guest<Option<Visit>>>>,
+    handlers: BTreeMap<String, Handler>,
     /// Path pattern -> indices of the routes there, one a method or more.
     router: matchit::Router<Vec<usize>>,
     /// Path pattern -> index among the app's redirects.
     moved: matchit::Router<usize>,
     static_files: StaticFiles,
+}
+
+/// A component, and what is known beforehand of its instances.
+struct Handler {
+    pre: ProxyPre<Guest<Option<Visit>>>,
+    /// Kept, so that other apps with the same component have this one.
+    _component: Arc<Component>,
 }
 
 /// What a path and method lead to.
@@ -79,9 +86,9 @@ impl Code {
         let mut handlers = BTreeMap::new();
         for route in &app.routes {
             if !handlers.contains_key(&route.component) {
-                let pre = handler(engine, &linker, archive, &route.component)
+                let handler = handler(engine, &linker, archive, &route.component)
                     .map_err(|error| CodeError::Component { name: route.component.clone(), error })?;
-                handlers.insert(route.component.clone(), pre);
+                handlers.insert(route.component.clone(), handler);
             }
         }
 
@@ -146,7 +153,7 @@ impl Code {
     }
 
     pub fn handler(&self, route: &Route) -> &ProxyPre<Guest<Option<Visit>>> {
-        &self.handlers[&route.component]
+        &self.handlers[&route.component].pre
     }
 
     pub fn static_files(&self) -> &StaticFiles {
@@ -179,11 +186,12 @@ fn handler(
     linker: &Linker<Guest<Option<Visit>>>,
     archive: &Archive,
     name: &str,
-) -> Result<ProxyPre<Guest<Option<Visit>>>, EngineError> {
+) -> Result<Handler, EngineError> {
     let wasm = archive.component(name).expect("BUG: an archive holds every component of its manifest");
     let component = engine.component(wasm)?;
     let instance = linker.instantiate_pre(&component).map_err(EngineError::Link)?;
-    ProxyPre::new(instance).map_err(EngineError::Link)
+    let pre = ProxyPre::new(instance).map_err(EngineError::Link)?;
+    Ok(Handler { pre, _component: component })
 }
 
 /// A static file's bytes, shared with the archive they came in.

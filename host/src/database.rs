@@ -40,9 +40,15 @@ pub enum DatabaseError {
 /// A snapshot and its idle connections.
 pub struct Database {
     source: Source,
-    idle: Mutex<Vec<Guarded>>,
+    idle: Mutex<Vec<Idle>>,
     /// What search indexes need to have in memory, once for all connections.
     search: Arc<Memory>,
+}
+
+/// A connection that nobody uses now.
+struct Idle {
+    connection: Guarded,
+    since: Instant,
 }
 
 /// A named query, as this snapshot's schema understands it.
@@ -84,8 +90,25 @@ impl Database {
 
     /// Opens connections ahead, so that the first requests find them.
     pub fn warm(&self, connections: usize) -> Result<(), DatabaseError> {
-        let there = self.idle.lock().expect("BUG: nothing panics while holding the pool").len();
-        (there..connections).try_for_each(|_| self.connect().map(|connection| self.give_back(connection)))
+        (self.idle_connections()..connections)
+            .try_for_each(|_| self.connect().map(|connection| self.give_back(connection)))
+    }
+
+    /// Connections that were in use and may be again.
+    pub fn idle_connections(&self) -> usize {
+        self.idle.lock().expect("BUG: nothing panics while holding the pool").len()
+    }
+
+    /// Closes connections that nobody has needed for so long; one stays for whoever comes next.
+    pub fn let_go(&self, idle_for: Duration) {
+        let mut idle = self.idle.lock().expect("BUG: nothing panics while holding the pool");
+        // The one given back last is taken first, so the others stand in the order in which they were needed.
+        let spare = idle.len().saturating_sub(1);
+        let gone = idle[..spare].iter().take_while(|idle| idle.since.elapsed() >= idle_for).count();
+        let gone: Vec<Idle> = idle.drain(..gone).collect();
+        drop(idle);
+        // Closed where nobody waits for the lock.
+        drop(gone);
     }
 
     /// What its search indexes have in memory, for all connections together.
@@ -128,13 +151,13 @@ impl Database {
 
     fn take(&self) -> Result<Guarded, DatabaseError> {
         let idle = self.idle.lock().expect("BUG: nothing panics while holding the pool").pop();
-        idle.map_or_else(|| self.connect(), Ok)
+        idle.map_or_else(|| self.connect(), |idle| Ok(idle.connection))
     }
 
     fn give_back(&self, connection: Guarded) {
         let mut idle = self.idle.lock().expect("BUG: nothing panics while holding the pool");
         if idle.len() < limits::SQL_IDLE_CONNECTIONS {
-            idle.push(connection);
+            idle.push(Idle { connection, since: Instant::now() });
         }
     }
 
@@ -226,5 +249,27 @@ impl Drop for Reader {
         if ended.is_ok() {
             self.database.give_back(connection);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_nobody_needs_are_closed_but_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE a (x)").unwrap();
+        let database = Database::live(&path).unwrap();
+        let readers: Vec<Reader> = (0..3).map(|_| database.reader().unwrap()).collect();
+        assert_eq!(database.idle_connections(), 0);
+        drop(readers);
+        database.let_go(Duration::from_secs(60));
+        assert_eq!(database.idle_connections(), 3);
+        database.let_go(Duration::ZERO);
+        database.let_go(Duration::ZERO);
+        assert_eq!(database.idle_connections(), 1);
+        assert!(database.reader().unwrap().query("SELECT x FROM a", &[], Duration::from_secs(1)).is_ok());
     }
 }

@@ -2,9 +2,11 @@
 
 #[cfg(test)]
 mod isolation_tests;
+mod loaded;
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +17,7 @@ use wasmtime::{
 };
 
 use crate::disk::Disk;
+use loaded::Loaded;
 
 /// How often a running guest is interrupted: to yield to others, and to have its CPU time counted.
 pub const TICK: Duration = Duration::from_millis(5);
@@ -40,6 +43,7 @@ pub enum EngineError {
 pub struct Engine {
     wasm: wasmtime::Engine,
     compiled: PathBuf,
+    loaded: Arc<Loaded>,
     disk: Disk,
 }
 
@@ -55,7 +59,7 @@ impl Engine {
             }
         };
         tick(&wasm);
-        Ok(Engine { wasm, compiled: compiled.to_owned(), disk: Disk::real() })
+        Ok(Engine { wasm, compiled: compiled.to_owned(), loaded: Arc::default(), disk: Disk::real() })
     }
 
     pub fn wasm(&self) -> &wasmtime::Engine {
@@ -66,12 +70,18 @@ impl Engine {
         Linker::new(&self.wasm)
     }
 
-    /// Compiles a component, or loads what this process or an earlier one compiled from the same bytes.
+    /// Compiles a component, or loads what this process or an earlier one compiled from the same bytes. Whoever keeps it shares
+    /// it with all who ask for the same bytes meanwhile.
     ///
     /// Takes tens of milliseconds of CPU the first time: call it from a thread that may block.
+    pub fn component(&self, wasm: &[u8]) -> Result<Arc<Component>, EngineError> {
+        let digest = Digest::of(wasm);
+        self.loaded.or_load(digest, || self.load(wasm, &digest))
+    }
+
     #[allow(unsafe_code)]
-    pub fn component(&self, wasm: &[u8]) -> Result<Component, EngineError> {
-        let file = self.compiled.join(format!("{}-{}.cwasm", Digest::of(wasm), self.compatibility()));
+    fn load(&self, wasm: &[u8], digest: &Digest) -> Result<Component, EngineError> {
+        let file = self.compiled.join(format!("{digest}-{}.cwasm", self.compatibility()));
         if let Ok(bytes) = std::fs::read(&file)
             && let Some(code) = sealed(&bytes)
         {

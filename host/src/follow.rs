@@ -107,6 +107,7 @@ pub async fn follow(host: Arc<Host>, replica: Replica, sources: Sources, shutdow
         () = shutdown => {}
         () = pull(host.clone(), replica.clone(), sources.clone()) => {}
         () = tell_behind(&host) => {}
+        () = let_go(&host) => {}
         () = report::run(host.clone(), origin.clone()) => {}
         () = heartbeat::run(host.clone(), origin) => {}
         () = repair::run(host.clone(), replica.clone(), sources) => {}
@@ -128,6 +129,16 @@ async fn tell_behind(host: &Host) {
     loop {
         seconds.tick().await;
         host.tell_behind();
+    }
+}
+
+/// What apps hold that nobody asks for is given back.
+async fn let_go(host: &Host) {
+    loop {
+        tokio::time::sleep(limits::SQL_IDLE_EVERY).await;
+        for release in host.apps().iter().filter_map(|served| served.current()) {
+            release.database.let_go(limits::SQL_IDLE);
+        }
     }
 }
 
@@ -349,7 +360,7 @@ async fn newer_heads(
         .map_err(|error| ClientError::Malformed(error.to_string()))?;
     let asked_at = Instant::now();
     let response = origin.send(request, limits::LONG_POLL + limits::LONG_POLL_GRACE).await?;
-    let bytes = whole(response, limits::MANIFEST_BYTES).await?;
+    let bytes = whole(response, limits::HEADS_BYTES).await?;
     let signed: SignedHeads =
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Malformed(error.to_string()))?;
     // As they are now, not as they were when this was asked: a key that was removed meanwhile counts no more.

@@ -46,7 +46,7 @@ use crate::{
     pages::{Draft, PagesError, Table},
     replica::{AppReplica, Replica, ReplicaError},
     spans::{Kind as SpanKind, context_in, within},
-    switch::{SwitchError, switch},
+    switch::{SwitchError, Took, switch},
 };
 
 const OVERSIZED: &str = "oversized";
@@ -158,7 +158,7 @@ impl Puller {
         let _writing = disk.writing().await;
         let filled = self.fill(&disk, &manifest, &progress).await;
         let (host, store) = (self.host.clone(), disk.clone());
-        let changed = beside(move || -> Result<u32, PullError> {
+        let (changed, took) = beside(move || -> Result<(u32, Took), PullError> {
             let draft = match filled {
                 Ok(draft) => draft,
                 Err(error) => {
@@ -168,8 +168,8 @@ impl Puller {
                 }
             };
             let changed = draft.changed();
-            switch(&host, &store, manifest, signed, draft, traced.as_ref())?;
-            Ok(changed)
+            let took = switch(&host, &store, manifest, signed, draft, traced.as_ref())?;
+            Ok((changed, took))
         })
         .await??;
         let (bytes, took_ms) = (progress.status().bytes, started.elapsed().as_millis() as u64);
@@ -177,7 +177,8 @@ impl Puller {
             span.set("nearside.bytes", bytes);
             span.set("nearside.pages", changed);
         }
-        tracing::info!(app, release = %head, bytes, pages = changed, took_ms, "switched");
+        let (switch_us, record_us) = (took.served.as_micros() as u64, took.recorded.as_micros() as u64);
+        tracing::info!(app, release = %head, bytes, pages = changed, took_ms, switch_us, record_us, "switched");
         Ok(())
     }
 

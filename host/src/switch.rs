@@ -1,7 +1,10 @@
 //! The switch: a release that has come whole is opened, every query prepared and looked at, recorded, and becomes the one
 //! that new requests get. Whatever is wrong with it shows before that.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use nearside_protocol::{
     limits,
@@ -55,6 +58,13 @@ impl SwitchError {
     }
 }
 
+/// What a switch took: until the release could be served, from what is on the disk; and of that, until it was recorded there.
+#[derive(Clone, Copy, Debug)]
+pub struct Took {
+    pub served: Duration,
+    pub recorded: Duration,
+}
+
 /// Records the draft as this release, and serves it. Blocks; compiles code that is new here.
 pub fn switch(
     host: &Arc<Host>,
@@ -63,24 +73,29 @@ pub fn switch(
     signed: SignedManifest,
     mut draft: Draft,
     traced: Option<&Traced>,
-) -> Result<(), SwitchError> {
+) -> Result<Took, SwitchError> {
+    let started = Instant::now();
     let span = traced.map(|traced| traced.span(Kind::Internal, "switch"));
     let current = host.by_name(&manifest.app).and_then(|served| served.current());
+    let used = current.as_ref().map_or(0, |current| current.database.idle_connections());
     let mut release = load(host, disk, manifest, draft.table())?;
     release.shown = within(&span).map(Shown::by);
     if let Some(current) = current.filter(|current| current.manifest.fingerprint != release.manifest.fingerprint) {
         plans::compare(&current, &release)?;
     }
-    warm(&release)?;
+    warm(&release, used)?;
     let id = release.manifest.release;
     host.accepts(&release.manifest)?;
+    let recording = Instant::now();
     // One that is recorded already comes again only because it could not be served.
     if disk.pages().newest().is_none_or(|newest| newest.release < id) {
         disk.commit(draft, id, signed)?;
     }
+    let recorded = recording.elapsed();
     host.switch(release)?;
+    let served = started.elapsed();
     disk.retire();
-    Ok(())
+    Ok(Took { served, recorded })
 }
 
 /// Puts a release together from parts that are here. Compiles; takes a moment.
@@ -101,10 +116,10 @@ pub fn load(
 }
 
 /// Opens connections and has them read the schema, and the first of them what searches have in memory, so that the first visitors
-/// do not wait for that.
-fn warm(release: &Release) -> Result<(), DatabaseError> {
+/// do not wait for that. As many as the release before has in use: an app that is asked for little takes little.
+fn warm(release: &Release, used: usize) -> Result<(), DatabaseError> {
     let mut readers = Vec::new();
-    for number in 0..limits::WARM_CONNECTIONS {
+    for number in 0..used.clamp(1, limits::WARM_CONNECTIONS) {
         let mut reader = release.database.reader()?;
         // What cannot be counted, or searched, shows when a query runs.
         let _ = reader.trusted(|connection| {

@@ -1,6 +1,6 @@
 //! An app's version at the origin: what commands and tasks run, and how it takes over.
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use nearside_host::{
     archive::{Archive, ArchiveError},
@@ -58,6 +58,8 @@ pub(crate) struct Version {
     /// By name of the component.
     commands: BTreeMap<String, CommandPre>,
     tasks: BTreeMap<String, TaskPre>,
+    /// Kept, so that other apps with the same components have these.
+    _components: Vec<Arc<Component>>,
 }
 
 impl Version {
@@ -68,7 +70,7 @@ impl Version {
         variables: BTreeMap<String, String>,
     ) -> Result<Version, InstallError> {
         let app = archive.app.clone();
-        let mut compiled: BTreeMap<&str, Component> = BTreeMap::new();
+        let mut compiled: BTreeMap<&str, Arc<Component>> = BTreeMap::new();
         let mut commands = BTreeMap::new();
         let mut tasks = BTreeMap::new();
         for command in app.commands.values() {
@@ -89,6 +91,7 @@ impl Version {
             schemas: Schemas::load(archive)?,
             commands,
             tasks,
+            _components: compiled.into_values().collect(),
             app,
         })
     }
@@ -121,7 +124,7 @@ impl Version {
 fn with_component<'a, T>(
     engine: &Engine,
     archive: &'a Archive,
-    compiled: &mut BTreeMap<&'a str, Component>,
+    compiled: &mut BTreeMap<&'a str, Arc<Component>>,
     name: &str,
     prepare: impl FnOnce(&Component) -> Result<T, EngineError>,
 ) -> Result<T, InstallError> {
@@ -206,6 +209,7 @@ pub(crate) fn bare(manifest: &str, migrations: &[(&str, &str)]) -> std::sync::Ar
         schemas: Schemas::load(&archive).unwrap(),
         commands: BTreeMap::new(),
         tasks: BTreeMap::new(),
+        _components: Vec::new(),
         app: archive.app,
     })
 }

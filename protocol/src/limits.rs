@@ -192,6 +192,9 @@ pub const SQL_PARAMETERS: usize = 64;
 pub const SQL_CACHE_KIB: i64 = 2_048;
 /// Idle read connections kept for one release.
 pub const SQL_IDLE_CONNECTIONS: usize = 64;
+/// All but one of them are closed when nobody has needed them for so long; that is looked at this often.
+pub const SQL_IDLE: Duration = Duration::from_secs(30);
+pub const SQL_IDLE_EVERY: Duration = Duration::from_secs(10);
 
 // --- Writes ---------------------------------------------------------------------------------------------------------
 
@@ -427,7 +430,8 @@ pub const HEADS_EVERY: Duration = Duration::from_millis(500);
 pub const PULLS_AT_ONCE: usize = 4;
 pub const PULL_RETRY_FIRST: Duration = Duration::from_millis(200);
 pub const PULL_RETRY_MOST: Duration = Duration::from_secs(5);
-pub const APPS: usize = 256;
+/// Apps of one origin, and so of one node.
+pub const APPS: usize = 2_048;
 /// Manifests before the newest that a node asks for, to find a way of deltas from what it has.
 pub const MANIFESTS_BACK: usize = 64;
 /// How long the origin may take to begin sending an object: it may have to make it.
@@ -488,8 +492,8 @@ pub const EPOCHS_REMEMBERED: usize = 256;
 
 /// Pushes whose bodies are taken at once, of all apps.
 pub const PUSHES_AT_ONCE: usize = 2;
-/// What a node says it has: a line for each app.
-pub const HEADS_BYTES: usize = 64 << 10;
+/// What a node says it has, and what it is told there is: a line for each app, be their names as long as they may.
+pub const HEADS_BYTES: usize = 512 << 10;
 
 // --- What is told -----------------------------------------------------------------------------------------------------
 
@@ -585,7 +589,7 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// and never more often than this, when there is news.
 pub const HEARTBEAT_LEAST: Duration = Duration::from_millis(250);
 pub const HEARTBEAT_WAIT: Duration = Duration::from_secs(5);
-pub const HEARTBEAT_BYTES: usize = 256 << 10;
+pub const HEARTBEAT_BYTES: usize = 2 << 20;
 /// A node that says nothing for so long is silent: four heartbeats.
 pub const SILENT_AFTER: Duration = Duration::from_secs(8);
 /// A silent node is forgotten after this,
@@ -605,7 +609,7 @@ pub const FLEET_SLOTS: usize = 360;
 /// How many of its siblings a node is told of, the nearest first.
 pub const SIBLINGS_TOLD: usize = 32;
 /// What the origin answers a heartbeat.
-pub const SIBLINGS_BYTES: usize = 512 << 10;
+pub const SIBLINGS_BYTES: usize = 4 << 20;
 /// What it answers about the fleet.
 pub const FLEET_REPORT_BYTES: usize = 16 << 20;
 /// How often the list of nodes is written down though only what was heard last has changed.

@@ -1,14 +1,18 @@
 //! The benches, one file each: what it starts, and which cases it compares.
 
 mod carried;
+mod cold;
 mod crowd;
+mod density;
 mod fleet;
 mod flood;
 mod handler;
 mod hit;
 mod index;
+mod mix;
 mod noise;
 mod overload;
+mod peers;
 mod pushes;
 mod render;
 mod search;
@@ -28,8 +32,9 @@ use tokio::time::timeout;
 
 use crate::args::Run;
 use crate::limits::{
-    CONNECTIONS_DEFAULT, FLEET_TIMEOUT, HOT_SECONDS, INDEX_CLASS_SECONDS, OVERLOAD_SECONDS, PHASE_GRACE,
-    PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT, SIBLINGS_SECONDS, STORY_CONNECTIONS, STORY_SECONDS,
+    CONNECTIONS_DEFAULT, DENSITY_SECONDS, FLEET_TIMEOUT, HOT_SECONDS, INDEX_CLASS_SECONDS, MIX_SECONDS,
+    OVERLOAD_SECONDS, PHASE_GRACE, PUSHES_SECONDS, ROUNDS_MIN, SECONDS_DEFAULT, SETUP_TIMEOUT, SIBLINGS_SECONDS,
+    STORY_CONNECTIONS, STORY_SECONDS,
 };
 use crate::machine::{self, Machine};
 use crate::report::{Report, Settings};
@@ -54,6 +59,8 @@ pub enum Bench {
     Render,
     /// A page without data beside the same from reused instances and raw hyper
     Handler,
+    /// One component without anything of Nearside's, beside `wasmtime serve`, Spin, workerd and raw hyper
+    Peers,
     /// An uncached search beside the same statements run natively
     Search,
     /// The search index as a library, beside FTS5 and tantivy, over a million documents
@@ -66,6 +73,12 @@ pub enum Bench {
     Snapshots,
     /// A node that starts with a large release on its disk
     Start,
+    /// The first visitor of an idle app, and a new version of an app
+    Cold,
+    /// A thousand small apps on one node, beside one
+    Density,
+    /// Hits beside renders and searches on common words, and alone
+    Mix,
     /// A node under load, while a release is pushed every 200 ms and while none is
     Pushes,
     /// Commands from 1 to 256 clients, beside one commit a write and a bare fdatasync
@@ -91,12 +104,16 @@ impl Bench {
             Bench::Siblings => "siblings",
             Bench::Render => "render",
             Bench::Handler => "handler",
+            Bench::Peers => "peers",
             Bench::Search => "search",
             Bench::Index => "index",
             Bench::Edits => "edits",
             Bench::Static => "static",
             Bench::Snapshots => "snapshots",
             Bench::Start => "start",
+            Bench::Cold => "cold",
+            Bench::Density => "density",
+            Bench::Mix => "mix",
             Bench::Pushes => "pushes",
             Bench::Writes => "writes",
             Bench::Tasks => "tasks",
@@ -111,6 +128,8 @@ impl Bench {
         let usual = match self {
             Bench::Pushes => PUSHES_SECONDS,
             Bench::Carried | Bench::Flood => HOT_SECONDS,
+            Bench::Density => DENSITY_SECONDS,
+            Bench::Mix => MIX_SECONDS,
             Bench::Overload => OVERLOAD_SECONDS,
             Bench::Siblings => SIBLINGS_SECONDS,
             Bench::Story => STORY_SECONDS,
@@ -131,11 +150,15 @@ impl Bench {
             Bench::Hit => self.load(hit::prepare(args), settings).await,
             Bench::Render => self.load(render::prepare(args), settings).await,
             Bench::Handler => self.load(handler::prepare(args), settings).await,
+            Bench::Peers => self.load(peers::prepare(args), settings).await,
             Bench::Search => self.load(search::prepare(args), settings).await,
             Bench::Static => self.load(static_files::prepare(), settings).await,
             Bench::Noise => self.load(noise::prepare(), settings).await,
             Bench::Snapshots => Ok((snapshots::ABOUT, snapshots::measure(args, settings).await?)),
             Bench::Start => Ok((snapshots::ABOUT_START, snapshots::measure_start(args, settings).await?)),
+            Bench::Cold => Ok((cold::ABOUT, cold::measure(args, settings).await?)),
+            Bench::Density => Ok((density::ABOUT, density::measure(args, settings).await?)),
+            Bench::Mix => Ok((mix::ABOUT, mix::measure(args, settings).await?)),
             Bench::Crowd => Ok((crowd::ABOUT, crowd::measure(args, settings).await?)),
             Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
@@ -175,8 +198,8 @@ impl Bench {
 pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
-        "no bench named: give one or more of hit, crowd, carried, flood, overload, siblings, render, handler, search, index, edits, static, \
-         snapshots, start, pushes, writes, tasks, fleet, story, noise"
+        "no bench named: give one or more of hit, crowd, carried, flood, overload, siblings, render, handler, peers, search, index, \
+         edits, static, snapshots, start, cold, density, mix, pushes, writes, tasks, fleet, story, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
@@ -221,7 +244,8 @@ type Measured = (Vec<crate::report::CaseReport>, Vec<crate::report::Sample>);
 async fn run_cases(stage: &mut Stage, settings: &Settings) -> Result<Measured> {
     let (mut cases, mut samples) = (Vec::new(), Vec::new());
     for case in &mut stage.cases {
-        let (report, measured) = run::run(case, settings).await?;
+        let (mut report, measured) = run::run(case, settings).await?;
+        report.contenders.extend(stage.left_out.remove(case.name).unwrap_or_default());
         cases.push(report);
         samples.extend(measured);
     }

@@ -1,19 +1,21 @@
 //! A search that is not cached, in two mixes: words few packages have, and words many have, where a full-text index
-//! itself is what takes the time. Beside it the same statements on the same file, natively; and the same search natively
-//! with SQLite's FTS5 in place of the app's index.
+//! itself is what takes the time. Beside it the same statements on the same file, natively; and the same search with SQLite's
+//! FTS5 in place of the app's index, natively and in Node.js.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rusqlite::Connection;
 
 use super::stage::{APP, HOST, Stage};
 use crate::args::Run;
 use crate::catalogue::{self, Searches};
-use crate::contender::{Answers, Case};
+use crate::connection::fetch;
+use crate::contender::{Answers, Case, Contender};
 use crate::limits::SEARCH_QUERIES;
 use crate::request::{Request, percent_encode};
+use crate::runtime::node;
 
 pub(super) async fn prepare(args: &Run) -> Result<Stage> {
     let mut stage =
@@ -21,6 +23,7 @@ pub(super) async fn prepare(args: &Run) -> Result<Stage> {
     let catalogue = stage.start_nearside(args, Some(0)).await?;
     let release = stage.release_file().await?;
     let (with_fts5, fts5_app) = fts5(&release, stage.scratch())?;
+    let script = args.root.join("bench/node/fts5.mjs");
     let Searches { selective, common } = catalogue::searches(&catalogue, SEARCH_QUERIES)?;
     for (name, beside, terms, about) in [
         ("selective", "selective, FTS5", selective, "Words that few packages have, one or two of them."),
@@ -46,18 +49,35 @@ pub(super) async fn prepare(args: &Run) -> Result<Stage> {
         let ours = stage.serve("nearside_search", about_native, requests.clone(), &arguments).await?;
         let arguments = ["serve-search", "--db", &shown(&with_fts5), "--app", &shown(&fts5_app)].map(str::to_owned);
         let about_fts5 = "hyper and rusqlite: the same search over an FTS5 index of the same columns and weights";
-        let theirs = stage.serve("FTS5", about_fts5, requests, &arguments).await?;
+        let theirs = stage.serve("FTS5", about_fts5, requests.clone(), &arguments).await?;
+        let edge = stage.nearside("a node with its cache off, and its own index", requests.clone())?;
+        let node = node::start(&script, &with_fts5, &fts5_app.join("queries.sql"), name, stage.scratch()).await;
+        let node = stage.runtime(beside, "node", node, &requests)?;
+        if let Some(node) = &node {
+            same_answers(&theirs, node).await?;
+        }
+        let contenders = [edge, ours, theirs].into_iter().chain(node).collect();
         stage.cases.push(Case {
             name: beside,
-            about: format!("{about} Both natively."),
+            about: about.to_owned(),
             limit: "FTS5",
-            answers: Answers::Differ {
-                why: "FTS5 ranks otherwise, and says otherwise where it cut a text.".to_owned(),
-            },
-            contenders: vec![ours, theirs],
+            answers: Answers::Differ { why: "FTS5 ranks otherwise. Whoever asks it answers the same.".to_owned() },
+            contenders,
         });
     }
     Ok(stage)
+}
+
+/// Two who ask the same index must answer the same.
+async fn same_answers(one: &Contender, other: &Contender) -> Result<()> {
+    for request in one.requests.all() {
+        let (ours, theirs) = (fetch(one.address, request).await?, fetch(other.address, request).await?);
+        request.verify(&ours)?;
+        request.verify(&theirs)?;
+        let (one, other, target) = (one.name, other.name, &request.target);
+        ensure!(ours.body() == theirs.body(), "{one} and {other} answer GET {target} differently");
+    }
+    Ok(())
 }
 
 fn shown(path: &Path) -> String {

@@ -1,5 +1,6 @@
 //! Everything a bench has started and will need until it is over.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::process::Process;
 use crate::report::{CaseReport, Described};
 use crate::request::{Request, Requests};
 use crate::response::Response;
+use crate::runtime::Runtime;
 use crate::varnish::Varnish;
 
 /// The name every contender is asked by; the app's manifest has it.
@@ -40,6 +42,9 @@ pub(super) struct Stage {
     cluster: Option<Cluster>,
     nginx: Vec<Nginx>,
     varnish: Vec<Varnish>,
+    runtimes: Vec<Runtime>,
+    /// By case, who could not be started, and why.
+    pub(super) left_out: BTreeMap<String, Vec<Described>>,
     /// Cases that could not be measured, and why.
     pub(super) skipped: Vec<CaseReport>,
     scratch: TempDir,
@@ -81,6 +86,8 @@ impl Stage {
             cluster: None,
             nginx: Vec::new(),
             varnish: Vec::new(),
+            runtimes: Vec::new(),
+            left_out: BTreeMap::new(),
             skipped: Vec::new(),
             scratch: scratch()?,
             programs: programs()?,
@@ -173,6 +180,37 @@ impl Stage {
         self.nginx.push(nginx);
         self.varnish.push(varnish);
         Ok(both)
+    }
+
+    /// A runtime that has started as a contender of a case; of one that has not, the case says why.
+    pub(super) fn runtime(
+        &mut self,
+        case: &str,
+        name: &'static str,
+        started: Result<Runtime>,
+        requests: &[Request],
+    ) -> Result<Option<Contender>> {
+        let runtime = match started {
+            Ok(runtime) => runtime,
+            Err(why) => {
+                self.leave_out(case, name, &format!("{why:#}"));
+                return Ok(None);
+            }
+        };
+        let requests = Arc::new(Requests::new(requests.to_vec())?);
+        let (about, process, address) = (runtime.about.clone(), runtime.id(), runtime.address);
+        self.runtimes.push(runtime);
+        Ok(Some(Contender { name, about, process, address, requests }))
+    }
+
+    /// Leaves one contender out of a case, visibly: targets that name it count as missed.
+    fn leave_out(&mut self, case: &str, name: &str, why: &str) {
+        eprintln!("  {case}, {name}: not measured: {why}");
+        self.left_out.entry(case.to_owned()).or_default().push(Described {
+            name: name.to_owned(),
+            about: "not started".to_owned(),
+            missing: Some(why.to_owned()),
+        });
     }
 
     /// Leaves a case out, visibly: its targets count as missed.

@@ -25,6 +25,9 @@ use crate::disk::{Disk, DiskFile};
 pub(super) const NO_SLOT: u32 = u32::MAX;
 
 const EXTENTS: usize = (SLOTS_BYTES / EXTENT_BYTES) as usize;
+/// Extents are listed by the GiB, so that an app of a few pages does not take the memory that listing all of them does.
+const EXTENTS_LISTED: usize = 64;
+const LISTS: usize = EXTENTS.div_ceil(EXTENTS_LISTED);
 
 struct Extent {
     mapping: Mapping,
@@ -32,9 +35,11 @@ struct Extent {
     verified: Box<[AtomicU64]>,
 }
 
+type List = Box<[OnceLock<Extent>]>;
+
 pub(super) struct Slots {
     file: DiskFile,
-    extents: Box<[OnceLock<Extent>]>,
+    extents: Box<[OnceLock<List>]>,
     free: Mutex<Free>,
     failed: AtomicBool,
     written: AtomicU64,
@@ -53,7 +58,7 @@ impl Slots {
         let file = disk.open(path).map_err(fault)?;
         let slots = Slots {
             file,
-            extents: (0..EXTENTS).map(|_| OnceLock::new()).collect(),
+            extents: (0..LISTS).map(|_| OnceLock::new()).collect(),
             free: Mutex::new(Free { given_back: BTreeSet::new(), end: 0 }),
             failed: AtomicBool::new(false),
             written: AtomicU64::new(0),
@@ -83,7 +88,7 @@ impl Slots {
         if extent >= EXTENTS {
             return Err(PagesError::Full(self.file.path().to_owned(), SLOTS_BYTES >> 20));
         }
-        if self.extents[extent].get().is_none() {
+        if self.extent(extent).is_none() {
             self.grow(extent)?;
         }
         free.end = slot + 1;
@@ -122,7 +127,7 @@ impl Slots {
 
     /// The page in a slot; none if it is not the one with this hash. Hashed only the first time.
     pub(super) fn page(&self, slot: u32, hash: &Digest) -> Option<&Page> {
-        let (extent, within) = (self.extents.get((slot / EXTENT_SLOTS) as usize)?.get()?, slot % EXTENT_SLOTS);
+        let (extent, within) = (self.extent((slot / EXTENT_SLOTS) as usize)?, slot % EXTENT_SLOTS);
         let page = extent.mapping.page(within);
         let (word, bit) = (&extent.verified[within as usize / 64], 1 << (within % 64));
         if word.load(Ordering::Acquire) & bit != 0 {
@@ -135,6 +140,11 @@ impl Slots {
         Some(page)
     }
 
+    /// One that is mapped.
+    fn extent(&self, extent: usize) -> Option<&Extent> {
+        self.extents.get(extent / EXTENTS_LISTED)?.get()?[extent % EXTENTS_LISTED].get()
+    }
+
     /// Hashes a slot whether or not it was before. What is found damaged is not given out any more.
     pub(super) fn check(&self, slot: u32, hash: &Digest) -> bool {
         self.set_verified(slot, false);
@@ -142,7 +152,7 @@ impl Slots {
     }
 
     fn set_verified(&self, slot: u32, verified: bool) {
-        let Some(extent) = self.extents[(slot / EXTENT_SLOTS) as usize].get() else { return };
+        let Some(extent) = self.extent((slot / EXTENT_SLOTS) as usize) else { return };
         let within = slot % EXTENT_SLOTS;
         let (word, bit) = (&extent.verified[within as usize / 64], 1 << (within % 64));
         match verified {
@@ -165,7 +175,8 @@ impl Slots {
         let mapping = Mapping::of(self.file.file(), extent)
             .map_err(|error| PagesError::Io(self.file.path().to_owned(), error))?;
         let verified = (0..EXTENT_SLOTS / 64).map(|_| AtomicU64::new(0)).collect();
-        let _ = self.extents[extent].set(Extent { mapping, verified });
+        let list = &self.extents[extent / EXTENTS_LISTED];
+        let _ = list.get_or_init(list_of_none)[extent % EXTENTS_LISTED].set(Extent { mapping, verified });
         Ok(())
     }
 
@@ -181,5 +192,27 @@ impl Slots {
     fn fail(&self, error: std::io::Error) -> PagesError {
         self.failed.store(true, Ordering::Relaxed);
         PagesError::Io(self.file.path().to_owned(), error)
+    }
+}
+
+fn list_of_none() -> List {
+    (0..EXTENTS_LISTED).map(|_| OnceLock::new()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extents_beyond_the_first_list_are_found_and_the_others_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let slots = Slots::open(&folder.path().join("slots"), &Disk::real()).unwrap();
+        // The file has holes: it takes no room.
+        for extent in [0, EXTENTS_LISTED] {
+            slots.grow(extent).unwrap();
+        }
+        let mapped: Vec<usize> = (0..=EXTENTS).filter(|extent| slots.extent(*extent).is_some()).collect();
+        assert_eq!(mapped, [0, EXTENTS_LISTED]);
+        assert!(slots.page(u32::MAX, &Digest::of(b"")).is_none());
     }
 }

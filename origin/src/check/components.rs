@@ -1,6 +1,6 @@
 //! Components: whether they are components, exported and linked as what they are used for, and what they import.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use nearside_host::{
     archive::Archive,
@@ -29,7 +29,7 @@ pub(super) struct Part<'a> {
     pub(super) roles: BTreeSet<Role>,
     imports: Vec<Interface>,
     exports: Vec<Interface>,
-    compiled: Result<Component, Finding>,
+    compiled: Result<Arc<Component>, Finding>,
 }
 
 pub(super) fn parts<'a>(archive: &'a Archive, engine: &Engine, manifest: &Manifest) -> Vec<Part<'a>> {

@@ -60,13 +60,8 @@ impl Taken {
     }
 
     pub(super) fn start(&mut self, round: usize, started: &Started) {
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let values = BTreeMap::from([
-            (Metric::Start, ms(started.after)),
-            (Metric::Resident, mib(started.resident)),
-            (Metric::ResidentAnonymous, mib(started.anonymous)),
-            (Metric::ResidentFile, mib(started.file)),
-        ]);
+        let mut values = started.resident.values();
+        values.insert(Metric::Start, ms(started.after));
         self.add(START, NEARSIDE, round, values);
     }
 

@@ -13,6 +13,7 @@ use crate::limits::{SETTLE, SHOWN_POLL, SHOWN_TIMEOUT};
 use crate::nearside::Cluster;
 use crate::page_files::PAGE_BYTES;
 use crate::request::Request;
+use crate::resident::field;
 use crate::response::Response;
 
 /// What it took to bring one change to the node.
@@ -104,12 +105,6 @@ fn written_bytes(process: u32) -> Result<u64> {
     field(&text, "write_bytes").with_context(|| format!("{path} has no write_bytes"))
 }
 
-/// The number in the line `name: number`.
-pub(super) fn field(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,10 +113,6 @@ mod tests {
     fn numbers_are_read() {
         assert_eq!(newest(b"12 340\n"), Some(12));
         assert_eq!(newest(b""), None);
-        let text = "rchar: 1\ncancelled_write_bytes: 3\nwrite_bytes: 8192\nVmRSS:\t  1234 kB\n";
-        assert_eq!(field(text, "write_bytes"), Some(8192));
-        assert_eq!(field(text, "VmRSS"), Some(1234));
-        assert_eq!(field(text, "VmSwap"), None);
     }
 
     #[test]
