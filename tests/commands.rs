@@ -115,6 +115,8 @@ fn settled(node: SocketAddr, name: &str, payload: &str, key: &str) -> String {
         let answer = probe::command(node, name, payload, &[("Idempotency-Key", &key.replace(' ', "-"))]);
         assert_eq!(answer.status, 200, "{answer:?}");
         assert!(started.elapsed() < DEADLINE, "{name} took {:?}", started.elapsed());
-        Some(answer.text()).filter(|text| !text.contains("no answer within"))
+        // On a busy machine a node may have had enough of waiting; under the same key it is told what became of it.
+        let is_late = |text: &String| text.contains("no answer within") || text.starts_with("deferred ");
+        Some(answer.text()).filter(|text| !is_late(text))
     })
 }

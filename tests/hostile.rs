@@ -58,7 +58,8 @@ fn send(node: SocketAddr, attack: &Attack) -> Vec<u8> {
     if attack.reads_nothing {
         return Vec::new();
     }
-    if attack.kind != Kind::Silence {
+    // Who is seen to say no more is not answered what came behind the first request.
+    if !matches!(attack.kind, Kind::Silence | Kind::Framing) {
         let _ = stream.shutdown(Shutdown::Write);
     }
     let (mut answer, since) = (Vec::new(), Instant::now());

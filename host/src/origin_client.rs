@@ -232,7 +232,9 @@ impl OriginClient {
     /// Where a certificate is not taken, the connection ends after the client's part of the handshake, often without a word.
     fn why(&self, error: &hyper_util::client::legacy::Error) -> String {
         let why = causes(error);
-        match self.base.starts_with("https:") && !error.is_connect() && !why.contains("alert") {
+        // Also while HTTP/2 is only agreed upon: then the request is said to have been canceled.
+        let was_connected = !error.is_connect() || why.contains("canceled");
+        match self.base.starts_with("https:") && was_connected && !why.contains("alert") {
             true => format!("{why} (where it asks for a certificate: --origin-certificate)"),
             false => why,
         }
