@@ -1,6 +1,7 @@
 //! The outbox's thread: all that came while the last commit waited for the disk goes into the next one.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Class, NotTaken, Settled, Shared, StoreError, Ticket, ToTake, Took,
+    Class, NotTaken, Settled, Shared, StoreError, Ticket, ToTake, Took, Waiting,
     room::{Room, count},
     settling::Settling,
     store::{self, Known, Store},
@@ -56,6 +57,9 @@ enum Done {
 pub(super) struct Thread {
     store: Store,
     shared: Arc<Shared>,
+    /// With what is not committed yet: nobody else is to see that.
+    waiting: BTreeMap<String, Waiting>,
+    unsure: BTreeMap<String, Waiting>,
     clock: WorkingClock,
     purged: Option<Instant>,
 }
@@ -63,7 +67,8 @@ pub(super) struct Thread {
 impl Thread {
     pub(super) fn start(store: Store, shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Result<(), StoreError> {
         let clock = store.clock()?;
-        let mut thread = Thread { store, shared, clock, purged: None };
+        let (waiting, unsure) = (shared.waiting().clone(), shared.unsure().clone());
+        let mut thread = Thread { store, shared, waiting, unsure, clock, purged: None };
         std::thread::Builder::new()
             .name("nearside-outbox".into())
             .spawn(move || {
@@ -80,7 +85,7 @@ impl Thread {
         if let Some(why) = self.shared.closed().clone() {
             return refuse(first, NotTaken::Closed(why));
         }
-        let before = (self.shared.waiting().clone(), self.shared.unsure().clone());
+        let before = (self.waiting.clone(), self.unsure.clone());
         let mut done = Vec::new();
         let mut fault = self.store.connection.execute_batch("BEGIN IMMEDIATE").err();
         let mut next = Some(first);
@@ -106,15 +111,16 @@ impl Thread {
         };
         match committed {
             Ok(()) => {
+                (*self.shared.waiting(), *self.shared.unsure()) = (self.waiting.clone(), self.unsure.clone());
                 done.into_iter().for_each(|done| done.tell(&self.shared.settling));
                 self.shared.due.notify_one();
-                if *self.shared.unsure() != before.1 {
+                if self.unsure != before.1 {
                     self.shared.asked.notify_one();
                 }
             }
             Err((error, at_commit)) => {
                 tracing::error!(cause = %error, "the outbox has saved nothing of a group, and acknowledged none of it");
-                (*self.shared.waiting(), *self.shared.unsure()) = before;
+                (self.waiting, self.unsure) = before;
                 // Where the disk failed, nobody knows what it holds; where it is only full, all is as it was.
                 let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
                 if !self.store.connection.is_autocommit() && self.store.connection.execute_batch("ROLLBACK").is_err()
@@ -149,18 +155,18 @@ impl Thread {
         }
     }
 
-    fn take(&self, class: Class, take: &ToTake) -> rusqlite::Result<Result<Took, NotTaken>> {
+    fn take(&mut self, class: Class, take: &ToTake) -> rusqlite::Result<Result<Took, NotTaken>> {
         let connection = &self.store.connection;
-        let (known, mut waiting) = match class {
-            Class::Saved => (store::look_up(connection, take)?, self.shared.waiting()),
-            Class::Unsure => (unsure::look_up(connection, take)?, self.shared.unsure()),
+        let (known, waiting) = match class {
+            Class::Saved => (store::look_up(connection, take)?, &mut self.waiting),
+            Class::Unsure => (unsure::look_up(connection, take)?, &mut self.unsure),
         };
         match known {
             Known::Same(ticket) => return Ok(Ok(Took::Saved(ticket))),
             Known::Other => return Ok(Ok(Took::KeyConflict)),
             Known::Nothing => {}
         }
-        if let Some(what) = Room::of(class).lacks(&waiting, take) {
+        if let Some(what) = Room::of(class).lacks(waiting, take) {
             return Ok(Err(NotTaken::Full { what }));
         }
         let now_ms = now_ms();
@@ -168,11 +174,11 @@ impl Thread {
             Class::Saved => store::insert(connection, take, now_ms)?,
             Class::Unsure => unsure::insert(connection, take, now_ms)?,
         };
-        count(&mut waiting, take, now_ms);
+        count(waiting, take, now_ms);
         Ok(Ok(Took::Saved(ticket)))
     }
 
-    fn settle(&self, app: &str, settled: Vec<(u64, Settled)>) -> rusqlite::Result<Vec<(Ticket, Settled)>> {
+    fn settle(&mut self, app: &str, settled: Vec<(u64, Settled)>) -> rusqlite::Result<Vec<(Ticket, Settled)>> {
         let connection = &self.store.connection;
         let (worked_ms, mut bytes, mut told) = (self.clock.now_ms(), 0, Vec::with_capacity(settled.len()));
         for (n, settled) in settled {
@@ -182,31 +188,30 @@ impl Thread {
             }
         }
         let oldest_at_ms = store::oldest_at_ms(connection, app)?;
-        let mut waiting = self.shared.waiting();
-        if let Some(of_app) = waiting.get_mut(app) {
+        if let Some(of_app) = self.waiting.get_mut(app) {
             of_app.writes = of_app.writes.saturating_sub(told.len() as u64);
             of_app.bytes = of_app.bytes.saturating_sub(bytes);
             of_app.oldest_at_ms = oldest_at_ms;
         }
         // That nothing waits is for the file to say, not for a sum.
         if oldest_at_ms.is_none() {
-            waiting.remove(app);
+            self.waiting.remove(app);
         }
         Ok(told)
     }
 
-    fn unsettle(&self, app: &str, from: u64) -> rusqlite::Result<()> {
+    fn unsettle(&mut self, app: &str, from: u64) -> rusqlite::Result<()> {
         let count = store::unsettle(&self.store.connection, app, from)?;
         tracing::warn!(%app, count, from, "the origin lacks deferred writes it had: they are delivered again");
-        *self.shared.waiting() = self.store.waiting().map_err(StoreError::into_sqlite)?;
+        self.waiting = self.store.waiting().map_err(StoreError::into_sqlite)?;
         Ok(())
     }
 
-    fn settle_unsure(&self, settled: &[(u64, Settled)]) -> rusqlite::Result<()> {
+    fn settle_unsure(&mut self, settled: &[(u64, Settled)]) -> rusqlite::Result<()> {
         let connection = &self.store.connection;
         let worked_ms = self.clock.now_ms();
         settled.iter().try_for_each(|(n, settled)| unsure::settle(connection, *n, settled, worked_ms))?;
-        *self.shared.unsure() = unsure::waiting(connection)?;
+        self.unsure = unsure::waiting(connection)?;
         Ok(())
     }
 
