@@ -57,7 +57,7 @@ enum Done {
 pub(super) struct Thread {
     store: Store,
     shared: Arc<Shared>,
-    /// With what is not committed yet: nobody else is to see that.
+    /// As they are with the group that is under way: others are to see what is committed.
     waiting: BTreeMap<String, Waiting>,
     unsure: BTreeMap<String, Waiting>,
     clock: WorkingClock,
@@ -67,7 +67,7 @@ pub(super) struct Thread {
 impl Thread {
     pub(super) fn start(store: Store, shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Result<(), StoreError> {
         let clock = store.clock()?;
-        let (waiting, unsure) = (shared.waiting().clone(), shared.unsure().clone());
+        let (waiting, unsure) = Default::default();
         let mut thread = Thread { store, shared, waiting, unsure, clock, purged: None };
         std::thread::Builder::new()
             .name("nearside-outbox".into())
@@ -85,7 +85,7 @@ impl Thread {
         if let Some(why) = self.shared.closed().clone() {
             return refuse(first, NotTaken::Closed(why));
         }
-        let before = (self.waiting.clone(), self.unsure.clone());
+        (self.waiting, self.unsure) = (self.shared.waiting().clone(), self.shared.unsure().clone());
         let mut done = Vec::new();
         let mut fault = self.store.connection.execute_batch("BEGIN IMMEDIATE").err();
         let mut next = Some(first);
@@ -111,16 +111,16 @@ impl Thread {
         };
         match committed {
             Ok(()) => {
-                (*self.shared.waiting(), *self.shared.unsure()) = (self.waiting.clone(), self.unsure.clone());
+                *self.shared.waiting() = std::mem::take(&mut self.waiting);
+                let unsure_before = std::mem::replace(&mut *self.shared.unsure(), self.unsure.clone());
                 done.into_iter().for_each(|done| done.tell(&self.shared.settling));
                 self.shared.due.notify_one();
-                if self.unsure != before.1 {
+                if self.unsure != unsure_before {
                     self.shared.asked.notify_one();
                 }
             }
             Err((error, at_commit)) => {
                 tracing::error!(cause = %error, "the outbox has saved nothing of a group, and acknowledged none of it");
-                (self.waiting, self.unsure) = before;
                 // Where the disk failed, nobody knows what it holds; where it is only full, all is as it was.
                 let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
                 if !self.store.connection.is_autocommit() && self.store.connection.execute_batch("ROLLBACK").is_err()
