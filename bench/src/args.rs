@@ -29,7 +29,7 @@ pub struct Run {
     /// Rounds in which the contenders alternate; fewer than five only to try a bench out
     #[arg(long, default_value_t = ROUNDS_MIN, value_parser = positive)]
     pub rounds: usize,
-    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried`, `flood` and `mix` 10, of `density` 8, of `overload` 60, of `story` 6; of `index` the most a class may take]
+    /// Length of each closed and each open loop, in seconds [default: 3; of `pushes` 12, of `carried`, `flood`, `mix` and `siblings` 10, of `density` 8, of `overload` 60, of `story` 6; of `index` the most a class may take]
     #[arg(long, value_parser = seconds)]
     pub seconds: Option<f64>,
     /// Connections of the load generator [default: 32; of `story` 128]

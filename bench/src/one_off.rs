@@ -7,26 +7,26 @@ use anyhow::{Result, ensure};
 use crate::hot;
 use crate::request::Requests;
 
-/// Searches for the name of one package each, none of them asked for twice in a run.
+/// Searches for one of these words each, none of them asked for twice in a run.
 #[derive(Debug)]
 pub struct OneOff {
     host: &'static str,
-    names: Vec<String>,
+    words: Vec<String>,
     count: usize,
 }
 
 impl OneOff {
-    pub fn new(host: &'static str, names: Vec<String>) -> Result<Self> {
-        ensure!(!names.is_empty(), "the catalogue has no packages");
-        Ok(Self { host, names, count: 0 })
+    pub fn new(host: &'static str, words: Vec<String>) -> Result<Self> {
+        ensure!(!words.is_empty(), "the catalogue has no words to search for");
+        Ok(Self { host, words, count: 0 })
     }
 
-    /// Once all names were asked for, they come again with more spaces behind: another address, and the same work.
+    /// Once all words were asked for, they come again with more spaces behind: another address, and the same work.
     pub fn next(&mut self, count: usize) -> Result<Arc<Requests>> {
         let targets: Vec<String> = (self.count..self.count + count)
             .map(|number| {
-                let spaces = " ".repeat(number / self.names.len());
-                hot::search(&format!("{}{spaces}", self.names[number % self.names.len()]))
+                let spaces = " ".repeat(number / self.words.len());
+                hot::search(&format!("{}{spaces}", self.words[number % self.words.len()]))
             })
             .collect();
         self.count += count;

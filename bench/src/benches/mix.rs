@@ -16,6 +16,7 @@ use crate::columns::Kind;
 use crate::hot;
 use crate::limits::{MIX_HOT_PAGES, MIX_OTHERS_CONNECTIONS, MIX_RPS, SEARCH_QUERIES};
 use crate::load::{Judging, Note, Open, Plan, noted};
+use crate::one_off::OneOff;
 use crate::report::{CaseReport, Described, Sample, Settings};
 use crate::request::{Request, Requests};
 use crate::sweep::sweep;
@@ -41,8 +42,8 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
     let (address, process) = (stage.cluster()?.address, stage.cluster()?.node_process()?);
     let hot: Vec<String> = names.iter().take(MIX_HOT_PAGES).map(|name| hot::package(name)).collect();
     let hot = Arc::new(hot::requests(HOST, &hot));
-    let common = common.into_iter().collect();
-    let mut asked = Asked { packages: names[hot.len()..].to_vec(), common, renders: 0, searches: 0 };
+    let searches = OneOff::new(HOST, common.into_iter().collect())?;
+    let mut asked = Asked { packages: names[hot.len()..].to_vec(), renders: 0, searches };
     let rate_rps = args.rate.unwrap_or(MIX_RPS);
     let mut samples = Vec::new();
     for round in 1..=settings.rounds {
@@ -86,29 +87,17 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
 /// What is asked for once.
 struct Asked {
     packages: Vec<String>,
-    common: Vec<String>,
     renders: usize,
-    searches: usize,
+    searches: OneOff,
 }
 
 impl Asked {
-    fn renders(&mut self, count: usize) -> Result<Requests> {
+    fn renders(&mut self, count: usize) -> Result<Arc<Requests>> {
         let next = self.packages.get(self.renders..self.renders + count);
         let next = next.context("the catalogue has too few packages for so many rounds: none is asked for twice")?;
         self.renders += count;
-        Requests::new(hot::requests(HOST, &next.iter().map(|name| hot::package(name)).collect::<Vec<_>>()))
-    }
-
-    /// With more spaces behind the words than last time: another address, and the same work.
-    fn searches(&mut self, count: usize) -> Result<Requests> {
-        ensure!(!self.common.is_empty(), "the catalogue has no common words");
-        let search = |number: usize| {
-            let spaces = " ".repeat(1 + number / self.common.len());
-            hot::search(&format!("{}{spaces}", self.common[number % self.common.len()]))
-        };
-        let targets: Vec<String> = (self.searches..self.searches + count).map(search).collect();
-        self.searches += count;
-        Requests::new(hot::requests(HOST, &targets))
+        let targets: Vec<String> = next.iter().map(|name| hot::package(name)).collect();
+        Ok(Arc::new(Requests::new(hot::requests(HOST, &targets))?))
     }
 }
 
@@ -127,7 +116,7 @@ impl Turn<'_> {
             sweep(self.address, self.hot).await?;
         }
         let lasts = Duration::from_secs_f64(self.settings.seconds);
-        let hits = self.plan(Requests::new(self.hot.to_vec())?, self.settings.connections);
+        let hits = self.plan(Arc::new(Requests::new(self.hot.to_vec())?), self.settings.connections);
         let used = crate::run::Used::now(&[self.process])?;
         let (hits_rps, count) = (self.rate_rps * HITS_SHARE, |share: f64| {
             (self.rate_rps * share * self.settings.seconds).ceil() as usize + 1
@@ -137,7 +126,7 @@ impl Turn<'_> {
             None => noted(&hits, hits_rps, lasts).await?,
             Some(asked) => {
                 let renders = self.plan(asked.renders(count(RENDERS_SHARE))?, MIX_OTHERS_CONNECTIONS);
-                let searches = self.plan(asked.searches(count(SEARCHES_SHARE))?, MIX_OTHERS_CONNECTIONS);
+                let searches = self.plan(asked.searches.next(count(SEARCHES_SHARE))?, MIX_OTHERS_CONNECTIONS);
                 let (hits, (renders, made), (searches, found)) = tokio::try_join!(
                     noted(&hits, hits_rps, lasts),
                     noted(&renders, self.rate_rps * RENDERS_SHARE, lasts),
@@ -174,8 +163,8 @@ impl Turn<'_> {
         ])
     }
 
-    fn plan(&self, requests: Requests, connections: usize) -> Plan {
-        let (address, requests, threads) = (self.address, Arc::new(requests), self.settings.load_threads);
+    fn plan(&self, requests: Arc<Requests>, connections: usize) -> Plan {
+        let (address, threads) = (self.address, self.settings.load_threads);
         Plan { address, requests, connections, threads, judging: Judging::Noted }
     }
 }

@@ -1,5 +1,5 @@
-//! Three nodes, each with a part of a core, of which one gets most of the visitors: what is made of what they ask for, with
-//! hand-over and without, and what it costs when a sibling is killed.
+//! Three nodes, each with a part of a core, of which one gets most of the visitors: what is made of what they ask for, with hand-over
+//! and without, and what it costs when a sibling is killed.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -93,7 +93,9 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
                 let mut values = nodes.load(&mut asked, peak_rps * times, lasts, kills).await?;
                 values.insert(Metric::Peak, peak_rps);
                 progress(case, ways, round, &values);
-                eprintln!("     so far handed over: {}", nodes.handed().await?);
+                if ways == Ways::HandedOver {
+                    eprintln!("     so far handed over: {}", nodes.handed().await?);
+                }
                 let (case, contender) = (case.to_owned(), ways.name().to_owned());
                 samples.push(Sample { case, contender, round, closed_requests: None, open_requests: None, values });
             }
@@ -125,10 +127,11 @@ fn report(name: &str, about: &str) -> CaseReport {
 
 fn about(times: f64) -> String {
     format!(
-        "Visitors come {} times as fast as one node can answer them: each for a page of some milliseconds that nobody has \
-         asked for, {} % of them to one node. The peak is what {OVERLOAD_PEAK_CONNECTIONS} connections get of that one which each wait for an answer. \
-         In time is what is answered within {OVERLOAD_IN_TIME_MS} ms of the moment it was meant to be sent; latencies are those of \
-         what was made. Whose request nobody has taken for {} s has gone. Each node has {SIBLINGS_CORES} cores, by the kernel's quota.",
+        "Visitors come {} times as fast as one node can answer them: each for a page of some milliseconds that nobody has asked \
+         for, {} % of them to one node. The peak is what {OVERLOAD_PEAK_CONNECTIONS} connections get of that one which each \
+         wait for an answer. In time is what is answered within {OVERLOAD_IN_TIME_MS} ms of the moment it was meant to be sent; \
+         latencies are those of what was made. Whose request nobody has taken for {} s has gone. Each node has {SIBLINGS_CORES} \
+         cores, by the kernel's quota.",
         number(times),
         number(100.0 * SIBLINGS_SHARES[0]),
         OVERLOAD_PATIENCE.as_secs(),

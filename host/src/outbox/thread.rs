@@ -67,7 +67,7 @@ pub(super) struct Thread {
 impl Thread {
     pub(super) fn start(store: Store, shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Result<(), StoreError> {
         let clock = store.clock()?;
-        let (waiting, unsure) = Default::default();
+        let (waiting, unsure) = (BTreeMap::new(), BTreeMap::new());
         let mut thread = Thread { store, shared, waiting, unsure, clock, purged: None };
         std::thread::Builder::new()
             .name("nearside-outbox".into())
