@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -98,6 +99,12 @@ impl Response {
         self.headers().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
+    /// When to come again, if this is a refusal for now: a 503 that says so, in seconds (RFC 9110 section 10.2.3).
+    pub fn refused(&self) -> Option<Duration> {
+        let retry_after = self.header("retry-after").filter(|_| self.status == 503)?;
+        Some(Duration::from_secs(retry_after.parse().ok()?))
+    }
+
     /// Takes the next bytes of the connection; true once the response is complete.
     ///
     /// Fails on anything that is not a response whose end is known, and on bytes after that end: nobody asked for them.
@@ -128,7 +135,8 @@ impl Response {
             && let Some(end) = head_end(input)
         {
             self.begin(&input[..end])?;
-            if !matches!(self.sink, Sink::Nowhere) {
+            // When to come again stands in the head of a refusal.
+            if !matches!(self.sink, Sink::Nowhere) || self.status == 503 {
                 self.head.extend_from_slice(&input[..end]);
             }
             return Ok(end);
@@ -319,6 +327,21 @@ mod tests {
             assert!(response.feed(b"\r\nno").unwrap());
             assert_eq!((response.status, response.body_bytes, response.body()), (503, 2, &b""[..]));
             response.reset();
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_come_again() {
+        for (head, again) in [
+            ("503 Busy\r\nRetry-After: 3", Some(3)),
+            ("503 Busy\r\nRetry-After: soon", None),
+            ("503 Busy\r\nContent-Type: text/plain", None),
+            ("200 OK\r\nRetry-After: 3", None),
+        ] {
+            let mut response = Response::counting();
+            let bytes = format!("HTTP/1.1 {head}\r\nContent-Length: 2\r\n\r\nno");
+            assert!(response.feed(bytes.as_bytes()).unwrap());
+            assert_eq!(response.refused(), again.map(Duration::from_secs), "{head}");
         }
     }
 

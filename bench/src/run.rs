@@ -19,7 +19,8 @@ pub fn expected(case: &Case, settings: &Settings) -> Duration {
     Duration::from_secs_f64((CALIBRATION_SECONDS + round) * case.contenders.len() as f64)
 }
 
-/// Runs one case; any failed request fails it. Progress goes to standard error.
+/// Runs one case; any failed request fails it, but for those that are refused for now: they are counted. Progress goes to
+/// standard error.
 pub async fn run(case: &mut Case, settings: &Settings) -> Result<(CaseReport, Vec<Sample>)> {
     let answers = check(case).await?;
     let calibration = calibrate(case, settings).await?;
@@ -87,10 +88,12 @@ async fn measure(
     let end = after.servers_us;
     let values = BTreeMap::from([
         (Metric::Throughput, closed.per_second()),
+        (Metric::RefusedClosed, closed.refused as f64),
         (Metric::CpuClosed, (between - start) as f64 / closed.requests.max(1) as f64),
         (Metric::LatencyP50, open.p50_us),
         (Metric::LatencyP99, open.p99_us),
         (Metric::LatencyMax, open.max_us),
+        (Metric::RefusedOpen, open.refused as f64),
         (Metric::CpuOpen, (end - between) as f64 / open.requests as f64),
         (Metric::SendLateP99, open.send_late_p99_us),
         (Metric::OthersCpu, after.others_share_since(&before)),
@@ -140,14 +143,15 @@ fn plan(contender: &Contender, settings: &Settings) -> Plan {
         requests: contender.requests.clone(),
         connections: settings.connections,
         threads: settings.load_threads,
-        judging: Judging::Strict,
+        judging: Judging::Refusable,
     }
 }
 
 fn progress(sample: &Sample) {
     let value = |metric| sample.values.get(&metric).copied().unwrap_or(f64::NAN);
     eprintln!(
-        "  {} {}: {:<10} {:>8.0}/s  {:>7.1} us CPU  p50 {:>7.0} us  p99 {:>7.0} us  ({:>6.0} late, others {:>2.0} %)",
+        "  {} {}: {:<10} {:>8.0}/s  {:>7.1} us CPU  p50 {:>7.0} us  p99 {:>7.0} us  ({:>6.0} late, others {:>2.0} %, \
+         {} refused)",
         sample.case,
         sample.round,
         sample.contender,
@@ -157,5 +161,6 @@ fn progress(sample: &Sample) {
         value(Metric::LatencyP99),
         value(Metric::SendLateP99),
         100.0 * value(Metric::OthersCpu),
+        value(Metric::RefusedClosed) + value(Metric::RefusedOpen),
     );
 }

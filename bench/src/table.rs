@@ -65,6 +65,7 @@ fn write_case(text: &mut String, report: &Report, case: &CaseReport) -> Result<(
         let _ = write!(text, " Latencies at {rate} requests a second. {}", answers(&load.answers));
     }
     text.push_str("\n\n");
+    write_refusals(text, report, case);
     let of_case = |row: &&Row| row.case == case.name && row.metric == Metric::OthersCpu;
     let others = report.rows.iter().filter(of_case).map(|row| row.max).fold(0.0, f64::max);
     if others > OTHERS_SHARE_NOTED {
@@ -72,6 +73,27 @@ fn write_case(text: &mut String, report: &Report, case: &CaseReport) -> Result<(
         let _ = writeln!(text, "**Other processes took up to {percent} % of the machine in some round.**\n");
     }
     Ok(())
+}
+
+/// Who told some to come again. Most never do.
+fn write_refusals(text: &mut String, report: &Report, case: &CaseReport) {
+    for contender in case.present() {
+        let most = |metric| {
+            let name = RowName { case: &case.name, contender: &contender.name, metric };
+            find(&report.rows, name).map_or(0.0, |row| row.max)
+        };
+        let (closed, open) = (most(Metric::RefusedClosed), most(Metric::RefusedOpen));
+        if closed + open > 0.0 {
+            let _ = writeln!(
+                text,
+                "**{} refused up to {} requests a round at the peak, which came again when they were told to, and up to {} \
+                 at the fixed rate.** They are in no other figure but its CPU.\n",
+                contender.name,
+                number(closed),
+                number(open),
+            );
+        }
+    }
 }
 
 fn cell(rows: &[Row], name: RowName<'_>, limit: &str) -> Result<String> {
@@ -207,6 +229,19 @@ mod tests {
             row.max = 0.31;
         }
         assert!(markdown(&report).unwrap().contains("Other processes took up to 31 % of the machine"));
+    }
+
+    #[test]
+    fn who_was_refused_is_told() {
+        let mut report = small();
+        assert!(!markdown(&report).unwrap().contains("refused"));
+        let ours = report.samples.iter_mut().filter(|sample| sample.contender == "nearside");
+        for (sample, refused) in ours.zip([2.0, 9.0, 0.0]) {
+            sample.values.insert(Metric::RefusedClosed, refused);
+        }
+        let text = markdown(&report.concluded().unwrap()).unwrap();
+        assert!(text.contains("nearside refused up to 9 requests a round at the peak"), "{text}");
+        assert!(text.contains("up to 0 at the fixed rate") && !text.contains("hyper refused"), "{text}");
     }
 
     #[test]

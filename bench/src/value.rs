@@ -10,6 +10,11 @@ pub enum Metric {
     Throughput,
     #[serde(rename = "cpu_closed_us")]
     CpuClosed,
+    /// Told to come again, at the peak and at the fixed rate.
+    #[serde(rename = "refused_closed")]
+    RefusedClosed,
+    #[serde(rename = "refused_open")]
+    RefusedOpen,
     #[serde(rename = "latency_p50_us")]
     LatencyP50,
     #[serde(rename = "latency_p99_us")]
@@ -255,6 +260,8 @@ impl Metric {
                     self,
                     Peak | UsualRate
                         | AfterRate
+                        | RefusedClosed
+                        | RefusedOpen
                         | HitsFailed
                         | OthersFailed
                         | Rate

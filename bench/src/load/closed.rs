@@ -1,15 +1,19 @@
 //! Closed loop: every connection sends its next request as soon as it has its answer. This finds the peak; its
-//! latencies mean nothing, because a slow server slows the questions too.
+//! latencies mean nothing, because a slow server slows the questions too. Who is refused for
+//! now comes again when it was told to, so that as many go on asking as the server takes.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use tokio::time::sleep_until;
 
-use super::{Crew, Plan, Worker, each, phase};
+use super::{Crew, Plan, Verdict, Worker, each, phase};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Closed {
+    /// Without those that were refused.
     pub requests: u64,
+    pub refused: u64,
     pub seconds: f64,
 }
 
@@ -26,16 +30,30 @@ pub async fn closed(plan: &Plan, lasts: Duration) -> Result<Closed> {
         each(crew.workers, |worker| ask_until(worker, end)).await
     };
     let counts = phase(plan, lasts, run).await?;
-    Ok(Closed { requests: counts.iter().flatten().sum(), seconds: lasts.as_secs_f64() })
+    let sum = |count: fn(&Count) -> u64| counts.iter().flatten().map(count).sum();
+    let (requests, refused) = (sum(|count| count.answered), sum(|count| count.refused));
+    Ok(Closed { requests, refused, seconds: lasts.as_secs_f64() })
 }
 
-async fn ask_until(mut worker: Worker, end: Instant) -> Result<u64> {
-    let mut answered = 0;
+/// Of one connection.
+#[derive(Default)]
+struct Count {
+    answered: u64,
+    refused: u64,
+}
+
+async fn ask_until(mut worker: Worker, end: Instant) -> Result<Count> {
+    let mut count = Count::default();
     loop {
-        worker.exchange().await?;
+        let verdict = worker.exchange().await?;
         if Instant::now() >= end || worker.stopped() {
-            return Ok(answered);
+            return Ok(count);
         }
-        answered += 1;
+        if let Verdict::Refused(again) = verdict {
+            count.refused += 1;
+            sleep_until(end.min(Instant::now() + again).into()).await;
+        } else {
+            count.answered += 1;
+        }
     }
 }

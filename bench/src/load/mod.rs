@@ -43,6 +43,8 @@ pub struct Plan {
 pub enum Judging {
     /// It ends the phase.
     Strict,
+    /// The same, but who is refused for now is counted.
+    Refusable,
     /// It is counted. Bodies are two numbers, which must be equal.
     Pairs,
     /// It is counted, and of each answer is noted what its head says.
@@ -56,6 +58,8 @@ enum Verdict {
     Good,
     Failed,
     Mixed,
+    /// It may be asked for again after this.
+    Refused(Duration),
 }
 
 /// What one thread's work is given: its share of the connections.
@@ -120,8 +124,13 @@ impl Worker {
         self.asked = index;
         let exchanged = self.connection.exchange(request).await;
         match self.judging {
-            Judging::Strict => {
+            Judging::Strict | Judging::Refusable => {
                 exchanged?;
+                if self.judging == Judging::Refusable
+                    && let Some(again) = self.connection.response.refused()
+                {
+                    return Ok(Verdict::Refused(again));
+                }
                 request.verify(&self.connection.response)?;
                 Ok(Verdict::Good)
             }
@@ -152,7 +161,7 @@ impl Worker {
 impl Judging {
     fn response(self) -> Response {
         match self {
-            Judging::Strict => Response::counting(),
+            Judging::Strict | Judging::Refusable => Response::counting(),
             Judging::Pairs | Judging::Visiting => Response::keeping(),
             Judging::Noted => Response::heads(),
         }
@@ -279,7 +288,69 @@ fn share(total: usize, threads: usize, index: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::request::Request;
+
+    /// A server that has an answer to every second request of a connection, and gives the others this one.
+    async fn answers_every_second(other: &'static str) -> Result<SocketAddr> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = [0; 1_024];
+                    for answer in [other, "200 OK"].into_iter().cycle() {
+                        let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 2\r\n\r\nok");
+                        let read = stream.read(&mut request).await;
+                        if read.is_err() || read.is_ok_and(|bytes| bytes == 0) {
+                            return;
+                        }
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    }
+                });
+            }
+        });
+        Ok(address)
+    }
+
+    async fn plan(other: &'static str, judging: Judging) -> Result<Plan> {
+        let requests = Arc::new(Requests::new(vec![Request::get("a.test", "/", &[])])?);
+        Ok(Plan { address: answers_every_second(other).await?, requests, connections: 1, threads: 1, judging })
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_for_now_is_counted_and_comes_again_when_told_to() {
+        let lasts = Duration::from_millis(300);
+        let at_once = plan("503 Busy\r\nRetry-After: 0", Judging::Refusable).await.unwrap();
+        let asked = closed(&at_once, lasts).await.unwrap();
+        assert!(asked.requests > 0 && asked.refused.abs_diff(asked.requests) <= 1, "{asked:?}");
+        let asked = open(&at_once, 100.0, lasts).await.unwrap();
+        assert_eq!((asked.requests, asked.refused, asked.failed), (15, 15, 0));
+
+        let later = plan("503 Busy\r\nRetry-After: 9", Judging::Refusable).await.unwrap();
+        let asked = closed(&later, lasts).await.unwrap();
+        assert_eq!((asked.requests, asked.refused), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn any_other_failure_ends_a_phase() {
+        let lasts = Duration::from_millis(300);
+        for (other, judging) in [
+            ("503 Busy", Judging::Refusable),
+            ("500 Oh", Judging::Refusable),
+            ("503 Busy\r\nRetry-After: 0", Judging::Strict),
+        ] {
+            let plan = plan(other, judging).await.unwrap();
+            let said = closed(&plan, lasts).await.unwrap_err().to_string();
+            assert!(said.contains(&other[..3]), "{other}: {said}");
+            assert!(open(&plan, 100.0, lasts).await.is_err(), "{other}");
+        }
+    }
 
     #[test]
     fn a_pair_is_two_equal_numbers() {

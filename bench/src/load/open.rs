@@ -20,6 +20,8 @@ pub struct Open {
     /// Of those, without the answer that was expected; none where that ends the phase.
     pub failed: u64,
     pub mixed: u64,
+    /// Beside `requests`, and not in the latencies.
+    pub refused: u64,
     pub p50_us: f64,
     pub p99_us: f64,
     pub max_us: f64,
@@ -35,6 +37,7 @@ struct Tally {
     late_ns: Vec<u64>,
     failed: u64,
     mixed: u64,
+    refused: u64,
     notes: Vec<Note>,
 }
 
@@ -82,6 +85,7 @@ async fn tallied(plan: &Plan, per_second: f64, lasts: Duration, patience: Option
         all.late_ns.extend(tally.late_ns);
         all.failed += tally.failed;
         all.mixed += tally.mixed;
+        all.refused += tally.refused;
         all.notes.extend(tally.notes);
     }
     Ok(all)
@@ -91,12 +95,13 @@ fn summed(mut all: Tally) -> Result<Open> {
     all.latencies_ns.sort_unstable();
     all.late_ns.sort_unstable();
     let us = |sorted: &[u64], share| {
-        percentile(sorted, share).map(|ns| ns as f64 / 1e3).context("BUG: an open loop without a request")
+        percentile(sorted, share).map(|ns| ns as f64 / 1e3).context("no request of an open loop was answered")
     };
     Ok(Open {
         requests: all.latencies_ns.len() as u64,
         failed: all.failed,
         mixed: all.mixed,
+        refused: all.refused,
         p50_us: us(&all.latencies_ns, 0.50)?,
         p99_us: us(&all.latencies_ns, 0.99)?,
         max_us: us(&all.latencies_ns, 1.0)?,
@@ -143,9 +148,11 @@ async fn ask_when_due(
             Verdict::Good => {}
             Verdict::Failed => tally.failed += 1,
             Verdict::Mixed => tally.mixed += 1,
+            Verdict::Refused(_) => tally.refused += 1,
         }
-        let latency_ns = nanoseconds(intended, Instant::now());
-        tally.latencies_ns.push(latency_ns);
+        if !matches!(verdict, Verdict::Refused(_)) {
+            tally.latencies_ns.push(nanoseconds(intended, Instant::now()));
+        }
         if matches!(worker.judging, Judging::Noted | Judging::Visiting) {
             let failed = verdict != Verdict::Good;
             tally.notes.push(worker.note(start, intended, failed));
