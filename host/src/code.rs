@@ -82,11 +82,10 @@ impl Code {
     /// Loads an archive. Compiles what was never compiled here: call it from a thread that may block.
     pub fn load(engine: &Engine, archive: &Archive, digest: Digest) -> Result<Arc<Code>, CodeError> {
         let app = archive.app.clone();
-        let linker = handler_linker(engine).map_err(|error| CodeError::Component { name: "host".into(), error })?;
         let mut handlers = BTreeMap::new();
         for route in &app.routes {
             if !handlers.contains_key(&route.component) {
-                let handler = handler(engine, &linker, archive, &route.component)
+                let handler = handler(engine, archive, &route.component)
                     .map_err(|error| CodeError::Component { name: route.component.clone(), error })?;
                 handlers.insert(route.component.clone(), handler);
             }
@@ -162,8 +161,8 @@ impl Code {
 }
 
 /// What a node offers to handlers.
-pub fn handler_linker(engine: &Engine) -> Result<Linker<Guest<Option<Visit>>>, EngineError> {
-    let mut linker = engine.linker();
+pub fn handler_linker(engine: &wasmtime::Engine) -> Result<Linker<Guest<Option<Visit>>>, EngineError> {
+    let mut linker = Linker::new(engine);
     link_wasi(&mut linker, true)?;
     // Between two requests a guest is nobody's, and nothing runs in it.
     fn visit(guest: &mut Guest<Option<Visit>>) -> &mut Visit {
@@ -181,15 +180,10 @@ pub fn handler_linker(engine: &Engine) -> Result<Linker<Guest<Option<Visit>>>, E
     Ok(linker)
 }
 
-fn handler(
-    engine: &Engine,
-    linker: &Linker<Guest<Option<Visit>>>,
-    archive: &Archive,
-    name: &str,
-) -> Result<Handler, EngineError> {
+fn handler(engine: &Engine, archive: &Archive, name: &str) -> Result<Handler, EngineError> {
     let wasm = archive.component(name).expect("BUG: an archive holds every component of its manifest");
     let component = engine.component(wasm)?;
-    let instance = linker.instantiate_pre(&component).map_err(EngineError::Link)?;
+    let instance = handler_linker(component.engine())?.instantiate_pre(&component).map_err(EngineError::Link)?;
     let pre = ProxyPre::new(instance).map_err(EngineError::Link)?;
     Ok(Handler { pre, _component: component })
 }

@@ -12,7 +12,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     budget::Budget,
-    engine::{Engine, EngineError, TICK},
+    engine::{EngineError, NO_ROOM, TICK},
     log::{Ear, GuestLog},
     outbound::Outbound,
     queue::Place,
@@ -79,13 +79,13 @@ impl Ended {
 }
 
 impl<C: Send + 'static> Guest<C> {
-    /// A store for one fresh instance.
-    pub fn store(engine: &Engine, given: Given<'_>, context: C) -> Store<Guest<C>> {
+    /// A store for one fresh instance of a component of this engine.
+    pub fn store(engine: &wasmtime::Engine, given: Given<'_>, context: C) -> Store<Guest<C>> {
         Guest::store_heard(engine, given, context, None)
     }
 
     /// The same, where someone besides the log hears what the guest prints.
-    pub fn store_heard(engine: &Engine, given: Given<'_>, context: C, ear: Option<Ear>) -> Store<Guest<C>> {
+    pub fn store_heard(engine: &wasmtime::Engine, given: Given<'_>, context: C, ear: Option<Ear>) -> Store<Guest<C>> {
         let (stdout, stderr) = GuestLog::new(given.speaker.clone(), ear);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits::GUEST_HEADER_BYTES);
@@ -104,7 +104,7 @@ impl<C: Send + 'static> Guest<C> {
             waits: Waits::default(),
             table,
         };
-        let mut store = Store::new(engine.wasm(), guest);
+        let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.bounds);
         bound(&mut store, given.place);
         store
@@ -136,7 +136,7 @@ impl<C: Send + 'static> Guest<C> {
             Ended::Cpu(self.bounds.cpu.as_millis())
         } else if self.bounds.memory_refused {
             Ended::Memory(self.bounds.memory_mib)
-        } else if error.is::<PoolConcurrencyLimitError>() {
+        } else if error.is::<PoolConcurrencyLimitError>() || error.root_cause().to_string() == NO_ROOM {
             Ended::NoRoom
         } else {
             Ended::Trap(error.root_cause().to_string())
@@ -271,5 +271,17 @@ impl ResourceLimiter for Bounds {
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired <= limits::GUEST_TABLE_ELEMENTS)
+    }
+
+    fn instances(&self) -> usize {
+        limits::GUEST_MODULES
+    }
+
+    fn tables(&self) -> usize {
+        limits::GUEST_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        limits::GUEST_MEMORIES
     }
 }

@@ -246,7 +246,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
     let waiting = if route.reuse { release.code.idle.take(ask.route) } else { None };
     let instance = match waiting {
         Some(instance) => instance.renewed(given, visit),
-        None => Instance::fresh(host.engine(), given, visit),
+        None => Instance::fresh(release.code.handler(route).engine(), given, visit),
     };
     let called = Called {
         host: host.clone(),

@@ -16,7 +16,6 @@ use wasmtime_wasi_http::p2::bindings::Proxy;
 
 use crate::{
     code::Code,
-    engine::Engine,
     guest::{Given, Guest},
     host::Host,
     visit::Visit,
@@ -31,7 +30,7 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// One that has nothing in it yet.
-    pub(crate) fn fresh(engine: &Engine, given: Given<'_>, visit: Visit) -> Instance {
+    pub(crate) fn fresh(engine: &wasmtime::Engine, given: Given<'_>, visit: Visit) -> Instance {
         Instance { store: Guest::store(engine, given, Some(visit)), proxy: None, served: 0 }
     }
 

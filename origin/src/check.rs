@@ -64,7 +64,7 @@ pub fn check(archive: &Archive, engine: &Engine) -> Vec<Finding> {
 
     let mut findings = routes::conflicts(archive);
     findings.extend(static_files::check(archive, &manifest));
-    findings.extend(parts.iter().flat_map(|part| part.check(engine)));
+    findings.extend(parts.iter().flat_map(|part| part.check()));
     findings.extend(schemas::check(archive));
     findings.extend(store::names(archive));
     match &queries {

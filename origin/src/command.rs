@@ -8,7 +8,7 @@ use std::{
 use nearside_host::{
     bindings::edge::types::{FlatRows, Rows, SqlError, Value},
     budget::Role,
-    engine::{Engine, EngineError},
+    engine::EngineError,
     guest::{self, Given, Guest},
     outbound::Outbound,
     senses::Senses,
@@ -20,7 +20,7 @@ use nearside_host::{
     sql::{Guarded, describe},
 };
 use nearside_protocol::{digest::Digest, limits, write::IdempotencyKey};
-use wasmtime::component::{Component, HasSelf};
+use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::{install::Version, tasks};
 
@@ -50,12 +50,12 @@ use bindings::{
 pub(crate) type CommandPre = CommandsPre<Guest<Transaction>>;
 
 /// Links a component as a command's; fails if it imports or exports other things than a command's do.
-pub fn check(engine: &Engine, component: &Component) -> Result<(), EngineError> {
-    prepare(engine, component).map(drop)
+pub fn check(component: &Component) -> Result<(), EngineError> {
+    prepare(component).map(drop)
 }
 
-pub(crate) fn prepare(engine: &Engine, component: &Component) -> Result<CommandPre, EngineError> {
-    let mut linker = engine.linker();
+pub(crate) fn prepare(component: &Component) -> Result<CommandPre, EngineError> {
+    let mut linker = Linker::new(component.engine());
     guest::link_wasi(&mut linker, true)?;
     store::add_to_linker::<_, HasSelf<Transaction>>(&mut linker, |guest: &mut Guest<Transaction>| &mut guest.context)
         .map_err(EngineError::Link)?;
@@ -128,7 +128,11 @@ pub(crate) struct Ended {
 }
 
 /// Runs a command. The caller keeps or undoes what it did.
-pub(crate) async fn apply(engine: &Engine, version: &Arc<Version>, call: Call<'_>, guarded: Guarded) -> Ended {
+pub(crate) async fn apply(version: &Arc<Version>, call: Call<'_>, guarded: Guarded) -> Ended {
+    let Some(pre) = version.command(call.name) else {
+        let applied = Applied::Retry(format!("the app has no command `{}` any more", call.name));
+        return Ended { applied, queued_task: false, guarded };
+    };
     let speaker = Arc::new(Speaker {
         role: Role::Command,
         app: version.app.name.clone(),
@@ -156,34 +160,23 @@ pub(crate) async fn apply(engine: &Engine, version: &Arc<Version>, call: Call<'_
         cpu: Duration::from_millis(limits::COMMAND_CPU_MS),
         place: None,
     };
-    let mut store = Guest::store(engine, given, transaction);
-    let ended = match version.command(call.name) {
-        None => Ok(Err(Refusal::Retry(format!("the app has no command `{}` any more", call.name)))),
-        Some(pre) => {
-            let command = command_handler::Command { name: call.name.to_owned(), payload: call.payload.to_owned() };
-            let run = async {
-                let commands: Commands = pre.instantiate_async(&mut store).await?;
-                commands.nearside_edge_command_handler().call_apply(&mut store, &command).await
-            };
-            match tokio::time::timeout(WALL, run).await {
-                Ok(result) => result,
-                Err(_) => {
-                    return take(store, |guest| {
-                        Applied::Failed(guest.late(guest::Ended::Deadline(limits::COMMAND_WALL_MS)).to_string())
-                    });
-                }
-            }
-        }
+    let mut store = Guest::store(pre.engine(), given, transaction);
+    let command = command_handler::Command { name: call.name.to_owned(), payload: call.payload.to_owned() };
+    let run = async {
+        let commands: Commands = pre.instantiate_async(&mut store).await?;
+        commands.nearside_edge_command_handler().call_apply(&mut store, &command).await
     };
+    let ended = tokio::time::timeout(WALL, run).await;
     take(store, |guest| match ended {
-        Ok(Ok(reply)) => accept(reply),
-        Ok(Err(Refusal::Rejected(message))) => Applied::Rejected(cut(message)),
-        Ok(Err(Refusal::Retry(message))) => Applied::Retry(cut(message)),
-        Ok(Err(Refusal::Failed(message))) => Applied::Failed(cut(message)),
-        Err(error) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
-            Applied::Retry("the origin has no room for another instance just now".into())
-        }
-        Err(error) => Applied::Failed(cut(guest.ended(&error).to_string())),
+        Err(_) => Applied::Failed(guest.late(guest::Ended::Deadline(limits::COMMAND_WALL_MS)).to_string()),
+        Ok(Ok(Ok(reply))) => accept(reply),
+        Ok(Ok(Err(Refusal::Rejected(message)))) => Applied::Rejected(cut(message)),
+        Ok(Ok(Err(Refusal::Retry(message)))) => Applied::Retry(cut(message)),
+        Ok(Ok(Err(Refusal::Failed(message)))) => Applied::Failed(cut(message)),
+        Ok(Err(error)) => match guest.ended(&error) {
+            ended @ guest::Ended::NoRoom => Applied::Retry(ended.to_string()),
+            ended => Applied::Failed(cut(ended.to_string())),
+        },
     })
 }
 

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use nearside_host::{
-    engine::Engine,
     spans::{Kind, Traced, within},
     sql::Guarded,
     working_clock::WorkingClock,
@@ -34,7 +33,6 @@ use crate::{
 pub(crate) struct Entries {
     /// Away only while a command has it.
     pub(crate) guarded: Option<Guarded>,
-    pub(crate) engine: Engine,
     pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) database: DatabaseId,
     pub(crate) epoch: u64,
@@ -212,7 +210,7 @@ impl Entries {
             traced: within(&span),
         };
         let guarded = self.guarded.take().expect("BUG: commands give the connection back");
-        let ended = self.runtime.block_on(command::apply(&self.engine, version, call, guarded));
+        let ended = self.runtime.block_on(command::apply(version, call, guarded));
         self.guarded = Some(ended.guarded);
         if let Some(span) = &mut span {
             span.set("nearside.outcome", ended.applied.name());

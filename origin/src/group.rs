@@ -14,7 +14,6 @@ use std::{
 };
 
 use nearside_host::{
-    engine::Engine,
     spans::{Kind, Traced},
     sql::{Grant, Guarded},
     working_clock::WorkingClock,
@@ -51,7 +50,6 @@ pub(crate) struct Seats {
 pub(crate) fn start(
     path: &Path,
     connection: Connection,
-    engine: Engine,
     queue: mpsc::Receiver<Job>,
     seats: Seats,
 ) -> Result<(), StoreError> {
@@ -62,7 +60,6 @@ pub(crate) fn start(
     let clock = WorkingClock::start(store::worked_ms(&connection)?);
     let entries = Entries {
         guarded: Some(Guarded::new(connection, Grant::Write)?),
-        engine,
         runtime,
         database: meta.database,
         epoch: meta.epoch,

@@ -74,15 +74,11 @@ impl Version {
         let mut commands = BTreeMap::new();
         let mut tasks = BTreeMap::new();
         for command in app.commands.values() {
-            let pre = with_component(engine, archive, &mut compiled, &command.component, |component| {
-                command::prepare(engine, component)
-            })?;
+            let pre = with_component(engine, archive, &mut compiled, &command.component, command::prepare)?;
             commands.insert(command.component.clone(), pre);
         }
         for task in app.tasks.values() {
-            let pre = with_component(engine, archive, &mut compiled, &task.component, |component| {
-                task_guest::prepare(engine, component)
-            })?;
+            let pre = with_component(engine, archive, &mut compiled, &task.component, task_guest::prepare)?;
             tasks.insert(task.component.clone(), pre);
         }
         Ok(Version {

@@ -421,7 +421,7 @@ impl Site {
         }
         let (blobs, tracer) = (self.blobs.clone(), self.common.tracer.clone());
         let desk = Desk { writer: writer.clone(), blobs, reach: self.reach(), tracer };
-        let tasks = TaskRunner::start(self.common.engine.clone(), desk);
+        let tasks = TaskRunner::start(desk);
         let (tasks, aside) = (Mutex::new(Some(tasks)), Mutex::new(aside));
         let running = Arc::new(Running { writer, projector, publisher, tasks, forwarding, trim, aside });
         *self.running.write().expect("BUG: nothing panics while holding the parts") = Some(running.clone());

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use nearside_host::{
     bindings::edge::{blob, origin},
     budget::Role,
-    engine::{Engine, EngineError},
+    engine::EngineError,
     guest::{self, Ended, Given, Guest},
     outbound::Outbound,
     senses::Senses,
@@ -17,7 +17,7 @@ use nearside_protocol::{
     limits,
     write::{IdempotencyKey, Outcome},
 };
-use wasmtime::component::{Component, HasSelf};
+use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::{
     blobs::{BlobError, Blobs},
@@ -59,12 +59,12 @@ use bindings::{
 pub(crate) type TaskPre = TasksPre<Guest<Attempt>>;
 
 /// Links a component as a task's; fails if it imports or exports other things than a task's do.
-pub fn check(engine: &Engine, component: &Component) -> Result<(), EngineError> {
-    prepare(engine, component).map(drop)
+pub fn check(component: &Component) -> Result<(), EngineError> {
+    prepare(component).map(drop)
 }
 
-pub(crate) fn prepare(engine: &Engine, component: &Component) -> Result<TaskPre, EngineError> {
-    let mut linker = engine.linker();
+pub(crate) fn prepare(component: &Component) -> Result<TaskPre, EngineError> {
+    let mut linker = Linker::new(component.engine());
     guest::link_wasi(&mut linker, false)?;
     origin::add_to_linker::<_, HasSelf<Attempt>>(&mut linker, |guest: &mut Guest<Attempt>| &mut guest.context)
         .map_err(EngineError::Link)?;
@@ -97,7 +97,6 @@ pub(crate) struct Attempt {
 
 /// Runs one attempt to its end or its timeout.
 pub(crate) async fn run(
-    engine: &Engine,
     desk: &Desk,
     version: &Arc<Version>,
     claimed: &Claimed,
@@ -141,7 +140,8 @@ pub(crate) async fn run(
         traced,
     };
     let heard = diary.clone();
-    let mut store = Guest::store_heard(engine, given, attempt, Some(Arc::new(move |line: &str| heard.line(line))));
+    let mut store =
+        Guest::store_heard(pre.engine(), given, attempt, Some(Arc::new(move |line: &str| heard.line(line))));
     let job =
         Job { id: claimed.id, name: claimed.name.clone(), payload: claimed.payload.clone(), attempt: claimed.attempt };
     let work = async {

@@ -7,10 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nearside_host::{
-    engine::Engine,
-    spans::{Kind, Span, Tracer, within},
-};
+use nearside_host::spans::{Kind, Span, Tracer, within};
 use nearside_protocol::{limits, unix_time::now_ms};
 use tokio::{
     sync::watch,
@@ -57,10 +54,10 @@ pub struct TaskRunner {
 
 impl TaskRunner {
     /// Starts on the current tokio runtime.
-    pub fn start(engine: Engine, desk: Desk) -> TaskRunner {
+    pub fn start(desk: Desk) -> TaskRunner {
         let (stop, stopped) = watch::channel(false);
         let writer = desk.writer.clone();
-        let runner = Runner { writer, engine, desk: Arc::new(desk), attempts: JoinSet::new(), running: HashMap::new() };
+        let runner = Runner { writer, desk: Arc::new(desk), attempts: JoinSet::new(), running: HashMap::new() };
         TaskRunner { stop, running: tokio::spawn(runner.run(stopped)) }
     }
 
@@ -82,7 +79,6 @@ impl Drop for TaskRunner {
 
 struct Runner {
     writer: Writer,
-    engine: Engine,
     desk: Arc<Desk>,
     attempts: JoinSet<()>,
     running: HashMap<Id, Running>,
@@ -147,7 +143,6 @@ impl Runner {
             let lease_ms = version.app.tasks.get(&claimed.name).map_or(limits::TASK_LEASE_MS, |task| task.lease_ms);
             let diary = Arc::new(Diary::default());
             let attempt = Attempt {
-                engine: self.engine.clone(),
                 desk: self.desk.clone(),
                 version: version.clone(),
                 claimed: claimed.clone(),
@@ -205,7 +200,6 @@ impl Runner {
 }
 
 struct Attempt {
-    engine: Engine,
     desk: Arc<Desk>,
     version: Arc<Version>,
     claimed: Claimed,
@@ -214,9 +208,9 @@ struct Attempt {
 
 impl Attempt {
     async fn run(self) {
-        let Attempt { engine, desk, version, claimed, diary } = self;
+        let Attempt { desk, version, claimed, diary } = self;
         let mut span = begin_span(&desk.tracer, &version.app.name, &claimed);
-        let ending = task_guest::run(&engine, &desk, &version, &claimed, &diary, within(&span)).await;
+        let ending = task_guest::run(&desk, &version, &claimed, &diary, within(&span)).await;
         diary.close();
         if let Some(span) = &mut span {
             span.set("nearside.outcome", ending.name());

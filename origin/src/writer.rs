@@ -117,7 +117,7 @@ impl Writer {
             transactions: transactions.clone(),
             trail: trail.clone(),
         };
-        group::start(path, connection, engine.clone(), queue, seats)?;
+        group::start(path, connection, queue, seats)?;
         let Meta { database, epoch, .. } = meta;
         let path = path.to_owned();
         Ok(Writer { path, jobs, commits, version, engine, tasks_due, transactions, trail, database, epoch })

@@ -97,6 +97,13 @@ pub const CLIENT_RENDERS_PER_S_MOST: f64 = 100_000.0;
 /// pages from being made.
 pub const STREAMS_AT_ONCE: usize = 128;
 pub const INCLUDE_DEPTH: usize = 4;
+/// Guests there can be at once: of renders and the pages they include, of streams, and those that wait for another request.
+pub const GUESTS_AT_ONCE: usize = RENDERS_AT_ONCE * (INCLUDE_DEPTH + 1) + STREAMS_AT_ONCE + REUSED_IDLE_AT_ONCE;
+pub const GUEST_MEMORIES: usize = 2;
+/// An interpreter may come as dozens of modules that are linked when it starts.
+pub const GUEST_MODULES: usize = 256;
+pub const GUEST_TABLES: usize = 256;
+pub const GUEST_MEMORIES_AT_ONCE: usize = GUESTS_AT_ONCE * GUEST_MEMORIES;
 /// Time between two pieces of a streamed body before it is cut.
 pub const STREAM_IDLE: Duration = Duration::from_secs(10);
 

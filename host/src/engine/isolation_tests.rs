@@ -1,9 +1,14 @@
 //! What one instance leaves in its slot, the next one there does not find: memory, tables, globals, and the data that the
 //! module began with. By every way a node may allocate, and whether the memory fits what is cleared in place or not.
 
-use wasmtime::{Engine, InstanceAllocationStrategy, Store, component::Component, component::Linker};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, Store,
+    component::{Component, Instance, Linker},
+};
 
-use super::{config, pooling};
+use nearside_protocol::limits;
+
+use super::{NO_ROOM, heavy, light, pooling};
 
 /// `fill` writes a secret wherever it can, `found` counts the places where it is - and those that are not as they began.
 const GUEST: &str = r#"
@@ -57,17 +62,22 @@ struct Guests {
 }
 
 impl Guests {
-    fn of(allocation: InstanceAllocationStrategy) -> Guests {
-        let engine = Engine::new(&config(allocation)).unwrap();
+    fn of(config: &Config) -> Guests {
+        let engine = Engine::new(config).unwrap();
         let component = Component::new(&engine, wat::parse_str(GUEST).unwrap()).unwrap();
         Guests { engine, component }
     }
 
-    /// A fresh instance that fills itself, and is looked at or not before it goes.
-    fn fill(&self, grow: u32, look: bool) -> u32 {
+    fn instance(&self) -> wasmtime::Result<(Store<()>, Instance)> {
         let mut store = Store::new(&self.engine, ());
         store.set_epoch_deadline(u64::MAX / 2);
-        let instance = Linker::new(&self.engine).instantiate(&mut store, &self.component).unwrap();
+        let instance = Linker::new(&self.engine).instantiate(&mut store, &self.component)?;
+        Ok((store, instance))
+    }
+
+    /// A fresh instance that fills itself, and is looked at or not before it goes.
+    fn fill(&self, grow: u32, look: bool) -> u32 {
+        let (mut store, instance) = self.instance().unwrap();
         let fill = instance.get_typed_func::<(u64, u32), ()>(&mut store, "fill").unwrap();
         fill.call(&mut store, (SECRET, grow)).unwrap();
         let found = instance.get_typed_func::<(u64, u32), (u32,)>(&mut store, "found").unwrap();
@@ -75,9 +85,7 @@ impl Guests {
     }
 
     fn found(&self, grow: u32) -> u32 {
-        let mut store = Store::new(&self.engine, ());
-        store.set_epoch_deadline(u64::MAX / 2);
-        let instance = Linker::new(&self.engine).instantiate(&mut store, &self.component).unwrap();
+        let (mut store, instance) = self.instance().unwrap();
         let found = instance.get_typed_func::<(u64, u32), (u32,)>(&mut store, "found").unwrap();
         found.call(&mut store, (SECRET, grow)).unwrap().0
     }
@@ -85,8 +93,8 @@ impl Guests {
 
 #[test]
 fn what_a_guest_leaves_no_other_finds() {
-    for allocation in [pooling(), InstanceAllocationStrategy::OnDemand] {
-        let guests = Guests::of(allocation);
+    for config in [light(), heavy(pooling()), heavy(InstanceAllocationStrategy::OnDemand)] {
+        let guests = Guests::of(&config);
         // A guest that looks into itself finds it in all of its 16 pages, its table, its global and its data.
         assert_eq!(guests.fill(4, true), 16 * 65_536 / 8 + 64 + 1 + 1);
         for grow in GROWN {
@@ -105,5 +113,48 @@ fn what_a_guest_leaves_no_other_finds() {
                 }
             });
         }
+    }
+}
+
+#[test]
+fn there_are_so_many_memories_and_each_comes_back() {
+    let guests = Guests::of(&light());
+    let mut all: Vec<_> = (0..limits::GUEST_MEMORIES_AT_ONCE).map(|_| guests.instance().unwrap()).collect();
+    let refused = guests.instance().err().unwrap();
+    assert_eq!(refused.root_cause().to_string(), NO_ROOM);
+    all.pop();
+    all.push(guests.instance().unwrap());
+    drop(all);
+    assert_eq!(guests.fill(4, true), 16 * 65_536 / 8 + 64 + 1 + 1);
+}
+
+#[test]
+fn a_guest_that_reaches_beyond_its_memory_is_stopped_whoever_had_more_there() {
+    const GUEST: &str = r#"
+        (component
+          (core module $guest
+            (memory 1)
+            (func (export "grow") (param i32) (drop (memory.grow (local.get 0))))
+            (func (export "reach") (param i32) (i32.store (local.get 0) (i32.const 7))))
+          (core instance $instance (instantiate $guest))
+          (func (export "grow") (param "pages" u32) (canon lift (core func $instance "grow")))
+          (func (export "reach") (param "at" u32) (canon lift (core func $instance "reach"))))
+    "#;
+    let engine = Engine::new(&light()).unwrap();
+    let component = Component::new(&engine, wat::parse_str(GUEST).unwrap()).unwrap();
+    let guests = Guests { engine, component };
+    let last = |pages: u32| pages * 65_536 - 4;
+    for grown in [40, 0, 3, 100, 1] {
+        let (mut store, instance) = guests.instance().unwrap();
+        let grow = instance.get_typed_func::<(u32,), ()>(&mut store, "grow").unwrap();
+        let reach = instance.get_typed_func::<(u32,), ()>(&mut store, "reach").unwrap();
+        grow.call(&mut store, (grown,)).unwrap();
+        reach.call(&mut store, (last(1 + grown),)).unwrap();
+        assert!(reach.call(&mut store, (last(1 + grown) + 1,)).is_err(), "{grown}");
+    }
+    for beyond in [4, 65_536, 40 * 65_536, u32::MAX - 65_536 - 4] {
+        let (mut store, instance) = guests.instance().unwrap();
+        let reach = instance.get_typed_func::<(u32,), ()>(&mut store, "reach").unwrap();
+        assert!(reach.call(&mut store, (last(1) + beyond,)).is_err(), "{beyond}");
     }
 }

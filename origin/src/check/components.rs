@@ -51,8 +51,8 @@ pub(super) fn parts<'a>(archive: &'a Archive, engine: &Engine, manifest: &Manife
         }
         if let Ok(component) = &part.compiled {
             let kind = component.component_type();
-            part.imports = kind.imports(engine.wasm()).map(|(name, _)| Interface::parse(name)).collect();
-            part.exports = kind.exports(engine.wasm()).map(|(name, _)| Interface::parse(name)).collect();
+            part.imports = kind.imports(component.engine()).map(|(name, _)| Interface::parse(name)).collect();
+            part.exports = kind.exports(component.engine()).map(|(name, _)| Interface::parse(name)).collect();
         }
         Some(part)
     };
@@ -120,7 +120,7 @@ impl Part<'_> {
         self.finding(Rule::ComponentInvalid, &what, "build it for wasm32-wasip2: `nearside build`")
     }
 
-    pub(super) fn check(&self, engine: &Engine) -> Vec<Finding> {
+    pub(super) fn check(&self) -> Vec<Finding> {
         let component = match &self.compiled {
             Ok(component) => component,
             Err(finding) => return vec![finding.clone()],
@@ -135,13 +135,13 @@ impl Part<'_> {
         }
         let mut findings: Vec<Finding> = self.roles.iter().flat_map(|role| self.imported_as(*role)).collect();
         if !findings.iter().any(Finding::is_error) {
-            findings.extend(self.roles.iter().filter_map(|role| self.linked_as(*role, engine, component)));
+            findings.extend(self.roles.iter().filter_map(|role| self.linked_as(*role, component)));
         }
         findings
     }
 
-    fn linked_as(&self, role: Role, engine: &Engine, component: &Component) -> Option<Finding> {
-        let error = role.links(engine, component).err()?;
+    fn linked_as(&self, role: Role, component: &Component) -> Option<Finding> {
+        let error = role.links(component).err()?;
         let what = format!("does not fit {}: {}", role.named(), detail(&error));
         Some(self.finding(Rule::ComponentLink, &what, "build it anew with the SDK this Nearside came with"))
     }

@@ -1,9 +1,6 @@
 //! What a component is used as, and what each use is granted.
 
-use nearside_host::{
-    code,
-    engine::{Engine, EngineError},
-};
+use nearside_host::{code, engine::EngineError};
 use wasmtime::component::Component;
 
 use super::interface::Interface;
@@ -80,11 +77,11 @@ impl Role {
     }
 
     /// Links a component against what its role is offered, without running it.
-    pub(super) fn links(self, engine: &Engine, component: &Component) -> Result<(), EngineError> {
+    pub(super) fn links(self, component: &Component) -> Result<(), EngineError> {
         match self {
-            Role::Handler => links_as_handler(engine, component),
-            Role::Command => command::check(engine, component),
-            Role::Task => task_guest::check(engine, component),
+            Role::Handler => links_as_handler(component),
+            Role::Command => command::check(component),
+            Role::Task => task_guest::check(component),
         }
     }
 
@@ -106,7 +103,7 @@ pub(super) fn list(roles: &[Role]) -> String {
     roles.iter().map(|role| role.plural()).collect::<Vec<_>>().join(" and ")
 }
 
-fn links_as_handler(engine: &Engine, component: &Component) -> Result<(), EngineError> {
-    let instance = code::handler_linker(engine)?.instantiate_pre(component).map_err(EngineError::Link)?;
+fn links_as_handler(component: &Component) -> Result<(), EngineError> {
+    let instance = code::handler_linker(component.engine())?.instantiate_pre(component).map_err(EngineError::Link)?;
     wasmtime_wasi_http::p2::bindings::ProxyPre::new(instance).map(drop).map_err(EngineError::Link)
 }

@@ -393,7 +393,7 @@ async fn tasks_are_queued_once_with_what_queued_them() {
 #[tokio::test]
 async fn tasks_run_retry_and_die() {
     let Some(app) = Fixture::start().await else { return };
-    let runner = TaskRunner::start(app.engine.clone(), app.desk(&app.writer));
+    let runner = TaskRunner::start(app.desk(&app.writer));
     for (index, task) in ["ok", "fail-twice", "always-fail", "unknown-to-it"].into_iter().enumerate() {
         app.writer.enqueue_task(task, "{}", &key(&format!("q{index}"))).await.unwrap();
     }
@@ -415,7 +415,7 @@ async fn what_ran_when_the_origin_died_runs_again() {
 
     let again = Writer::start(&app.folder.path().join("store.db"), app.engine.clone()).unwrap();
     again.install(app.archive(&[("1.sql", TABLES)]).unwrap(), BTreeMap::new()).await.unwrap();
-    let runner = TaskRunner::start(app.engine.clone(), app.desk(&again));
+    let runner = TaskRunner::start(app.desk(&again));
     counts_become(&app, &[("done", 1), ("due", 0), ("running", 0)]).await;
     assert_eq!(app.number("SELECT attempt FROM _nearside_task"), 2);
     assert_eq!(app.writer.finish(lost.id, lost.lease, Ending::Dead("late".into()).into()).await, Ok(false));
