@@ -28,7 +28,7 @@ pub const TICK: Duration = Duration::from_millis(5);
 
 /// A component up to this size is light: its data is copied into a memory that has been cleared in place. Of a heavy one - an
 /// interpreter, say, with all that it begins with - a guest touches little, and what it does not touch is not copied: its memory
-/// is a mapping of its data, and is given back to the kernel whole. Measured in `docs/bench/instance.md`.
+/// is a mapping of its data, and is given back to the kernel whole. What is known of either is in `docs/bench/instance.md`.
 const LIGHT_BYTES: usize = 2 << 20;
 
 #[derive(Debug, thiserror::Error)]

@@ -99,6 +99,7 @@ pub const STREAMS_AT_ONCE: usize = 128;
 pub const INCLUDE_DEPTH: usize = 4;
 /// Guests there can be at once: of renders and the pages they include, of streams, and those that wait for another request.
 pub const GUESTS_AT_ONCE: usize = RENDERS_AT_ONCE * (INCLUDE_DEPTH + 1) + STREAMS_AT_ONCE + REUSED_IDLE_AT_ONCE;
+/// Of one guest.
 pub const GUEST_MEMORIES: usize = 2;
 /// An interpreter may come as dozens of modules that are linked when it starts.
 pub const GUEST_MODULES: usize = 256;

@@ -1,6 +1,6 @@
 //! Closed loop: every connection sends its next request as soon as it has its answer. This finds the peak; its
-//! latencies mean nothing, because a slow server slows the questions too. Who is refused for
-//! now comes again when it was told to, so that as many go on asking as the server takes.
+//! latencies mean nothing, because a slow server slows the questions too. Who is refused for now comes again when it was
+//! told to, so that as many go on asking as the server takes.
 
 use std::time::{Duration, Instant};
 
