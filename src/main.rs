@@ -14,7 +14,7 @@ mod stopping;
 mod traces;
 
 use clap::Parser;
-use nearside_host::logbook::Logbook;
+use nearside_host::{logbook::Logbook, priority};
 use stderr_log::StderrLog;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -32,7 +32,11 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("nearside-io").build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("nearside-io")
+        .on_thread_start(priority::answers_sockets)
+        .build()?;
     let code = runtime.block_on(async {
         match command {
             cli::Command::Audit(args) => commands::audit::run(args).await,

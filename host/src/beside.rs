@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use nearside_protocol::limits;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::priority;
+
 /// The work ended without an answer: it panicked, or the process is stopping.
 #[derive(Debug, thiserror::Error)]
 #[error("work on a release was lost")]
@@ -20,12 +22,6 @@ pub fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> i
     async { done.await.map_err(|_| Lost) }
 }
 
-/// Makes the thread that calls it, and those it will start, one of these.
-pub fn be_patient() {
-    // Of this thread alone, as Linux understands it. Where it may not be, it is only less polite.
-    let _ = rustix::process::setpriority_process(None, limits::BESIDE_NICE);
-}
-
 /// One pool for the process. None where the system has no threads to give: then the work is done among all other work.
 fn threads() -> Option<&'static Runtime> {
     static THREADS: OnceLock<Option<Runtime>> = OnceLock::new();
@@ -33,7 +29,7 @@ fn threads() -> Option<&'static Runtime> {
         Builder::new_current_thread()
             .thread_name("nearside-beside")
             .max_blocking_threads(limits::BESIDE_THREADS)
-            .on_thread_start(be_patient)
+            .on_thread_start(priority::is_patient)
             .build()
             .ok()
     };

@@ -134,11 +134,17 @@ pub(crate) fn carry(host: &Arc<Host>, served: &Arc<Served>, release: &Arc<Releas
     (carried, left)
 }
 
-/// After the switch: what is left, a little at a time, as long as the release is served and nobody else wants the room.
+/// After the switch: what is left, a little at a time, as long as the release is served and nobody else wants the room. What
+/// nobody has asked for lately comes last, and not while one release chases the other: the next may undo it before anybody asks.
 pub(crate) async fn afterwards(host: Arc<Host>, served: Arc<Served>, release: Arc<Release>, left: Vec<Candidate>) {
     let is_served = || served.current().is_some_and(|current| Arc::ptr_eq(&current, &release));
+    let stands_from = tokio::time::Instant::now() + limits::CARRY_COLD_AFTER;
+    let mut switches = served.switched.subscribe();
     let mut worked = Duration::ZERO;
     for candidate in left {
+        if candidate.hits == 0 && tokio::time::timeout_at(stands_from, switches.changed()).await.is_ok() {
+            return;
+        }
         if worked >= limits::CARRY_AFTERWARDS_WORK {
             tokio::time::sleep(worked * limits::CARRY_AFTERWARDS_REST).await;
             worked = Duration::ZERO;

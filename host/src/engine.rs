@@ -7,6 +7,7 @@ mod loaded;
 mod memories;
 mod slot;
 mod stacks;
+mod wants;
 
 use std::{
     path::{Path, PathBuf},
@@ -21,6 +22,7 @@ use wasmtime::{
 
 use crate::disk::Disk;
 pub(crate) use memories::NO_ROOM;
+pub use wants::TooMuch;
 use {loaded::Loaded, memories::Memories, stacks::Stacks};
 
 /// How often a running guest is interrupted: to yield to others, and to have its CPU time counted.
@@ -39,6 +41,8 @@ pub enum EngineError {
     Compile(wasmtime::Error),
     #[error("it wants something that is not granted: {0:#}")]
     Link(wasmtime::Error),
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
 }
 
 /// The engine and the folder of compiled components. It is two of wasmtime's, for one allocates in one way.
@@ -77,7 +81,11 @@ impl Engine {
     /// Takes tens of milliseconds of CPU the first time: call it from a thread that may block.
     pub fn component(&self, wasm: &[u8]) -> Result<Arc<Component>, EngineError> {
         let digest = Digest::of(wasm);
-        self.loaded.or_load(digest, || self.load(wasm, &digest))
+        self.loaded.or_load(digest, || {
+            let component = self.load(wasm, &digest)?;
+            wants::within_bounds(&component)?;
+            Ok(component)
+        })
     }
 
     #[allow(unsafe_code)]
@@ -123,6 +131,8 @@ fn sealed(bytes: &[u8]) -> Option<&[u8]> {
 fn config() -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
+    // No interface here passes 64-bit addresses, and a memory that may be as large as all numbers is one more thing to bound.
+    config.wasm_memory64(false);
     config.epoch_interruption(true);
     // Files and lines in backtraces, where a module has them, whatever the environment says.
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
@@ -150,10 +160,13 @@ fn pooling() -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(guests);
     pool.total_core_instances(guests * 4);
-    pool.total_memories(guests);
+    pool.total_memories(limits::GUEST_MEMORIES_AT_ONCE as u32);
     pool.total_tables(guests * 4);
     pool.total_stacks(guests);
     pool.max_memories_per_component(limits::GUEST_MEMORIES as u32);
+    pool.max_memories_per_module(limits::GUEST_MEMORIES as u32);
+    pool.max_tables_per_component(limits::GUEST_TABLES as u32);
+    pool.max_tables_per_module(limits::GUEST_TABLES as u32);
     pool.max_memory_size((limits::GUEST_MEMORY_MIB_MOST as usize) << 20);
     pool.table_elements(limits::GUEST_TABLE_ELEMENTS);
     pool.max_unused_warm_slots(limits::RENDERS_AT_ONCE as u32);

@@ -19,6 +19,7 @@ use nearside_protocol::limits;
 use tokio::sync::Semaphore;
 
 use crate::{
+    beside::beside,
     cache::{Entry, Whole},
     conditional::tags,
     encoding::{Effort, Encoding, Wishes},
@@ -206,7 +207,7 @@ pub(crate) fn make_for(host: &Arc<Host>, key: &Key, entry: &Arc<Entry>, wishes: 
     let (task_host, key, entry) = (host.clone(), key.clone(), entry.clone());
     host.spawn(async move {
         let turn = task_host.forms.at_once.clone().acquire_owned().await;
-        let work = tokio::task::spawn_blocking(move || {
+        let work = beside(move || {
             let counters = &task_host.forms;
             match entry.whole.make(encoding) {
                 Some(_) => {

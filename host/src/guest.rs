@@ -243,7 +243,7 @@ impl<C: Send> WasiHttpView for Guest<C> {
 
 struct Bounds {
     memory_mib: u64,
-    /// Of all its memories together.
+    /// Of all its memories and tables together.
     memory_bytes: u64,
     memory_refused: bool,
     ticks_left: u128,
@@ -256,21 +256,27 @@ impl Bounds {
         let ticks_left = cpu.as_millis().div_ceil(TICK.as_millis());
         Bounds { memory_mib, memory_bytes, memory_refused: false, ticks_left, cpu, cpu_spent: false }
     }
-}
 
-impl ResourceLimiter for Bounds {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let all = self.memory_bytes + (desired - current) as u64;
+    /// Whether it may have so many bytes more. A guest asks for what it likes: the largest numbers there are, too.
+    fn may_have(&mut self, more_bytes: usize) -> bool {
+        let all = self.memory_bytes.saturating_add(more_bytes as u64);
         let fits = all <= self.memory_mib << 20;
         if fits {
             self.memory_bytes = all;
         }
         self.memory_refused |= !fits;
-        Ok(fits)
+        fits
+    }
+}
+
+impl ResourceLimiter for Bounds {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.may_have(desired.saturating_sub(current)))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= limits::GUEST_TABLE_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let more_bytes = desired.saturating_sub(current).saturating_mul(size_of::<usize>());
+        Ok(desired <= limits::GUEST_TABLE_ELEMENTS && self.may_have(more_bytes))
     }
 
     fn instances(&self) -> usize {
@@ -283,5 +289,24 @@ impl ResourceLimiter for Bounds {
 
     fn memories(&self) -> usize {
         limits::GUEST_MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_has_what_it_may_have_and_no_more_whatever_it_asks_for() {
+        const MIB: usize = 1 << 20;
+        let mut bounds = Bounds::new(64, Duration::ZERO, 0);
+        let mut memory = |current, desired| bounds.memory_growing(current, desired, None).unwrap();
+        assert!(memory(0, 40 * MIB));
+        assert!(!memory(0, usize::MAX & !0xffff), "the largest there is");
+        assert!(!memory(40 * MIB, 65 * MIB) && memory(40 * MIB, 63 * MIB));
+        let mut table = |current, desired| bounds.table_growing(current, desired, None).unwrap();
+        assert!(table(0, 100_000) && !table(0, 100_001) && !table(0, usize::MAX));
+        assert!(!table(0, 100_000), "tables are memory, too");
+        assert!(bounds.memory_refused);
     }
 }

@@ -42,6 +42,7 @@ use crate::{
     outbox::Outbox,
     own_cpu::own_cpu,
     past::Past,
+    priority,
     pull::progress::Pulls,
     queue::{Load, Place, Queue},
     refusals::Refusals,
@@ -139,10 +140,7 @@ impl Host {
             .thread_name("nearside-render")
             // A query cannot yield, so a few more threads than cores keep slow ones from holding up all others.
             .worker_threads(cores + 2)
-            .on_thread_start(|| {
-                // Of this thread alone, as Linux understands it. Where it may not be, nothing else is wrong.
-                let _ = rustix::process::setpriority_process(None, limits::RENDERS_NICE);
-            })
+            .on_thread_start(priority::renders)
             .enable_time()
             .enable_io()
             .build()

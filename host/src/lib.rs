@@ -111,6 +111,7 @@ pub mod peer;
 mod plain_page;
 pub mod plans;
 pub mod policy;
+pub mod priority;
 pub mod pull;
 pub mod queue;
 mod quick;

@@ -219,7 +219,7 @@ impl Place {
     fn begins(&self) {
         let mut places = self.queue.places();
         if self.users.fetch_add(1, Ordering::Relaxed) == 0 && !self.is_over.load(Ordering::Relaxed) {
-            places.begin(self.is_long.load(Ordering::Relaxed));
+            places.begin(self.is_long.load(Ordering::Relaxed), Instant::now());
         }
     }
 

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::{collections::BTreeMap, fmt::Write, sync::atomic::Ordering};
+use std::{collections::BTreeMap, fmt::Write, sync::atomic::Ordering, time::Duration};
 
 use nearside_host::{
     archive::Archive,
@@ -386,37 +386,48 @@ struct Tally {
     carried: BTreeMap<String, u64>,
 }
 
+/// Asks both nodes, the one that keeps answers and the one that renders each.
+fn compare(
+    tally: &mut Tally,
+    world: &World,
+    connections: &mut (http::Connection, http::Connection),
+    hot: &[String],
+    random: &mut Random,
+) {
+    for _ in 0..REQUESTS_PER_PUSH {
+        let path = match random.one_in(8) {
+            true => request(random),
+            false => hot[random.below(HOT as i64) as usize].clone(),
+        };
+        let answer = connections.0.get("probe.localhost", &path).unwrap();
+        let right = connections.1.get("probe.localhost", &path).unwrap();
+        assert_eq!(right.status, 200, "{path}: {}", right.text());
+        tally.compared += 1;
+        *tally.by.entry(answer.cache().to_owned()).or_default() += 1;
+        if (answer.status, &answer.body) != (right.status, &right.body) {
+            tally.wrong.push(format!(
+                "{path} on release {}: {} {}\nis {}",
+                world.seq,
+                answer.cache(),
+                answer.text(),
+                right.text()
+            ));
+        }
+        assert_eq!(answer.header("nearside-release"), right.header("nearside-release"), "{path}");
+    }
+}
+
 fn run(comparisons: usize, seed: u64) -> Tally {
     let mut random = Random(seed | 1);
     let mut tally = Tally::default();
     for _ in 0..WORLDS {
         let mut world = World::new(&mut random);
-        let mut cached = http::Connection::open(world.cached.address).unwrap();
-        let mut fresh = http::Connection::open(world.fresh.address).unwrap();
+        let open = |node: &Node| http::Connection::open(node.address).unwrap();
+        let mut connections = (open(&world.cached), open(&world.fresh));
         let hot: Vec<String> = (0..HOT).map(|_| request(&mut random)).collect();
         let until = tally.compared + comparisons.div_ceil(WORLDS);
         while tally.compared < until {
-            for _ in 0..REQUESTS_PER_PUSH {
-                let path = match random.one_in(8) {
-                    true => request(&mut random),
-                    false => hot[random.below(HOT as i64) as usize].clone(),
-                };
-                let answer = cached.get("probe.localhost", &path).unwrap();
-                let right = fresh.get("probe.localhost", &path).unwrap();
-                assert_eq!(right.status, 200, "{path}: {}", right.text());
-                tally.compared += 1;
-                *tally.by.entry(answer.cache().to_owned()).or_default() += 1;
-                if (answer.status, &answer.body) != (right.status, &right.body) {
-                    tally.wrong.push(format!(
-                        "{path} on release {}: {} {}\nis {}",
-                        world.seq,
-                        answer.cache(),
-                        answer.text(),
-                        right.text()
-                    ));
-                }
-                assert_eq!(answer.header("nearside-release"), right.header("nearside-release"), "{path}");
-            }
+            compare(&mut tally, &world, &mut connections, &hot, &mut random);
             let edits = random.below(6);
             (0..edits).for_each(|_| edit(&world.database, &mut random));
             // Pushes of the app that change nothing of the data: another setting, another build of its code.
@@ -426,6 +437,9 @@ fn run(comparisons: usize, seed: u64) -> Tally {
             }
             world.push();
         }
+        // A release that stands for a while: what is cold is made right, too.
+        std::thread::sleep(limits::CARRY_COLD_AFTER + Duration::from_millis(500));
+        compare(&mut tally, &world, &mut connections, &hot, &mut random);
         for (how, count) in world.cached.host.status(None).carried {
             *tally.carried.entry(how).or_default() += count;
         }

@@ -14,8 +14,8 @@ use std::{
 };
 
 use nearside_host::{
-    beside::be_patient,
     pages::{Draft, PagesError},
+    priority,
 };
 use nearside_protocol::limits;
 use tokio::sync::{oneshot, watch};
@@ -118,7 +118,7 @@ impl Projector {
         let thread = std::thread::Builder::new()
             .name("nearside-projector".into())
             .spawn(move || {
-                be_patient();
+                priority::is_patient();
                 worker.run(queue)
             })
             .map_err(|error| ReadError::Io { file: folder.to_owned(), error })?;

@@ -13,8 +13,8 @@ use std::{
 };
 
 use nearside_host::{
-    beside::be_patient,
     pages::{Draft, Kept, PagesError},
+    priority,
 };
 use nearside_protocol::{
     app::DatabaseSource,
@@ -160,7 +160,7 @@ impl Publisher {
             released,
         };
         let thread = std::thread::Builder::new().name("nearside-publisher".into()).spawn(move || {
-            be_patient();
+            priority::is_patient();
             worker.run(queue)
         })?;
         Ok(Publisher { jobs, head, candidate, error, hold, thread: Some(thread) })

@@ -73,6 +73,8 @@ pub const REUSED_REQUESTS: u32 = 10_000;
 pub const REUSED_IDLE_A_ROUTE: usize = 8;
 pub const REUSED_IDLE_AT_ONCE: usize = 64;
 pub const REUSED_IDLE: Duration = Duration::from_secs(10);
+/// For so long a thread that answers sockets runs before others get their turn, and so soon it gets its own.
+pub const SOCKETS_SLICE: Duration = Duration::from_micros(100);
 /// By so much renders are nicer to the machine's scheduler than what answers sockets. With as many threads that render as there
 /// are, who asks for a stored page would else wait for a core behind them, and so would who is to be told that there is none.
 pub const RENDERS_NICE: i32 = 4;
@@ -173,6 +175,8 @@ pub const CARRY_ENTRIES: usize = 16_384;
 pub const CARRY_REQUESTS_A_RENDER: u32 = 2;
 pub const CARRY_SHARE_IDLE: u32 = 200;
 pub const CARRY_SHARE: u32 = 4;
+/// What nobody has asked for lately is made when the release has been served for so long.
+pub const CARRY_COLD_AFTER: Duration = Duration::from_secs(2);
 /// What is left is made after the switch: after so much work, so many times as long a rest; when it may cost nothing more,
 /// a longer one.
 pub const CARRY_AFTERWARDS_WORK: Duration = Duration::from_millis(2);

@@ -16,8 +16,16 @@ use super::slot::Slot;
 /// Why there is none. Known by these words, for wasmtime takes nothing else.
 pub(crate) const NO_ROOM: &str = "there is no room for another memory just now";
 
-/// What memories need is not the same: how they begin, what is reserved for them, and what is never to be used around them.
-type Shape = (usize, usize, usize);
+/// What memories need is not the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Shape {
+    /// Open at first.
+    first_bytes: usize,
+    /// To grow into.
+    reserved_bytes: usize,
+    /// Never to be used, before and behind.
+    guard_bytes: usize,
+}
 
 pub(super) struct Memories {
     me: Weak<Memories>,
@@ -78,12 +86,16 @@ unsafe impl MemoryCreator for Memories {
         reserved_bytes: Option<usize>,
         guard_bytes: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
+        if bytes > MEMORY_BYTES_MOST {
+            return Err(NO_ROOM.to_owned());
+        }
         let place = InUse::new(self.me.upgrade().ok_or(NO_ROOM)?).ok_or(NO_ROOM)?;
-        let shape = (bytes, reserved_bytes.unwrap_or(bytes).max(bytes), guard_bytes);
+        let reserved_bytes = reserved_bytes.unwrap_or(bytes).max(bytes);
+        let shape = Shape { first_bytes: bytes, reserved_bytes, guard_bytes };
         let waiting = self.waiting().take(&shape);
         let slot = match waiting {
             Some(slot) => Ok(slot),
-            None => Slot::new(guard_bytes, shape.1),
+            None => Slot::new(guard_bytes, reserved_bytes),
         };
         let mut slot = slot.map_err(|cause| no_room(&cause))?;
         slot.open(bytes).map_err(|cause| no_room(&cause))?;
@@ -91,7 +103,10 @@ unsafe impl MemoryCreator for Memories {
     }
 }
 
-fn no_room(cause: &std::io::Error) -> String {
+/// Whatever a guest's own bounds say.
+const MEMORY_BYTES_MOST: usize = (limits::GUEST_MEMORY_MIB_MOST as usize) << 20;
+
+pub(super) fn no_room(cause: &std::io::Error) -> String {
     tracing::warn!(%cause, "a guest gets no memory");
     NO_ROOM.to_owned()
 }
@@ -140,6 +155,9 @@ unsafe impl LinearMemory for Memory {
     }
 
     fn grow_to(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        if bytes > MEMORY_BYTES_MOST {
+            return Err(wasmtime::Error::msg(NO_ROOM));
+        }
         let slot = self.slot.as_mut().expect("BUG: a memory has its slot until it is dropped");
         slot.open(bytes)?;
         self.bytes = bytes;
@@ -154,10 +172,12 @@ unsafe impl LinearMemory for Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         let Some(mut slot) = self.slot.take() else { return };
-        match slot.clear() {
-            // Whoever is put out is unmapped after the lock.
-            Ok(()) => drop(self.place.0.waiting().put(self.shape, slot)),
-            Err(cause) => tracing::warn!(%cause, "a guest's memory is not used again"),
+        if let Err(cause) = slot.clear() {
+            tracing::warn!(%cause, "a guest's memory is not used again");
+            return;
         }
+        let put_out = self.place.0.waiting().put(self.shape, slot);
+        // It is unmapped when nobody waits for the lock any more.
+        drop(put_out);
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Slot {
     reserved_bytes: usize,
     /// What may be read and written, from the start.
     open_bytes: usize,
+    /// What can be used is not sure any more.
+    is_spoiled: bool,
     kept: Kept,
 }
 
@@ -30,13 +32,15 @@ unsafe impl Sync for Slot {}
 impl Slot {
     /// Takes address space, and no memory.
     pub(super) fn new(guard_bytes: usize, reserved_bytes: usize) -> io::Result<Slot> {
-        let (guard_bytes, reserved_bytes) = (whole_pages(guard_bytes), whole_pages(reserved_bytes));
-        let all_bytes = guard_bytes + reserved_bytes + guard_bytes;
+        let (guard_bytes, reserved_bytes) = (whole_pages(guard_bytes)?, whole_pages(reserved_bytes)?);
+        let all_bytes = reserved_bytes.checked_add(guard_bytes).and_then(|bytes| bytes.checked_add(guard_bytes));
+        let all_bytes = all_bytes.ok_or(io::ErrorKind::OutOfMemory)?;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new mapping, where the kernel finds room: nothing that exists is touched.
         let all = unsafe { mm::mmap_anonymous(ptr::null_mut(), all_bytes, ProtFlags::empty(), flags) }?;
         let start = all.cast::<u8>().wrapping_add(guard_bytes);
-        let slot = Slot { all, all_bytes, start, reserved_bytes, open_bytes: 0, kept: Kept::default() };
+        let kept = Kept::default();
+        let slot = Slot { all, all_bytes, start, reserved_bytes, open_bytes: 0, is_spoiled: false, kept };
         // A huge page for a guest that touches little of it would be cleared for nothing. Kernels without them refuse, rightly.
         // SAFETY: this advice changes nothing that can be seen.
         let _ = unsafe { mm::madvise(slot.start.cast(), reserved_bytes, Advice::LinuxNoHugepage) };
@@ -53,7 +57,7 @@ impl Slot {
 
     /// Lets so many bytes from the start be used, in whole pages, and no more.
     pub(super) fn open(&mut self, bytes: usize) -> io::Result<()> {
-        let bytes = whole_pages(bytes);
+        let bytes = whole_pages(bytes)?;
         if bytes > self.reserved_bytes {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
@@ -62,15 +66,28 @@ impl Slot {
             false => (bytes..self.open_bytes, MprotectFlags::empty()),
         };
         if !range.is_empty() {
-            // SAFETY: the range is within the reservation, in whole pages, and only this slot's guest uses it.
-            unsafe { mm::mprotect(self.start.add(range.start).cast(), range.len(), protection) }?;
+            // The kernel goes through a range piece by piece, and may have done a part of it when it fails.
+            if let Err(cause) = self.protect(&range, protection) {
+                self.is_spoiled = true;
+                let closed = self.protect(&range, MprotectFlags::empty());
+                tracing::warn!(%cause, ?closed, "a guest's memory is not opened or closed as it should");
+                return Err(cause);
+            }
             self.open_bytes = bytes;
         }
         Ok(())
     }
 
+    fn protect(&self, range: &Range<usize>, protection: MprotectFlags) -> io::Result<()> {
+        // SAFETY: the range is within the reservation, in whole pages, and only this slot's guest uses it.
+        Ok(unsafe { mm::mprotect(self.start.add(range.start).cast(), range.len(), protection) }?)
+    }
+
     /// After a guest that is gone: makes all zero again. Fails where that is not sure; then the slot is not used again.
     pub(super) fn clear(&mut self) -> io::Result<()> {
+        if self.is_spoiled {
+            return Err(io::Error::other("it was not opened as it should"));
+        }
         let pages = self.open_bytes / PAGE_BYTES;
         let mut done = 0;
         for kept in self.kept.after(self.start, pages) {
@@ -104,8 +121,8 @@ fn give_back(start: *mut u8, pages: Range<usize>) -> io::Result<()> {
     }?)
 }
 
-fn whole_pages(bytes: usize) -> usize {
-    bytes.next_multiple_of(PAGE_BYTES)
+fn whole_pages(bytes: usize) -> io::Result<usize> {
+    bytes.checked_next_multiple_of(PAGE_BYTES).ok_or(io::ErrorKind::OutOfMemory.into())
 }
 
 #[cfg(test)]
@@ -146,8 +163,32 @@ mod tests {
     }
 
     #[test]
-    fn more_than_is_reserved_is_not_to_be_had() {
+    fn a_slot_that_opens_by_half_is_closed_and_not_used_again() {
         let mut slot = Slot::new(1 << 16, PAGES * PAGE_BYTES).unwrap();
+        slot.open(PAGE_BYTES).unwrap();
+        // In the midst of it a page that cannot be written: of a file that was opened to be read.
+        let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+        let (at, flags) = (slot.start.wrapping_add(8 * PAGE_BYTES).cast(), MapFlags::SHARED | MapFlags::FIXED);
+        // SAFETY: a page of the slot's own, which nobody has a reference to.
+        unsafe { mm::mmap(at, PAGE_BYTES, ProtFlags::empty(), flags, &file, 0) }.unwrap();
+        assert!(slot.open(16 * PAGE_BYTES).is_err());
+        let at = format!("{:x}-", slot.start.addr() + PAGE_BYTES);
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps
+            .lines()
+            .find(|line| line.starts_with(&at))
+            .expect("what is behind the open page is a mapping of its own");
+        assert!(line.contains(" ---p "), "{line}");
+        assert!(slot.clear().is_err());
+    }
+
+    #[test]
+    fn more_than_is_reserved_is_not_to_be_had() {
+        for bytes in [usize::MAX, usize::MAX & !0xffff] {
+            assert_eq!(Slot::new(32 << 20, bytes).err().map(|error| error.kind()), Some(io::ErrorKind::OutOfMemory));
+        }
+        let mut slot = Slot::new(1 << 16, PAGES * PAGE_BYTES).unwrap();
+        assert!(slot.open(usize::MAX).is_err());
         assert!(slot.open(PAGES * PAGE_BYTES + 1).is_err());
         slot.open(PAGE_BYTES + 1).unwrap();
         assert_eq!(bytes(&mut slot).len(), 2 * PAGE_BYTES);

@@ -1,6 +1,7 @@
 //! The stacks that guests run on, used by one after another. No guest can read its stack, so they are not cleared.
 
 use std::{
+    io,
     ops::Range,
     sync::{Arc, Mutex, Weak},
 };
@@ -8,7 +9,7 @@ use std::{
 use nearside_protocol::limits;
 use wasmtime::{StackCreator, StackMemory};
 
-use super::{kept::PAGE_BYTES, slot::Slot};
+use super::{kept::PAGE_BYTES, memories::no_room, slot::Slot};
 
 /// Below a stack, never used: who runs over its end is stopped.
 const GUARD_BYTES: usize = 16 * PAGE_BYTES;
@@ -34,18 +35,20 @@ impl Stacks {
 #[allow(unsafe_code)]
 unsafe impl StackCreator for Stacks {
     fn new_stack(&self, bytes: usize, zeroed: bool) -> wasmtime::Result<Box<dyn StackMemory>> {
-        let bytes = bytes.next_multiple_of(PAGE_BYTES);
+        let bytes = bytes.checked_next_multiple_of(PAGE_BYTES).unwrap_or(usize::MAX);
         let waiting = if zeroed { None } else { self.take(bytes) };
         let slot = match waiting {
             Some(slot) => slot,
-            None => {
-                let mut slot = Slot::new(GUARD_BYTES, bytes)?;
-                slot.open(bytes)?;
-                slot
-            }
+            None => opened(bytes).map_err(|cause| wasmtime::Error::msg(no_room(&cause)))?,
         };
         Ok(Box::new(Stack { slot: Some(slot), stacks: self.me.clone() }))
     }
+}
+
+fn opened(bytes: usize) -> io::Result<Slot> {
+    let mut slot = Slot::new(GUARD_BYTES, bytes)?;
+    slot.open(bytes)?;
+    Ok(slot)
 }
 
 struct Stack {
@@ -90,5 +93,16 @@ impl Drop for Stack {
         }
         drop(waiting);
         drop(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::NO_ROOM, *};
+
+    #[test]
+    fn a_stack_that_cannot_be_had_is_no_room_as_a_memory_is() {
+        let refused = Stacks::new().new_stack(usize::MAX, false).err().unwrap();
+        assert_eq!(refused.root_cause().to_string(), NO_ROOM);
     }
 }

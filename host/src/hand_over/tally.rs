@@ -39,7 +39,7 @@ pub(super) enum TakenAs {
     OtherRelease,
     NotHere,
     Streams,
-    /// Whoever asked does not hold the token.
+    /// Whoever asked does not hold the secret.
     Unsealed,
 }
 

@@ -219,6 +219,15 @@ impl Places {
 
     /// Tells those who have waited for too long, and those for whom there is room.
     pub(super) fn look(&mut self, now: Instant) {
+        self.note_calm(now);
+        if self.sheds {
+            // The lowest first.
+            Class::ALL.into_iter().rev().for_each(|class| self.refuse_late(class, now));
+        }
+        self.hand_out(now);
+    }
+
+    fn note_calm(&mut self, now: Instant) {
         for class in Class::ALL {
             let has_core = self.has_core(class);
             let line = self.line(class);
@@ -229,11 +238,6 @@ impl Places {
                 line.calm_at = now;
             }
         }
-        if self.sheds {
-            // The lowest first.
-            Class::ALL.into_iter().rev().for_each(|class| self.refuse_late(class, now));
-        }
-        self.hand_out(now);
     }
 
     fn refuse_late(&mut self, class: Class, now: Instant) {
@@ -299,7 +303,10 @@ impl Places {
 
     // --- Running --------------------------------------------------------------------------------------------------------
 
-    pub(super) fn begin(&mut self, is_long: bool) {
+    pub(super) fn begin(&mut self, is_long: bool, now: Instant) {
+        // Until now there may have been a core that nobody waited for, however long ago somebody looked: dozens that waited
+        // for the origin go on in one moment.
+        self.note_calm(now);
         *if is_long { &mut self.long } else { &mut self.running } += 1;
     }
 
@@ -313,7 +320,7 @@ impl Places {
     pub(super) fn becomes_long(&mut self, now: Instant) -> bool {
         let may = self.long < self.most_long;
         if may {
-            self.begin(true);
+            self.begin(true, now);
             self.end(false, now);
         }
         may
@@ -580,6 +587,27 @@ mod tests {
         assert_eq!((node.shed(), told(&mut waiter)), (0, None));
         node.places.leave_as(Class::Page, None, node.now);
         assert_eq!(told(&mut waiter), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_crowd_that_waits_for_something_else_and_goes_on_at_once_is_no_queue_that_stands() {
+        let mut node = Node::full();
+        (0..limits::RENDERS_A_CORE).for_each(|_| node.places.end(false, node.now));
+        (limits::RENDERS_A_CORE..limits::PAGES_AT_ONCE).for_each(|_| {
+            assert!(matches!(node.arrive(Class::Page), Arrived::In));
+            node.places.end(false, node.now);
+        });
+        let mut waiting: Vec<Told> = (0..400).map(|_| node.waits(Class::Page)).collect();
+        // Nobody looks in the meantime.
+        node.now += 2 * limits::RENDERS_STAND;
+        (0..limits::PAGES_AT_ONCE).for_each(|_| node.places.begin(false, node.now));
+        node.now += Duration::from_micros(100);
+        (0..limits::PAGES_AT_ONCE).for_each(|_| node.one_leaves());
+        assert_eq!(node.shed(), 0);
+        assert_eq!(told(&mut waiting[limits::RENDERS_A_CORE - 1]), Some(Ok(())));
+        // It stands when they go on using all cores.
+        node.later(limits::RENDERS_STAND.as_millis() as u64);
+        assert!(node.shed() > 0);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Reply {
 /// Applies a command, exactly once: under the request's `Idempotency-Key`, or one the host mints.
 ///
 /// # Errors
-/// See [`Error`]; only after [`Error::Unavailable`] is it unknown whether it was applied.
+/// See [`Error`]; after any of them nothing was done, and after [`Error::Unavailable`] the same may be sent again under its key.
 pub fn submit(command: &str, payload: &impl Serialize) -> Result<Outcome, Error> {
     submit_json(command, &to_json(payload)?, None)
 }

@@ -95,7 +95,7 @@ fn what_was_acknowledged_before_a_backup_under_load_is_in_it_and_comes_back_in_a
     let app = &made.manifest.apps["shop"];
     assert!(app.commit >= before, "{} of {before}", app.commit);
     assert_eq!(made.warnings, Vec::<String>::new());
-    let mark = store::watermark(&data.store()).unwrap();
+    let mark = store::watermark(&store::open_again(&data.app().join(store::FILE_NAME)).unwrap()).unwrap();
     assert!(mark.covers(1, app.commit) && !mark.covers(1, app.commit + 1), "{mark:?}");
     done.store(true, Ordering::Relaxed);
     writer.join().unwrap();

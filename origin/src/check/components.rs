@@ -220,7 +220,9 @@ impl Part<'_> {
 
 /// The cause, in one line: engine errors go on over many lines of context.
 fn detail(error: &EngineError) -> String {
-    let (EngineError::Start(error) | EngineError::Compile(error) | EngineError::Link(error)) = error;
-    let text = format!("{error:#}");
+    let text = match error {
+        EngineError::Start(error) | EngineError::Compile(error) | EngineError::Link(error) => format!("{error:#}"),
+        EngineError::TooMuch(error) => error.to_string(),
+    };
     text.lines().next().unwrap_or_default().trim_end_matches(':').to_owned()
 }
