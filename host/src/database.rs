@@ -174,7 +174,7 @@ impl Database {
             connection.pragma_update(None, "temp_store", "FILE")?;
             connection.pragma_update(None, "query_only", true)?;
             nearside_search::register_sharing(&connection, self.search.clone())?;
-            if let Source::Pages { .. } = &self.source {
+            if matches!(self.source, Source::Pages { .. }) && !remembers(&connection)? {
                 // Pages of a release never change, so there is nothing to look at again before each statement. Where an error
                 // ends this transaction, there is one a statement, as ever.
                 connection.execute_batch("BEGIN")?;
@@ -190,6 +190,33 @@ impl Database {
             Source::Live(path) => path.display().to_string(),
         }
     }
+}
+
+/// Whether a virtual table may keep what it has read for the next statement, as FTS5 does with the list of its segments until
+/// another transaction begins. Then a statement's pages would not be all that its answer depends on. Our own notes them each time.
+fn remembers(connection: &Connection) -> rusqlite::Result<bool> {
+    const VIRTUAL: &str = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0";
+    let mut statement = connection.prepare(VIRTUAL)?;
+    let mut tables = statement.query([])?;
+    while let Some(table) = tables.next()? {
+        if module(&table.get::<_, String>(0)?) != Some(OURS) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+const OURS: &str = "nearside_search";
+
+/// What stands behind USING, where that is as clear as it usually is.
+fn module(sql: &str) -> Option<&str> {
+    let rest = sql.strip_prefix("CREATE VIRTUAL TABLE ")?;
+    let name_bytes = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    let rest = rest[name_bytes..].trim_start();
+    let (using, rest) = rest.split_at_checked("USING".len())?;
+    let module = rest.trim_start();
+    let end = module.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(module.len());
+    using.eq_ignore_ascii_case("USING").then_some(&module[..end])
 }
 
 fn name_of(table: &Table) -> String {
@@ -271,5 +298,16 @@ mod tests {
         database.let_go(Duration::ZERO);
         assert_eq!(database.idle_connections(), 1);
         assert!(database.reader().unwrap().query("SELECT x FROM a", &[], Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn our_own_virtual_tables_are_told_from_others() {
+        for (sql, expected) in [
+            ("CREATE VIRTUAL TABLE words USING nearside_search(a)", Some("nearside_search")),
+            ("CREATE VIRTUAL TABLE words using\n fts5(a)", Some("fts5")),
+            ("CREATE VIRTUAL TABLE \"using nearside_search\" USING fts5(a)", None),
+        ] {
+            assert_eq!(module(sql), expected);
+        }
     }
 }

@@ -54,7 +54,7 @@ impl Evidence {
     pub fn join(&mut self, other: &Evidence) {
         self.pages.join(&other.pages);
         match &other.questions {
-            None => self.questions = None,
+            None => (self.questions, self.question_bytes) = (None, 0),
             Some(questions) => questions.iter().for_each(|question| self.ask(question.clone())),
         }
     }

@@ -171,9 +171,11 @@ impl Host {
         let rendered = rendered.map_err(|refusal| IncludeError::Status(refusal.status().as_u16()))?;
         let made = Made::of(rendered, release.clone(), route, because);
         within.taint.join(&made.rendered.taint);
-        let entry = made
-            .entry
-            .ok_or_else(|| IncludeError::Refused("it streams: it is too large to include, or events".into()))?;
+        let Some(entry) = made.entry else {
+            // When its rows are others it may fit.
+            within.taint.met_failure();
+            return Err(IncludeError::Refused("it streams: it is too large to include, or events".into()));
+        };
         if made.verdict.is_ok() {
             self.store(release, &key, &entry);
         }

@@ -155,7 +155,8 @@ pub(crate) async fn for_all(
     let cause = because.cause;
     let entry = Arc::new(Entry { because, by: By::Sibling, ..made.entry });
     let mut is_stored = made.verdict.is_ok() && !is_newer;
-    if is_newer {
+    // What is not to be kept may be for one visitor alone, whatever release it is of.
+    if is_newer && made.verdict.is_ok() {
         lead.land_newer(entry.clone());
     } else if lead.land(Ok((entry.clone(), made.verdict))).is_err() {
         is_stored = false;

@@ -136,7 +136,10 @@ impl Seen {
         let mut request = Request::new(body);
         *request.method_mut() = Method::GET;
         *request.uri_mut() = uri(host, &self.target);
-        request.headers_mut().extend(self.headers.iter().map(|(name, value)| (Some(name.clone()), value.clone())));
+        for (name, value) in &self.headers {
+            // One that came twice is seen twice, as it is in the key.
+            request.headers_mut().append(name.clone(), value.clone());
+        }
         request
     }
 }

@@ -83,6 +83,7 @@ pub mod forms;
 mod fragment;
 pub mod freshness;
 pub mod gate;
+mod greeting;
 pub mod guest;
 pub mod hand_over;
 pub mod handler;

@@ -100,6 +100,11 @@ impl Outbound {
 type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl WasiHttpHooks for Outbound {
+    /// What a body that nobody has taken yet holds is not the guest's memory but the host's.
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        limits::GUEST_BODY_PIECE_BYTES
+    }
+
     fn send_request(
         &mut self,
         mut request: Request<WasiBody>,

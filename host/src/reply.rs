@@ -160,7 +160,7 @@ pub fn entry(raw: Raw<'_>, route: &Route, release: &Release, lifetime: Result<Li
     // In its place before it is known, so that a copy has its final size.
     headers.insert(CACHE_STATUS, CacheStatus::Method.value());
     let expires = match lifetime {
-        Ok(Lifetime::For(time)) => Some(Instant::now() + time),
+        Ok(Lifetime::For(time)) => Some(Instant::now() + time.min(limits::KEPT_AT_MOST)),
         _ => None,
     };
     Entry {

@@ -30,6 +30,7 @@ use tokio::{
 use crate::{
     at_once,
     door::Door,
+    greeting::Greeting,
     handler,
     head_timer::HeadTimer,
     host::Host,
@@ -138,9 +139,10 @@ where
                 // A client that leaves in the middle is no fault of ours, nor one that believes none of our certificates.
                 match tls {
                     None => converse(stream, service, watcher, is_last()).await,
-                    Some(tls) => match tls.accept(stream).await {
-                        Ok(stream) => converse(stream, service, watcher, is_last()).await,
-                        Err(cause) => tracing::debug!(%client, %cause, "no TLS"),
+                    Some(tls) => match tokio::time::timeout(limits::REQUEST_HEAD_WAIT, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => converse(stream, service, watcher, is_last()).await,
+                        Ok(Err(cause)) => tracing::debug!(%client, %cause, "no TLS"),
+                        Err(_) => tracing::debug!(%client, cause = "its handshake takes too long", "no TLS"),
                     },
                 }
             }
@@ -161,6 +163,7 @@ where
     B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
     let mut http = http();
+    let stream = Greeting::within(limits::REQUEST_HEAD_WAIT, stream);
     if is_last {
         // Its first request is its last one. It is waited for, and not told to stop before it is read.
         http.http1().keep_alive(false);

@@ -216,6 +216,8 @@ impl page::Host for Visit {
     async fn include(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, IncludeError>> {
         if self.depth >= limits::INCLUDE_DEPTH {
             let why = format!("pages include each other more than {} deep", limits::INCLUDE_DEPTH);
+            // Asked for by itself, this page could include that one.
+            self.taint.met_failure();
             return Ok(Err(IncludeError::Refused(why)));
         }
         let _shared = self.place.as_ref().map(Place::shared);

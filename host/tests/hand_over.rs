@@ -4,7 +4,7 @@
 mod support;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -28,13 +28,14 @@ use nearside_host::{
     switch::load,
 };
 use nearside_protocol::{
+    canary::Candidacy,
     class::Class,
     digest::Digest,
     hand_over::{self as wire, Asked, NotTaken, Outcome, SealKey, Told},
     heartbeat::{Declared, Sibling, SiblingSecret, Siblings},
     key::SecretKey,
     limits,
-    release::{DatabaseId, Manifest, ReleaseId},
+    release::{DatabaseId, FORMAT_OF_CANDIDATES, Manifest, ReleaseId},
     trust::TrustedKey,
 };
 use support::{Changed, PAIR, http, http::Answer, release};
@@ -287,6 +288,35 @@ fn a_page_of_a_newer_release_is_shown_to_all_who_wait_and_not_kept() {
     drop(places);
     let own = a.get("/pair");
     assert_eq!((own.text().as_str(), own.header("nearside-release")), ("7 7\n", "1.1"));
+}
+
+#[test]
+fn a_page_of_a_newer_release_that_is_not_to_be_kept_is_for_who_asked_alone() {
+    let (a, mut b) = two();
+    b.push("INSERT INTO \"left\" VALUES (1, 8); INSERT INTO \"right\" VALUES (1, 8);");
+    a.hears_of(vec![b.as_sibling()]);
+    let _places = a.full();
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..3).map(|_| scope.spawn(|| a.get("/random"))).collect();
+        let answers: Vec<Answer> = all.into_iter().map(|one| one.join().unwrap()).collect();
+        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+        let different: BTreeSet<String> = answers.iter().map(Answer::text).collect();
+        assert_eq!(different.len(), answers.len(), "{different:?}");
+    });
+}
+
+#[test]
+fn what_a_sibling_only_tries_out_is_for_its_own_visitors() {
+    let (a, _) = two();
+    let mut b = Member::start("b", TOKEN);
+    b.push_as("INSERT INTO \"left\" VALUES (1, 8); INSERT INTO \"right\" VALUES (1, 8);", |manifest| {
+        manifest.candidate = Some(Candidacy { since_ms: 7, nodes: vec!["b".to_owned()] });
+        manifest.format = FORMAT_OF_CANDIDATES;
+    });
+    assert_eq!(b.get("/pair").text(), "8 8\n");
+    a.hears_of(vec![b.as_sibling()]);
+    let _places = a.full();
+    assert_eq!((a.get("/pair").status, b.taken()), (503, counts(&[("other_release", 1)])));
 }
 
 #[test]

@@ -101,6 +101,7 @@ pub mod store;
 mod task_diary;
 pub mod task_guest;
 pub mod task_runner;
+mod task_threads;
 mod tasks;
 mod tokens;
 mod trail;

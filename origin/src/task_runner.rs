@@ -10,7 +10,7 @@ use std::{
 use nearside_host::spans::{Kind, Span, Tracer, within};
 use nearside_protocol::{limits, unix_time::now_ms};
 use tokio::{
-    sync::watch,
+    sync::{Semaphore, watch},
     task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet},
 };
 
@@ -19,12 +19,15 @@ use crate::{
     install::Version,
     task_diary::Diary,
     task_guest,
+    task_threads::threads,
     tasks::{Claimed, End, Ending, Sign},
     writer::{Busy, Writer},
 };
 
 /// Pause before the writer is asked again after it could not commit.
 const PAUSE: Duration = Duration::from_secs(1);
+/// For the tasks of all apps. An attempt that waits for one has been claimed, and shows that it is alive like any other.
+static PLACES: Semaphore = Semaphore::const_new(limits::TASK_GUESTS_AT_ONCE);
 /// A clock that is set must not hold up tasks for longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -148,7 +151,7 @@ impl Runner {
                 claimed: claimed.clone(),
                 diary: diary.clone(),
             };
-            let handle = self.attempts.spawn(attempt.run());
+            let handle = self.attempts.spawn_on(attempt.run(), &threads());
             let id = handle.id();
             self.running.insert(id, Running { claimed, lease_ms, signed_at: Instant::now(), diary, handle });
         }
@@ -209,6 +212,7 @@ struct Attempt {
 impl Attempt {
     async fn run(self) {
         let Attempt { desk, version, claimed, diary } = self;
+        let _place = PLACES.acquire().await;
         let mut span = begin_span(&desk.tracer, &version.app.name, &claimed);
         let ending = task_guest::run(&desk, &version, &claimed, &diary, within(&span)).await;
         diary.close();

@@ -30,7 +30,7 @@ pub const REQUEST_BODY_KIB_MOST: u64 = 16 << 10;
 pub const REQUEST_HEAD_WAIT: Duration = Duration::from_secs(10);
 pub const REQUEST_BODY_WAIT: Duration = Duration::from_secs(10);
 /// Bodies being received and worked on at once: what requests can hold in memory, in units of REQUEST_BODY_BYTES. A
-/// larger body takes several, and has as many times REQUEST_BODY_WAIT to arrive.
+/// larger body takes another one with each that it has filled, and has REQUEST_BODY_WAIT for each.
 pub const REQUEST_BODIES_AT_ONCE: usize = 512;
 pub const CONNECTIONS: usize = 20_000;
 /// An app's own page for an error; a longer one gives way to the host's plain page.
@@ -45,6 +45,8 @@ pub const GUEST_MEMORY_MIB: u64 = 64;
 pub const GUEST_MEMORY_MIB_MOST: u64 = 256;
 pub const GUEST_TABLE_ELEMENTS: usize = 100_000;
 pub const GUEST_RESOURCES: usize = 4_096;
+/// What a guest may write of a body at once; two such pieces wait in each body that nobody reads.
+pub const GUEST_BODY_PIECE_BYTES: usize = 64 << 10;
 /// Lists and strings a guest may make the host copy in one call.
 pub const GUEST_HOSTCALL_BYTES: usize = 32 << 20;
 pub const GUEST_HEADER_BYTES: usize = 64 << 10;
@@ -164,6 +166,8 @@ pub const QUESTION_PAGES: usize = 64;
 pub const QUESTIONS_TIME: Duration = Duration::from_millis(5);
 /// What a route may ask for by `stale_ms`.
 pub const ROUTE_STALE_MS_MOST: u64 = 60_000;
+/// However long a handler says that its answer is good for.
+pub const KEPT_AT_MOST: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// Switches back to which an entry is judged page by page; those before count as one.
 pub const STEPS_BACK: usize = 64;
 /// What is made for a release before it is served: for so long; so many at once; and so many of an app's entries.
@@ -323,6 +327,8 @@ pub const TASK_LEASE_MS_MOST: u64 = 600_000;
 pub const TASK_CONCURRENCY: usize = 4;
 /// Of one app, besides one of each kind.
 pub const TASKS_AT_ONCE: usize = 32;
+/// Of all apps together: what is left of guests and their memories is for commands and renders.
+pub const TASK_GUESTS_AT_ONCE: usize = 128;
 pub const TASK_RATE_PER_S_LEAST: f64 = 0.001;
 pub const TASK_RATE_PER_S_MOST: f64 = 10_000.0;
 /// A rate may be exceeded by what it allows in this time, so that a fast one need not be met to the millisecond.

@@ -142,10 +142,14 @@ async fn made(host: &Arc<Host>, asked: Asked, traced: Option<Traced>) -> Result<
 }
 
 /// Whether what is made on this release is what was asked for: by the same code, and of no less than was written where it was
-/// asked. A later release may hold less, after a rollback.
+/// asked. A later release may hold less, after a rollback; after a restore, the numbers of commits are given out again. What is only
+/// tried out here is for this node's visitors.
 fn stands_for(here: &Manifest, asked: &Asked) -> bool {
     let is_same = here.release == asked.release;
-    let is_later = here.release > asked.release && here.applied_commit >= asked.applied_commit;
+    let is_later = here.release.epoch == asked.release.epoch
+        && here.release > asked.release
+        && here.applied_commit >= asked.applied_commit
+        && here.candidate.is_none();
     here.database == asked.database && here.app_digest == asked.app_digest && (is_same || is_later)
 }
 

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use nearside_protocol::{
@@ -20,8 +21,9 @@ use nearside_protocol::{
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use super::{Keep, PageStore, PagesError, Table};
+use super::{Keep, PageStore, PagesError, Table, reads::ReadSet};
 use crate::{
+    bindings::edge::types::Value,
     database::Database,
     disk::{
         Disk, Step, Watcher,
@@ -282,6 +284,44 @@ fn sqlite_reads_a_table_and_hears_of_damage() {
     drop((database, repaired, store));
     let store = PageStore::open(&folder.path().join("pages"), Disk::real()).unwrap();
     assert!(content(&store.newest().unwrap().table) == model, "the repair outlives a start");
+}
+
+/// Also where an index would remember a part of what it has read from the question before.
+#[test]
+fn a_question_on_a_used_connection_depends_on_the_pages_that_another_answer_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.db");
+    let connection = Connection::open(&file).unwrap();
+    connection
+        .execute_batch(
+            "CREATE VIRTUAL TABLE words USING fts5(body);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+             INSERT INTO words SELECT 'w' || i || ' ' || hex(randomblob(200)) FROM n;
+             INSERT INTO words (words) VALUES ('optimize');",
+        )
+        .unwrap();
+    let before = sqlite_pages(&file);
+    let store = PageStore::open(&folder.path().join("pages"), Disk::real()).unwrap();
+    push(&store, 1, &before);
+    let database = Database::of(store.newest().unwrap().table).unwrap();
+    let mut reader = database.reader().unwrap();
+    let mut ask = |word: &str| {
+        let sql = "SELECT rowid FROM words WHERE words MATCH ?1";
+        let measured = reader.measured(sql, &[Value::Text(word.to_owned())], Duration::from_secs(5));
+        measured.answer.unwrap();
+        measured.pages
+    };
+    ask("w1");
+    for word in ["w77", "w2500", "w4999", "nowhere"] {
+        let read = ask(word);
+        connection.execute("INSERT INTO words VALUES (?1)", [word]).unwrap();
+        let after = sqlite_pages(&file);
+        // Of the first page only what SQLite counts there.
+        let is_changed = |page: &usize| before.get(*page) != after.get(*page);
+        let changed: Vec<u32> = (1..after.len()).filter(is_changed).map(|page| page as u32).collect();
+        let ReadSet::Pages(pages) = &read else { panic!("{word}: too many") };
+        assert!(pages.iter().any(|page| changed.contains(page)), "{word}: {read:?} and {changed:?}");
+    }
 }
 
 /// Remembers every step.

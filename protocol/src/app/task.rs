@@ -126,7 +126,7 @@ impl TaskDecl {
             return Err(format!("rate_per_s {rate} is out of bounds: {least} to {most}"));
         }
         let priority = raw.priority.unwrap_or(0);
-        if priority.abs() > limits::TASK_PRIORITY_MOST {
+        if !(-limits::TASK_PRIORITY_MOST..=limits::TASK_PRIORITY_MOST).contains(&priority) {
             let most = limits::TASK_PRIORITY_MOST;
             return Err(format!("priority {priority} is out of bounds: -{most} to {most}"));
         }
