@@ -515,7 +515,7 @@ async fn whole_body(
     if declared.is_some_and(|bytes| bytes > most_bytes as u64) {
         return Err(Refusal::BodyTooLarge { most_bytes });
     }
-    let mut room = host.body_place().ok_or(Refusal::Busy)?;
+    let mut room = host.body_places(1).ok_or(Refusal::Busy)?;
     let (mut places, mut by) = (1, tokio::time::Instant::now() + limits::REQUEST_BODY_WAIT);
     let (mut pieces, mut bytes) = (Vec::new(), 0);
     loop {
@@ -532,7 +532,7 @@ async fn whole_body(
         }
         // As it comes, not as it is announced: who announces much and sends nothing holds one place.
         while bytes > places as usize * limits::REQUEST_BODY_BYTES {
-            room.merge(host.body_place().ok_or(Refusal::Busy)?);
+            room.merge(host.body_places(1).ok_or(Refusal::Busy)?);
             places += 1;
             by += limits::REQUEST_BODY_WAIT;
         }

@@ -279,12 +279,7 @@ impl Host {
         self.idle_places.clone().try_acquire_owned().ok()
     }
 
-    /// Room for the body of one request, or for more of it, if there is any.
-    pub(crate) fn body_place(&self) -> Option<OwnedSemaphorePermit> {
-        self.body_places(1)
-    }
-
-    /// So many places at once.
+    /// Room for bodies of requests, if there is any: so many places.
     pub fn body_places(&self, count: u32) -> Option<OwnedSemaphorePermit> {
         self.body_places.clone().try_acquire_many_owned(count).ok()
     }

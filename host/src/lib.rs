@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | **a request** | |
-//! | [`serve`], `stall`, [`admin`] | sockets, for visitors and for the operator |
+//! | [`serve`], `greeting`, `stall`, [`admin`] | sockets, for visitors and for the operator; whom they do not wait for |
 //! | [`door`], [`certificates`], [`tls`], [`redirect`] | encrypted sockets: what is shown for which name; whom a client believes |
 //! | [`client_authorities`], [`client_certificate`] | certificates of clients: asked for, and shown to an origin that asks |
 //! | [`credential`], [`gate`], [`sibling_keys`] | tokens that are shown; whom the operator's listener answers; by what nodes know each other |
@@ -30,7 +30,7 @@
 //! | [`release`], [`code`], [`archive`] | an app version on a snapshot, loaded |
 //! | [`static_files`], `encoded` | its files, and their compressed forms |
 //! | [`follow`], [`pull`], [`switch`], [`plans`] | hearing of releases, pulling them, and serving them |
-//! | [`beside`] | threads for what no visitor waits for |
+//! | [`beside`], [`priority`] | threads for what no visitor waits for; how the scheduler is to see each kind of thread |
 //! | [`origin_client`], `throttle`, [`peer`] | asking the origin and siblings, and when not; being asked by them |
 //! | [`verified`], [`refusals`] | by how much a release may be behind; what was not taken, and why |
 //! | [`repair`], [`scrub`] | damaged pages made whole; looking for them |
