@@ -14,7 +14,7 @@ mod stopping;
 mod traces;
 
 use clap::Parser;
-use nearside_host::{logbook::Logbook, priority};
+use nearside_host::{logbook::Logbook, pause, priority};
 use stderr_log::StderrLog;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -36,6 +36,7 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
         .enable_all()
         .thread_name("nearside-io")
         .on_thread_start(priority::answers_sockets)
+        .on_thread_park(pause::before_sleep)
         .build()?;
     let code = runtime.block_on(async {
         match command {

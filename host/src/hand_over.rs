@@ -289,6 +289,9 @@ fn choose(host: &Host, hand_over: &HandOver, wanted: &Wanted, tried: &[String]) 
             found.push((sibling.node.clone(), known));
         }
     }
+    if candidates.is_empty() {
+        return None;
+    }
     let chosen = better_of_two(&candidates, lot())?;
     let (node, known) = found.swap_remove(chosen);
     let out = known.send(now)?;

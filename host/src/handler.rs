@@ -35,6 +35,7 @@ use crate::{
     inputs::{Key, Seen, everything},
     making::{Asking, Led, Made, NoPlace, NotLed, led, make, refresh},
     outbox::{self, Ticket},
+    pause,
     policy::NotStored,
     refusal::Refusal,
     release::Release,
@@ -76,6 +77,9 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
     let reply = match answered {
         Ok(reply) => reply,
         Err(refusal) => {
+            if matches!(refusal, Refusal::Shed(_)) {
+                pause::refuses();
+            }
             refuse(host, Box::pin(error_page::response(host, &release, &refusal, &parts.headers)).await, &parts)
         }
     };

@@ -30,6 +30,7 @@
 //! | [`release`], [`code`], [`archive`] | an app version on a snapshot, loaded |
 //! | [`static_files`], `encoded` | its files, and their compressed forms |
 //! | [`follow`], [`pull`], [`switch`], [`plans`] | hearing of releases, pulling them, and serving them |
+//! | [`pause`] | a moment's pause of a thread that refuses |
 //! | [`beside`], [`priority`] | threads for what no visitor waits for; how the scheduler is to see each kind of thread |
 //! | [`origin_client`], `throttle`, [`peer`] | asking the origin and siblings, and when not; being asked by them |
 //! | [`verified`], [`refusals`] | by how much a release may be behind; what was not taken, and why |
@@ -108,6 +109,7 @@ pub mod outbox;
 mod own_cpu;
 pub mod pages;
 pub mod past;
+pub mod pause;
 pub mod peer;
 mod plain_page;
 pub mod plans;

@@ -24,7 +24,7 @@ use crate::{
     cache_status::CacheStatus,
     host::Host,
     policy::{Lifetime, NotStored, storable},
-    queue::{Here, Place},
+    queue::{Here, Place, Waits},
     refusal::Refusal,
     release::Release,
     render::{Ask, For, Rendered, RenderedBody, render},
@@ -68,15 +68,27 @@ fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> 
     Err(Refusal::Shed(shed))
 }
 
-/// A place among the renders, if there is one soon. It is waited for there: who gives a place up and who takes it are then on
-/// one thread more often than not.
-async fn place(host: &Arc<Host>, asking: &Asking) -> Result<Arc<Place>, Refusal> {
+/// Has `work` begun in a place among the renders, if there is one soon, or told that there is none, and waits for what it sends;
+/// nothing if that is lost. Who hangs up while it is in the queue has left that.
+async fn in_a_place<T>(
+    host: &Arc<Host>,
+    asking: Asking,
+    work: impl FnOnce(Result<Arc<Place>, Refusal>, Asking, oneshot::Sender<T>) + Send + 'static,
+) -> Option<T>
+where
+    T: Send + 'static,
+{
+    let (class, patience) = (asking.class(), asking.patience());
     let mut span = asking.traced.as_ref().map(|traced| traced.span(Kind::Internal, "wait for a place"));
-    let place = host.queue.place(asking.class(), asking.patience()).await;
-    if let (Some(span), Err(shed)) = (&mut span, &place) {
-        span.fail(Shed::REASONS[shed.index()]);
-    }
-    place.map_err(Refusal::Shed)
+    let (tell, told) = oneshot::channel();
+    let waits = host.queue.ask(class, patience, move |place| {
+        if let (Some(span), Err(shed)) = (&mut span, &place) {
+            span.fail(Shed::REASONS[shed.index()]);
+        }
+        drop(span);
+        work(place.map_err(Refusal::Shed), asking, tell);
+    });
+    Waits::until(waits, told).await
 }
 
 /// A place on this thread, for what is quick.
@@ -119,15 +131,32 @@ pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool, client
             let made = async move { made_in(&task_host, place, asking, streams).await };
             begin_here(host, here, made).await
         }
-        None => Begun::Elsewhere(host.spawn(async move {
-            let place = place(&task_host, &asking).await?;
-            made_in(&task_host, place, asking, streams).await
-        })),
+        None => {
+            let made = in_a_place(host, asking, move |place, asking, tell| match place {
+                Ok(place) => {
+                    let host = task_host.clone();
+                    let made = async move { made_in(&host, place, asking, streams).await };
+                    task_host.spawn(for_one(made, tell));
+                }
+                Err(refusal) => drop(tell.send(Err(refusal))),
+            });
+            return made.await.unwrap_or(Err(Refusal::Handler { trace }));
+        }
     };
     match begun {
         Begun::Done(made) => made,
         Begun::Elsewhere(task) => Theirs(task).await.unwrap_or(Err(Refusal::Handler { trace })),
     }
+}
+
+/// Sends what is made to the one visitor who waits for it. Ends when they leave.
+async fn for_one<T>(made: impl Future<Output = T>, mut tell: oneshot::Sender<T>) {
+    let made = tokio::select! {
+        biased;
+        () = tell.closed() => return,
+        made = made => made,
+    };
+    let _ = tell.send(made);
 }
 
 /// Makes it in this place. To be run among the renders, or where that is as good.
@@ -196,20 +225,17 @@ pub(crate) async fn led(
             Begun::Elsewhere(task) => task.await.unwrap_or(Err(lost)).map_err(NotLed::Failed),
         };
     }
-    let (mut tell, told) = oneshot::channel();
-    host.spawn(async move {
-        let place = tokio::select! {
-            biased;
-            () = tell.closed() => return,
-            place = place(&task_host, &asking) => place,
-        };
-        let led = match place {
-            Ok(place) => lead_on(&task_host, lead, place, asking, before).await.map_err(NotLed::Failed),
-            Err(refusal) => Err(NotLed::NoPlace(Box::new(NoPlace { lead, before, refusal }))),
-        };
-        let _ = tell.send(led);
+    let led = in_a_place(host, asking, move |place, asking, tell| match place {
+        Ok(place) => {
+            let host = task_host.clone();
+            task_host.spawn(async move {
+                let led = lead_on(&host, lead, place, asking, before).await;
+                let _ = tell.send(led.map_err(NotLed::Failed));
+            });
+        }
+        Err(refusal) => drop(tell.send(Err(NotLed::NoPlace(Box::new(NoPlace { lead, before, refusal }))))),
     });
-    told.await.unwrap_or(Err(NotLed::Failed(lost)))
+    led.await.unwrap_or(Err(NotLed::Failed(lost)))
 }
 
 /// Makes what a visitor has just been shown as it was. Nobody waits for it, so it comes after all who wait.

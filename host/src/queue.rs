@@ -3,8 +3,12 @@
 //! Cores are what renders need, and how many there are is known, so nothing is probed for: so many renders a core run at once.
 //! One that waits for something else - the origin, a clock - stands aside meanwhile, and one that goes on and on does not keep
 //! others waiting. What is measured is how long the queue stands. A short rush is waited out. When for a while more have waited
-//! than are made in a moment, more comes than can be made: then the newest go first, whose visitors are surely still there, and whoever has
-//! waited for longer than a moment is told to come again. So what is made is made quickly, and the cores do nothing in vain.
+//! than are made in a moment, more comes than can be made: then a few wait, so that no place is ever empty, the newest of them go
+//! first, whose visitors are surely still there, and everybody else is told to come again, at once. So what is made is made
+//! quickly, and the cores do nothing in vain.
+//!
+//! Who waits is work to be done in a place, and not a task: it begins on the thread that gives its place up, which most often
+//! renders, and to refuse it wakes nobody but who asked.
 
 mod places;
 
@@ -18,7 +22,7 @@ use std::{
 };
 
 use nearside_protocol::{class::Class, limits, status::QueueStatus};
-use places::{Arrived, Outcome, Places};
+use places::{Arrived, Places, Tell};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{engine::TICK, shed::Shed};
@@ -53,57 +57,72 @@ impl Queue {
         Arc::new(Queue { places: Mutex::new(Places::new(load, Instant::now())), here: AtomicUsize::new(0), most_here })
     }
 
+    /// Does something with the places, and then what was decided meanwhile.
+    fn with<T>(&self, what: impl FnOnce(&mut Places) -> T) -> T {
+        let mut places = self.places();
+        let done = what(&mut places);
+        let decided = places.decided();
+        drop(places);
+        decided.into_iter().for_each(|(tell, outcome)| tell(outcome));
+        done
+    }
+
     fn places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().expect("BUG: nothing panics while holding the places")
+    }
+
+    /// Has `work` done in a place, at once or after a short wait, for so long at most; or it is told why there is none. To be
+    /// quick, it begins whatever takes long elsewhere. Nothing if it does not wait.
+    pub fn ask(
+        self: &Arc<Queue>,
+        class: Class,
+        patience: Duration,
+        work: impl FnOnce(Result<Arc<Place>, Shed>) + Send + 'static,
+    ) -> Option<Waits> {
+        let since = Instant::now();
+        let mut work = Some(work);
+        let mut taken = || work.take().expect("BUG: it is done once");
+        let (arrived, number) = self.with(|places| {
+            let arrived = places.arrive(class, since);
+            let number = (arrived == Arrived::MayWait).then(|| {
+                let (queue, work) = (self.clone(), taken());
+                let tell: Tell = Box::new(move |outcome| work(outcome.map(|()| Place::new(&queue, class))));
+                places.wait(class, tell, since)
+            });
+            (arrived, number)
+        });
+        match arrived {
+            Arrived::In => taken()(Ok(Place::new(self, class))),
+            Arrived::Refused(shed) => taken()(Err(shed)),
+            Arrived::MayWait => {}
+        }
+        let number = number?;
+        Some(Waits { queue: self.clone(), class, number, latest: since + patience })
     }
 
     /// A place at once, or after a short wait, for so long at most; or why there is none. Whoever is dropped while it waits has
     /// left the queue.
     pub async fn place(self: &Arc<Queue>, class: Class, patience: Duration) -> Result<Arc<Place>, Shed> {
-        let since = Instant::now();
-        let arrived = self.places().arrive(class, since);
-        let (number, told) = match arrived {
-            Arrived::In => return Ok(Place::new(self, class)),
-            Arrived::Full => return Err(Shed::Full(class)),
-            Arrived::Waits(number, told) => (number, told),
-        };
-        let mut waits = Waits { queue: self.clone(), class, number, told };
-        let latest = since + patience;
-        loop {
-            let due = self.places().due(class, since, Instant::now()).min(latest);
-            tokio::select! {
-                // In this order: who was told in the last moment was told.
-                biased;
-                outcome = &mut waits.told => {
-                    return outcome.unwrap_or(Err(Shed::Delay(class))).map(|()| Place::new(self, class));
-                }
-                () = tokio::time::sleep_until(due) => {}
-            }
-            let now = Instant::now();
-            let mut places = self.places();
-            if now >= latest {
-                places.give_up(class, number);
-            } else {
-                places.look(now);
-            }
-        }
+        let (tell, told) = oneshot::channel();
+        let waits = self.ask(class, patience, move |place| drop(tell.send(place)));
+        Waits::until(waits, told).await.unwrap_or(Err(Shed::Delay(class)))
     }
 
     /// A place on the very thread that asks for it, while nobody waits for one and few are on such threads.
     pub fn place_here(self: &Arc<Queue>, class: Class) -> Option<(Arc<Place>, Here)> {
         let here = Here(self.clone());
         let is_free = self.here.fetch_add(1, Ordering::Relaxed) < self.most_here;
-        (is_free && self.places().at_once(class, Instant::now())).then(|| (Place::new(self, class), here))
+        (is_free && self.with(|places| places.at_once(class, Instant::now()))).then(|| (Place::new(self, class), here))
     }
 
     /// A place for what nobody waits for, while nobody else needs it.
     pub fn spare(self: &Arc<Queue>) -> Option<Arc<Place>> {
-        self.places().spare().then(|| Place::new(self, Class::Refresh))
+        self.with(Places::spare).then(|| Place::new(self, Class::Refresh))
     }
 
     /// Somebody was refused before the queue.
     pub fn count(&self, shed: Shed) {
-        self.places().count(shed);
+        self.with(|places| places.count(shed));
     }
 
     /// Whether this node's own visitors are more than it can make pages for.
@@ -130,24 +149,51 @@ impl Drop for Here {
     }
 }
 
-/// One who waits; leaves the queue however the wait ends.
-struct Waits {
+/// Work that waits; leaves the queue when it is dropped.
+pub struct Waits {
     queue: Arc<Queue>,
     class: Class,
     number: u64,
-    told: oneshot::Receiver<Outcome>,
+    latest: Instant,
+}
+
+impl Waits {
+    /// Waits for what comes of the work, and as long as that is in the queue, looks after it.
+    pub async fn until<T>(waits: Option<Waits>, mut told: oneshot::Receiver<T>) -> Option<T> {
+        if let Some(waits) = waits {
+            while let Some(due) = waits.due() {
+                tokio::select! {
+                    // In this order: who was told in the last moment was told.
+                    biased;
+                    told = &mut told => return told.ok(),
+                    () = tokio::time::sleep_until(due) => waits.look(),
+                }
+            }
+        }
+        told.await.ok()
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let due = self.queue.places().due(self.class, self.number, Instant::now());
+        due.map(|due| due.min(self.latest))
+    }
+
+    fn look(&self) {
+        let now = Instant::now();
+        self.queue.with(|places| {
+            if now >= self.latest {
+                places.give_up(self.class, self.number);
+            } else {
+                places.look(now);
+            }
+        });
+    }
 }
 
 impl Drop for Waits {
     fn drop(&mut self) {
-        self.told.close();
-        let mut places = self.queue.places();
-        match self.told.try_recv() {
-            // It was given a place that nobody takes any more.
-            Ok(Ok(())) => places.leave(self.class, Instant::now()),
-            Ok(Err(_)) => {}
-            Err(_) => places.hang_up(self.class, self.number, Instant::now()),
-        }
+        // Outside of the places: it may hold one.
+        drop(self.queue.with(|places| places.hang_up(self.class, self.number, Instant::now())));
     }
 }
 
@@ -189,10 +235,11 @@ impl Place {
         if ticks < LONG_TICKS || self.is_long.load(Ordering::Relaxed) {
             return;
         }
-        let mut places = self.queue.places();
-        if !self.is_over.load(Ordering::Relaxed) && places.becomes_long(Instant::now()) {
-            self.is_long.store(true, Ordering::Relaxed);
-        }
+        self.queue.with(|places| {
+            if !self.is_over.load(Ordering::Relaxed) && places.becomes_long(Instant::now()) {
+                self.is_long.store(true, Ordering::Relaxed);
+            }
+        });
     }
 
     /// The guest can go no further now. If it was only interrupted, it will go on when its turn comes; else it waits.
@@ -217,27 +264,30 @@ impl Place {
     }
 
     fn begins(&self) {
-        let mut places = self.queue.places();
-        if self.users.fetch_add(1, Ordering::Relaxed) == 0 && !self.is_over.load(Ordering::Relaxed) {
-            places.begin(self.is_long.load(Ordering::Relaxed), Instant::now());
-        }
+        self.queue.with(|places| {
+            if self.users.fetch_add(1, Ordering::Relaxed) == 0 && !self.is_over.load(Ordering::Relaxed) {
+                places.begin(self.is_long.load(Ordering::Relaxed), Instant::now());
+            }
+        });
     }
 
     fn ends(&self) {
-        let mut places = self.queue.places();
-        if self.users.fetch_sub(1, Ordering::Relaxed) == 1 && !self.is_over.load(Ordering::Relaxed) {
-            places.end(self.is_long.load(Ordering::Relaxed), Instant::now());
-        }
+        self.queue.with(|places| {
+            if self.users.fetch_sub(1, Ordering::Relaxed) == 1 && !self.is_over.load(Ordering::Relaxed) {
+                places.end(self.is_long.load(Ordering::Relaxed), Instant::now());
+            }
+        });
     }
 
     /// Given back, whoever still holds it.
     pub fn give_back(&self) {
-        let mut places = self.queue.places();
-        if self.is_over.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let uses_core = self.users.load(Ordering::Relaxed) > 0;
-        places.leave_as(self.class, uses_core.then(|| self.is_long.load(Ordering::Relaxed)), Instant::now());
+        self.queue.with(|places| {
+            if self.is_over.swap(true, Ordering::Relaxed) {
+                return;
+            }
+            let uses_core = self.users.load(Ordering::Relaxed) > 0;
+            places.leave_as(self.class, uses_core.then(|| self.is_long.load(Ordering::Relaxed)), Instant::now());
+        });
     }
 }
 

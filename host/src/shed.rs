@@ -19,7 +19,7 @@ use crate::{accept::prefers_json, plain_page::PlainPage, reply::CACHE_STATUS};
 /// Why something was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shed {
-    /// It had waited for too long.
+    /// It had waited for too long, or would have.
     Delay(Class),
     /// So many wait already.
     Full(Class),

@@ -77,12 +77,16 @@ pub const REUSED_IDLE_AT_ONCE: usize = 64;
 pub const REUSED_IDLE: Duration = Duration::from_secs(10);
 /// For so long a thread that answers sockets runs before others get their turn, and so soon it gets its own.
 pub const SOCKETS_SLICE: Duration = Duration::from_micros(100);
+/// A thread that has refused somebody looks at its sockets again after this time.
+pub const REFUSAL_PAUSE: Duration = Duration::from_millis(1);
 /// By so much renders are nicer to the machine's scheduler than what answers sockets. With as many threads that render as there
-/// are, who asks for a stored page would else wait for a core behind them, and so would who is to be told that there is none.
-pub const RENDERS_NICE: i32 = 4;
+/// are, who asks for a stored page would else wait for a core behind them, and so would who is to be told that there is none: of
+/// one full core three threads leave it three quarters. (Nicer by 4 they leave it less than a half, and when three times as much
+/// is asked for as can be made, requests are then read more slowly than they come.)
+pub const RENDERS_NICE: i32 = 10;
 /// By so much what no visitor waits for is nicer: releases that are published, pulled and switched to. More than renders, and
-/// not so much that a node with renders on every core would stay behind: some eighth of a core is left for it then.
-pub const BESIDE_NICE: i32 = 9;
+/// not so much that a node with renders on every core would stay behind: some sixth of what sockets leave is left for it then.
+pub const BESIDE_NICE: i32 = 12;
 /// How much of that is done at once; what a pull waits for on the network, it waits for on one of these, too.
 pub const BESIDE_THREADS: usize = 64;
 /// Renders of one class that wait for their turn.

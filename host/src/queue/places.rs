@@ -6,7 +6,7 @@ use std::{
 };
 
 use nearside_protocol::{class::Class, limits, status::QueueStatus};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
 use super::Load;
 use crate::shed::Shed;
@@ -14,18 +14,22 @@ use crate::shed::Shed;
 /// What whoever waits is told.
 pub(super) type Outcome = Result<(), Shed>;
 
+/// What is then done. It may come back for a place or give one back, so it is not done while the places are held.
+pub(super) type Tell = Box<dyn FnOnce(Outcome) + Send>;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Arrived {
     /// It has a place.
     In,
-    Waits(u64, oneshot::Receiver<Outcome>),
-    /// So many wait already, and nobody gives way.
-    Full,
+    /// It may wait for one.
+    MayWait,
+    Refused(Shed),
 }
 
 struct Waiter {
     number: u64,
     since: Instant,
-    tell: oneshot::Sender<Outcome>,
+    tell: Tell,
 }
 
 /// What there is of one class.
@@ -35,6 +39,8 @@ struct Line {
     under_way: usize,
     /// When last nobody waited in it, or no core was missing, or no more than are made in a moment.
     calm_at: Instant,
+    /// When last somebody was turned away because it stands.
+    turned_away_at: Option<Instant>,
     /// Of late.
     made: Made,
     admitted: u64,
@@ -85,6 +91,8 @@ pub(super) struct Places {
     refused_at: Option<Instant>,
     /// Of whoever comes next.
     number: u64,
+    /// Who is to be told what, as soon as the places are not held.
+    decided: Vec<(Tell, Outcome)>,
 }
 
 impl Places {
@@ -95,6 +103,7 @@ impl Places {
             waiting: VecDeque::new(),
             under_way: 0,
             calm_at: now,
+            turned_away_at: None,
             made: Made::new(now),
             admitted: 0,
             waited: Duration::ZERO,
@@ -113,6 +122,7 @@ impl Places {
             lines: Class::ALL.map(line),
             refused_at: None,
             number: 0,
+            decided: Vec::new(),
         }
     }
 
@@ -128,18 +138,31 @@ impl Places {
             self.enter(class, Duration::ZERO);
             return Arrived::In;
         }
-        if self.line(class).waiting.len() >= limits::RENDERS_WAITING {
-            if !self.sheds {
+        let (sheds, least) = (self.sheds, self.most);
+        let line = self.line(class);
+        let waiting = line.waiting.len();
+        if sheds && line.stands(now) && waiting >= line.enough().max(least) {
+            line.turned_away_at = Some(now);
+            self.count(Shed::Delay(class));
+            self.refused_at(class, now);
+            return Arrived::Refused(Shed::Delay(class));
+        }
+        if waiting >= limits::RENDERS_WAITING {
+            if !sheds {
                 self.count(Shed::Full(class));
-                return Arrived::Full;
+                return Arrived::Refused(Shed::Full(class));
             }
             self.refuse_oldest(class, Shed::Full(class));
         }
+        Arrived::MayWait
+    }
+
+    /// One that may wait does, under this number.
+    pub(super) fn wait(&mut self, class: Class, tell: Tell, now: Instant) -> u64 {
         self.number += 1;
         let number = self.number;
-        let (tell, told) = oneshot::channel();
         self.line(class).waiting.push_back(Waiter { number, since: now, tell });
-        Arrived::Waits(number, told)
+        number
     }
 
     /// A place for who would not wait for one.
@@ -208,13 +231,14 @@ impl Places {
 
     // --- Waiting --------------------------------------------------------------------------------------------------------
 
-    /// When whoever has waited since then is to be looked at again.
-    pub(super) fn due(&mut self, class: Class, since: Instant, now: Instant) -> Instant {
+    /// When whoever waits under this number is to be looked at again; nothing if it does not wait any more.
+    pub(super) fn due(&mut self, class: Class, number: u64, now: Instant) -> Option<Instant> {
         let sheds = self.sheds;
         let line = self.line(class);
+        let since = line.waiting[line.at(number)?].since;
         // Without shedding there is nothing to look for but the end of patience.
         let wait = if sheds { line.allowed(now) } else { limits::ROUTE_DEADLINE_MOST };
-        since.max(line.calm_at) + wait
+        Some(since.max(line.calm_at) + wait)
     }
 
     /// Tells those who have waited for too long, and those for whom there is room.
@@ -233,8 +257,9 @@ impl Places {
             let line = self.line(class);
             line.made.look(now);
             // A few dozen visitors who each come again when they have their page keep a queue from ever being empty, and
-            // yet nobody in it waits for long.
-            if line.waiting.len() <= line.made.in_a_moment() || has_core {
+            // yet nobody in it waits for long. But one that is short because the others are turned away still stands.
+            let is_short = line.waiting.len() <= line.made.in_a_moment() && !line.turns_away(now);
+            if is_short || has_core {
                 line.calm_at = now;
             }
         }
@@ -250,16 +275,19 @@ impl Places {
                 return;
             }
             self.refuse_oldest(class, Shed::Delay(class));
-            if class.is_visitors() {
-                self.refused_at = Some(now);
-            }
+            self.refused_at(class, now);
+        }
+    }
+
+    fn refused_at(&mut self, class: Class, now: Instant) {
+        if class.is_visitors() {
+            self.refused_at = Some(now);
         }
     }
 
     fn refuse_oldest(&mut self, class: Class, shed: Shed) {
-        if let Some(waiter) = self.line(class).waiting.pop_front()
-            && waiter.tell.send(Err(shed)).is_ok()
-        {
+        if let Some(waiter) = self.line(class).waiting.pop_front() {
+            self.decided.push((waiter.tell, Err(shed)));
             self.count(shed);
         }
     }
@@ -274,31 +302,29 @@ impl Places {
             let newest_first = sheds && line.stands(now);
             let next = if newest_first { line.waiting.pop_back() } else { line.waiting.pop_front() };
             let Some(waiter) = next else { return };
-            // Whoever has hung up in this moment takes no place.
-            if waiter.tell.send(Ok(())).is_ok() {
-                self.enter(class, now.saturating_duration_since(waiter.since));
-            }
+            self.enter(class, now.saturating_duration_since(waiter.since));
+            self.decided.push((waiter.tell, Ok(())));
         }
     }
 
     /// It has no more patience.
     pub(super) fn give_up(&mut self, class: Class, number: u64) {
-        if let Some(waiter) = self.take_out(class, number) {
+        if let Some(waiter) = self.line(class).take_out(number) {
             self.count(Shed::Delay(class));
-            let _ = waiter.tell.send(Err(Shed::Delay(class)));
+            self.decided.push((waiter.tell, Err(Shed::Delay(class))));
         }
     }
 
-    /// Nobody waits for it any more.
-    pub(super) fn hang_up(&mut self, class: Class, number: u64, now: Instant) {
-        self.take_out(class, number);
+    /// Nobody waits for it any more. What it would have done is the caller's to drop.
+    pub(super) fn hang_up(&mut self, class: Class, number: u64, now: Instant) -> Option<Tell> {
+        let waiter = self.line(class).take_out(number);
         self.look(now);
+        waiter.map(|waiter| waiter.tell)
     }
 
-    fn take_out(&mut self, class: Class, number: u64) -> Option<Waiter> {
-        let waiting = &mut self.line(class).waiting;
-        let at = waiting.binary_search_by_key(&number, |waiter| waiter.number).ok()?;
-        waiting.remove(at)
+    /// Who is to be told what: it is the caller's to do so.
+    pub(super) fn decided(&mut self) -> Vec<(Tell, Outcome)> {
+        std::mem::take(&mut self.decided)
     }
 
     // --- Running --------------------------------------------------------------------------------------------------------
@@ -324,11 +350,6 @@ impl Places {
             self.end(false, now);
         }
         may
-    }
-
-    /// One that used a core is gone.
-    pub(super) fn leave(&mut self, class: Class, now: Instant) {
-        self.leave_as(class, Some(false), now);
     }
 
     /// One is gone. Whether it was a long one; nothing if it used no core.
@@ -382,6 +403,25 @@ impl Line {
         now.saturating_duration_since(self.calm_at) >= limits::RENDERS_STAND
     }
 
+    /// Somebody was turned away in this moment.
+    fn turns_away(&self, now: Instant) -> bool {
+        self.turned_away_at.is_some_and(|at| now.saturating_duration_since(at) < limits::RENDER_WAIT)
+    }
+
+    /// While it stands so many wait that the places are never empty. More would wait in vain: they are told so when they come.
+    fn enough(&self) -> usize {
+        self.made.in_a_moment() / 4
+    }
+
+    fn at(&self, number: u64) -> Option<usize> {
+        self.waiting.binary_search_by_key(&number, |waiter| waiter.number).ok()
+    }
+
+    fn take_out(&mut self, number: u64) -> Option<Waiter> {
+        let at = self.at(number)?;
+        self.waiting.remove(at)
+    }
+
     fn allowed(&self, now: Instant) -> Duration {
         if self.stands(now) { limits::RENDER_WAIT } else { limits::RENDERS_STAND }
     }
@@ -389,6 +429,8 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     /// Places of one core, all taken by pages; time goes by as it is told.
@@ -397,7 +439,8 @@ mod tests {
         now: Instant,
     }
 
-    type Told = (u64, oneshot::Receiver<Outcome>);
+    /// What one who waits was told.
+    type Told = Arc<Mutex<Option<Outcome>>>;
 
     impl Node {
         fn full() -> Node {
@@ -410,24 +453,41 @@ mod tests {
             node
         }
 
+        /// Whoever is to be told something is told.
+        fn does<T>(&mut self, what: impl FnOnce(&mut Places, Instant) -> T) -> T {
+            let done = what(&mut self.places, self.now);
+            self.places.decided().into_iter().for_each(|(tell, outcome)| tell(outcome));
+            done
+        }
+
         fn arrive(&mut self, class: Class) -> Arrived {
-            self.places.arrive(class, self.now)
+            self.does(|places, now| places.arrive(class, now))
         }
 
         fn waits(&mut self, class: Class) -> Told {
-            match self.arrive(class) {
-                Arrived::Waits(number, told) => (number, told),
-                _ => panic!("there was room"),
-            }
+            assert_eq!(self.arrive(class), Arrived::MayWait);
+            let told = Told::default();
+            let tells = told.clone();
+            let tell: Tell = Box::new(move |outcome| *tells.lock().unwrap() = Some(outcome));
+            self.does(|places, now| places.wait(class, tell, now));
+            told
         }
 
         fn later(&mut self, ms: u64) {
             self.now += Duration::from_millis(ms);
-            self.places.look(self.now);
+            self.does(Places::look);
         }
 
         fn one_leaves(&mut self) {
-            self.places.leave(Class::Page, self.now);
+            self.does(|places, now| places.leave_as(Class::Page, Some(false), now));
+        }
+
+        fn begins(&mut self) {
+            self.does(|places, now| places.begin(false, now));
+        }
+
+        fn ends(&mut self) {
+            self.does(|places, now| places.end(false, now));
         }
 
         fn shed(&self) -> u64 {
@@ -435,8 +495,8 @@ mod tests {
         }
     }
 
-    fn told((_, told): &mut Told) -> Option<Outcome> {
-        told.try_recv().ok()
+    fn told(told: &mut Told) -> Option<Outcome> {
+        told.lock().unwrap().take()
     }
 
     #[test]
@@ -492,7 +552,7 @@ mod tests {
         // One is made each half millisecond, and comes again at once: each waits for 15 ms.
         for _ in 0..2_000 {
             node.now += Duration::from_micros(500);
-            node.places.look(node.now);
+            node.does(Places::look);
             node.one_leaves();
             let mut first = waiting.pop_front().unwrap();
             assert_eq!(told(&mut first), Some(Ok(())), "in order");
@@ -503,9 +563,47 @@ mod tests {
         for _ in 0..100 {
             node.later(2);
             node.one_leaves();
-            waiting.push_back(node.waits(Class::Page));
+            if node.arrive(Class::Page) == Arrived::MayWait {
+                waiting.push_back(node.waits(Class::Page));
+            }
         }
         assert!(node.shed() > 0);
+    }
+
+    #[test]
+    fn when_more_wait_than_can_be_made_in_a_moment_who_comes_is_turned_away_at_once() {
+        let mut node = Node::full();
+        let mut waiting: Vec<Told> = Vec::new();
+        let mut turned_away = 0;
+        // One is made each millisecond, and three come.
+        for ms in 0..1_000 {
+            node.later(1);
+            node.one_leaves();
+            for _ in 0..3 {
+                match node.arrive(Class::Page) {
+                    Arrived::MayWait => waiting.push(node.waits(Class::Page)),
+                    Arrived::Refused(shed) => {
+                        assert_eq!(shed, Shed::Delay(Class::Page));
+                        turned_away += 1;
+                    }
+                    Arrived::In => panic!("after {ms} ms"),
+                }
+            }
+        }
+        let made = waiting.iter_mut().filter_map(told).filter(Result::is_ok).count();
+        assert!(made >= 990, "no place was empty: {made}");
+        assert!(turned_away > 1_500, "{turned_away}");
+        let still = node.places.status().waiting["page"];
+        assert!(still <= 5, "{still}");
+        assert!(node.places.is_hot(node.now));
+        // What comes now can be made: nobody is turned away any more.
+        node.later(limits::RENDER_WAIT.as_millis() as u64);
+        (0..5).for_each(|_| node.one_leaves());
+        for _ in 0..100 {
+            node.later(1);
+            assert_ne!(node.arrive(Class::Page), Arrived::Refused(Shed::Delay(Class::Page)));
+            node.one_leaves();
+        }
     }
 
     #[test]
@@ -519,7 +617,7 @@ mod tests {
         node.one_leaves();
         assert_eq!(told(), [false; 4], "two commands and nothing else");
         for next in [[false, false, true, false], [false, true, false, false]] {
-            node.places.leave(Class::Command, node.now);
+            node.does(|places, now| places.leave_as(Class::Command, Some(false), now));
             assert_eq!(told(), next);
         }
         node.one_leaves();
@@ -537,15 +635,15 @@ mod tests {
         assert_eq!(told(&mut handed), Some(Ok(())));
         assert!(matches!(node.arrive(Class::Page), Arrived::In));
         // They wait for something else than a core, and yet there are not more of them than that.
-        node.places.end(false, node.now);
+        node.ends();
         for _ in 1..limits::HANDED_A_CORE {
-            node.places.end(false, node.now);
+            node.ends();
             assert!(matches!(node.arrive(Class::Handed), Arrived::In));
         }
-        node.places.end(false, node.now);
+        node.ends();
         let mut one_more = node.waits(Class::Handed);
         assert_eq!(told(&mut one_more), None);
-        node.places.leave_as(Class::Handed, None, node.now);
+        node.does(|places, now| places.leave_as(Class::Handed, None, now));
         assert_eq!(told(&mut one_more), Some(Ok(())));
     }
 
@@ -577,30 +675,30 @@ mod tests {
     fn whoever_waits_for_something_else_than_a_core_may_wait() {
         let mut node = Node::full();
         // All of them wait for the origin.
-        (0..limits::RENDERS_A_CORE).for_each(|_| node.places.end(false, node.now));
+        (0..limits::RENDERS_A_CORE).for_each(|_| node.ends());
         (limits::RENDERS_A_CORE..limits::PAGES_AT_ONCE).for_each(|_| {
             assert!(matches!(node.arrive(Class::Page), Arrived::In));
-            node.places.end(false, node.now);
+            node.ends();
         });
         let mut waiter = node.waits(Class::Page);
         node.later(1_900);
         assert_eq!((node.shed(), told(&mut waiter)), (0, None));
-        node.places.leave_as(Class::Page, None, node.now);
+        node.does(|places, now| places.leave_as(Class::Page, None, now));
         assert_eq!(told(&mut waiter), Some(Ok(())));
     }
 
     #[test]
     fn a_crowd_that_waits_for_something_else_and_goes_on_at_once_is_no_queue_that_stands() {
         let mut node = Node::full();
-        (0..limits::RENDERS_A_CORE).for_each(|_| node.places.end(false, node.now));
+        (0..limits::RENDERS_A_CORE).for_each(|_| node.ends());
         (limits::RENDERS_A_CORE..limits::PAGES_AT_ONCE).for_each(|_| {
             assert!(matches!(node.arrive(Class::Page), Arrived::In));
-            node.places.end(false, node.now);
+            node.ends();
         });
         let mut waiting: Vec<Told> = (0..400).map(|_| node.waits(Class::Page)).collect();
         // Nobody looks in the meantime.
         node.now += 2 * limits::RENDERS_STAND;
-        (0..limits::PAGES_AT_ONCE).for_each(|_| node.places.begin(false, node.now));
+        (0..limits::PAGES_AT_ONCE).for_each(|_| node.begins());
         node.now += Duration::from_micros(100);
         (0..limits::PAGES_AT_ONCE).for_each(|_| node.one_leaves());
         assert_eq!(node.shed(), 0);
@@ -624,7 +722,7 @@ mod tests {
     fn what_nobody_waits_for_takes_little_and_only_while_nobody_waits() {
         let mut node = Node::full();
         assert!(node.places.spare() && !node.places.spare(), "one beside those who run");
-        node.places.leave(Class::Refresh, node.now);
+        node.does(|places, now| places.leave_as(Class::Refresh, Some(false), now));
         let _waits = node.waits(Class::Page);
         assert!(!node.places.spare());
         assert_eq!(node.places.status().under_way, 2);
