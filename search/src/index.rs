@@ -120,7 +120,11 @@ impl Known {
             return Ok(true);
         }
         let straddles = |source: &&Source| source.segment.changes.first < log && source.segment.changes.last >= log;
-        if before.sources.iter().any(|source| source.is_held() && straddles(&source)) || change >= self.meta.next_change
+        // What was in a segment when it was known is in the log, if that was taken back.
+        let is_taken_back = before.meta.log_begins() > log;
+        if is_taken_back
+            || before.sources.iter().any(|source| source.is_held() && straddles(&source))
+            || change >= self.meta.next_change
         {
             return Ok(false);
         }

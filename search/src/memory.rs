@@ -32,6 +32,11 @@ impl Memory {
         self.held().values().map(|known| known.bytes()).sum()
     }
 
+    /// An index that is no more.
+    pub(crate) fn forget(&self, index: &str) {
+        self.held().remove(index);
+    }
+
     fn held(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Known>>> {
         self.indexes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

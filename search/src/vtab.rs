@@ -147,7 +147,7 @@ impl CreateVTab<'_> for SearchTable {
 impl UpdateVTab<'_> for SearchTable {
     fn delete(&mut self, rowid: ValueRef<'_>) -> Result<()> {
         let rowid = rowid.as_i64()?;
-        self.table.remove_known(rowid).map_err(Fault::into_sqlite)
+        keeping_rowid(&self.table, || self.table.remove_known(rowid)).map_err(Fault::into_sqlite)
     }
 
     fn insert(&mut self, arguments: &Inserts<'_>) -> Result<i64> {
@@ -159,10 +159,11 @@ impl UpdateVTab<'_> for SearchTable {
             ValueRef::Null => None,
             rowid => Some(rowid.as_i64()?),
         };
-        let done = match (command, rowid) {
+        let last = table.connection().last_insert_rowid();
+        let done = keeping_rowid(table, || match (command, rowid) {
             (ValueRef::Null, Some(rowid)) => table.add(rowid, texts),
             (ValueRef::Null, None) => Err(Fault::Refused("a rowid is missing: that of the row the text is of".into())),
-            (command, rowid) => match (command.as_str()?, rowid) {
+            (command, rowid) => match (command.as_str().unwrap_or_default(), rowid) {
                 ("delete", Some(rowid)) => table.remove(rowid, texts),
                 ("delete", None) => Err(Fault::Refused("'delete' needs the rowid and the old text".into())),
                 ("delete-all", _) => table.clear(),
@@ -173,16 +174,16 @@ impl UpdateVTab<'_> for SearchTable {
                     "unknown command '{other}': delete, delete-all, rebuild, optimize and integrity-check are known"
                 ))),
             },
-        };
+        });
         done.map_err(Fault::into_sqlite)?;
-        Ok(rowid.unwrap_or(0))
+        Ok(rowid.unwrap_or(last))
     }
 
     fn update(&mut self, arguments: &Updates<'_>) -> Result<()> {
         let values: Vec<ValueRef<'_>> = arguments.iter().collect();
         let columns = self.table.options.columns.len();
         let (old, new) = (values[0].as_i64()?, values[1].as_i64()?);
-        let changed = self.table.remove_known(old).and_then(|()| self.table.add(new, &values[2..2 + columns]));
+        let changed = keeping_rowid(&self.table, || self.table.replace(old, new, &values[2..2 + columns]));
         changed.map_err(Fault::into_sqlite)
     }
 }
@@ -194,13 +195,7 @@ impl TransactionVTab<'_> for SearchTable {
     }
 
     fn sync(&mut self) -> Result<()> {
-        let connection = self.table.connection();
-        let last = connection.last_insert_rowid();
-        let flushed = self.table.flush().map_err(Fault::into_sqlite);
-        // SAFETY: the handle is that of the open connection this is called on. Whoever inserted a row asks for its
-        // rowid after the commit, and must not get one of the index's own.
-        unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), last) };
-        flushed
+        keeping_rowid(&self.table, || self.table.flush()).map_err(Fault::into_sqlite)
     }
 
     fn commit(&mut self) -> Result<()> {
@@ -212,6 +207,16 @@ impl TransactionVTab<'_> for SearchTable {
         self.table.end();
         Ok(())
     }
+}
+
+/// Whoever inserted a row asks for its rowid afterwards, and must not get one of the index's own.
+fn keeping_rowid<T>(table: &Table, work: impl FnOnce() -> T) -> T {
+    let connection = table.connection();
+    let last = connection.last_insert_rowid();
+    let done = work();
+    // SAFETY: the handle is that of the open connection this is called on.
+    unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), last) };
+    done
 }
 
 /// How a statement goes about the table, as `filter` is told: the meaning of each argument, and what is wanted.
@@ -358,7 +363,7 @@ impl SearchCursor {
 
     fn search(&mut self, wanted: Wanted) -> Result<()> {
         let Some(query) = &self.query else { return Ok(()) };
-        self.hits = self.table.find(query, wanted).map_err(Fault::into_sqlite)?;
+        self.hits = keeping_rowid(&self.table, || self.table.find(query, wanted)).map_err(Fault::into_sqlite)?;
         self.wanted = Some(wanted);
         Ok(())
     }

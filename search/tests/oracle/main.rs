@@ -116,11 +116,32 @@ impl History {
                     (self.documents, self.next_id) = before;
                 }
                 self.run("RELEASE attempt");
+            } else if self.chance.one_in(12) {
+                self.fail();
             } else {
                 self.edit();
             }
         }
         self.run("COMMIT");
+    }
+
+    /// A statement that changes several rows and then fails; the transaction goes on.
+    fn fail(&mut self) {
+        let Some(id) = self.documents.keys().next().copied() else { return };
+        let sql = if self.chance.one_in(2) {
+            "INSERT INTO package SELECT id + 1000000000, name, summary, body, section, size FROM package WHERE id < ?1 + 40
+             UNION ALL SELECT ?1, 'a0', 'a0', 'a0', '', 7"
+        } else {
+            "UPDATE package SET name = 'a0 ' || name, size = 7, id = CASE WHEN id < ?1 + 40 THEN id ELSE ?1 END
+             WHERE id >= ?1"
+        };
+        self.run("SAVEPOINT failing");
+        let failed = self.connection.execute(sql, [id]).is_err();
+        assert!(failed || self.documents.keys().all(|other| *other < id + 40));
+        if !failed {
+            self.run("ROLLBACK TO failing");
+        }
+        self.run("RELEASE failing");
     }
 
     fn go_on(&mut self) {
