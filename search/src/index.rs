@@ -217,6 +217,24 @@ impl Known {
         Ok(hits)
     }
 
+    /// This document, if it is found.
+    pub fn only(
+        &self,
+        rows: &dyn Rows,
+        options: &Options,
+        query: &Query,
+        (document, scored): (u32, bool),
+    ) -> Result<Option<Hit>> {
+        let has = |source: &Source| self.documents.length_if_newest(document, source.segment.changes).is_some();
+        let Some(number) = self.sources.iter().position(has) else { return Ok(None) };
+        let plan = plan(rows, self, query)?;
+        let Some(mut clause) = plan.clause(self.scope(rows, options, number), number, true)? else { return Ok(None) };
+        if !clause.meets(document)? {
+            return Ok(None);
+        }
+        Ok(Some(Hit { document, score: if scored { clause.score(document)? } else { 0 } }))
+    }
+
     /// The largest segment sets the bar for the others.
     fn largest_first(&self) -> Vec<usize> {
         let mut numbers: Vec<usize> = (0..self.sources.len()).collect();

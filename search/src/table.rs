@@ -56,6 +56,11 @@ pub enum Wanted {
     All {
         scored: bool,
     },
+    /// One, if it is found.
+    Only {
+        document: u32,
+        scored: bool,
+    },
     /// By a column of numbers.
     Sorted(Sort, usize),
 }
@@ -359,6 +364,10 @@ impl Table {
             Wanted::Best(most) => known.best(&shadow, &self.options, query, most),
             Wanted::First(most) => known.all(&shadow, &self.options, query, (false, most)),
             Wanted::Sorted(sort, most) => sorted::sorted(&known, &shadow, &self.options, query, sort, most),
+            Wanted::Only { document, scored } => {
+                let found = known.only(&shadow, &self.options, query, (document, scored))?;
+                Ok(found.into_iter().collect())
+            }
             Wanted::All { scored } => known.all(&shadow, &self.options, query, (scored, usize::MAX)),
         }
     }
@@ -380,7 +389,7 @@ impl Table {
     }
 }
 
-fn document_id(rowid: i64) -> Result<u32> {
+pub fn document_id(rowid: i64) -> Result<u32> {
     match u32::try_from(rowid) {
         Ok(document) if rowid <= limits::ROWID_MOST => Ok(document),
         _ => Err(Fault::Refused(format!("rowid {rowid}: an index holds rowids from 0 to {}", limits::ROWID_MOST))),
