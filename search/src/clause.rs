@@ -1,5 +1,7 @@
 //! A query in one segment: a tree of what goes through documents in order and knows bounds of their scores.
 
+use std::{cmp::Reverse, collections::BinaryHeap};
+
 use crate::{
     cursor::{Cursor, END, Level},
     fault::Result,
@@ -52,7 +54,21 @@ impl Clause<'_> {
         }
     }
 
-    /// The score of a document that `seek` gave.
+    /// Whether this document is found: no other is looked for.
+    pub fn meets(&mut self, document: u32) -> Result<bool> {
+        match self {
+            Clause::List(cursor) => Ok(cursor.seek(document)? == document),
+            Clause::Phrase(phrase) => phrase.meets(document),
+            Clause::Any(parts) => parts.iter_mut().try_fold(false, |any, part| Ok(any || part.meets(document)?)),
+            Clause::Best(cursors) => {
+                cursors.iter_mut().try_fold(false, |any, one| Ok(one.seek(document)? == document || any))
+            }
+            Clause::All(parts) => parts.iter_mut().try_fold(true, |all, part| Ok(all && part.meets(document)?)),
+            Clause::Not(pair) => Ok(pair.0.meets(document)? && !pair.1.meets(document)?),
+        }
+    }
+
+    /// The score of a document that `seek` gave, or that it `meets`.
     pub fn score(&mut self, document: u32) -> Result<u64> {
         match self {
             Clause::List(cursor) => Ok(if cursor.document() == document { cursor.score() } else { 0 }),
@@ -147,32 +163,80 @@ pub struct Phrase<'a> {
 
 pub struct Word<'a> {
     pub spellings: Vec<Cursor<'a>>,
+    /// Of many, where each of them is, the first one on top; those at their end are not in it.
+    ahead: BinaryHeap<Reverse<(u32, usize)>>,
+    started: bool,
 }
 
-impl Word<'_> {
+/// Spellings of a word in a phrase that are asked one after the other; of more, only those that are next.
+const SPELLINGS_BESIDE: usize = 8;
+
+impl<'a> Word<'a> {
+    pub fn new(spellings: Vec<Cursor<'a>>) -> Word<'a> {
+        Word { spellings, ahead: BinaryHeap::new(), started: false }
+    }
+
+    fn has_many(&self) -> bool {
+        self.spellings.len() > SPELLINGS_BESIDE
+    }
+
     fn size(&self) -> usize {
         self.spellings.iter().map(Cursor::size).sum()
     }
 
     fn seek(&mut self, target: u32) -> Result<u32> {
-        self.spellings.iter_mut().try_fold(END, |least, one| Ok(least.min(one.seek(target)?)))
+        if !self.has_many() {
+            return self.spellings.iter_mut().try_fold(END, |least, one| Ok(least.min(one.seek(target)?)));
+        }
+        let behind: Vec<usize> = match std::mem::replace(&mut self.started, true) {
+            false => (0..self.spellings.len()).collect(),
+            true => std::iter::from_fn(|| {
+                let is_behind = self.ahead.peek().is_some_and(|Reverse((document, _))| *document < target);
+                if is_behind { self.ahead.pop().map(|Reverse((_, index))| index) } else { None }
+            })
+            .collect(),
+        };
+        for index in behind {
+            let document = self.spellings[index].seek(target)?;
+            if document != END {
+                self.ahead.push(Reverse((document, index)));
+            }
+        }
+        Ok(self.ahead.peek().map_or(END, |Reverse((document, _))| *document))
     }
 
+    /// Of many spellings, bounds would be dearer than what they spare: the other words of the phrase have theirs.
     fn reach(&mut self, level: Level, from: u32) -> Result<u32> {
+        if self.has_many() {
+            return Ok(END);
+        }
         self.spellings.iter_mut().try_fold(END, |least, one| Ok(least.min(one.reach(level, from)?)))
     }
 
     /// In units of impact: cursors of a phrase have an idf of one. Several spellings may add up.
     fn bound(&mut self, level: Level, from: u32, to: u32) -> Option<u64> {
+        if self.has_many() {
+            return Some(u64::MAX);
+        }
         let mut bounds = self.spellings.iter_mut().filter_map(|one| one.bound(level, from, to)).peekable();
         bounds.peek().is_some().then(|| bounds.map(|bound| bound + 1).sum())
     }
 
     fn places(&mut self, document: u32, into: &mut Vec<(u32, u32)>, held: &mut Vec<(u32, u32)>) -> Result<()> {
         into.clear();
-        for cursor in self.spellings.iter_mut().filter(|cursor| cursor.document() == document) {
-            cursor.places(held)?;
+        let mut here = Vec::new();
+        if !self.has_many() {
+            here.extend((0..self.spellings.len()).filter(|index| self.spellings[*index].document() == document));
+        }
+        while self.ahead.peek().is_some_and(|Reverse((first, _))| *first == document) {
+            here.extend(self.ahead.pop().map(|Reverse((_, index))| index));
+        }
+        for index in here {
+            self.spellings[index].places(held)?;
             into.append(held);
+            if self.has_many() {
+                self.ahead.push(Reverse((document, index)));
+            }
         }
         if self.spellings.len() > 1 {
             into.sort_unstable();
@@ -214,6 +278,19 @@ impl<'a> Phrase<'a> {
             }
             document += 1;
         }
+    }
+
+    fn meets(&mut self, document: u32) -> Result<bool> {
+        for word in &mut self.words {
+            if word.seek(document)? != document {
+                return Ok(false);
+            }
+        }
+        let stands = self.stands_in(document)?;
+        if stands {
+            (self.document, self.started) = (document, true);
+        }
+        Ok(stands)
     }
 
     /// The next document with all the words in it.

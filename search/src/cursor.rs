@@ -5,7 +5,7 @@ use crate::{
     dictionary::Place,
     documents::{Changes, Documents},
     fault::{Fault, Result},
-    limits,
+    limits::{self, RANGE_DOCUMENTS},
     list::{Block, Chunk, Head, Part},
     options::Shape,
     posting::{self, Postings},
@@ -53,6 +53,28 @@ pub struct Cursor<'a> {
 enum Body {
     Short(Short),
     Long(Box<Long>),
+}
+
+type RangeBits = [u64; RANGE_DOCUMENTS / 64];
+
+/// What a query may still gather in a segment.
+pub struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room(limits::QUERY_GATHERED)
+    }
+}
+
+impl Room {
+    fn take(&mut self) -> Result<()> {
+        self.0 = self.0.checked_sub(1).ok_or_else(|| {
+            let most = limits::QUERY_GATHERED;
+            let what = format!("what the prefixes and ranges of the query stand for occurs over {most} times together");
+            Fault::Refused(format!("{what}: give more letters, or fewer of them"))
+        })?;
+        Ok(())
+    }
 }
 
 /// A list that is read: only what counts.
@@ -103,14 +125,22 @@ impl<'a> Cursor<'a> {
         Ok(Cursor { scope, columns, all_columns, idf, document: 0, body })
     }
 
-    /// Several lists as one; a document has the best impact any of them gives it.
-    pub fn gather(scope: Scope<'a>, mut cursors: Vec<Cursor<'a>>, idf: u64) -> Result<Cursor<'a>> {
+    /// Several lists as one; a document has the best impact any of them gives it. One is open at a time.
+    pub fn gather<'p>(
+        scope: Scope<'a>,
+        places: impl Iterator<Item = &'p Place>,
+        (columns, idf): (u32, u64),
+        room: &mut Room,
+    ) -> Result<Cursor<'a>> {
+        let cursors = places.map(|place| Cursor::open(scope, place, columns, idf));
         if idf == 0 {
-            return Cursor::gather_unscored(scope, cursors);
+            return Cursor::gather_unscored(scope, cursors, room);
         }
         let mut found: Vec<(u32, u16)> = Vec::new();
-        for cursor in &mut cursors {
-            while cursor.seek(if cursor.started() { cursor.document + 1 } else { 0 })? != END {
+        for cursor in cursors {
+            let mut cursor = cursor?;
+            while cursor.next()? != END {
+                room.take()?;
                 found.push((cursor.document, cursor.impact()));
             }
         }
@@ -121,31 +151,41 @@ impl<'a> Cursor<'a> {
         Ok(Cursor { scope, columns: 0, all_columns: true, idf, document: 0, body })
     }
 
-    /// Without scores there is nothing to sort by: a bit a document will do.
-    fn gather_unscored(scope: Scope<'a>, mut cursors: Vec<Cursor<'a>>) -> Result<Cursor<'a>> {
-        let mut bits: Vec<u64> = Vec::new();
-        for cursor in &mut cursors {
-            while cursor.seek(if cursor.started() { cursor.document + 1 } else { 0 })? != END {
-                let word = cursor.document as usize / 64;
-                if word >= bits.len() {
-                    bits.resize(word + 1, 0);
+    /// Without scores there is nothing to sort by: a bit a document will do, in those ranges of rowids that are in use.
+    fn gather_unscored(
+        scope: Scope<'a>,
+        cursors: impl Iterator<Item = Result<Cursor<'a>>>,
+        room: &mut Room,
+    ) -> Result<Cursor<'a>> {
+        let mut ranges: Vec<Option<Box<RangeBits>>> = Vec::new();
+        for cursor in cursors {
+            let mut cursor = cursor?;
+            while cursor.next()? != END {
+                let (range, at) =
+                    (cursor.document as usize / RANGE_DOCUMENTS, cursor.document as usize % RANGE_DOCUMENTS);
+                if range >= ranges.len() {
+                    ranges.resize_with(range + 1, || None);
                 }
-                bits[word] |= 1 << (cursor.document % 64);
+                let bits = ranges[range].get_or_insert_with(|| Box::new([0; RANGE_DOCUMENTS / 64]));
+                bits[at / 64] |= 1 << (at % 64);
             }
         }
         let mut short = Short::default();
-        for (word, mut bits) in bits.into_iter().enumerate() {
-            while bits != 0 {
-                short.documents.push((word * 64) as u32 + bits.trailing_zeros());
-                bits &= bits - 1;
+        for (range, bits) in ranges.into_iter().enumerate() {
+            for (word, mut bits) in bits.iter().flat_map(|bits| bits.iter()).copied().enumerate() {
+                while bits != 0 {
+                    room.take()?;
+                    short.documents.push((range * RANGE_DOCUMENTS + word * 64) as u32 + bits.trailing_zeros());
+                    bits &= bits - 1;
+                }
             }
         }
         short.impacts.resize(short.documents.len(), 0);
         Ok(Cursor { scope, columns: 0, all_columns: true, idf: 0, document: 0, body: Body::Short(short) })
     }
 
-    pub fn is_long(&self) -> bool {
-        matches!(self.body, Body::Long(_))
+    fn next(&mut self) -> Result<u32> {
+        self.seek(if self.started() { self.document + 1 } else { 0 })
     }
 
     fn started(&self) -> bool {

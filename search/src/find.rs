@@ -19,7 +19,8 @@ pub fn search(clause: &mut Clause<'_>, top: &mut Top) -> Result<()> {
         Clause::List(cursor) => list(cursor, top, Top::offer),
         Clause::Best(cursors) => {
             // The best spelling counts, so a document that is among the best is so by one of the lists alone.
-            cursors.iter_mut().try_for_each(|cursor| list(cursor, top, Top::offer_again))
+            // What each has read goes with it.
+            std::mem::take(cursors).into_iter().try_for_each(|mut cursor| list(&mut cursor, top, Top::offer_again))
         }
         Clause::Any(parts) => {
             expect_champions(parts, top);

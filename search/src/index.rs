@@ -120,7 +120,11 @@ impl Known {
             return Ok(true);
         }
         let straddles = |source: &&Source| source.segment.changes.first < log && source.segment.changes.last >= log;
-        if before.sources.iter().any(|source| source.is_held() && straddles(&source)) || change >= self.meta.next_change
+        // What was in a segment when it was known is in the log, if that was taken back.
+        let is_taken_back = before.meta.log_begins() > log;
+        if is_taken_back
+            || before.sources.iter().any(|source| source.is_held() && straddles(&source))
+            || change >= self.meta.next_change
         {
             return Ok(false);
         }
@@ -211,6 +215,24 @@ impl Known {
         hits.sort_unstable_by_key(|hit| hit.document);
         hits.truncate(most);
         Ok(hits)
+    }
+
+    /// This document, if it is found.
+    pub fn only(
+        &self,
+        rows: &dyn Rows,
+        options: &Options,
+        query: &Query,
+        (document, scored): (u32, bool),
+    ) -> Result<Option<Hit>> {
+        let has = |source: &Source| self.documents.length_if_newest(document, source.segment.changes).is_some();
+        let Some(number) = self.sources.iter().position(has) else { return Ok(None) };
+        let plan = plan(rows, self, query)?;
+        let Some(mut clause) = plan.clause(self.scope(rows, options, number), number, true)? else { return Ok(None) };
+        if !clause.meets(document)? {
+            return Ok(None);
+        }
+        Ok(Some(Hit { document, score: if scored { clause.score(document)? } else { 0 } }))
     }
 
     /// The largest segment sets the bar for the others.

@@ -32,6 +32,7 @@ mod posting;
 mod query;
 mod record;
 mod rows;
+mod savepoint;
 mod score;
 mod segment;
 mod shadow;

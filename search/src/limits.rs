@@ -32,8 +32,11 @@ pub const ROWID_MOST: i64 = u32::MAX as i64 - 1;
 pub const RANGE_DOCUMENTS: usize = 4_096;
 /// Ranges of rowids in use: together they bound that table's memory at 20 KiB each.
 pub const RANGES: usize = 1 << 14;
-/// Bytes of all tables of documents that the connections of one database share: some 50 million documents.
+/// Bytes of all that the connections of one database remember of its indexes: some 50 million documents. Looked at when an
+/// index has been read, which its ranges bound.
 pub const MEMORY_BYTES: usize = 256 << 20;
+/// Releases for which an index is remembered that is not asked any more.
+pub const RELEASES_UNASKED: u32 = 8;
 /// Indexes of one database that are remembered for all its connections; of others, each connection remembers for itself.
 pub const INDEXES_IN_MEMORY: usize = 256;
 
@@ -42,6 +45,10 @@ pub const QUERY_TERMS: usize = 128;
 pub const QUERY_DEPTH: usize = 32;
 /// Terms that one prefix may stand for in one segment.
 pub const PREFIX_TERMS: usize = 1 << 16;
+/// Terms that all prefixes and ranges of a query may stand for in all segments together.
+pub const QUERY_SPELLINGS: usize = 1 << 18;
+/// Postings of a segment that a query may have gathered out of many short lists at once: as many as an index has documents.
+pub const QUERY_GATHERED: usize = RANGES * RANGE_DOCUMENTS;
 
 /// Changed rows waiting for the end of their transaction before they become a change of their own in its middle.
 pub const PENDING_DOCUMENTS: i64 = 8_192;

@@ -143,7 +143,7 @@ fn terms(
         let left = budget_bytes.saturating_sub(writer.bytes);
         if left > 0 {
             let more = live_postings(rows, &found, documents, how.0, &mut postings)?;
-            let how = (std::mem::take(&mut is_begun), left);
+            let how = (std::mem::take(&mut is_begun).then_some(merge.changes), left);
             if writer.put_some(rows, &term, more, &postings, how)? {
                 continue;
             }

@@ -29,6 +29,7 @@ pub enum Query {
         to: i64,
     },
     And(Vec<Query>),
+    /// Of none of these, nothing.
     Or(Vec<Query>),
     Not(Box<Query>, Box<Query>),
 }
@@ -217,7 +218,7 @@ impl Parser<'_> {
             return Err(self.wrong("a column of numbers stands alone before its ':'"));
         }
         let column = filter.trailing_zeros() as usize;
-        self.terms += 1;
+        self.count(1)?;
         let (more, less) = (self.sign('>'), self.sign('<'));
         let same = self.sign('=');
         let none = Query::Range { column, from: i64::MAX, to: i64::MIN };
@@ -315,17 +316,29 @@ impl Parser<'_> {
         }
         let prefix = self.sign('*');
         let mut choices = Vec::new();
-        if let Some(words) = self.words(&texts, prefix, columns & self.options.text_columns())? {
-            choices.push(Some(words));
-        }
+        choices.push(self.words(&texts, prefix, columns & self.options.text_columns())?);
         for column in (0..self.options.columns.len()).filter(|column| self.tags() & columns & (1 << column) != 0) {
             choices.push(tag(column, &texts.join(" "), prefix));
         }
-        self.terms += choices.len();
+        self.count(choices.iter().flatten().count())?;
+        // Where filters leave no column, that is where nothing is, and not everywhere.
+        let is_nowhere = columns & (self.options.text_columns() | self.tags()) == 0;
+        let nothing = (is_nowhere && self.has_words(&texts)).then(|| Query::Or(Vec::new()));
+        Ok(joined(choices, Query::Or).or(nothing))
+    }
+
+    fn count(&mut self, terms: usize) -> Result<()> {
+        self.terms += terms;
         if self.terms > limits::QUERY_TERMS {
             return Err(Fault::Refused(format!("the query has more than {} terms", limits::QUERY_TERMS)));
         }
-        Ok(joined(choices, Query::Or))
+        Ok(())
+    }
+
+    fn has_words(&self, texts: &[String]) -> bool {
+        let (mut any, mut folded) = (false, String::new());
+        texts.iter().for_each(|text| tokens(text, self.options.forms, &mut folded, |_, _| any = true));
+        any
     }
 
     fn words(&mut self, texts: &[String], prefix: bool, columns: u32) -> Result<Option<Query>> {
@@ -339,7 +352,7 @@ impl Parser<'_> {
         if words.len() > 1 && !self.options.positions {
             return Err(Fault::Refused("phrases need an index with detail='full'".into()));
         }
-        self.terms += words.len() - 1;
+        self.count(words.len() - 1)?;
         Ok(Some(Query::Words { words, prefix, columns }))
     }
 
@@ -544,6 +557,8 @@ mod tests {
         }
         assert!(read(&"(".repeat(100)).contains("nested too deep"));
         assert!(read(&"a ".repeat(200)).contains("more than 128 terms"));
+        assert!(read(&"size:>1 OR ".repeat(129)).contains("more than 128 terms"));
+        assert!(read(&format!("\"{}\"", "a ".repeat(129))).contains("more than 128 terms"));
         assert!(read(&"a".repeat(5_000)).contains("5000 bytes"));
     }
 

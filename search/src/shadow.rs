@@ -17,13 +17,19 @@ pub const SHADOW_TABLES: [&str; 13] =
 const LANES: usize = limits::LANES as usize;
 const _: () = assert!(SHADOW_TABLES.len() == 1 + 2 * LANES);
 
-/// Those of indexes of older formats, which go with them.
+/// Those of indexes of older formats, which had no log. They go with their index, if they are what it made.
 const OLD_TABLES: [&str; 6] = ["meta", "term", "chunk", "place", "document", "pending"];
+const BY_ID: &str = "(id INTEGER PRIMARY KEY, data BLOB)";
+const BY_TERM: &str = "(segment INTEGER, term BLOB, data BLOB, PRIMARY KEY (segment, term)) WITHOUT ROWID";
 
 /// The statements on one index's tables.
 pub struct Sql {
     create: String,
     drop: String,
+    /// The log's name, by which an index is of this format.
+    log: String,
+    declared: String,
+    old: [Old; OLD_TABLES.len()],
     clear: String,
     slots: String,
     slot: String,
@@ -34,6 +40,13 @@ pub struct Sql {
     waiting: String,
     waited: String,
     lanes: [LaneSql; LANES],
+}
+
+/// A table of an older format: its name, how it was declared, and what drops it.
+struct Old {
+    name: String,
+    declared: String,
+    drop: String,
 }
 
 struct LaneSql {
@@ -57,25 +70,32 @@ impl Sql {
         let log = &all[0];
         let (terms, lists) = all[1..].split_at(LANES);
         let whose = format!("'{}'", format!("{}.{}", quoted(schema), quoted(table)).replace('\'', "''"));
-        let by_id = |name: &String| format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY, data BLOB);");
-        let by_term = |name: &String| {
-            format!(
-                "CREATE TABLE {name} (segment INTEGER, term BLOB, data BLOB, PRIMARY KEY (segment, term)) WITHOUT ROWID;"
-            )
-        };
+        let by_id = |name: &String| format!("CREATE TABLE {name} {BY_ID};");
+        let by_term = |name: &String| format!("CREATE TABLE {name} {BY_TERM};");
         let created = [by_id(log)].into_iter().chain(terms.iter().map(by_term)).chain(lists.iter().map(by_id));
-        let dropped = all.iter().cloned().chain(OLD_TABLES.map(name));
+        let old = OLD_TABLES.map(|kind| {
+            let (own, columns) = (format!("{table}_{kind}"), if kind == "term" { BY_TERM } else { BY_ID });
+            let declared = format!("CREATE TABLE {} {columns}", quoted(&own));
+            Old { drop: format!("DROP TABLE {}", name(kind)), name: own, declared }
+        });
         Sql {
             create: created.collect(),
-            drop: dropped.map(|name| format!("DROP TABLE IF EXISTS {name};")).collect(),
+            drop: all.iter().map(|name| format!("DROP TABLE IF EXISTS {name};")).collect(),
+            declared: format!("SELECT sql FROM {}.sqlite_schema WHERE type = 'table' AND name = ?1", quoted(schema)),
+            log: format!("{table}_log"),
+            old,
             clear: all.iter().map(|name| format!("DELETE FROM {name};")).collect(),
             slots: format!("SELECT coalesce(max(id), -1) + 1 FROM {log}"),
             slot: format!("SELECT data FROM {log} WHERE id = ?1"),
             pair: format!("SELECT data, id = ?1 FROM {log} WHERE id BETWEEN ?1 AND ?1 + 1 ORDER BY id"),
             put_slot: format!("UPDATE {log} SET data = ?2 WHERE id = ?1"),
             add_slot: format!("INSERT INTO {log} VALUES (?1, ?2)"),
-            wait: format!("INSERT INTO temp.nearside_search_waiting (whose, data) VALUES ({whose}, ?1)"),
-            waited: format!("DELETE FROM temp.nearside_search_waiting WHERE whose = {whose}"),
+            wait: format!("INSERT INTO temp.nearside_search_waiting (whose, data) SELECT {whose}, ?1"),
+            // The first of these puts nothing there, and is why the second is taken back where it has to be.
+            waited: format!(
+                "INSERT INTO temp.nearside_search_waiting (whose, data) SELECT {whose}, x'' WHERE 0;
+                 DELETE FROM temp.nearside_search_waiting WHERE whose = {whose}"
+            ),
             waiting: format!("SELECT data FROM temp.nearside_search_waiting WHERE whose = {whose} ORDER BY id"),
             lanes: std::array::from_fn(|lane| LaneSql::new(&terms[lane], &lists[lane])),
         }
@@ -116,17 +136,20 @@ fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8]> {
 }
 
 /// Where changes of a connection wait, of all its indexes. Not in the file: they would leave pages behind for a push to carry.
-/// Savepoints hold there as well.
+/// Savepoints hold there as well, and so does the end of a statement that fails while its transaction goes on: SQLite takes
+/// back what such a statement wrote to the databases it knows it writes to, and to those in which a statement beneath it had
+/// to be ready to be taken back. So what is put here comes from a SELECT, which might be several rows, into a column that
+/// might refuse one of them.
 ///
 /// It is made before there is a statement that changes an index: a table that is made in the temporary schema ends every
 /// statement that has others to open still, as one has whose next trigger writes elsewhere.
 pub fn begin_waiting(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS temp.nearside_search_waiting (id INTEGER PRIMARY KEY, whose TEXT, data BLOB)",
+        "CREATE TABLE IF NOT EXISTS temp.nearside_search_waiting (id INTEGER PRIMARY KEY, whose TEXT, data BLOB NOT NULL)",
     )
 }
 
-fn lacks_table(error: &rusqlite::Error) -> bool {
+pub fn lacks_table(error: &rusqlite::Error) -> bool {
     error.to_string().contains("no such table")
 }
 
@@ -136,7 +159,20 @@ impl Shadow<'_> {
     }
 
     pub fn drop_all(&self) -> Result<()> {
+        if self.declared(&self.sql.log)?.is_none() {
+            for old in &self.sql.old {
+                // Another's table may have such a name.
+                if self.declared(&old.name)?.as_ref() == Some(&old.declared) {
+                    self.connection.execute_batch(&old.drop)?;
+                }
+            }
+        }
         Ok(self.connection.execute_batch(&self.sql.drop)?)
+    }
+
+    /// The statement that made a table, if it is there.
+    fn declared(&self, table: &str) -> Result<Option<String>> {
+        Ok(self.connection.query_row(&self.sql.declared, [table], |row| row.get(0)).optional()?)
     }
 
     pub fn clear(&self) -> Result<()> {
@@ -154,10 +190,22 @@ impl Shadow<'_> {
         }
     }
 
+    /// Notes that the index is about to be half changed: until `forget_waiting`, or until what takes back the change takes
+    /// this back too, nothing else can be done with it.
+    pub fn begin_half(&self) -> Result<()> {
+        self.wait(&[])
+    }
+
     /// The changes that wait, those of a document together and in their order.
-    pub fn take_waiting(&self) -> Result<Vec<(u32, Vec<Vec<u8>>)>> {
+    pub fn waiting(&self) -> Result<Vec<(u32, Vec<Vec<u8>>)>> {
         let mut waiting = BTreeMap::<u32, Vec<Vec<u8>>>::new();
         let keep = |row: &[u8]| {
+            if row.is_empty() {
+                return Err(Fault::Refused(
+                    "a change of the search index failed half way in this transaction: it can only be rolled back"
+                        .into(),
+                ));
+            }
             waiting.entry(document_of(row)?).or_default().push(row.to_vec());
             Ok(())
         };
@@ -165,10 +213,16 @@ impl Shadow<'_> {
             Err(Fault::Sql(error)) if lacks_table(&error) => return Ok(Vec::new()),
             done => done?,
         }
-        if !waiting.is_empty() {
-            self.put(&self.sql.waited, [])?;
-        }
         Ok(waiting.into_iter().collect())
+    }
+
+    /// What waited is part of the index, or is not to be.
+    pub fn forget_waiting(&self) -> Result<()> {
+        let forgotten = self.connection.execute_batch(&self.sql.waited);
+        match forgotten {
+            Err(error) if lacks_table(&error) => Ok(()),
+            done => Ok(done?),
+        }
     }
 
     fn each_waiting(&self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {

@@ -42,14 +42,14 @@ pub fn sorted(
     let (low, high) = query.bounds_of(sort.column);
     let mut walk = Walk { known, rows, options, plan, sort, most, found: Vec::new() };
     if !sort.descending {
-        walk.without_number()?;
+        walk.without_number(few.as_deref())?;
     }
     if low <= high {
         let widest = number::WIDTHS - 1;
         walk.go(widest, (number::left(low, widest), number::left(high, widest)), few.as_deref())?;
     }
     if sort.descending {
-        walk.without_number()?;
+        walk.without_number(few.as_deref())?;
     }
     Ok(walk.found.into_iter().map(|document| Hit { document, score: 0 }).collect())
 }
@@ -168,8 +168,9 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// What is found and has no number, by rowid.
-    fn without_number(&mut self) -> Result<()> {
+    /// What is found and has no number, by rowid; of documents, only those that are `within`. Where it is not known which
+    /// are found, all that are have to be gone through: there is no list of what has none.
+    fn without_number(&mut self, within: Option<&[u32]>) -> Result<()> {
         if self.wanted() == 0 {
             return Ok(());
         }
@@ -183,10 +184,19 @@ impl Walk<'_> {
         let mut found = Vec::new();
         for number in 0..known.sources.len() {
             let scope = known.scope(rows, options, number);
-            let Some(clause) = self.plan.clause(scope, number, true)? else { continue };
             let places = ranges.values().flat_map(|range| &range.places).filter(|(segment, _)| *segment == number);
             let numbered = places.map(|(_, place)| Cursor::open(scope, place, 1 << self.sort.column, 0));
-            let numbered = Clause::Best(numbered.collect::<Result<_>>()?);
+            let mut numbered = Clause::Best(numbered.collect::<Result<_>>()?);
+            if let Some(documents) = within {
+                let here = |document: &&u32| known.documents.length_if_newest(**document, scope.changes).is_some();
+                for document in documents.iter().filter(here) {
+                    if numbered.seek(*document)? != *document {
+                        found.push(*document);
+                    }
+                }
+                continue;
+            }
+            let Some(clause) = self.plan.clause(scope, number, true)? else { continue };
             let mut clause = Clause::Not(Box::new((clause, numbered)));
             find::first(&mut clause, (false, self.wanted()), |hit| found.push(hit.document))?;
         }

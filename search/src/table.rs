@@ -17,7 +17,8 @@ use crate::{
     memory::Memory,
     options::{Content, Options},
     query::{self, Query},
-    shadow::{Shadow, Sql, quoted},
+    savepoint::Savepoint,
+    shadow::{Shadow, Sql, lacks_table, quoted},
     sorted::{self, Sort},
     spelling,
     tokens::Forms,
@@ -41,6 +42,7 @@ pub struct Table {
 }
 
 struct ContentSql {
+    name: String,
     row: String,
     ids: String,
     all: String,
@@ -54,6 +56,11 @@ pub enum Wanted {
     All {
         scored: bool,
     },
+    /// One, if it is found.
+    Only {
+        document: u32,
+        scored: bool,
+    },
     /// By a column of numbers.
     Sorted(Sort, usize),
 }
@@ -65,10 +72,13 @@ impl Table {
         let content = match &options.content {
             Content::Nowhere => None,
             Content::Table { name, rowid } => {
-                let columns: Vec<String> = options.columns.iter().map(|column| quoted(&column.name)).collect();
-                let (columns, rowid) = (columns.join(", "), quoted(rowid));
-                let from = format!("FROM {}.{}", quoted(schema), quoted(name));
+                // A name that stands alone in double quotes would be a text, if there is no such column.
+                let of_it = |column: &str| format!("content.{}", quoted(column));
+                let columns: Vec<String> = options.columns.iter().map(|column| of_it(&column.name)).collect();
+                let (columns, rowid) = (columns.join(", "), of_it(rowid));
+                let from = format!("FROM {}.{} AS content", quoted(schema), quoted(name));
                 Some(ContentSql {
+                    name: name.clone(),
                     row: format!("SELECT {columns} {from} WHERE {rowid} = ?1"),
                     ids: format!("SELECT {rowid} {from} ORDER BY {rowid}"),
                     all: format!("SELECT {rowid}, {columns} {from} ORDER BY {rowid}"),
@@ -89,12 +99,25 @@ impl Table {
     }
 
     pub fn create(&self) -> Result<()> {
+        self.has_columns()?;
         self.shadow().create()?;
+        // SQLite does not tell a new table that it is in a transaction.
+        self.begin();
         Known::empty(&self.options).begin(&mut self.shadow())
     }
 
+    /// Whether the content's table has what is asked of it, if it is there by now.
+    fn has_columns(&self) -> Result<()> {
+        let Some(content) = &self.content else { return Ok(()) };
+        match self.connection.prepare(&content.all) {
+            Err(error) if !lacks_table(&error) => Err(Fault::Refused(format!("content='{}': {error}", content.name))),
+            _ => Ok(()),
+        }
+    }
+
     pub fn destroy(&self) -> Result<()> {
-        self.shadow().take_waiting()?;
+        self.memory.forget(&self.name);
+        self.shadow().forget_waiting()?;
         self.shadow().drop_all()
     }
 
@@ -149,7 +172,7 @@ impl Table {
     /// Makes what waits one change.
     pub fn flush(&self) -> Result<()> {
         self.waiting.set(0);
-        let waiting = self.shadow().take_waiting()?;
+        let waiting = self.shadow().waiting()?;
         if waiting.is_empty() {
             return Ok(());
         }
@@ -157,7 +180,21 @@ impl Table {
         for (document, rows) in &waiting {
             batch.add_waiting(*document, rows, self.options.shape())?;
         }
-        self.commit(batch)
+        self.whole(|| self.commit(batch))
+    }
+
+    /// Work that takes in what waits, or does away with it, and would leave half an index if it failed.
+    ///
+    /// A search is not known to change anything, so nobody takes back what it did: it does so itself. Beneath a statement
+    /// that writes, SQLite allows no savepoint, and takes back what the statement did, or not: then it is noted that there
+    /// is half a change, until somebody takes that back with the rest.
+    fn whole<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let savepoint = Savepoint::open(&self.connection);
+        self.shadow().begin_half()?;
+        let done = work()?;
+        self.shadow().forget_waiting()?;
+        savepoint.keep()?;
+        Ok(done)
     }
 
     fn commit(&self, batch: Batch) -> Result<()> {
@@ -165,31 +202,47 @@ impl Table {
     }
 
     pub fn add(&self, rowid: i64, values: &[ValueRef<'_>]) -> Result<()> {
-        self.change(rowid, values, true)
+        self.wait(&[self.changed(rowid, values, true)?])
     }
 
     pub fn remove(&self, rowid: i64, values: &[ValueRef<'_>]) -> Result<()> {
-        self.change(rowid, values, false)
+        self.wait(&[self.changed(rowid, values, false)?])
     }
 
     /// Removes a row whose text is still in its table.
     pub fn remove_known(&self, rowid: i64) -> Result<()> {
+        self.wait(&[self.gone(rowid)?])
+    }
+
+    /// Another row in place of one whose text is still in its table; both or none.
+    pub fn replace(&self, old: i64, new: i64, values: &[ValueRef<'_>]) -> Result<()> {
+        self.wait(&[self.gone(old)?, self.changed(new, values, true)?])
+    }
+
+    fn gone(&self, rowid: i64) -> Result<Vec<u8>> {
         if self.content.is_none() {
             let how = "INSERT INTO t(t, rowid, ...) VALUES('delete', ...) with the old text";
             return Err(Fault::Refused(format!("an index without content forgets a row only by {how}")));
         }
         let row = self.content_row(rowid)?.unwrap_or_default();
         let values: Vec<ValueRef<'_>> = row.iter().map(ValueRef::from).collect();
-        self.remove(rowid, &values)
+        self.changed(rowid, &values, false)
     }
 
-    fn change(&self, rowid: i64, values: &[ValueRef<'_>], added: bool) -> Result<()> {
+    /// A change as it waits.
+    fn changed(&self, rowid: i64, values: &[ValueRef<'_>], added: bool) -> Result<Vec<u8>> {
         let document = document_id(rowid)?;
         let mut analysis = Analysis::default();
         let texts = values.iter().map(text_of).collect::<Result<Vec<_>>>()?;
         analysis.read(&self.options, texts.iter().map(Option::as_deref))?;
-        self.shadow().wait(&analysis.waiting(document, added, self.options.shape()))?;
-        self.waiting.set(self.waiting.get() + 1);
+        Ok(analysis.waiting(document, added, self.options.shape()))
+    }
+
+    fn wait(&self, changes: &[Vec<u8>]) -> Result<()> {
+        for change in changes {
+            self.shadow().wait(change)?;
+            self.waiting.set(self.waiting.get() + 1);
+        }
         if self.waiting.get() >= limits::PENDING_DOCUMENTS { self.flush() } else { Ok(()) }
     }
 
@@ -226,24 +279,33 @@ impl Table {
         if self.content.is_none() {
             return Err(Fault::Refused("an index without content has nothing to be made anew from".into()));
         }
-        self.clear()?;
-        let batch = self.batches(|batch| self.commit(batch))?;
-        if !batch.is_empty() {
-            self.commit(batch)?;
-        }
-        self.optimize()
+        self.whole(|| {
+            self.empty()?;
+            let batch = self.batches(|batch| self.commit(batch))?;
+            if !batch.is_empty() {
+                self.commit(batch)?;
+            }
+            self.merge_all()
+        })
     }
 
     /// Forgets all documents.
     pub fn clear(&self) -> Result<()> {
+        self.whole(|| self.empty())
+    }
+
+    fn empty(&self) -> Result<()> {
         *self.known.borrow_mut() = None;
-        self.shadow().take_waiting()?;
         self.shadow().clear()?;
         Known::empty(&self.options).begin(&mut self.shadow())
     }
 
     pub fn optimize(&self) -> Result<()> {
         self.flush()?;
+        self.whole(|| self.merge_all())
+    }
+
+    fn merge_all(&self) -> Result<()> {
         self.with_known(|known, mut shadow| known.optimize(&mut shadow, &self.options))
     }
 
@@ -253,8 +315,14 @@ impl Table {
         let Some(content) = &self.content else { return Ok(batch) };
         let mut statement = self.connection.prepare_cached(&content.all)?;
         let mut rows = statement.query([])?;
+        let mut before = None;
         while let Some(row) = rows.next()? {
             let document = document_id(row.get(0)?)?;
+            if before.replace(document) == Some(document) {
+                let table = &content.name;
+                let what = format!("content_rowid is not unique: '{table}' has several rows of the number {document}");
+                return Err(Fault::Refused(what));
+            }
             let columns = self.options.columns.len();
             let texts = (1..=columns).map(|column| text_of(&row.get_ref(column)?)).collect::<Result<Vec<_>>>()?;
             analysis.read(&self.options, texts.iter().map(Option::as_deref))?;
@@ -296,6 +364,10 @@ impl Table {
             Wanted::Best(most) => known.best(&shadow, &self.options, query, most),
             Wanted::First(most) => known.all(&shadow, &self.options, query, (false, most)),
             Wanted::Sorted(sort, most) => sorted::sorted(&known, &shadow, &self.options, query, sort, most),
+            Wanted::Only { document, scored } => {
+                let found = known.only(&shadow, &self.options, query, (document, scored))?;
+                Ok(found.into_iter().collect())
+            }
             Wanted::All { scored } => known.all(&shadow, &self.options, query, (scored, usize::MAX)),
         }
     }
@@ -317,7 +389,7 @@ impl Table {
     }
 }
 
-fn document_id(rowid: i64) -> Result<u32> {
+pub fn document_id(rowid: i64) -> Result<u32> {
     match u32::try_from(rowid) {
         Ok(document) if rowid <= limits::ROWID_MOST => Ok(document),
         _ => Err(Fault::Refused(format!("rowid {rowid}: an index holds rowids from 0 to {}", limits::ROWID_MOST))),

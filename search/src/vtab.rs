@@ -27,7 +27,7 @@ use crate::{
     score::rank,
     shadow::{begin_waiting, quoted},
     sorted::Sort,
-    table::{Table, Wanted},
+    table::{Table, Wanted, document_id},
     top::Hit,
 };
 
@@ -147,7 +147,7 @@ impl CreateVTab<'_> for SearchTable {
 impl UpdateVTab<'_> for SearchTable {
     fn delete(&mut self, rowid: ValueRef<'_>) -> Result<()> {
         let rowid = rowid.as_i64()?;
-        self.table.remove_known(rowid).map_err(Fault::into_sqlite)
+        keeping_rowid(&self.table, || self.table.remove_known(rowid)).map_err(Fault::into_sqlite)
     }
 
     fn insert(&mut self, arguments: &Inserts<'_>) -> Result<i64> {
@@ -159,10 +159,11 @@ impl UpdateVTab<'_> for SearchTable {
             ValueRef::Null => None,
             rowid => Some(rowid.as_i64()?),
         };
-        let done = match (command, rowid) {
+        let last = table.connection().last_insert_rowid();
+        let done = keeping_rowid(table, || match (command, rowid) {
             (ValueRef::Null, Some(rowid)) => table.add(rowid, texts),
             (ValueRef::Null, None) => Err(Fault::Refused("a rowid is missing: that of the row the text is of".into())),
-            (command, rowid) => match (command.as_str()?, rowid) {
+            (command, rowid) => match (command.as_str().unwrap_or_default(), rowid) {
                 ("delete", Some(rowid)) => table.remove(rowid, texts),
                 ("delete", None) => Err(Fault::Refused("'delete' needs the rowid and the old text".into())),
                 ("delete-all", _) => table.clear(),
@@ -173,16 +174,16 @@ impl UpdateVTab<'_> for SearchTable {
                     "unknown command '{other}': delete, delete-all, rebuild, optimize and integrity-check are known"
                 ))),
             },
-        };
+        });
         done.map_err(Fault::into_sqlite)?;
-        Ok(rowid.unwrap_or(0))
+        Ok(rowid.unwrap_or(last))
     }
 
     fn update(&mut self, arguments: &Updates<'_>) -> Result<()> {
         let values: Vec<ValueRef<'_>> = arguments.iter().collect();
         let columns = self.table.options.columns.len();
         let (old, new) = (values[0].as_i64()?, values[1].as_i64()?);
-        let changed = self.table.remove_known(old).and_then(|()| self.table.add(new, &values[2..2 + columns]));
+        let changed = keeping_rowid(&self.table, || self.table.replace(old, new, &values[2..2 + columns]));
         changed.map_err(Fault::into_sqlite)
     }
 }
@@ -194,13 +195,7 @@ impl TransactionVTab<'_> for SearchTable {
     }
 
     fn sync(&mut self) -> Result<()> {
-        let connection = self.table.connection();
-        let last = connection.last_insert_rowid();
-        let flushed = self.table.flush().map_err(Fault::into_sqlite);
-        // SAFETY: the handle is that of the open connection this is called on. Whoever inserted a row asks for its
-        // rowid after the commit, and must not get one of the index's own.
-        unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), last) };
-        flushed
+        keeping_rowid(&self.table, || self.table.flush()).map_err(Fault::into_sqlite)
     }
 
     fn commit(&mut self) -> Result<()> {
@@ -212,6 +207,16 @@ impl TransactionVTab<'_> for SearchTable {
         self.table.end();
         Ok(())
     }
+}
+
+/// Whoever inserted a row asks for its rowid afterwards, and must not get one of the index's own.
+fn keeping_rowid<T>(table: &Table, work: impl FnOnce() -> T) -> T {
+    let connection = table.connection();
+    let last = connection.last_insert_rowid();
+    let done = work();
+    // SAFETY: the handle is that of the open connection this is called on.
+    unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), last) };
+    done
 }
 
 /// How a statement goes about the table, as `filter` is told: the meaning of each argument, and what is wanted.
@@ -259,16 +264,16 @@ impl Choice {
         if searching {
             used.extend(limit.map(|index| (index, "L".into())));
             used.extend(offset.map(|index| (index, "O".into())));
-        } else {
-            used.extend(rowid.map(|index| (index, "R".into())));
         }
+        used.extend(rowid.map(|index| (index, "R".into())));
         let meaning: Vec<&str> = used.iter().map(|(_, meaning)| meaning.as_str()).collect();
         info.set_idx_str(&meaning.join(" "));
-        let omitted = if searching { matches.len() } else { used.len() };
+        let omitted = matches.len();
         for (place, (index, _)) in used.iter().enumerate() {
             let mut usage = info.constraint_usage(*index);
             usage.set_argv_index(place as c_int + 1);
-            // The limit is a hint: rows go on for as long as SQLite asks for them, and it skips the offset itself.
+            // The limit is a hint: rows go on for as long as SQLite asks for them, and it skips the offset itself. Whether
+            // a rowid is the one of a text or of a fraction, SQLite says.
             usage.set_omit(place < omitted);
         }
         let order: Vec<(c_int, bool)> = info.order_bys().map(|by| (by.column(), by.is_order_by_desc())).collect();
@@ -276,8 +281,10 @@ impl Choice {
             && matches!(order[..], [(column, false)] | [(column, false), (-1, false)] if column == columns as c_int + 1);
         let by_rowid = order[..] == [(-1, false)];
         let scored = info.col_used() >> (columns + 1) & 1 == 1;
+        // Only to the index are numbers equal that differ in their fractions, and all texts: what groups rows, or takes the
+        // greatest, goes by what stands there. Of these, none has a limit that SQLite tells of.
         let by_column = match order[..] {
-            [(column, descending)] | [(column, descending), (-1, false)] if searching && !scored => {
+            [(column, descending)] | [(column, descending), (-1, false)] if searching && !scored && limit.is_some() => {
                 let number = usize::try_from(column).ok().and_then(|column| options.columns.get(column));
                 number.filter(|column| column.kind == Kind::Number).map(|_| (column, descending))
             }
@@ -317,9 +324,32 @@ pub struct SearchCursor {
 const UNTOLD: usize = 32;
 const MORE: usize = 8;
 
+/// What a statement tells when it begins to search.
+struct Told {
+    /// The best that may be needed, as far as is known.
+    most: usize,
+    /// The one row that is asked for, if it can be in an index.
+    only: Option<Option<u32>>,
+}
+
+/// The document of a rowid, compared as SQLite compares a whole number.
+fn document_of(rowid: ValueRef<'_>) -> Option<u32> {
+    let whole = |number: f64| (number.fract() == 0.0).then_some(number as i64);
+    let number = match rowid {
+        ValueRef::Integer(number) => number,
+        ValueRef::Real(number) => whole(number)?,
+        ValueRef::Text(text) => {
+            let text = std::str::from_utf8(text).ok()?.trim();
+            text.parse().ok().or_else(|| whole(text.parse().ok()?))?
+        }
+        ValueRef::Null | ValueRef::Blob(_) => return None,
+    };
+    document_id(number).ok()
+}
+
 impl SearchCursor {
-    fn read_arguments(&mut self, meaning: &str, arguments: &Filters<'_>) -> Result<Option<(usize, usize)>> {
-        let (mut parts, mut limit, mut offset) = (Vec::new(), None, 0);
+    fn read_arguments(&mut self, meaning: &str, arguments: &Filters<'_>) -> Result<Option<Told>> {
+        let (mut parts, mut limit, mut offset, mut only) = (Vec::new(), None, 0, None);
         for (meaning, value) in meaning.split(' ').filter(|word| !word.is_empty()).zip(arguments.iter()) {
             let number = || usize::try_from(value.as_i64().unwrap_or(0)).ok();
             match meaning.split_at(1) {
@@ -335,30 +365,37 @@ impl SearchCursor {
                 }
                 ("L", _) => limit = number(),
                 ("O", _) => offset = number().unwrap_or(0),
-                ("R", _) => {
-                    let document = u32::try_from(value.as_i64().unwrap_or(-1)).unwrap_or(u32::MAX);
-                    if self.table.has_row(i64::from(document)).map_err(Fault::into_sqlite)? {
-                        self.hits.push(Hit { document, score: 0 });
-                    }
-                    return Ok(None);
-                }
+                ("R", _) => only = Some(document_of(value)),
                 _ => {}
             }
         }
         if parts.is_empty() {
-            let ids = self.table.content_ids().map_err(Fault::into_sqlite)?;
-            let hits = ids.into_iter().filter_map(|id| Some(Hit { document: u32::try_from(id).ok()?, score: 0 }));
-            self.hits = hits.collect();
+            self.list(only).map_err(Fault::into_sqlite)?;
             return Ok(None);
         }
         let all: Option<Vec<Query>> = parts.into_iter().collect();
         self.query = all.and_then(|mut all| if all.len() > 1 { Some(Query::And(all)) } else { all.pop() });
-        Ok(Some((limit.unwrap_or(UNTOLD), offset)))
+        let most = limit.unwrap_or(UNTOLD).saturating_add(offset).clamp(1, u32::MAX as usize);
+        Ok(Some(Told { most, only }))
+    }
+
+    /// Rows of the content, where nothing is searched for: all, or one.
+    fn list(&mut self, only: Option<Option<u32>>) -> crate::fault::Result<()> {
+        let hit = |document: u32| Hit { document, score: 0 };
+        self.hits = match only {
+            None => self.table.content_ids()?.into_iter().filter_map(|id| document_id(id).ok().map(hit)).collect(),
+            Some(document) => {
+                let there = |document: &u32| self.table.has_row(i64::from(*document));
+                let is_there = document.as_ref().map(there).transpose()?.unwrap_or(false);
+                document.filter(|_| is_there).map(hit).into_iter().collect()
+            }
+        };
+        Ok(())
     }
 
     fn search(&mut self, wanted: Wanted) -> Result<()> {
         let Some(query) = &self.query else { return Ok(()) };
-        self.hits = self.table.find(query, wanted).map_err(Fault::into_sqlite)?;
+        self.hits = keeping_rowid(&self.table, || self.table.find(query, wanted)).map_err(Fault::into_sqlite)?;
         self.wanted = Some(wanted);
         Ok(())
     }
@@ -374,9 +411,12 @@ unsafe impl VTabCursor for SearchCursor {
         (self.query, self.wanted, self.at) = (None, None, 0);
         self.hits.clear();
         self.row.take();
-        let Some((limit, offset)) = self.read_arguments(meaning.unwrap_or(""), arguments)? else { return Ok(()) };
-        let most = limit.saturating_add(offset).clamp(1, u32::MAX as usize);
+        let Some(Told { most, only }) = self.read_arguments(meaning.unwrap_or(""), arguments)? else { return Ok(()) };
+        if only == Some(None) {
+            return Ok(());
+        }
         self.search(match wanted {
+            _ if let Some(Some(document)) = only => Wanted::Only { document, scored: wanted & SCORED != 0 },
             _ if wanted & BY_RANK != 0 => Wanted::Best(most),
             _ if wanted & BY_COLUMN != 0 => {
                 let (column, descending) = ((wanted >> COLUMN_SHIFT) as usize, wanted & DESCENDING != 0);

@@ -234,6 +234,21 @@ fn one_memory_serves_connections_at_different_moments() {
     }
 }
 
+#[test]
+fn a_dropped_index_is_not_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shared.db");
+    let writer = open(file.to_str().unwrap());
+    writer.execute_batch(&format!("{SCHEMA} INSERT INTO package VALUES (1, 'one', '', '')")).unwrap();
+    let memory = std::sync::Arc::new(nearside_search::Memory::default());
+    let connection = Connection::open(&file).unwrap();
+    nearside_search::register_sharing(&connection, memory.clone()).unwrap();
+    assert_eq!(ids(&connection, BEST, "one"), [1]);
+    assert!(memory.bytes() > 0);
+    connection.execute_batch("DROP TABLE found").unwrap();
+    assert_eq!(memory.bytes(), 0);
+}
+
 /// Value, documents, whether that is exact; the first row is of all that is found.
 type Facet = (Option<String>, i64, bool);
 

@@ -116,11 +116,32 @@ impl History {
                     (self.documents, self.next_id) = before;
                 }
                 self.run("RELEASE attempt");
+            } else if self.chance.one_in(12) {
+                self.fail();
             } else {
                 self.edit();
             }
         }
         self.run("COMMIT");
+    }
+
+    /// A statement that changes several rows and then fails; the transaction goes on.
+    fn fail(&mut self) {
+        let Some(id) = self.documents.keys().next().copied() else { return };
+        let sql = if self.chance.one_in(2) {
+            "INSERT INTO package SELECT id + 1000000000, name, summary, body, section, size FROM package WHERE id < ?1 + 40
+             UNION ALL SELECT ?1, 'a0', 'a0', 'a0', '', 7"
+        } else {
+            "UPDATE package SET name = 'a0 ' || name, size = 7, id = CASE WHEN id < ?1 + 40 THEN id ELSE ?1 END
+             WHERE id >= ?1"
+        };
+        self.run("SAVEPOINT failing");
+        let failed = self.connection.execute(sql, [id]).is_err();
+        assert!(failed || self.documents.keys().all(|other| *other < id + 40));
+        if !failed {
+            self.run("ROLLBACK TO failing");
+        }
+        self.run("RELEASE failing");
     }
 
     fn go_on(&mut self) {
@@ -181,6 +202,13 @@ impl History {
                 different += 1;
                 eprintln!("{}: other ones by size, descending {descending}: {sorted:?} {by_size:?}", query);
             }
+            let from = self.chance.below(self.next_id as u64) as i64;
+            if let Some((id, document)) = self.documents.range(from..).next()
+                && score_of(&self.connection, &query, *id) != scale.score(&ask, document)
+            {
+                different += 1;
+                eprintln!("{query}: another answer for {id} alone");
+            }
             if found != expected {
                 different += 1;
                 if different == 1 {
@@ -227,10 +255,23 @@ fn facets(connection: &Connection, query: &str, most: usize) -> (i64, Vec<(Strin
 fn find(connection: &Connection, query: &str, limit: usize, offset: usize) -> Vec<(i64, u64)> {
     let sql = "SELECT rowid, rank FROM package_search WHERE package_search MATCH ?1 ORDER BY rank LIMIT ?2 OFFSET ?3";
     let mut statement = connection.prepare_cached(sql).unwrap();
-    let score = |rank: f64| (-rank / f64::from(1.2_f32 + 1.0) * 65_536.0 * 65_535.0).round() as u64;
     let rows =
         statement.query_map(params![query, limit as i64, offset as i64], |row| Ok((row.get(0)?, score(row.get(1)?))));
     rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+}
+
+/// Of one row, if it is found.
+fn score_of(connection: &Connection, query: &str, id: i64) -> Option<u64> {
+    let sql = "SELECT rank FROM package_search WHERE package_search MATCH ?1 AND rowid = ?2";
+    let mut statement = connection.prepare_cached(sql).unwrap();
+    let ranks = statement.query_map(params![query, id], |row| row.get(0)).unwrap();
+    let ranks: Vec<f64> = ranks.collect::<rusqlite::Result<_>>().unwrap();
+    assert!(ranks.len() < 2);
+    ranks.first().map(|rank| score(*rank))
+}
+
+fn score(rank: f64) -> u64 {
+    (-rank / f64::from(1.2_f32 + 1.0) * 65_536.0 * 65_535.0).round() as u64
 }
 
 fn number(variable: &str, otherwise: u64) -> u64 {
@@ -272,6 +313,51 @@ fn what_is_found_is_what_looking_at_everything_finds() {
         "{asked} queries, {tied} with ties among the best, up to {most_segments} segments and {most_waiting} changes in the log, \
          {merging} times in the middle of a merge: 0 differences"
     );
+}
+
+/// Heads whose champions are others, or count for something else.
+#[test]
+fn champions_that_are_none_are_noticed() {
+    let mut history = History::new(5);
+    (history.words, history.most) = (40, 6);
+    history.run("BEGIN");
+    (0..3_000).for_each(|_| history.insert());
+    history.run("COMMIT; INSERT INTO package_search(package_search) VALUES ('optimize')");
+    history.run("INSERT INTO package_search(package_search) VALUES ('integrity-check')");
+    let sql = "SELECT id, data FROM package_search_list4 WHERE id & 2097151 = 0 AND id >> 21 & 1048575 <> 1048575
+               ORDER BY length(data) DESC LIMIT 1";
+    let (id, head): (i64, Vec<u8>) =
+        history.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert_eq!(head[0], 32, "a head with all its champions");
+    let (first, second, last) = (1..9, 9..17, 1 + 31 * 8..1 + 32 * 8);
+    let swapped = [&head[..1], &head[second.clone()], &head[first.clone()], &head[17..]].concat();
+    let dropped = [&[31], &head[1..last.start], &head[last.end..]].concat();
+    let without = [&[31], &head[first.end..]].concat();
+    let mut other = head.clone();
+    other[first.start..first.start + 4].copy_from_slice(&4_000_000_u32.to_le_bytes());
+    let mut counted = head.clone();
+    counted[first.start + 4..first.end].copy_from_slice(&77_f32.to_le_bytes());
+    for (damaged, told) in [
+        (swapped, Some("champions are out of order")),
+        (without, Some("a champion is missing")),
+        (counted, Some("a champion counts for something else")),
+        // Of a document that is nowhere: it is not looked at, but it hides the one it stands for.
+        (other, Some("a champion is missing")),
+        // Fewer are no less right.
+        (dropped, None),
+    ] {
+        history
+            .connection
+            .execute("UPDATE package_search_list4 SET data = ?2 WHERE id = ?1", params![id, damaged])
+            .unwrap();
+        let check =
+            history.connection.execute_batch("INSERT INTO package_search(package_search) VALUES ('integrity-check')");
+        let error = check.err().map(|error| error.to_string());
+        match told {
+            Some(told) => assert!(error.as_ref().is_some_and(|error| error.contains(told)), "{told}: {error:?}"),
+            None => assert_eq!(error, None),
+        }
+    }
 }
 
 /// Long lists of several chunks; then the same with maxima that are too low, which must not go unnoticed.
