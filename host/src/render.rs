@@ -243,7 +243,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         cpu: Duration::from_millis(route.deadline_ms),
         place: ask.place.clone(),
     };
-    let waiting = if route.reuse { release.code.idle.take(ask.route) } else { None };
+    let waiting = if route.reuse { release.code.idle.take(ask.route, &release.settings) } else { None };
     let instance = match waiting {
         Some(instance) => instance.renewed(given, visit),
         None => Instance::fresh(release.code.handler(route).engine(), given, visit),
