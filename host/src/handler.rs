@@ -29,7 +29,7 @@ use crate::{
     cors,
     encoding::Wishes,
     error_page, forms,
-    freshness::{self, Fresh},
+    freshness::{self, Fresh, Makers},
     hand_over::{self, Instead, Wanted},
     host::Host,
     inputs::{Key, Seen, everything},
@@ -134,13 +134,14 @@ async fn respond(
         return Box::pin(write(host, release, route, target, parts, body, client)).await;
     }
 
-    let shared = |route: usize, release: &Release| matches!(release.code.app.routes[route].inputs, Inputs::Declared(_));
     let (mut behind, mut waited) = (None, None);
-    if let Some(receipt) = freshness::receipt_of(&parts.headers)
-        && shared(route, &release)
-    {
+    if let Some(receipt) = freshness::receipt_of(&parts.headers) {
+        let makers = match release.code.app.routes[route].inputs {
+            Inputs::Declared(_) => Makers::NodeAndOrigin,
+            Inputs::All => Makers::NodeAlone,
+        };
         let visitor = Visitor { headers: parts.headers.clone(), client, traced: Traced::of_request(parts) };
-        let settled = freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor);
+        let settled = freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor, makers);
         match Box::pin(settled).await {
             Fresh::Release(fresh) => release = fresh,
             Fresh::Waited(fresh, took) => (release, waited) = (fresh, Some(took)),

@@ -344,6 +344,9 @@ impl Host {
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
         served.current.store(Some(release.clone()));
+        if let Some(blobs) = self.blobs() {
+            blobs.a_release_came();
+        }
         release.ahead.close(&self.cache, release.generation);
         served.verified().switched(id);
         self.list(&served, &hosts);

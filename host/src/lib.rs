@@ -94,6 +94,7 @@ pub mod in_fleet;
 pub mod inputs;
 mod inspect;
 mod least_recent;
+mod in_vain;
 pub mod leaving;
 mod log;
 pub mod logbook;

@@ -210,6 +210,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
                 For::Nobody => Arc::new(NoOrigin),
             },
             request_key: ask.request_key,
+            blobs: host.blobs().cloned(),
             outbox: host.outbox().filter(|_| ask.whom == For::Visitor).cloned(),
             seen_commit: release.manifest.applied_commit,
             respond_async: prefers_async(ask.request.headers()),

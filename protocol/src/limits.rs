@@ -259,6 +259,13 @@ pub const RECEIPT_COOKIE_SECONDS: u64 = 3_600;
 /// Of one node's outbox: what waits, and of one app's part in it.
 pub const OUTBOX_BYTES: u64 = 256 << 20;
 pub const OUTBOX_WRITES: u64 = 100_000;
+/// The same for a route that sees everything, whose pages the origin does not make: a release that begins to wait for company
+/// when the write is committed is there by then.
+pub const RECEIPT_WAIT_ALONE: Duration = Duration::from_millis(500);
+/// Receipts of which the origin has just said that it made no such commit: anybody can write one. For so long it is not asked for
+/// them again.
+pub const RECEIPTS_REFUSED: usize = 1_024;
+pub const RECEIPT_REFUSED_FOR: Duration = Duration::from_secs(1);
 pub const OUTBOX_APP_BYTES: u64 = OUTBOX_BYTES / 2;
 pub const OUTBOX_APP_WRITES: u64 = OUTBOX_WRITES / 2;
 /// Waiting for the outbox's thread.
@@ -316,6 +323,9 @@ pub const TASK_ATTEMPTS: u32 = 8;
 pub const TASK_ATTEMPTS_MOST: u32 = 100;
 pub const TASK_BACKOFF_FIRST_MS: u64 = 500;
 pub const TASK_BACKOFF_FIRST_MS_MOST: u64 = 3_600_000;
+/// Blobs that the origin has just said it has not: for so long, or until a release comes, a node does not ask for them again.
+pub const BLOBS_MISSING: usize = 4_096;
+pub const BLOB_MISSING_FOR: Duration = Duration::from_secs(2);
 pub const TASK_BACKOFF_MOST_MS: u64 = 15 * 60 * 1_000;
 pub const TASK_BACKOFF_MOST_MS_MOST: u64 = 24 * 3_600_000;
 pub const TASK_TIMEOUT_MS: u64 = 30_000;
