@@ -19,7 +19,7 @@ use nearside_protocol::{digest::Digest, limits, status::AppCache};
 
 pub use self::{
     because::Because,
-    entry::{By, Entry, Right, Whole},
+    entry::{By, Entry, Expires, Right, Whole},
     flights::{Joined, Landing, Lead, Waiter},
 };
 use self::{entry::Judged, flights::Flights, store::Store};

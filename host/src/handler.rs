@@ -340,7 +340,7 @@ fn finish(host: &Host, made: Made, parts: &Parts) -> Result<Reply, Refusal> {
     if let Some(entry) = &made.entry {
         host.counters.count(made.status);
         let wishes = Wishes::of(&parts.headers);
-        return reply::from_entry(&entry.whole, &made.release, parts, wishes, made.status, Some(timing));
+        return reply::from_entry(entry, &made.release, parts, wishes, made.status, Some(timing));
     }
     host.counters.count(made.status);
     let route = &made.release.code.app.routes[made.route];
@@ -364,7 +364,7 @@ pub(crate) fn send_again(
 ) -> Result<Reply, Refusal> {
     host.counters.count(status);
     let wishes = Wishes::of(&parts.headers);
-    let reply = reply::from_entry(&entry.whole, release, parts, wishes, status, None)?;
+    let reply = reply::from_entry(entry, release, parts, wishes, status, None)?;
     // Who has it already, or takes a part, would have no use for an encoded form.
     if reply.status() == entry.whole.status {
         forms::make_for(host, key, entry, wishes);
@@ -406,7 +406,7 @@ fn send_from_elsewhere(
 ) -> Result<Reply, Refusal> {
     host.counters.count(status);
     let wishes = Wishes::of(&parts.headers);
-    let mut reply = reply::from_entry(&entry.whole, release, parts, wishes, status, timing)?;
+    let mut reply = reply::from_entry(entry, release, parts, wishes, status, timing)?;
     if let Some(made_on) = entry.whole.headers.get(RELEASE_HEADER) {
         reply.headers_mut().insert(RELEASE_HEADER, made_on.clone());
     }

@@ -1,9 +1,6 @@
 //! What the operator can see of stored responses, and take away: `nearside cache`.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use nearside_protocol::{
@@ -224,7 +221,7 @@ fn names(apps: &[Arc<Served>]) -> String {
 fn told(key: &Key, entry: &Entry) -> StoredResponse {
     let seen = key.seen();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).chars().take(SHOWN_CHARS).collect();
-    let left = entry.expires.map(|expires| expires.saturating_duration_since(Instant::now()).as_millis() as u64);
+    let left = entry.expires.map(|expires| expires.left().as_millis() as u64);
     StoredResponse {
         app: key.app().to_owned(),
         target: seen.target.path_and_query(),
