@@ -11,7 +11,7 @@ use nearside_protocol::{
 };
 
 use crate::{
-    again::ask_again,
+    again::would_stand,
     bindings::edge::types::Value,
     cache::{Because, By, Entry, Look},
     cache_status::Cause,
@@ -264,7 +264,7 @@ fn explained(key: &Key, entry: &Entry, release: &Release) -> ExplainedResponse {
         match release.past.judge(&entry.evidence, since) {
             Verdict::Untouched => Ok("pages-untouched"),
             Verdict::OtherApp => Err(Because::of(Cause::OtherApp)),
-            Verdict::Touched | Verdict::AllTouched => ask_again(release, entry).map(|_| "same-rows"),
+            Verdict::Touched | Verdict::AllTouched => would_stand(release, entry).map(|()| "same-rows"),
         }
     };
     let first = |pages: &[u32]| pages.iter().take(limits::CACHE_EXPLAINED_PAGES).copied().collect::<Vec<_>>();

@@ -180,6 +180,8 @@ pub const CARRY_REQUESTS_A_RENDER: u32 = 2;
 pub const CARRY_SHARE_IDLE: u32 = 200;
 pub const CARRY_SHARE: u32 = 4;
 /// What nobody has asked for lately is made when the release has been served for so long.
+/// Of that, for looking which entries are to be carried at all, the hottest first.
+pub const CARRY_JUDGE_TIME: Duration = Duration::from_millis(200);
 pub const CARRY_COLD_AFTER: Duration = Duration::from_secs(2);
 /// What is left is made after the switch: after so much work, so many times as long a rest; when it may cost nothing more,
 /// a longer one.
@@ -192,8 +194,8 @@ pub const CACHE_LISTED_UNASKED: usize = 20;
 pub const CACHE_EXPLAINED: usize = 16;
 pub const CACHE_EXPLAINED_PAGES: usize = 64;
 pub const CACHE_REPORT_BYTES: usize = 16 << 20;
-/// Keys known not to be storable, so that their requests do not queue behind one another.
-pub const UNSTORABLE_KEYS: u64 = 10_000;
+/// What is remembered of keys known not to be storable, so that their requests do not queue behind one another. Besides the budget.
+pub const UNSTORABLE_BYTES: u64 = 4 << 20;
 
 // --- SQL, at nodes and in commands ----------------------------------------------------------------------------------
 
