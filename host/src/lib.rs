@@ -45,6 +45,7 @@
 //! | `metrics`, [`trace`] | counts as Prometheus reads them; which request an answer and its log lines belong to |
 
 pub mod accept;
+mod activity;
 pub mod admin;
 mod again;
 pub mod agent;
@@ -70,6 +71,7 @@ pub mod counts;
 pub mod credential;
 mod credit;
 pub mod database;
+mod crowd;
 pub mod disk;
 pub mod door;
 mod encoded;
@@ -119,6 +121,7 @@ pub mod queue;
 mod quick;
 pub mod redirect;
 pub mod refusal;
+mod quiet;
 pub mod refusals;
 pub mod release;
 pub mod render;

@@ -33,6 +33,13 @@ pub const REQUEST_BODY_WAIT: Duration = Duration::from_secs(10);
 /// larger body takes another one with each that it has filled, and has REQUEST_BODY_WAIT for each.
 pub const REQUEST_BODIES_AT_ONCE: usize = 512;
 pub const CONNECTIONS: usize = 20_000;
+/// Of these, of one client that is not this machine; the newest are closed.
+pub const CONNECTIONS_A_CLIENT: usize = CONNECTIONS / 4;
+/// A connection over which nobody asks for anything for so long is told to end. HTTP/1 has [`REQUEST_HEAD_WAIT`] for that.
+pub const CONNECTION_IDLE: Duration = Duration::from_secs(60);
+/// How often it is looked whether it is time, and whether its client takes what it asked for: so much in [`STREAM_IDLE`].
+pub const CONNECTION_LOOK: Duration = Duration::from_secs(5);
+pub const TAKEN_LEAST_BYTES: u64 = 1 << 10;
 /// An app's own page for an error; a longer one gives way to the host's plain page.
 pub const ERROR_PAGE_BYTES: usize = 256 << 10;
 
