@@ -132,7 +132,7 @@ impl From<PushError> for ApiError {
             PushError::NoApp | PushError::Merge(MergeError::NoApp) | PushError::Seed(SeedError::NoApp) => {
                 StatusCode::CONFLICT
             }
-            PushError::Held(_) | PushError::NotRolledBack(_) => StatusCode::CONFLICT,
+            PushError::Held(_) | PushError::NotRolledBack(_) | PushError::HostTaken(_) => StatusCode::CONFLICT,
             PushError::NotTried(NotTried::Running { .. } | NotTried::None | NotTried::NothingReleased) => {
                 StatusCode::CONFLICT
             }
