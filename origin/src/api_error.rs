@@ -106,7 +106,7 @@ impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> ApiError {
         let status = match &error {
             BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
+            BodyError::Stalled | BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
             BodyError::Broken(_) => StatusCode::BAD_REQUEST,
             BodyError::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -534,6 +534,9 @@ pub const HEADS_BYTES: usize = 512 << 10;
 
 // --- What is told -----------------------------------------------------------------------------------------------------
 
+/// What is sent to the origin comes at so many bytes a second at least, over this time: who drips bytes holds up what others push.
+pub const SENT_LEAST_BYTES_PER_S: u64 = 4 << 10;
+pub const SENT_PACE_OVER: Duration = Duration::from_secs(20);
 /// What a process remembers of its log, to be asked for and followed: whichever of the two is reached first.
 pub const LOGBOOK_ENTRIES: usize = 4_096;
 pub const LOGBOOK_BYTES: usize = 8 << 20;
