@@ -180,6 +180,8 @@ pub const STEPS_BACK: usize = 64;
 /// What is made for a release before it is served: for so long; so many at once; and so many of an app's entries.
 pub const CARRY_TIME: Duration = Duration::from_millis(400);
 pub const CARRY_AT_ONCE: usize = 4;
+/// Of that, for looking which entries are to be carried at all, the hottest first.
+pub const CARRY_JUDGE_TIME: Duration = Duration::from_millis(200);
 pub const CARRY_ENTRIES: usize = 16_384;
 /// What it may cost, before a switch and after: as much as a render for so many requests, and one part in so many of a core
 /// when nobody asks; both together one part in so many.
@@ -187,8 +189,6 @@ pub const CARRY_REQUESTS_A_RENDER: u32 = 2;
 pub const CARRY_SHARE_IDLE: u32 = 200;
 pub const CARRY_SHARE: u32 = 4;
 /// What nobody has asked for lately is made when the release has been served for so long.
-/// Of that, for looking which entries are to be carried at all, the hottest first.
-pub const CARRY_JUDGE_TIME: Duration = Duration::from_millis(200);
 pub const CARRY_COLD_AFTER: Duration = Duration::from_secs(2);
 /// What is left is made after the switch: after so much work, so many times as long a rest; when it may cost nothing more,
 /// a longer one.
@@ -259,6 +259,13 @@ pub const ORIGIN_ASKED_SHARE_LEAST: f64 = 0.1;
 pub const RECEIPT_HEAD_START: Duration = Duration::from_millis(10);
 /// How long it waits for that release where the origin does not give the page.
 pub const RECEIPT_WAIT: Duration = Duration::from_millis(150);
+/// The same for a route that sees everything, whose pages the origin does not make: a release that begins to wait for company
+/// when the write is committed is there by then.
+pub const RECEIPT_WAIT_ALONE: Duration = Duration::from_millis(500);
+/// Receipts of which the origin has just said that it made no such commit: anybody can write one. For so long it is not asked for
+/// them again.
+pub const RECEIPTS_REFUSED: usize = 1_024;
+pub const RECEIPT_REFUSED_FOR: Duration = Duration::from_secs(1);
 /// How long the origin waits for its read database to reach that receipt.
 pub const RECEIPT_PROJECTED_WAIT: Duration = Duration::from_millis(1_000);
 pub const RECEIPT_COOKIE_SECONDS: u64 = 3_600;
@@ -268,13 +275,6 @@ pub const RECEIPT_COOKIE_SECONDS: u64 = 3_600;
 /// Of one node's outbox: what waits, and of one app's part in it.
 pub const OUTBOX_BYTES: u64 = 256 << 20;
 pub const OUTBOX_WRITES: u64 = 100_000;
-/// The same for a route that sees everything, whose pages the origin does not make: a release that begins to wait for company
-/// when the write is committed is there by then.
-pub const RECEIPT_WAIT_ALONE: Duration = Duration::from_millis(500);
-/// Receipts of which the origin has just said that it made no such commit: anybody can write one. For so long it is not asked for
-/// them again.
-pub const RECEIPTS_REFUSED: usize = 1_024;
-pub const RECEIPT_REFUSED_FOR: Duration = Duration::from_secs(1);
 pub const OUTBOX_APP_BYTES: u64 = OUTBOX_BYTES / 2;
 pub const OUTBOX_APP_WRITES: u64 = OUTBOX_WRITES / 2;
 /// Waiting for the outbox's thread.
@@ -323,6 +323,9 @@ pub const BLOB_PULLS_AT_ONCE: usize = 16;
 pub const BLOB_PULLS_WAITING: usize = 256;
 /// How long whoever asks for a blob waits for all of it to arrive.
 pub const BLOB_PULL_WAIT: Duration = Duration::from_secs(10);
+/// Blobs that the origin has just said it has not: for so long, or until a release comes, a node does not ask for them again.
+pub const BLOBS_MISSING: usize = 4_096;
+pub const BLOB_MISSING_FOR: Duration = Duration::from_secs(2);
 /// What of a blob is in memory for each who is being sent it.
 pub const BLOB_PIECE_BYTES: usize = 64 << 10;
 
@@ -332,9 +335,6 @@ pub const TASK_ATTEMPTS: u32 = 8;
 pub const TASK_ATTEMPTS_MOST: u32 = 100;
 pub const TASK_BACKOFF_FIRST_MS: u64 = 500;
 pub const TASK_BACKOFF_FIRST_MS_MOST: u64 = 3_600_000;
-/// Blobs that the origin has just said it has not: for so long, or until a release comes, a node does not ask for them again.
-pub const BLOBS_MISSING: usize = 4_096;
-pub const BLOB_MISSING_FOR: Duration = Duration::from_secs(2);
 pub const TASK_BACKOFF_MOST_MS: u64 = 15 * 60 * 1_000;
 pub const TASK_BACKOFF_MOST_MS_MOST: u64 = 24 * 3_600_000;
 pub const TASK_TIMEOUT_MS: u64 = 30_000;
@@ -389,6 +389,11 @@ pub const TASK_REPORT_BYTES: usize = 64 << 20;
 pub const TASKS_STEERED: usize = 1_000;
 pub const OUTBOUND_RESPONSE_BYTES: usize = 4 << 20;
 pub const OUTBOUND_CONNECT: Duration = Duration::from_secs(5);
+/// Until an answer begins, and between two of its pieces. A task may say less of these three, and not more.
+pub const OUTBOUND_FIRST_BYTE: Duration = Duration::from_secs(60);
+pub const OUTBOUND_BETWEEN_BYTES: Duration = Duration::from_secs(60);
+/// HTTP requests of one attempt at a task.
+pub const TASK_REQUESTS: u32 = 1_000;
 
 // --- TLS ------------------------------------------------------------------------------------------------------------
 
@@ -529,14 +534,14 @@ pub const EPOCHS_REMEMBERED: usize = 256;
 
 /// Pushes whose bodies are taken at once, of all apps.
 pub const PUSHES_AT_ONCE: usize = 2;
+/// What is sent to the origin comes at so many bytes a second at least, over this time: who drips bytes holds up what others push.
+pub const SENT_LEAST_BYTES_PER_S: u64 = 4 << 10;
+pub const SENT_PACE_OVER: Duration = Duration::from_secs(20);
 /// What a node says it has, and what it is told there is: a line for each app, be their names as long as they may.
 pub const HEADS_BYTES: usize = 512 << 10;
 
 // --- What is told -----------------------------------------------------------------------------------------------------
 
-/// What is sent to the origin comes at so many bytes a second at least, over this time: who drips bytes holds up what others push.
-pub const SENT_LEAST_BYTES_PER_S: u64 = 4 << 10;
-pub const SENT_PACE_OVER: Duration = Duration::from_secs(20);
 /// What a process remembers of its log, to be asked for and followed: whichever of the two is reached first.
 pub const LOGBOOK_ENTRIES: usize = 4_096;
 pub const LOGBOOK_BYTES: usize = 8 << 20;
