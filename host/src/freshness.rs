@@ -106,8 +106,9 @@ pub async fn settle(
         }
     };
     let wait = match makers {
-        Makers::NodeAndOrigin => limits::RECEIPT_WAIT,
-        Makers::NodeAlone => limits::RECEIPT_WAIT_ALONE,
+        // Where the origin has not been heard for a while, no release is on its way.
+        Makers::NodeAlone if served.behind_header().is_none() => limits::RECEIPT_WAIT_ALONE,
+        Makers::NodeAlone | Makers::NodeAndOrigin => limits::RECEIPT_WAIT,
     };
     if let Ok(current) = tokio::time::timeout_at((began + wait).into(), arrives).await {
         return Fresh::Waited(current, began.elapsed());
