@@ -307,6 +307,8 @@ impl World {
         let database = Connection::open(&file).unwrap();
         nearside_search::register(&database).unwrap();
         database.execute_batch(&snapshot).unwrap();
+        // In pieces this small there are so many that the list of them takes several pages as well.
+        database.execute("INSERT INTO text (text, rank) VALUES ('pgsz', 40)", []).unwrap();
         database.execute_batch("BEGIN").unwrap();
         for id in 0..PAGES {
             let page = (id, random.words(3), random.words(2 + id % 30), format!("t{} all", random.below(9)));

@@ -3,7 +3,6 @@
 mod support;
 
 use std::{
-    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -33,7 +32,7 @@ impl Origin {
         let counted = asked.clone();
         let answer = move |_, _| {
             counted.fetch_add(1, Ordering::Relaxed);
-            async { http::Response::builder().status(409).body(full("no such commit")).unwrap() }
+            async { http::Response::builder().status(409).body(Full::<Bytes>::from("no such commit")).unwrap() }
         };
         runtime.spawn(serve::accept(listener, answer, std::future::pending()));
         Origin { asked, client: Arc::new(client), _runtime: runtime }
@@ -42,11 +41,6 @@ impl Origin {
     fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
-}
-
-fn full(text: &'static str) -> Full<Bytes> {
-    let body: Result<_, Infallible> = Ok(Full::from(text));
-    body.unwrap_or_else(|never| match never {})
 }
 
 fn site(load: Load) -> (Node, Origin, Shelf, tempfile::TempDir) {
