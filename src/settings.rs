@@ -36,6 +36,7 @@ struct File {
     public_url: Option<String>,
     admin_url: Option<String>,
     renders_per_client_s: Option<f64>,
+    connections_per_client: Option<usize>,
     hand_over: Option<bool>,
     agent: Option<SocketAddr>,
     unready_ms: Option<u64>,
@@ -63,6 +64,7 @@ pub struct NodeSettings {
     pub max_staleness: Option<Duration>,
     pub declared: Declared,
     pub load: Load,
+    pub connections_per_client: usize,
     /// Whether it asks siblings for pages it has no place for, and makes such pages for them.
     pub hands_over: bool,
     pub agent: Option<SocketAddr>,
@@ -122,6 +124,11 @@ impl NodeSettings {
         {
             bail!("renders_per_client_s is {rate}; {RATE_LEAST} to {} make sense", limits::CLIENT_RENDERS_PER_S_MOST);
         }
+        let connections_per_client =
+            args.connections_per_client.or(file.connections_per_client).unwrap_or(limits::CONNECTIONS_A_CLIENT);
+        if !(1..=limits::CONNECTIONS).contains(&connections_per_client) {
+            bail!("connections_per_client is {connections_per_client}; 1 to {} make sense", limits::CONNECTIONS);
+        }
         let unready_ms = args.unready_ms.or(file.unready_ms).unwrap_or(0);
         if unready_ms > limits::UNREADY_MS_MOST {
             bail!("unready_ms is {unready_ms}; at most {} make sense", limits::UNREADY_MS_MOST);
@@ -165,6 +172,7 @@ impl NodeSettings {
                 renders_per_client_s,
                 cores: args.cores.map_or(Load::default().cores, |cores| cores.clamp(1, CORES_MOST)),
             },
+            connections_per_client,
             hands_over: !args.no_hand_over && file.hand_over.unwrap_or(true),
         })
     }

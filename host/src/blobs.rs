@@ -15,6 +15,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -25,8 +26,8 @@ use tokio::{
 };
 
 use crate::{
-    disk::Disk, file_pieces::FilePieces, least_recent::LeastRecent, media_type::Inert, refusal::Refusal,
-    upstream::Upstream,
+    disk::Disk, file_pieces::FilePieces, in_vain::InVain, least_recent::LeastRecent, media_type::Inert,
+    refusal::Refusal, upstream::Upstream,
 };
 
 /// What every address of a blob begins with.
@@ -59,6 +60,8 @@ pub struct Blobs {
     kept: Mutex<Kept>,
     flights: Mutex<HashMap<BlobName, watch::Receiver<Option<Landing>>>>,
     pulls: Semaphore,
+    /// Those that the origin has not.
+    missing: InVain<BlobName>,
 }
 
 struct Kept {
@@ -110,6 +113,7 @@ impl Blobs {
             kept: Mutex::new(kept),
             flights: Mutex::default(),
             pulls: Semaphore::new(limits::BLOB_PULLS_AT_ONCE),
+            missing: InVain::new(limits::BLOB_MISSING_FOR, limits::BLOBS_MISSING),
         };
         blobs.discard(&gone);
         Ok(Arc::new(blobs))
@@ -120,6 +124,9 @@ impl Blobs {
         if let Some(blob) = self.kept(name).await {
             return Ok(blob);
         }
+        if self.missing.was(name, Instant::now()) {
+            return Err(Refusal::NotFound);
+        }
         let mut landed = self.pull(name, upstream)?;
         let landing = tokio::time::timeout(limits::BLOB_PULL_WAIT, landed.wait_for(Option::is_some)).await;
         match landing.ok().and_then(Result::ok).and_then(|landing| *landing) {
@@ -127,6 +134,16 @@ impl Blobs {
             Some(Landing::NoSuch) => Err(Refusal::NotFound),
             Some(Landing::Away) | None => Err(Refusal::BlobAway),
         }
+    }
+
+    /// It has just been put.
+    pub(crate) fn is_put(&self, app: &str, digest: Digest) {
+        self.missing.forget(&BlobName { app: app.to_owned(), digest });
+    }
+
+    /// A release may name any that was missing.
+    pub(crate) fn a_release_came(&self) {
+        self.missing.forget_all(Instant::now());
     }
 
     pub fn bytes(&self) -> u64 {
@@ -229,7 +246,7 @@ struct Flight {
 
 impl Flight {
     async fn fly(&self, upstream: &dyn Upstream) -> Landing {
-        let name = &self.name;
+        let (name, asked_at) = (&self.name, Instant::now());
         let pulled = async {
             let _place = self.blobs.pulls.acquire().await;
             upstream.blob(&name.app, &name.digest).await
@@ -241,7 +258,10 @@ impl Flight {
         let content: Bytes = match tokio::time::timeout(limits::BLOB_PULL_WAIT, pulled).await {
             Err(_) => return away(&format_args!("it did not come within {} s", limits::BLOB_PULL_WAIT.as_secs())),
             Ok(Err(unreachable)) => return away(&unreachable),
-            Ok(Ok(None)) => return Landing::NoSuch,
+            Ok(Ok(None)) => {
+                self.blobs.missing.note(name.clone(), asked_at, Instant::now());
+                return Landing::NoSuch;
+            }
             Ok(Ok(Some(content))) => content,
         };
         let (blobs, name) = (self.blobs.clone(), name.clone());

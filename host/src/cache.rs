@@ -19,7 +19,7 @@ use nearside_protocol::{digest::Digest, limits, status::AppCache};
 
 pub use self::{
     because::Because,
-    entry::{By, Entry, Right, Whole},
+    entry::{By, Entry, Expires, Right, Whole},
     flights::{Joined, Landing, Lead, Waiter},
 };
 use self::{entry::Judged, flights::Flights, store::Store};
@@ -38,6 +38,9 @@ pub enum Look {
     Unstorable(NotStored),
 }
 
+/// What remembering one takes besides its key, about.
+const UNSTORABLE_BOOKKEEPING_BYTES: usize = 256;
+
 pub struct Cache {
     entries: Option<Store<Entry>>,
     /// By the app's code for which that is so.
@@ -48,7 +51,11 @@ pub struct Cache {
 impl Cache {
     /// Zero MiB: nothing is stored or shared.
     pub fn new(mib: u64) -> Cache {
-        let unstorable = moka::sync::Cache::builder().max_capacity(limits::UNSTORABLE_KEYS).build();
+        // Keys hold what visitors say, and that may be long.
+        let weigh = |key: &Key, _: &(Digest, NotStored)| {
+            u32::try_from(key.as_bytes().len() + UNSTORABLE_BOOKKEEPING_BYTES).unwrap_or(u32::MAX)
+        };
+        let unstorable = moka::sync::Cache::builder().max_capacity(limits::UNSTORABLE_BYTES).weigher(weigh).build();
         Cache { entries: (mib > 0).then(|| Store::new(mib << 20)), unstorable, flights: Flights::default() }
     }
 
@@ -130,5 +137,31 @@ impl Cache {
     /// What each app has of it.
     pub fn apps(&self) -> BTreeMap<String, AppCache> {
         self.entries.as_ref().map_or_else(BTreeMap::new, |entries| entries.apps())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use nearside_protocol::route::Declared;
+
+    use super::*;
+    use crate::{inputs::Seen, target::Target};
+
+    #[test]
+    fn what_is_remembered_of_keys_that_are_not_storable_is_bounded_whatever_visitors_say() {
+        let cache = Cache::new(1);
+        let key = |path: &str| {
+            let target = Target::parse(path, None).unwrap();
+            Seen::new(&Declared::default(), target, &HeaderMap::new(), None).key("app")
+        };
+        let remember = |path: &str| cache.remember_unstorable(key(path), Digest::of(b"code"), NotStored::SaysSo);
+        for number in 0..2_000 {
+            remember(&format!("/{number}/{}", "x".repeat(8_000)));
+        }
+        cache.unstorable.run_pending_tasks();
+        let bytes = cache.unstorable.weighted_size();
+        assert!((1..=limits::UNSTORABLE_BYTES).contains(&bytes), "{bytes}");
+        assert!(cache.unstorable.entry_count() * 8_000 <= limits::UNSTORABLE_BYTES);
     }
 }

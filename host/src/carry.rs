@@ -93,22 +93,22 @@ pub(crate) fn carry(host: &Arc<Host>, served: &Arc<Served>, release: &Arc<Releas
     let started = Instant::now();
     let by = started + limits::CARRY_TIME;
     let carried = Arc::new(Carried::default());
+    let mut all: Vec<_> =
+        host.cache.of_app(&release.code.app.name).into_iter().map(|(key, entry)| (aged(&entry), key, entry)).collect();
+    all.retain(|(_, _, entry)| !entry.is_expired());
+    // What is asked for a hundred times as often is not asked for later because it renders in a tenth of the time.
+    all.sort_unstable_by_key(|(hits, _, entry)| std::cmp::Reverse((*hits, entry.took)));
     let (mut untouched, mut candidates) = (Vec::new(), Vec::new());
-    for (key, entry) in host.cache.of_app(&release.code.app.name) {
-        let hits = aged(&entry);
-        if entry.is_expired() {
-            continue;
-        }
+    // What this does not come to is judged when somebody asks for it.
+    let not_judged = until(started + limits::CARRY_JUDGE_TIME, all, |(hits, key, entry)| {
         match release.past.judge(&entry.evidence, entry.right_until.load(Ordering::Acquire)) {
             Verdict::Untouched => untouched.push(entry),
             verdict => candidates.push(Candidate { key, entry, verdict, hits }),
         }
-    }
+    });
     carried.pages.store(untouched.len() as u64, Ordering::Relaxed);
     release.ahead.stand(untouched);
     let touched = candidates.len();
-    // What is asked for a hundred times as often is not asked for later because it renders in a tenth of the time.
-    candidates.sort_by_cached_key(|candidate| std::cmp::Reverse((candidate.hits, candidate.entry.took)));
     candidates.truncate(limits::CARRY_ENTRIES);
     let cold = candidates.split_off(candidates.partition_point(|candidate| candidate.hits > 0));
     let mut left = match candidates.is_empty() {
@@ -119,7 +119,7 @@ pub(crate) fn carry(host: &Arc<Host>, served: &Arc<Served>, release: &Arc<Releas
     let [(_, pages), (_, same_rows), (_, rendered_ahead), ..] = carried.counts();
     let on_demand = (touched as u64).saturating_sub(same_rows + rendered_ahead);
     carried.on_demand.store(on_demand, Ordering::Relaxed);
-    if pages + touched as u64 > 0 {
+    if pages + touched as u64 + not_judged as u64 > 0 {
         tracing::info!(
             app = %release.code.app.name,
             release = %release.manifest.release,
@@ -127,6 +127,7 @@ pub(crate) fn carry(host: &Arc<Host>, served: &Arc<Served>, release: &Arc<Releas
             same_rows,
             rendered_ahead,
             on_demand,
+            not_judged,
             took_ms = started.elapsed().as_millis() as u64,
             "responses carried over"
         );
@@ -168,6 +169,17 @@ pub(crate) async fn afterwards(host: Arc<Host>, served: Arc<Served>, release: Ar
         served.credit.spend(started.elapsed());
         worked += started.elapsed();
     }
+}
+
+/// Does this with one after the other until then. Gives how many it did not come to.
+fn until<T>(by: Instant, all: Vec<T>, mut work: impl FnMut(T)) -> usize {
+    let mut all = all.into_iter();
+    while Instant::now() < by
+        && let Some(one) = all.next()
+    {
+        work(one);
+    }
+    all.len()
 }
 
 /// How often it has answered lately: each push halves what was.
@@ -269,4 +281,19 @@ fn asked(release: &Release, key: &Key) -> Option<(usize, Seen)> {
     let Found::Route(route) = release.code.find(&seen.target.path, Method::Get) else { return None };
     let Inputs::Declared(declared) = &release.code.app.routes[route].inputs else { return None };
     seen.is_as_declared(declared).then_some((route, seen))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_time_for_is_left() {
+        let (now, far) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        let mut done = Vec::new();
+        assert_eq!((until(far, vec![1, 2, 3], |one| done.push(one)), done.len()), (0, 3));
+        assert_eq!(until(now, vec![1, 2, 3], |_| panic!("there is no time")), 3);
+        let slow = |_| std::thread::sleep(Duration::from_millis(40));
+        assert!((1..=2).contains(&until(Instant::now() + Duration::from_millis(20), vec![1, 2, 3], slow)));
+    }
 }

@@ -54,9 +54,10 @@ impl Clients {
     }
 }
 
-fn one(client: IpAddr) -> IpAddr {
+/// What counts as one client.
+pub(crate) fn one(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
-        IpAddr::V6(address) => {
+        IpAddr::V6(address) if !address.is_loopback() => {
             let [a, b, c, d, ..] = address.segments();
             Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }

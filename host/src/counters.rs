@@ -14,13 +14,15 @@ pub struct Counters {
     blob: AtomicU64,
     redirect: AtomicU64,
     refused: AtomicU64,
+    /// Connections, not requests.
+    crowded: AtomicU64,
 }
 
 impl Default for Counters {
     fn default() -> Counters {
         let zero = AtomicU64::default;
         let cache = std::array::from_fn(|_| zero());
-        Counters { cache, static_file: zero(), blob: zero(), redirect: zero(), refused: zero() }
+        Counters { cache, static_file: zero(), blob: zero(), redirect: zero(), refused: zero(), crowded: zero() }
     }
 }
 
@@ -43,6 +45,15 @@ impl Counters {
 
     pub fn count_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection was closed because its client had as many as it may have.
+    pub(crate) fn count_crowded(&self) {
+        self.crowded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn crowded(&self) -> u64 {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     pub(crate) fn all(&self) -> BTreeMap<String, u64> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nearside_protocol::limits;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -13,11 +14,13 @@ use crate::{
 pub struct Door {
     pub(crate) listener: TcpListener,
     pub(crate) tls: Option<Tls>,
+    /// Connections of one client.
+    pub(crate) most_a_client: usize,
 }
 
 impl From<TcpListener> for Door {
     fn from(listener: TcpListener) -> Door {
-        Door { listener, tls: None }
+        Door { listener, tls: None, most_a_client: limits::CONNECTIONS_A_CLIENT }
     }
 }
 
@@ -34,6 +37,11 @@ impl Door {
         clients: Option<&Arc<ClientAuthorities>>,
     ) -> Result<Door, TlsError> {
         let tls = certificates.map(|certificates| Tls::showing(certificates.clone(), clients.cloned())).transpose()?;
-        Ok(Door { listener, tls })
+        Ok(Door { tls, ..Door::from(listener) })
+    }
+
+    /// Where balancers in front speak for many, another bound than [`limits::CONNECTIONS_A_CLIENT`].
+    pub fn with_most_a_client(self, most_a_client: usize) -> Door {
+        Door { most_a_client, ..self }
     }
 }

@@ -89,6 +89,7 @@ async fn page(
     // What is said of the page itself, at its own address, does not hold for this answer.
     for name in [
         header::ACCEPT_RANGES,
+        header::AGE,
         header::CACHE_CONTROL,
         header::CONTENT_LENGTH,
         header::ETAG,

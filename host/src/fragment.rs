@@ -136,8 +136,9 @@ impl Host {
                 self.render_fragment(release, asked, Because::default(), within).await?
             }
         };
-        if entry.expires.is_some() {
+        if let Some(expires) = &entry.expires {
             within.taint.read_clock();
+            within.taint.over_at(expires.at);
         }
         within.evidence.with(|evidence| evidence.join(&entry.evidence));
         Ok(entry)

@@ -20,7 +20,7 @@ use crate::{
     served::Served,
     spans::Kind,
     target::Target,
-    upstream::Visitor,
+    upstream::{Unreachable, Visitor},
 };
 
 const RECEIPT: HeaderName = HeaderName::from_static(RECEIPT_HEADER);
@@ -37,6 +37,14 @@ pub enum Fresh {
     Origin(Box<Reply>),
 }
 
+/// Who may make the page for a visitor whose write the release lacks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Makers {
+    NodeAndOrigin,
+    /// The route sees everything: what it answers is between this visitor and this node.
+    NodeAlone,
+}
+
 pub fn receipt_of(headers: &HeaderMap) -> Option<Receipt> {
     let from_header = headers.get(RECEIPT).and_then(|value| value.to_str().ok());
     from_header
@@ -45,8 +53,9 @@ pub fn receipt_of(headers: &HeaderMap) -> Option<Receipt> {
 }
 
 /// Waits for the release that holds the receipt or for the page from the origin, whichever comes first: releases wait for
-/// company, so that the page does more often than not. Where the origin is away, the release has its moment still; else it is
-/// said so.
+/// company, so that the page does more often than not. Where the origin is away, does not make such pages, or is not to be asked
+/// by this client any more, the release has its moment still; else it is said so.
+#[allow(clippy::too_many_arguments)]
 pub async fn settle(
     host: &Arc<Host>,
     served: &Served,
@@ -55,6 +64,7 @@ pub async fn settle(
     target: &Target,
     method: &Method,
     visitor: &Visitor,
+    makers: Makers,
 ) -> Fresh {
     match receipt.standing(&release.manifest) {
         Standing::Contains => return Fresh::Release(release),
@@ -78,7 +88,14 @@ pub async fn settle(
     };
     tokio::pin!(arrives);
     let rendered = async {
+        if makers == Makers::NodeAlone {
+            return Err(Unreachable::unsent("it does not make pages of routes that see everything"));
+        }
         tokio::time::sleep(limits::RECEIPT_HEAD_START).await;
+        // A receipt costs nothing to write, and its page costs the origin a render.
+        if !host.clients.may_ask(visitor.client, Instant::now()) {
+            return Err(Unreachable::unsent("this client asks for more than it may"));
+        }
         host.upstream().render(&served.name, &code, &target.path_and_query(), visitor, receipt).await
     };
     let unreachable = tokio::select! {
@@ -88,7 +105,12 @@ pub async fn settle(
             Err(unreachable) => unreachable,
         }
     };
-    if let Ok(current) = tokio::time::timeout_at((began + limits::RECEIPT_WAIT).into(), arrives).await {
+    let wait = match makers {
+        // Where the origin has not been heard for a while, no release is on its way.
+        Makers::NodeAlone if served.behind_header().is_none() => limits::RECEIPT_WAIT_ALONE,
+        Makers::NodeAlone | Makers::NodeAndOrigin => limits::RECEIPT_WAIT,
+    };
+    if let Ok(current) = tokio::time::timeout_at((began + wait).into(), arrives).await {
         return Fresh::Waited(current, began.elapsed());
     }
     tracing::warn!(app = %served.name, cause = %unreachable, "a visitor's own write cannot be shown yet");

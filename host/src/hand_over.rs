@@ -219,7 +219,9 @@ async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
         };
         let mut span = wanted.traced.as_ref().map(|traced| traced.span(SpanKind::Client, "hand over"));
         let answer = put(&key, &out, host.name(), &node, wanted, within(&span), by).await;
-        let (went, how, load) = verdict(&answer);
+        let told =
+            answer.map(|(told, body)| Understood { outcome: Read::of(told.outcome, body, wanted), load: told.load });
+        let (went, how, load) = verdict(&told);
         if let Some(span) = &mut span {
             span.set("nearside.node", node.clone());
             span.set("nearside.outcome", went.name());
@@ -233,32 +235,31 @@ async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
             route = %route.path,
             trace = %wanted.trace,
             outcome = went.name(),
-            cause = answer.as_ref().err().map(tracing::field::display),
+            cause = told.as_ref().err().map(tracing::field::display),
             took_ms = began.elapsed().as_millis() as u64,
             "a render was handed over"
         );
-        match answer.map(|(told, body)| (told.outcome, body)) {
-            Ok((Outcome::Made(page), body)) => match page::read(*page, body, wanted) {
-                Some((made, rendered)) => {
-                    let timing = format!("sibling;dur={:.3}", began.elapsed().as_secs_f64() * 1_000.0);
-                    let timing = rendered.map_or(timing.clone(), |rendered| format!("{timing}, {rendered}"));
-                    let is_newer = made.on > wanted.release.manifest.release;
-                    return Ok(Handed { made, timing, is_newer });
-                }
-                None => tracing::warn!(sibling = %node, "a page that a sibling made cannot be read"),
-            },
-            Ok((Outcome::Failed { was_late }, _)) => {
+        match told.map(|told| told.outcome) {
+            Ok(Read::Made(page)) => {
+                let (made, rendered) = *page;
+                let timing = format!("sibling;dur={:.3}", began.elapsed().as_secs_f64() * 1_000.0);
+                let timing = rendered.map_or(timing.clone(), |rendered| format!("{timing}, {rendered}"));
+                let is_newer = made.on > wanted.release.manifest.release;
+                return Ok(Handed { made, timing, is_newer });
+            }
+            Ok(Read::Unreadable) => tracing::warn!(sibling = %node, "a page that a sibling made cannot be read"),
+            Ok(Read::Failed { was_late }) => {
                 let trace = wanted.trace.clone();
                 let refusal = if was_late { Refusal::Deadline { trace } } else { Refusal::Handler { trace } };
                 return Err(NotHanded(Some(refusal)));
             }
             // It streams there as it would here, and nobody has a place to try.
-            Ok((Outcome::NotTaken(NotTaken::Streams), _)) => {
+            Ok(Read::NotTaken(NotTaken::Streams)) => {
                 let key = wanted.seen.key(&wanted.release.code.app.name);
                 host.cache.remember_unstorable(key, wanted.release.code.digest, NotStored::TooLarge);
                 break;
             }
-            Ok((Outcome::NotTaken(_), _)) | Err(_) => {}
+            Ok(Read::NotTaken(_)) | Err(_) => {}
         }
         tried.push(node);
     }
@@ -367,19 +368,50 @@ fn question(from: &str, to: &str, wanted: &Wanted) -> Asked {
     }
 }
 
+/// An answer that counts.
+struct Understood {
+    outcome: Read,
+    load: Load,
+}
+
+enum Read {
+    /// And what is said of its render.
+    Made(Box<(Made, Option<String>)>),
+    /// It is not what was asked for.
+    Unreadable,
+    Failed {
+        was_late: bool,
+    },
+    NotTaken(NotTaken),
+}
+
+impl Read {
+    fn of(outcome: Outcome, body: Bytes, wanted: &Wanted) -> Read {
+        match outcome {
+            Outcome::Made(page) => match page::read(*page, body, wanted) {
+                Some(made) => Read::Made(Box::new(made)),
+                None => Read::Unreadable,
+            },
+            Outcome::Failed { was_late } => Read::Failed { was_late },
+            Outcome::NotTaken(why) => Read::NotTaken(why),
+        }
+    }
+}
+
 /// What an answer means: for the count, for the sibling's standing, and how busy it says it is.
-fn verdict(answer: &Result<(Told, Bytes), NoAnswer>) -> (Went, Answered, Option<Load>) {
+fn verdict(answer: &Result<Understood, NoAnswer>) -> (Went, Answered, Option<Load>) {
     let told = match answer {
         Err(_) => return (Went::Away, Answered::InVain, None),
-        Ok((told, _)) => told,
+        Ok(told) => told,
     };
     let (went, how) = match &told.outcome {
-        Outcome::Made(_) => (Went::Made, Answered::Taken),
-        Outcome::Failed { .. } => (Went::Failed, Answered::Taken),
-        Outcome::NotTaken(NotTaken::Streams) => (Went::Streams, Answered::Taken),
-        Outcome::NotTaken(NotTaken::Busy) => (Went::Busy, Answered::Busy),
-        Outcome::NotTaken(NotTaken::OtherRelease) => (Went::OtherRelease, Answered::InVain),
-        Outcome::NotTaken(NotTaken::NotHere) => (Went::NotHere, Answered::InVain),
+        Read::Made(_) => (Went::Made, Answered::Taken),
+        Read::Unreadable => (Went::Away, Answered::InVain),
+        Read::Failed { .. } => (Went::Failed, Answered::Taken),
+        Read::NotTaken(NotTaken::Streams) => (Went::Streams, Answered::Taken),
+        Read::NotTaken(NotTaken::Busy) => (Went::Busy, Answered::Busy),
+        Read::NotTaken(NotTaken::OtherRelease) => (Went::OtherRelease, Answered::InVain),
+        Read::NotTaken(NotTaken::NotHere) => (Went::NotHere, Answered::InVain),
     };
     (went, how, Some(told.load))
 }
@@ -403,6 +435,13 @@ impl Drop for Room<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_that_cannot_be_read_is_none_that_was_made() {
+        let load = || Load { cores: 1, ..Load::default() };
+        let (went, how, told) = verdict(&Ok(Understood { outcome: Read::Unreadable, load: load() }));
+        assert_eq!((went, how, told), (Went::Away, Answered::InVain, Some(load())));
+    }
 
     #[test]
     fn so_many_are_out_at_once_and_no_more() {

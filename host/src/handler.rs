@@ -29,7 +29,7 @@ use crate::{
     cors,
     encoding::Wishes,
     error_page, forms,
-    freshness::{self, Fresh},
+    freshness::{self, Fresh, Makers},
     hand_over::{self, Instead, Wanted},
     host::Host,
     inputs::{Key, Seen, everything},
@@ -138,13 +138,14 @@ async fn respond(
         return Box::pin(write(host, release, route, target, parts, body, client)).await;
     }
 
-    let shared = |route: usize, release: &Release| matches!(release.code.app.routes[route].inputs, Inputs::Declared(_));
     let (mut behind, mut waited) = (None, None);
-    if let Some(receipt) = freshness::receipt_of(&parts.headers)
-        && shared(route, &release)
-    {
+    if let Some(receipt) = freshness::receipt_of(&parts.headers) {
+        let makers = match release.code.app.routes[route].inputs {
+            Inputs::Declared(_) => Makers::NodeAndOrigin,
+            Inputs::All => Makers::NodeAlone,
+        };
         let visitor = Visitor { headers: parts.headers.clone(), client, traced: Traced::of_request(parts) };
-        let settled = freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor);
+        let settled = freshness::settle(host, served, release, &receipt, &target, &parts.method, &visitor, makers);
         match Box::pin(settled).await {
             Fresh::Release(fresh) => release = fresh,
             Fresh::Waited(fresh, took) => (release, waited) = (fresh, Some(took)),
@@ -343,7 +344,7 @@ fn finish(host: &Host, made: Made, parts: &Parts) -> Result<Reply, Refusal> {
     if let Some(entry) = &made.entry {
         host.counters.count(made.status);
         let wishes = Wishes::of(&parts.headers);
-        return reply::from_entry(&entry.whole, &made.release, parts, wishes, made.status, Some(timing));
+        return reply::from_entry(entry, &made.release, parts, wishes, made.status, Some(timing));
     }
     host.counters.count(made.status);
     let route = &made.release.code.app.routes[made.route];
@@ -367,7 +368,7 @@ pub(crate) fn send_again(
 ) -> Result<Reply, Refusal> {
     host.counters.count(status);
     let wishes = Wishes::of(&parts.headers);
-    let reply = reply::from_entry(&entry.whole, release, parts, wishes, status, None)?;
+    let reply = reply::from_entry(entry, release, parts, wishes, status, None)?;
     // Who has it already, or takes a part, would have no use for an encoded form.
     if reply.status() == entry.whole.status {
         forms::make_for(host, key, entry, wishes);
@@ -409,7 +410,7 @@ fn send_from_elsewhere(
 ) -> Result<Reply, Refusal> {
     host.counters.count(status);
     let wishes = Wishes::of(&parts.headers);
-    let mut reply = reply::from_entry(&entry.whole, release, parts, wishes, status, timing)?;
+    let mut reply = reply::from_entry(entry, release, parts, wishes, status, timing)?;
     if let Some(made_on) = entry.whole.headers.get(RELEASE_HEADER) {
         reply.headers_mut().insert(RELEASE_HEADER, made_on.clone());
     }

@@ -344,6 +344,9 @@ impl Host {
         let id = release.manifest.release;
         let hosts = release.code.app.hosts.clone();
         served.current.store(Some(release.clone()));
+        if let Some(blobs) = self.blobs() {
+            blobs.a_release_came();
+        }
         release.ahead.close(&self.cache, release.generation);
         served.verified().switched(id);
         self.list(&served, &hosts);
@@ -486,6 +489,7 @@ impl Host {
             origin,
             apps: directory.by_name.iter().filter_map(|(name, served)| Some((name.clone(), app(served)?))).collect(),
             requests: self.counters.all(),
+            connections_refused: self.counters.crowded(),
             cache_bytes: self.cache.bytes(),
             cache_entries: self.cache.count(),
             forms: self.forms.counts(),

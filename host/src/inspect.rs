@@ -1,9 +1,6 @@
 //! What the operator can see of stored responses, and take away: `nearside cache`.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use nearside_protocol::{
@@ -14,7 +11,7 @@ use nearside_protocol::{
 };
 
 use crate::{
-    again::ask_again,
+    again::would_stand,
     bindings::edge::types::Value,
     cache::{Because, By, Entry, Look},
     cache_status::Cause,
@@ -224,7 +221,7 @@ fn names(apps: &[Arc<Served>]) -> String {
 fn told(key: &Key, entry: &Entry) -> StoredResponse {
     let seen = key.seen();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).chars().take(SHOWN_CHARS).collect();
-    let left = entry.expires.map(|expires| expires.saturating_duration_since(Instant::now()).as_millis() as u64);
+    let left = entry.expires.map(|expires| expires.left().as_millis() as u64);
     StoredResponse {
         app: key.app().to_owned(),
         target: seen.target.path_and_query(),
@@ -267,7 +264,7 @@ fn explained(key: &Key, entry: &Entry, release: &Release) -> ExplainedResponse {
         match release.past.judge(&entry.evidence, since) {
             Verdict::Untouched => Ok("pages-untouched"),
             Verdict::OtherApp => Err(Because::of(Cause::OtherApp)),
-            Verdict::Touched | Verdict::AllTouched => ask_again(release, entry).map(|_| "same-rows"),
+            Verdict::Touched | Verdict::AllTouched => would_stand(release, entry).map(|()| "same-rows"),
         }
     };
     let first = |pages: &[u32]| pages.iter().take(limits::CACHE_EXPLAINED_PAGES).copied().collect::<Vec<_>>();

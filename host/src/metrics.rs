@@ -40,6 +40,8 @@ pub(crate) fn text(status: &NodeStatus, totals: &BTreeMap<String, Counts>) -> St
     for (result, count) in &status.requests {
         metrics.line("nearside_requests_total", &[("result", result)], count);
     }
+    let refused = "Connections closed because their clients had as many as one may have.";
+    metrics.one("nearside_connections_refused_total", "counter", refused, status.connections_refused);
     metrics.one("nearside_cache_bytes", "gauge", "Memory of stored responses.", status.cache_bytes);
     metrics.one("nearside_cache_entries", "gauge", "Stored responses.", status.cache_entries);
     let forms = "Encoded forms of stored responses by what became of them; skipped ones are tried again.";
@@ -230,6 +232,7 @@ mod tests {
             origin: None,
             apps: [("a".to_owned(), app)].into(),
             requests: [("hit".to_owned(), 2)].into(),
+            connections_refused: 12,
             cache_bytes: 3,
             cache_entries: 4,
             forms: [("made".to_owned(), 8)].into(),

@@ -31,6 +31,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     credential::Credential,
+    in_vain::InVain,
     spans::{Kind, Traced, within},
     throttle::{Throttle, Went},
     tls::{self, Believes as Tls, TlsError},
@@ -103,6 +104,8 @@ pub struct OriginClient {
     renders: Semaphore,
     blob_puts: Semaphore,
     throttle: Throttle,
+    /// By app: receipts of commits that it has not made.
+    not_made: InVain<(String, Receipt)>,
     link: Mutex<Link>,
 }
 
@@ -165,6 +168,7 @@ impl OriginClient {
             renders: Semaphore::new(limits::ORIGIN_RENDERS_AT_ONCE),
             blob_puts: Semaphore::new(limits::BLOB_PUTS_AT_ONCE),
             throttle: Throttle::default(),
+            not_made: InVain::new(limits::RECEIPT_REFUSED_FOR, limits::RECEIPTS_REFUSED),
             link: Mutex::default(),
         })
     }
@@ -310,10 +314,15 @@ fn causes(error: &dyn std::error::Error) -> String {
 #[async_trait::async_trait]
 impl Upstream for OriginClient {
     async fn submit(&self, command: Sending<'_>) -> Result<Outcome, Unreachable> {
+        let app = command.app;
         let outcome = self.post("commands", command).await?;
         // It answers so when too many commands wait for its writer.
         let went = if matches!(outcome, Outcome::Retry { .. }) { Went::Refused } else { Went::Taken };
         self.throttle.went(went, Instant::now());
+        if let Outcome::Applied { receipt, .. } = &outcome {
+            // Somebody may have guessed it a moment ago.
+            self.not_made.forget(&(app.to_owned(), receipt.clone()));
+        }
         Ok(outcome)
     }
 
@@ -359,6 +368,11 @@ impl Upstream for OriginClient {
             let why = format!("{} pages are being rendered there already", limits::ORIGIN_RENDERS_AT_ONCE);
             return Err(Unreachable::unsent(why));
         };
+        let asked_at = Instant::now();
+        let not_made = (app.to_owned(), receipt.clone());
+        if self.not_made.was(&not_made, asked_at) {
+            return Err(Unreachable::unsent("it has just said that it made no such commit"));
+        }
         self.may_ask()?;
         let target: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
         let span = visitor.traced.as_ref().map(|traced| traced.span(Kind::Client, "ask the origin for the page"));
@@ -391,6 +405,9 @@ impl Upstream for OriginClient {
         };
         // A page with an error status of its own is an answer; only the marked ones are pages.
         if !response.headers().contains_key(nearside_protocol::wire::RELEASE_HEADER) {
+            if response.status() == StatusCode::CONFLICT {
+                self.not_made.note(not_made, asked_at, Instant::now());
+            }
             return Err(Unreachable::unanswered(format!("it answered {}", response.status())));
         }
         let (parts, body) = response.into_parts();

@@ -23,7 +23,11 @@ use hyper_util::{
 use nearside_protocol::{limits, trace_context};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::spans::{Kind, Span, Traced, method_name};
+use crate::{
+    between_bytes::BetweenBytes,
+    patient::{self, Patient},
+    spans::{Kind, Span, Traced, method_name},
+};
 
 /// Where a guest may send requests.
 #[derive(Clone, Default)]
@@ -31,6 +35,8 @@ pub struct Outbound {
     allowed: Option<Arc<Allowed>>,
     /// Where the spans of its requests go, if the guest is sampled.
     traced: Option<Traced>,
+    /// Requests that went out so far.
+    sent: u32,
 }
 
 struct Allowed {
@@ -40,7 +46,7 @@ struct Allowed {
     private: Vec<String>,
 }
 
-type HttpClient = Client<HttpsConnector<HttpConnector<Resolver>>, WasiBody>;
+type HttpClient = Client<Patient<HttpsConnector<HttpConnector<Resolver>>>, WasiBody>;
 
 /// Connections are shared by all guests; what a guest may reach is decided before a request gets here.
 static PUBLIC: LazyLock<HttpClient> = LazyLock::new(|| client(Resolver::PublicOnly));
@@ -54,7 +60,7 @@ impl Outbound {
 
     /// `hosts` from the app's manifest; `private` from the operator's configuration.
     pub fn to(hosts: Vec<String>, private: Vec<String>) -> Outbound {
-        Outbound { allowed: Some(Arc::new(Allowed { hosts, private })), traced: None }
+        Outbound { allowed: Some(Arc::new(Allowed { hosts, private })), traced: None, sent: 0 }
     }
 
     /// The same for a guest that is sampled: whom it asks is told.
@@ -73,6 +79,16 @@ impl Outbound {
         };
         request.headers_mut().entry(trace_context::HEADER).or_insert_with(|| span.traced().header());
         Some(span)
+    }
+
+    /// Whether another request may go out.
+    fn count(&mut self) -> Result<(), Error> {
+        if self.sent >= limits::TASK_REQUESTS {
+            tracing::debug!(most = limits::TASK_REQUESTS, "a guest sends more requests than it may");
+            return Err(Error::ConnectionLimitReached);
+        }
+        self.sent += 1;
+        Ok(())
     }
 
     fn client_for(&self, uri: &Uri) -> Result<&'static HttpClient, Error> {
@@ -111,16 +127,17 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let client = self.client_for(request.uri());
+        let client = self.client_for(request.uri()).and_then(|client| self.count().map(|()| client));
         let mut span = client.as_ref().ok().and_then(|_| self.begin_span(&mut request));
-        let first_byte = options.and_then(|options| options.first_byte_timeout).unwrap_or(FIRST_BYTE);
+        let Waits { connect, first_byte, between_bytes } = Waits::of(options);
         Box::new(async move {
-            let response = tokio::time::timeout(first_byte, client?.request(request))
+            let response = tokio::time::timeout(first_byte, patient::waiting(connect, client?.request(request)))
                 .await
                 .map_err(|_| Error::ConnectionReadTimeout)?
                 .map_err(|error| {
                     tracing::debug!(cause = %error, "a guest's request failed");
                     match error.is_connect() {
+                        true if patient::is_late(&error) => Error::ConnectionTimeout,
                         true => Error::ConnectionRefused,
                         false => Error::ConnectionTerminated,
                     }
@@ -129,9 +146,9 @@ impl WasiHttpHooks for Outbound {
                 span.set("http.response.status_code", response.status().as_u16());
             }
             let body = |incoming| {
-                Limited::new(incoming, limits::OUTBOUND_RESPONSE_BYTES)
-                    .map_err(|_| Error::HttpResponseBodySize(Some(limits::OUTBOUND_RESPONSE_BYTES as u64)))
-                    .boxed_unsync()
+                let limited = Limited::new(incoming, limits::OUTBOUND_RESPONSE_BYTES)
+                    .map_err(|_| Error::HttpResponseBodySize(Some(limits::OUTBOUND_RESPONSE_BYTES as u64)));
+                BetweenBytes::of(limited, between_bytes).boxed_unsync()
             };
             let nothing_left: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
             Ok((response.map(body), nothing_left))
@@ -139,7 +156,25 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-const FIRST_BYTE: Duration = Duration::from_secs(60);
+/// How long a guest waits: for as long as it says, but for no longer than there is.
+struct Waits {
+    connect: Duration,
+    first_byte: Duration,
+    between_bytes: Duration,
+}
+
+impl Waits {
+    fn of(options: Option<RequestOptions>) -> Waits {
+        let said = options.unwrap_or_default();
+        let at_most = |said: Option<Duration>, most: Duration| said.map_or(most, |said| said.min(most));
+        Waits {
+            connect: at_most(said.connect_timeout, limits::OUTBOUND_CONNECT),
+            first_byte: at_most(said.first_byte_timeout, limits::OUTBOUND_FIRST_BYTE),
+            between_bytes: at_most(said.between_bytes_timeout, limits::OUTBOUND_BETWEEN_BYTES),
+        }
+    }
+}
+
 const IDLE_PER_HOST: usize = 8;
 const IDLE_KEPT: Duration = Duration::from_secs(30);
 
@@ -157,7 +192,7 @@ fn client(resolver: Resolver) -> HttpClient {
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .pool_idle_timeout(IDLE_KEPT)
         .pool_timer(TokioTimer::new())
-        .build(https)
+        .build(Patient(https))
 }
 
 /// Resolves names, and drops the addresses that a guest must not reach: a public name can point anywhere.
@@ -273,5 +308,69 @@ mod tests {
         assert!(list(&["127.0.0.1:90"], &[]).client_for(&uri("http://127.0.0.1:90/")).is_err());
         assert!(list(&["[::1]:90"], &[]).client_for(&uri("http://[::1]:90/")).is_err());
         assert!(list(&["127.0.0.1:90"], &["127.0.0.1:90"]).client_for(&uri("http://127.0.0.1:90/")).is_ok());
+    }
+
+    /// An answer of which this much comes, and then nothing more.
+    async fn half_an_answer() -> SocketAddr {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1_024]).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        });
+        address
+    }
+
+    async fn send(outbound: &mut Outbound, address: SocketAddr, options: RequestOptions) -> Result<WasiBody, Error> {
+        let body = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let request = Request::builder().uri(format!("http://{address}/")).body(body).unwrap();
+        let sent = outbound.send_request(request, Some(options), Box::new(async { Ok(()) }));
+        let (response, _) = Box::into_pin(sent).await?;
+        Ok(response.into_body())
+    }
+
+    #[tokio::test]
+    async fn a_guest_waits_between_bytes_as_long_as_it_says() {
+        let address = half_an_answer().await;
+        let hosts = || vec![address.to_string()];
+        let mut outbound = Outbound::to(hosts(), hosts());
+        let options =
+            RequestOptions { between_bytes_timeout: Some(Duration::from_millis(50)), ..RequestOptions::default() };
+        let body = send(&mut outbound, address, options).await.unwrap();
+        let whole = tokio::time::timeout(Duration::from_secs(20), body.collect()).await.expect("it breaks off");
+        assert!(matches!(whole, Err(Error::ConnectionReadTimeout)));
+    }
+
+    #[test]
+    fn what_a_guest_says_is_capped() {
+        let said = |wait: Duration| {
+            let waits = Some(wait);
+            let options =
+                RequestOptions { connect_timeout: waits, first_byte_timeout: waits, between_bytes_timeout: waits };
+            let Waits { connect, first_byte, between_bytes } = Waits::of(Some(options));
+            [connect, first_byte, between_bytes]
+        };
+        let short = Duration::from_millis(3);
+        assert_eq!(said(short), [short; 3]);
+        let most = [limits::OUTBOUND_CONNECT, limits::OUTBOUND_FIRST_BYTE, limits::OUTBOUND_BETWEEN_BYTES];
+        assert_eq!(said(Duration::MAX), most);
+        let Waits { connect, first_byte, between_bytes } = Waits::of(None);
+        assert_eq!([connect, first_byte, between_bytes], most);
+    }
+
+    #[tokio::test]
+    async fn so_many_requests_go_out_and_no_more() {
+        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let hosts = || vec![address.to_string()];
+        let mut outbound = Outbound::to(hosts(), hosts());
+        outbound.sent = limits::TASK_REQUESTS - 1;
+        let refused = send(&mut outbound, address, RequestOptions::default()).await.err();
+        assert!(matches!(refused, Some(Error::ConnectionRefused)), "{refused:?}");
+        let refused = send(&mut outbound, address, RequestOptions::default()).await.err();
+        assert!(matches!(refused, Some(Error::ConnectionLimitReached)), "{refused:?}");
     }
 }

@@ -127,7 +127,15 @@ pub fn storable(
         (.., true) => NotStored::ReusesInstance,
         _ => return Ok(Lifetime::Release),
     };
-    says.lifetime.filter(|lifetime| !lifetime.is_zero()).map(Lifetime::For).ok_or(reads)
+    // What it includes is over when it is over there, whatever the page says of itself.
+    let most = taint.good_for();
+    let lifetime = says.lifetime.map(|says| most.map_or(says, |most| says.min(most)));
+    lifetime.filter(|lifetime| !lifetime.is_zero()).map(Lifetime::For).ok_or(reads)
+}
+
+/// For how long a response says that it is good.
+pub(crate) fn said_lifetime(headers: &HeaderMap) -> Option<Duration> {
+    CacheControl::of(headers).lifetime
 }
 
 /// Whether a response is one of server-sent events: it has no end to wait for, and its pieces go out one by one.
@@ -176,6 +184,7 @@ mod tests {
     use super::*;
     use http::HeaderValue;
     use nearside_protocol::route::Declared;
+    use std::time::Instant;
 
     fn verdict(status: u16, name: &'static str, value: &'static str, taint: &Taint) -> Result<Lifetime, NotStored> {
         let mut headers = HeaderMap::new();
@@ -211,6 +220,20 @@ mod tests {
         assert_eq!(verdict(200, "cache-control", "max-age=0", &clock), Err(NotStored::ReadsClock));
         let minute = Ok(Lifetime::For(Duration::from_secs(60)));
         assert_eq!(verdict(200, "cache-control", "max-age=1, s-maxage=60", &clock), minute);
+        // It includes what is over in a second, and what is over in an hour.
+        let (page, now) = (Taint::default(), Instant::now());
+        page.read_clock();
+        page.over_at(now + Duration::from_secs(1));
+        page.over_at(now + Duration::from_secs(3_600));
+        let outer = Taint::default();
+        outer.join(&page);
+        for taint in [&page, &outer] {
+            let capped = verdict(200, "cache-control", "max-age=60", taint);
+            assert!(matches!(capped, Ok(Lifetime::For(left)) if left <= Duration::from_secs(1)), "{capped:?}");
+            assert_eq!(verdict(200, "x", "y", taint), Err(NotStored::ReadsClock));
+        }
+        page.over_at(now);
+        assert_eq!(verdict(200, "cache-control", "max-age=60", &page), Err(NotStored::ReadsClock));
         let random = Taint::default();
         random.read_random();
         assert_eq!(verdict(200, "x", "y", &random), Err(NotStored::ReadsRandom));

@@ -210,6 +210,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
                 For::Nobody => Arc::new(NoOrigin),
             },
             request_key: ask.request_key,
+            blobs: host.blobs().cloned(),
             outbox: host.outbox().filter(|_| ask.whom == For::Visitor).cloned(),
             seen_commit: release.manifest.applied_commit,
             respond_async: prefers_async(ask.request.headers()),
@@ -243,7 +244,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
         cpu: Duration::from_millis(route.deadline_ms),
         place: ask.place.clone(),
     };
-    let waiting = if route.reuse { release.code.idle.take(ask.route) } else { None };
+    let waiting = if route.reuse { release.code.idle.take(ask.route, &release.settings) } else { None };
     let instance = match waiting {
         Some(instance) => instance.renewed(given, visit),
         None => Instance::fresh(release.code.handler(route).engine(), given, visit),
@@ -262,10 +263,10 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
     let (hand_over, mut handed) = oneshot::channel();
     let (finish, finished) = oneshot::channel();
     let mut guest = Box::pin(called.run(hand_over, finish));
-    let answered = tokio::select! {
+    let (answered, is_over) = tokio::select! {
         biased;
-        answered = &mut handed => answered.unwrap_or(Err(Failure::Lost)),
-        () = &mut guest => handed.try_recv().unwrap_or(Err(Failure::Lost)),
+        answered = &mut handed => (answered.unwrap_or(Err(Failure::Lost)), false),
+        () = &mut guest => (handed.try_recv().unwrap_or(Err(Failure::Lost)), true),
     };
     let Handed { parts, body } = answered?;
     let body = match body {
@@ -276,7 +277,9 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
             if let Some(place) = &ask.place {
                 place.give_back();
             }
-            let guest = Running { task: host.spawn(guest), finished, _stream };
+            // One that had little to say may have come to its end already.
+            let task = if is_over { host.spawn(async {}) } else { host.spawn(guest) };
+            let guest = Running { task, finished, _stream };
             RenderedBody::Streams(Stream { first, rest, guest, deadline })
         }
     };

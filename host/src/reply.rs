@@ -20,7 +20,7 @@ use nearside_protocol::{
 };
 
 use crate::{
-    cache::{Because, By, Entry, Whole},
+    cache::{Because, By, Entry, Expires, Whole},
     conditional::Sends,
     encoding::Wishes,
     evidence::Evidence,
@@ -28,7 +28,7 @@ use crate::{
     inputs::is_hop_by_hop,
     media_type::Inert,
     outbox::{self, Class, Deferral},
-    policy::{Lifetime, NotStored},
+    policy::{Lifetime, NotStored, said_lifetime},
     refusal::Refusal,
     release::Release,
     render::Stream,
@@ -160,7 +160,13 @@ pub fn entry(raw: Raw<'_>, route: &Route, release: &Release, lifetime: Result<Li
     // In its place before it is known, so that a copy has its final size.
     headers.insert(CACHE_STATUS, CacheStatus::Method.value());
     let expires = match lifetime {
-        Ok(Lifetime::For(time)) => Some(Instant::now() + time.min(limits::KEPT_AT_MOST)),
+        Ok(Lifetime::For(left)) => {
+            let left = left.min(limits::KEPT_AT_MOST);
+            let says = said_lifetime(&headers).unwrap_or(left).clamp(left, limits::KEPT_AT_MOST);
+            // In its place before it is known, like what the cache did.
+            headers.insert(header::AGE, HeaderValue::from(0));
+            Some(Expires { at: Instant::now() + left, says })
+        }
         _ => None,
     };
     Entry {
@@ -189,13 +195,14 @@ pub fn is_bodiless(status: StatusCode) -> bool {
 
 /// Sends an entry, in the form this client likes best: all of it, its head, a part, or word that the client has it already.
 pub fn from_entry(
-    whole: &Whole,
+    entry: &Entry,
     release: &Release,
     parts: &Parts,
     wishes: Wishes,
     status: CacheStatus,
     timing: Option<String>,
 ) -> Result<Reply, Refusal> {
+    let whole = &*entry.whole;
     let form = whole.form(wishes);
     let held = match whole.status {
         StatusCode::OK => whole.held(&parts.headers, wishes, form),
@@ -219,6 +226,9 @@ pub fn from_entry(
         }
     };
     reply.headers_mut().insert(RELEASE, release.header.clone());
+    if let Some(expires) = &entry.expires {
+        reply.headers_mut().insert(header::AGE, HeaderValue::from(expires.age().as_secs()));
+    }
     mark(&mut reply, status, timing);
     Ok(reply)
 }
@@ -420,5 +430,20 @@ mod tests {
         vary_too(&["accept-encoding"], &mut headers);
         let all: Vec<_> = headers.get_all(header::VARY).iter().collect();
         assert_eq!(all, ["Accept, x-mine, cookie, x-seen, accept-encoding"]);
+    }
+
+    #[test]
+    fn a_header_that_comes_twice_is_sent_twice_and_the_hosts_own_are_not() {
+        let manifest = "name = \"a\"\nhosts = [\"a\"]\n[components]\nc = \"c\"\n[[routes]]\npath = \"/\"\ncomponent = \"c\"\nquery = []\n";
+        let app = nearside_protocol::app::App::parse(manifest).unwrap();
+        let mut rendered = HeaderMap::new();
+        for (name, value) in
+            [("link", "</a>"), ("link", "</b>"), ("age", "7"), ("nearside-x", "1"), ("connection", "x")]
+        {
+            rendered.append(name, HeaderValue::from_static(value));
+        }
+        let headers = headers_of(&rendered, &app.routes[0], ReleaseId { epoch: 1, seq: 2 });
+        assert_eq!(headers.get_all("link").iter().collect::<Vec<_>>(), ["</a>", "</b>"]);
+        assert!(["age", "nearside-x", "connection"].iter().all(|name| !headers.contains_key(*name)), "{headers:?}");
     }
 }

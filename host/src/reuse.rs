@@ -2,14 +2,15 @@
 //!
 //! Whatever a guest left in its memory is there for the next visitor of the route. So no such route sees who asks, and what it
 //! answers may depend on what was asked before: it is kept only if the handler says for how long. An instance that has failed
-//! in any way, or has not come to its end, is never used again.
+//! in any way, or has not come to its end, is never used again; nor is one that may remember variables or secrets that are
+//! others by now.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, Weak, atomic::AtomicBool, atomic::Ordering},
     time::Instant,
 };
 
-use nearside_protocol::limits;
+use nearside_protocol::{digest::Digest, limits};
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime_wasi_http::p2::bindings::Proxy;
@@ -25,13 +26,16 @@ use crate::{
 pub(crate) struct Instance {
     pub(crate) store: Store<Guest<Option<Visit>>>,
     pub(crate) proxy: Option<Proxy>,
+    /// The variables and secrets that its guest was given when it began.
+    settings: Digest,
     served: u32,
 }
 
 impl Instance {
     /// One that has nothing in it yet.
     pub(crate) fn fresh(engine: &wasmtime::Engine, given: Given<'_>, visit: Visit) -> Instance {
-        Instance { store: Guest::store(engine, given, Some(visit)), proxy: None, served: 0 }
+        let settings = visit.release.settings;
+        Instance { store: Guest::store(engine, given, Some(visit)), proxy: None, settings, served: 0 }
     }
 
     /// For another visitor: all that it was given for the last one is taken from it.
@@ -62,8 +66,15 @@ impl Idle {
         self.routes[route].lock().expect("BUG: nothing panics while holding instances")
     }
 
-    pub(crate) fn take(&self, route: usize) -> Option<Instance> {
-        self.of(route).pop().map(|waits| waits.instance)
+    /// One that began with these settings. Those that did not are let go: the app has others by now.
+    pub(crate) fn take(&self, route: usize, settings: &Digest) -> Option<Instance> {
+        let mut waiting = self.of(route);
+        let gone: Vec<Waits> = waiting.extract_if(.., |waits| waits.instance.settings != *settings).collect();
+        let taken = waiting.pop().map(|waits| waits.instance);
+        drop(waiting);
+        // Torn down after the lock.
+        drop(gone);
+        taken
     }
 
     /// Keeps an instance whose guest has come to its end, unless it has served or grown enough, or enough others wait.

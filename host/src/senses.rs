@@ -8,10 +8,10 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nearside_protocol::{digest::Digest, unix_time};
@@ -45,6 +45,8 @@ struct Flags {
     origin: AtomicBool,
     failure: AtomicBool,
     memory: AtomicBool,
+    /// Where a part of it is good for a while only: when that is over.
+    over_at: Mutex<Option<Instant>>,
 }
 
 impl Taint {
@@ -71,6 +73,21 @@ impl Taint {
         self.0.memory.store(true, Ordering::Relaxed);
     }
 
+    /// A part of it was kept, or may be, until then.
+    pub fn over_at(&self, at: Instant) {
+        let mut over_at = self.over();
+        *over_at = Some(over_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// For how long what it includes is good.
+    pub fn good_for(&self) -> Option<Duration> {
+        self.over().map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn over(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.over_at.lock().expect("BUG: nothing panics while holding a moment")
+    }
+
     pub fn memory(&self) -> bool {
         self.0.memory.load(Ordering::Relaxed)
     }
@@ -93,6 +110,10 @@ impl Taint {
 
     /// What a fragment looked at, its page has looked at too.
     pub fn join(&self, other: &Taint) {
+        let over_at = *other.over();
+        if let Some(at) = over_at {
+            self.over_at(at);
+        }
         for (mine, theirs) in [
             (&self.0.wall_clock, &other.0.wall_clock),
             (&self.0.random, &other.0.random),

@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     net::SocketAddr,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,10 +16,7 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto,
-        graceful::{GracefulShutdown, Watcher},
-    },
+    server::conn::auto,
 };
 use nearside_protocol::limits;
 use tokio::{
@@ -28,12 +26,15 @@ use tokio::{
 };
 
 use crate::{
+    activity::Activity,
     at_once,
+    crowd::Crowd,
     door::Door,
     greeting::Greeting,
     handler,
     head_timer::HeadTimer,
     host::Host,
+    quiet::{Quiet, Verdict},
     stall::{Stalls, speaks},
     visitor_span,
 };
@@ -53,6 +54,7 @@ async fn at_most_drain(shutdown: impl Future<Output = ()>) -> Duration {
 
 /// The same, for at most so long as `shutdown` then says.
 pub async fn serve_until(host: Arc<Host>, door: impl Into<Door>, shutdown: impl Future<Output = Duration>) {
+    let counted = host.clone();
     let answer = move |request: Request<Incoming>, client: SocketAddr| {
         let (mut parts, body) = request.into_parts();
         let mut span = visitor_span::begin(&host, &mut parts);
@@ -81,7 +83,7 @@ pub async fn serve_until(host: Arc<Host>, door: impl Into<Door>, shutdown: impl 
             }
         }
     };
-    accept_until(door.into(), answer, shutdown).await;
+    accept_until(door.into(), answer, move || counted.counters.count_crowded(), shutdown).await;
 }
 
 /// The same for any service: the admin listener and the origin use it too.
@@ -89,19 +91,27 @@ pub async fn accept<F, R, B>(door: impl Into<Door>, answer: F, shutdown: impl Fu
 where
     F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + 'static,
     R: Future<Output = Response<B>> + Send + 'static,
-    B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Unpin
+        + Send
+        + 'static,
 {
-    accept_until(door.into(), answer, at_most_drain(shutdown)).await;
+    accept_until(door.into(), answer, || (), at_most_drain(shutdown)).await;
 }
 
-async fn accept_until<F, R, B>(door: Door, answer: F, shutdown: impl Future<Output = Duration>)
+async fn accept_until<F, R, B>(door: Door, answer: F, crowded: impl Fn(), shutdown: impl Future<Output = Duration>)
 where
     F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + 'static,
     R: Future<Output = Response<B>> + Send + 'static,
-    B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Unpin
+        + Send
+        + 'static,
 {
-    let Door { listener, tls } = door;
-    let graceful = GracefulShutdown::new();
+    let Door { listener, tls, most_a_client } = door;
+    let crowd = Crowd::of(most_a_client);
+    // Told when connections are to end; all of them have when nobody listens any more.
+    let (ends, ending) = watch::channel(());
     // Gone when this stops: connections that have not said a word are waited for a moment only.
     let (running, stopping) = watch::channel(());
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
@@ -118,13 +128,19 @@ where
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        let Some(seat) = crowd.seat(client.ip()) else {
+            tracing::debug!(%client, most = most_a_client, "it has as many connections as it may have");
+            crowded();
+            continue;
+        };
         let stream = prepared(stream);
-        let answer = answer.clone();
+        let (answer, activity) = (answer.clone(), Arc::new(Activity::default()));
+        let asks = activity.clone();
         let service = service_fn(move |request| {
-            let answered = answer(request, client);
-            async move { Ok::<_, Infallible>(answered.await) }
+            let (stream, answered) = (asks.asks(), answer(request, client));
+            async move { Ok::<_, Infallible>(answered.await.map(|body| stream.answered(body))) }
         });
-        let (watcher, mut stopping, tls) = (graceful.watcher(), stopping.clone(), tls.clone());
+        let (ending, mut stopping, tls) = (ending.clone(), stopping.clone(), tls.clone());
         tokio::spawn(async move {
             let spoke = tokio::select! {
                 spoke = speaks(&stream) => spoke,
@@ -134,43 +150,77 @@ where
                 } => false,
             };
             if spoke {
-                let stream = Stalls::new(stream);
+                let stream = Stalls::new(stream, activity.clone());
                 let is_last = || stopping.has_changed().is_err();
+                let life = |is_last| Life { activity, ending, is_last };
                 // A client that leaves in the middle is no fault of ours, nor one that believes none of our certificates.
                 match tls {
-                    None => converse(stream, service, watcher, is_last()).await,
+                    None => converse(stream, service, life(is_last())).await,
                     Some(tls) => match tokio::time::timeout(limits::REQUEST_HEAD_WAIT, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => converse(stream, service, watcher, is_last()).await,
+                        Ok(Ok(stream)) => converse(stream, service, life(is_last())).await,
                         Ok(Err(cause)) => tracing::debug!(%client, %cause, "no TLS"),
                         Err(_) => tracing::debug!(%client, cause = "its handshake takes too long", "no TLS"),
                     },
                 }
             }
-            drop(place);
+            drop((place, seat));
         });
     };
-    drop((listener, running));
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+    drop((listener, running, ending));
+    ends.send_replace(());
+    if tokio::time::timeout(drain, ends.closed()).await.is_err() {
         tracing::warn!(seconds = drain.as_secs(), "some connections did not finish in time and were cut");
     }
 }
 
+/// What decides when a connection ends, besides its client.
+struct Life {
+    activity: Arc<Activity>,
+    ending: watch::Receiver<()>,
+    /// It came when this was told to stop.
+    is_last: bool,
+}
+
 /// All requests of one connection.
-async fn converse<I, S, B>(stream: I, service: S, watcher: Watcher, is_last: bool)
+async fn converse<I, S, B>(stream: I, service: S, life: Life)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static> + Send + 'static,
-    B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Unpin
+        + Send
+        + 'static,
 {
     let mut http = http();
     let stream = Greeting::within(limits::REQUEST_HEAD_WAIT, stream);
+    let Life { activity, mut ending, is_last } = life;
     if is_last {
         // Its first request is its last one. It is waited for, and not told to stop before it is read.
         http.http1().keep_alive(false);
-        let _ = http.serve_connection(TokioIo::new(stream), service).await;
-        drop(watcher);
-    } else {
-        let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service).into_owned()).await;
+    }
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut quiet = Quiet::since(Instant::now());
+    let mut is_told = is_last;
+    loop {
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            _ = ending.changed(), if !is_told => {
+                connection.as_mut().graceful_shutdown();
+                is_told = true;
+            }
+            () = tokio::time::sleep(limits::CONNECTION_LOOK) => {
+                match quiet.look(activity.seen(), Instant::now()) {
+                    Verdict::GoesOn => {}
+                    Verdict::Idle if !is_told => {
+                        connection.as_mut().graceful_shutdown();
+                        is_told = true;
+                    }
+                    // It is cut.
+                    Verdict::Idle | Verdict::Stalled => return,
+                }
+            }
+        }
     }
 }
 

@@ -231,7 +231,9 @@ fn judge(grant: Grant, context: &AuthContext<'_>) -> Verdict {
     match context.action {
         AuthAction::Select | AuthAction::Recursive => Verdict::Allowed,
         AuthAction::Read { table_name, .. } => {
-            let outside = TABLES_OUTSIDE_THE_ROWS.contains(&table_name) || table_name.starts_with("pragma_");
+            // SQLite names a table that it makes of a PRAGMA as the statement spells it.
+            let name = table_name.to_ascii_lowercase();
+            let outside = TABLES_OUTSIDE_THE_ROWS.contains(&name.as_str()) || name.starts_with("pragma_");
             // A guest can give a common table expression a trigger's name, so reading is allowed only of what tells nothing.
             let hidden = is_reserved(table_name) && !(own_trigger && LOG_TABLES.contains(&table_name));
             if outside || hidden { Verdict::Denied } else { Verdict::Allowed }
@@ -489,6 +491,8 @@ mod tests {
             "/* hidden */ /**/ -- too\n;; PRAGMA data_version",
             "\u{feff}PRAGMA data_version",
             "SELECT * FROM pragma_page_count",
+            "SELECT * FROM PRAGMA_page_count",
+            "SELECT * FROM Pragma_Table_Info('t')",
             "EXPLAIN SELECT 1",
             "ATTACH 'x' AS y",
             "INSERT INTO t (n) VALUES (3)",

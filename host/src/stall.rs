@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,6 +14,8 @@ use tokio::{
     net::TcpStream,
     time::Sleep,
 };
+
+use crate::activity::Activity;
 
 /// Waits for the first byte: until then it is not even known which version of HTTP is spoken, so no other limit holds.
 pub(crate) async fn speaks(stream: &TcpStream) -> bool {
@@ -24,13 +27,21 @@ pub(crate) async fn speaks(stream: &TcpStream) -> bool {
 /// Fails a write that makes no progress for [`limits::STREAM_IDLE`].
 pub(crate) struct Stalls {
     stream: TcpStream,
+    activity: Arc<Activity>,
     /// Runs while a write waits for the client.
     waits: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stalls {
-    pub(crate) fn new(stream: TcpStream) -> Stalls {
-        Stalls { stream, waits: None }
+    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Stalls {
+        Stalls { stream, activity, waits: None }
+    }
+
+    fn counted(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.activity.wrote(*bytes);
+        }
+        self.watched(context, written)
     }
 
     fn watched<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -57,7 +68,7 @@ impl AsyncRead for Stalls {
 impl AsyncWrite for Stalls {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watched(context, written)
+        self.counted(context, written)
     }
 
     fn poll_write_vectored(
@@ -66,7 +77,7 @@ impl AsyncWrite for Stalls {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.watched(context, written)
+        self.counted(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -9,6 +9,7 @@ use nearside_protocol::{
 
 use crate::{
     bindings::edge::{blob, origin},
+    blobs::Blobs,
     code::Code,
     outbox::{self, Class, Deferral, Outbox, ToTake, Took},
     schemas::BadPayload,
@@ -27,6 +28,8 @@ pub struct Writes {
     pub seen_commit: u64,
     /// Where deferrable commands wait while the origin is away, and the others whose answer did not come.
     pub outbox: Option<Arc<Outbox>>,
+    /// Where what is put is looked for later.
+    pub blobs: Option<Arc<Blobs>>,
     /// The visitor would rather not wait: `Prefer: respond-async`, RFC 7240.
     pub respond_async: bool,
     pub taint: Taint,
@@ -211,6 +214,9 @@ impl blob::Host for Writes {
             return Ok(Err(blob::PutError::TooLarge(limits::BLOB_BYTES as u64)));
         }
         let put = self.upstream.put_blob(&self.code.app.name, content.into()).await;
+        if let (Ok(digest), Some(blobs)) = (&put, &self.blobs) {
+            blobs.is_put(&self.code.app.name, *digest);
+        }
         Ok(put.map(|digest| digest.to_string()).map_err(|error| match error {
             NotPut::Refused(why) => blob::PutError::Refused(why),
             NotPut::Unreachable(why) => blob::PutError::Unavailable(why.to_string()),

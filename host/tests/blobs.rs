@@ -12,7 +12,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use nearside_host::upstream::{NotPut, Sending, Unreachable, Upstream, Visitor};
+use nearside_host::{
+    replica::Replica,
+    switch::load,
+    upstream::{NotPut, Sending, Unreachable, Upstream, Visitor},
+};
 use nearside_protocol::{
     digest::Digest,
     limits,
@@ -209,4 +213,38 @@ fn a_handler_is_told_why_nothing_was_stored() {
     assert!(put(1).starts_with("unavailable: "), "{}", put(1));
     let (alone, _folder) = probe();
     assert!(alone.request("POST", "/blob", &[], "x").text().starts_with("unavailable: "));
+}
+
+#[test]
+fn a_blob_that_is_not_there_is_asked_for_once_in_a_while() {
+    let (node, store, mut shelf, _folder) = site();
+    let digest = Digest::of(b"later");
+    let status = || node.get(&format!("/_blob/{digest}.txt")).status;
+    let pulls = || store.pulls.load(Ordering::Relaxed);
+    assert_eq!([status(), status(), status()], [404; 3]);
+    assert_eq!(pulls(), 1);
+
+    // Put at another node, and named by the next release.
+    store.blobs.lock().unwrap().insert(("probe".into(), digest), Bytes::from_static(b"later"));
+    assert_eq!((status(), pulls()), (404, 1));
+    let manifest = shelf.put(&app("probe"), PAIR);
+    let disk = Replica::open(&shelf.data).unwrap().app("probe").unwrap();
+    let release = load(&node.host, &disk, manifest, disk.pages().newest().unwrap().table).unwrap();
+    node.host.switch(release).unwrap();
+    assert_eq!((status(), pulls()), (200, 2));
+
+    // Put at this one.
+    let digest = Digest::of(b"mine");
+    let status = || node.get(&format!("/_blob/{digest}.txt")).status;
+    assert_eq!(status(), 404);
+    assert_eq!(node.request("POST", "/blob", &[], "mine").text(), digest.to_string());
+    assert_eq!(status(), 200);
+
+    // And without a word of it.
+    let digest = Digest::of(b"at last");
+    let status = || node.get(&format!("/_blob/{digest}.txt")).status;
+    assert_eq!(status(), 404);
+    store.blobs.lock().unwrap().insert(("probe".into(), digest), Bytes::from_static(b"at last"));
+    std::thread::sleep(limits::BLOB_MISSING_FOR);
+    assert_eq!(status(), 200);
 }

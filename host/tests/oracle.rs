@@ -58,6 +58,12 @@ impl Random {
     fn words(&mut self, count: i64) -> String {
         (0..count).map(|_| self.word()).collect::<Vec<_>>().join(" ")
     }
+
+    /// So much that what a full-text index says of its segments stands on other pages than most of what is in them.
+    fn prose(&mut self) -> String {
+        let count = 40 + self.below(80);
+        self.words(count)
+    }
 }
 
 const SCHEMA: &str = "
@@ -209,19 +215,19 @@ fn request(random: &mut Random) -> String {
 fn edit(database: &Connection, random: &mut Random) {
     let id = random.below(240);
     let (a, c) = (random.below(100), random.below(1_000) as f64 / 8.0);
-    let b = random.words(1 + id % 9);
+    let (b, prose) = (random.words(1 + id % 9), random.prose());
     let done = match random.below(18) {
         0..=2 => {
             let big = if random.one_in(3) { Some(random.words(6_000)) } else { None };
             database
                 .execute("INSERT OR REPLACE INTO item VALUES (?1, ?2, ?3, ?4, ?5)", (id, a, &b, c, big))
                 .and_then(|_| database.execute("DELETE FROM text WHERE rowid = ?1", [id]))
-                .and_then(|_| database.execute("INSERT INTO text (rowid, b) VALUES (?1, ?2)", (id, &b)))
+                .and_then(|_| database.execute("INSERT INTO text (rowid, b) VALUES (?1, ?2)", (id, &prose)))
         }
         3 | 4 => database.execute("UPDATE item SET a = ?2 WHERE id = ?1", (id, a)),
         5 => database
             .execute("UPDATE item SET b = ?2 WHERE id = ?1", (id, &b))
-            .and_then(|_| database.execute("UPDATE text SET b = ?2 WHERE rowid = ?1", (id, &b))),
+            .and_then(|_| database.execute("UPDATE text SET b = ?2 WHERE rowid = ?1", (id, &prose))),
         6 => database
             .execute("DELETE FROM item WHERE id = ?1", [id])
             .and_then(|_| database.execute("DELETE FROM text WHERE rowid = ?1", [id])),
@@ -301,6 +307,8 @@ impl World {
         let database = Connection::open(&file).unwrap();
         nearside_search::register(&database).unwrap();
         database.execute_batch(&snapshot).unwrap();
+        // In pieces this small there are so many that the list of them takes several pages as well.
+        database.execute("INSERT INTO text (text, rank) VALUES ('pgsz', 40)", []).unwrap();
         database.execute_batch("BEGIN").unwrap();
         for id in 0..PAGES {
             let page = (id, random.words(3), random.words(2 + id % 30), format!("t{} all", random.below(9)));
@@ -310,7 +318,7 @@ impl World {
         for id in 0..120 {
             let b = random.words(1 + id % 9);
             database.execute("INSERT INTO item VALUES (?1, ?2, ?3, 1.5, NULL)", (id, random.below(100), &b)).unwrap();
-            database.execute("INSERT INTO text (rowid, b) VALUES (?1, ?2)", (id, &b)).unwrap();
+            database.execute("INSERT INTO text (rowid, b) VALUES (?1, ?2)", (id, random.prose())).unwrap();
         }
         let shelf = Shelf::new(folder.path());
         let disk = Replica::open(folder.path()).unwrap().app(&builds[0].app.app.name).unwrap();

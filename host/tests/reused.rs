@@ -8,7 +8,8 @@ use std::{
 };
 
 use nearside_host::{replica::Replica, switch::load};
-use support::{Node, PAIR, Shelf, app, probe};
+use nearside_protocol::key::SecretKey;
+use support::{Node, PAIR, Shelf, app, probe, release};
 
 fn visits(node: &Node) -> u32 {
     let answer = node.get("/visits");
@@ -79,4 +80,28 @@ fn an_instance_stays_when_rows_change_and_does_not_hold_the_release_it_served() 
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(visits(&node), 3);
+}
+
+#[test]
+fn an_instance_that_began_with_other_variables_is_not_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shelf = Shelf::new(folder.path());
+    let app = app("probe");
+    shelf.put(&app, PAIR);
+    let node = Node::start(&shelf, "probe.localhost");
+    assert_eq!((visits(&node), visits(&node)), (1, 2));
+
+    let disk = Replica::open(&shelf.data).unwrap().app("probe").unwrap();
+    let (file, key) = (folder.path().join("seed.db"), SecretKey::from_seed([9; 32]));
+    let push = |seq: u64, value: &str| {
+        let manifest = release(&disk, &app, &file, PAIR, seq, &key, |manifest| {
+            manifest.variables.insert("V".into(), value.into());
+        });
+        let next = load(&node.host, &disk, manifest, disk.pages().newest().unwrap().table).unwrap();
+        node.host.switch(next).unwrap();
+        (visits(&node), visits(&node))
+    };
+    assert_eq!(push(2, "one"), (1, 2));
+    assert_eq!(push(3, "two"), (1, 2));
+    assert_eq!(push(4, "two"), (3, 4));
 }

@@ -2,8 +2,8 @@
 
 mod support;
 
-use nearside_protocol::limits::PAGE_BYTES;
-use support::{Node, PAIR, Shelf, app, probe};
+use nearside_protocol::limits::{self, PAGE_BYTES};
+use support::{Changed, Node, PAIR, Shelf, app, probe};
 
 #[test]
 fn a_hashmap_does_not_switch_the_cache_off_and_the_wall_clock_does() {
@@ -127,4 +127,42 @@ fn a_node_starts_from_its_disk_and_a_damaged_page_is_never_served() {
     assert!(refused > 0, "some of {used} pages are read for it");
     std::fs::write(&slots, whole).unwrap();
     assert_eq!(pair(&shelf).header("nearside-release"), "1.2");
+}
+
+#[test]
+fn what_is_good_for_a_while_says_how_much_of_that_is_over() {
+    let (node, _folder) = probe();
+    let first = node.get("/wait?keep=1");
+    assert_eq!((first.cache(), first.header("age")), ("nearside; fwd=miss; stored", "0"));
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let again = node.get("/wait?keep=1");
+    assert_eq!((again.cache(), again.header("age")), ("nearside; hit", "1"));
+    let unchanged = node.request("GET", "/wait?keep=1", &[("If-None-Match", again.header("etag"))], "");
+    assert_eq!((unchanged.status, unchanged.header("age")), (304, "1"));
+    // As long as its release stands it is as good as new.
+    for _ in 0..2 {
+        assert_eq!(node.get("/hello").header("age"), "");
+    }
+}
+
+#[test]
+fn a_page_whose_fragment_is_too_large_is_not_kept_without_it() {
+    let large = "SELECT printf('%.*c', 1200000 + ?1, 'x') AS x";
+    let queries =
+        format!("-- name: count\nSELECT 1 AS n;\n-- name: small\nSELECT ?1 AS n;\n-- name: point\n{large};\n");
+    let (node, _folder) = Changed::probe().with_files(&[("queries.sql", &queries)]).start();
+    for _ in 0..2 {
+        let page = node.get("/compose/small?p=7");
+        assert_eq!((page.status, page.text().as_str()), (200, "n\n7\nn\n1\n"));
+        assert_eq!(page.cache(), "nearside; fwd=miss; detail=met-failure");
+    }
+}
+
+#[test]
+fn pages_include_each_other_so_deep_and_no_deeper() {
+    let (node, _folder) = probe();
+    assert_eq!(node.get("/include-loop").status, 500);
+    let counts = &node.host.by_name("probe").unwrap().current().unwrap().counts;
+    let work = counts.counts().work;
+    assert_eq!((work.renders, work.included_renders), (1, limits::INCLUDE_DEPTH as u64));
 }

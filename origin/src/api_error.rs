@@ -106,7 +106,7 @@ impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> ApiError {
         let status = match &error {
             BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
+            BodyError::Stalled | BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
             BodyError::Broken(_) => StatusCode::BAD_REQUEST,
             BodyError::Disk(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -132,7 +132,7 @@ impl From<PushError> for ApiError {
             PushError::NoApp | PushError::Merge(MergeError::NoApp) | PushError::Seed(SeedError::NoApp) => {
                 StatusCode::CONFLICT
             }
-            PushError::Held(_) | PushError::NotRolledBack(_) => StatusCode::CONFLICT,
+            PushError::Held(_) | PushError::NotRolledBack(_) | PushError::HostTaken(_) => StatusCode::CONFLICT,
             PushError::NotTried(NotTried::Running { .. } | NotTried::None | NotTried::NothingReleased) => {
                 StatusCode::CONFLICT
             }

@@ -33,6 +33,7 @@
 //! | `projector`, `trim` | the thread that follows every commit; how far the change log is needed |
 //! | [`compare`], [`recipe`], [`audit`] | whether that ends where making it anew does: two databases, random histories, every night |
 //! | [`publisher`], `pace`, [`hold`] | the thread that makes releases, when, and when not |
+//! | [`host_names`] | which app answers for which host |
 //! | `state_file` | what an app is at, in small files |
 //! | [`out`] | which releases are out, and for whom |
 //! | [`press`], [`encode`] | how one is made: pages, objects, record, manifest |
@@ -66,6 +67,7 @@ mod fleet;
 mod gathered;
 mod group;
 pub mod hold;
+pub mod host_names;
 pub mod install;
 mod job;
 mod kept;

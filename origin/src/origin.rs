@@ -138,7 +138,8 @@ impl Origin {
             Ok(Err(error)) => tracing::warn!(cause = %error, "the object store does not answer as it should"),
             Err(_) => tracing::warn!("the object store does not answer"),
         }
-        let common = Common { engine, host, key, bucket, outs: watch::channel(Outs::default()).0, tracer };
+        let (outs, host_names) = (watch::channel(Outs::default()).0, Arc::default());
+        let common = Common { engine, host, key, bucket, outs, host_names, tracer };
         let names = names_in(&apps).map_err(io)?;
         let origin = Arc::new(Origin {
             config,

@@ -48,6 +48,7 @@ use crate::{
     config::AppConfig,
     gathered::Gathered,
     hold::RunningVersion,
+    host_names::HostNames,
     install::InstallError,
     made::Made,
     objects::{ObjectError, Objects},
@@ -107,6 +108,7 @@ pub struct Common {
     pub key: SecretKey,
     pub bucket: Bucket,
     pub outs: watch::Sender<Outs>,
+    pub host_names: Arc<HostNames>,
     pub tracer: Tracer,
 }
 
@@ -196,6 +198,7 @@ impl Site {
             self.start(version, trying).await.map(drop)
         };
         let started = started.await;
+        self.hold_host_names();
         if let Err(error) = &started {
             *self.fault.lock().expect("BUG: nothing panics while holding the fault") = Some(error.to_string());
         }
@@ -427,6 +430,14 @@ impl Site {
         *self.running.write().expect("BUG: nothing panics while holding the parts") = Some(running.clone());
         *self.fault.lock().expect("BUG: nothing panics while holding the fault") = None;
         Ok((running, report))
+    }
+
+    /// Those of the version that runs, and of one that is tried out.
+    fn hold_host_names(&self) {
+        let running = self.running().map(|running| running.version());
+        let all =
+            running.iter().chain(&self.version_tried()).flat_map(|version| version.archive.app.hosts.clone()).collect();
+        self.common.host_names.hold(&self.name, all);
     }
 
     fn announce(&self, out: Out) {

@@ -33,6 +33,13 @@ pub const REQUEST_BODY_WAIT: Duration = Duration::from_secs(10);
 /// larger body takes another one with each that it has filled, and has REQUEST_BODY_WAIT for each.
 pub const REQUEST_BODIES_AT_ONCE: usize = 512;
 pub const CONNECTIONS: usize = 20_000;
+/// Of these, of one client that is not this machine; the newest are closed.
+pub const CONNECTIONS_A_CLIENT: usize = CONNECTIONS / 4;
+/// A connection over which nobody asks for anything for so long is told to end. HTTP/1 has [`REQUEST_HEAD_WAIT`] for that.
+pub const CONNECTION_IDLE: Duration = Duration::from_secs(60);
+/// How often it is looked whether it is time, and whether its client takes what it asked for: so much in [`STREAM_IDLE`].
+pub const CONNECTION_LOOK: Duration = Duration::from_secs(5);
+pub const TAKEN_LEAST_BYTES: u64 = 1 << 10;
 /// An app's own page for an error; a longer one gives way to the host's plain page.
 pub const ERROR_PAGE_BYTES: usize = 256 << 10;
 
@@ -177,6 +184,8 @@ pub const STEPS_BACK: usize = 64;
 /// What is made for a release before it is served: for so long; so many at once; and so many of an app's entries.
 pub const CARRY_TIME: Duration = Duration::from_millis(400);
 pub const CARRY_AT_ONCE: usize = 4;
+/// Of that, for looking which entries are to be carried at all, the hottest first.
+pub const CARRY_JUDGE_TIME: Duration = Duration::from_millis(200);
 pub const CARRY_ENTRIES: usize = 16_384;
 /// What it may cost, before a switch and after: as much as a render for so many requests, and one part in so many of a core
 /// when nobody asks; both together one part in so many.
@@ -196,8 +205,8 @@ pub const CACHE_LISTED_UNASKED: usize = 20;
 pub const CACHE_EXPLAINED: usize = 16;
 pub const CACHE_EXPLAINED_PAGES: usize = 64;
 pub const CACHE_REPORT_BYTES: usize = 16 << 20;
-/// Keys known not to be storable, so that their requests do not queue behind one another.
-pub const UNSTORABLE_KEYS: u64 = 10_000;
+/// What is remembered of keys known not to be storable, so that their requests do not queue behind one another. Besides the budget.
+pub const UNSTORABLE_BYTES: u64 = 4 << 20;
 
 // --- SQL, at nodes and in commands ----------------------------------------------------------------------------------
 
@@ -254,6 +263,13 @@ pub const ORIGIN_ASKED_SHARE_LEAST: f64 = 0.1;
 pub const RECEIPT_HEAD_START: Duration = Duration::from_millis(10);
 /// How long it waits for that release where the origin does not give the page.
 pub const RECEIPT_WAIT: Duration = Duration::from_millis(150);
+/// The same for a route that sees everything, whose pages the origin does not make: a release that begins to wait for company
+/// when the write is committed is there by then.
+pub const RECEIPT_WAIT_ALONE: Duration = Duration::from_millis(500);
+/// Receipts of which the origin has just said that it made no such commit: anybody can write one. For so long it is not asked for
+/// them again.
+pub const RECEIPTS_REFUSED: usize = 1_024;
+pub const RECEIPT_REFUSED_FOR: Duration = Duration::from_secs(1);
 /// How long the origin waits for its read database to reach that receipt.
 pub const RECEIPT_PROJECTED_WAIT: Duration = Duration::from_millis(1_000);
 pub const RECEIPT_COOKIE_SECONDS: u64 = 3_600;
@@ -311,6 +327,9 @@ pub const BLOB_PULLS_AT_ONCE: usize = 16;
 pub const BLOB_PULLS_WAITING: usize = 256;
 /// How long whoever asks for a blob waits for all of it to arrive.
 pub const BLOB_PULL_WAIT: Duration = Duration::from_secs(10);
+/// Blobs that the origin has just said it has not: for so long, or until a release comes, a node does not ask for them again.
+pub const BLOBS_MISSING: usize = 4_096;
+pub const BLOB_MISSING_FOR: Duration = Duration::from_secs(2);
 /// What of a blob is in memory for each who is being sent it.
 pub const BLOB_PIECE_BYTES: usize = 64 << 10;
 
@@ -374,6 +393,11 @@ pub const TASK_REPORT_BYTES: usize = 64 << 20;
 pub const TASKS_STEERED: usize = 1_000;
 pub const OUTBOUND_RESPONSE_BYTES: usize = 4 << 20;
 pub const OUTBOUND_CONNECT: Duration = Duration::from_secs(5);
+/// Until an answer begins, and between two of its pieces. A task may say less of these three, and not more.
+pub const OUTBOUND_FIRST_BYTE: Duration = Duration::from_secs(60);
+pub const OUTBOUND_BETWEEN_BYTES: Duration = Duration::from_secs(60);
+/// HTTP requests of one attempt at a task.
+pub const TASK_REQUESTS: u32 = 1_000;
 
 // --- TLS ------------------------------------------------------------------------------------------------------------
 
@@ -514,6 +538,9 @@ pub const EPOCHS_REMEMBERED: usize = 256;
 
 /// Pushes whose bodies are taken at once, of all apps.
 pub const PUSHES_AT_ONCE: usize = 2;
+/// What is sent to the origin comes at so many bytes a second at least, over this time: who drips bytes holds up what others push.
+pub const SENT_LEAST_BYTES_PER_S: u64 = 4 << 10;
+pub const SENT_PACE_OVER: Duration = Duration::from_secs(20);
 /// What a node says it has, and what it is told there is: a line for each app, be their names as long as they may.
 pub const HEADS_BYTES: usize = 512 << 10;
 

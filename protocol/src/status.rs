@@ -13,6 +13,9 @@ pub struct NodeStatus {
     pub origin: Option<OriginLink>,
     pub apps: BTreeMap<String, NodeApp>,
     pub requests: BTreeMap<String, u64>,
+    /// Connections closed because their clients had as many as one may have.
+    #[serde(default)]
+    pub connections_refused: u64,
     pub cache_bytes: u64,
     pub cache_entries: u64,
     /// Encoded forms of stored responses, by what became of them.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Where a write stands in one database's history. A release satisfies it when it contains that commit.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Receipt {
     pub database: DatabaseId,
     pub epoch: u64,

@@ -79,6 +79,7 @@ The same as a file, for --config:
   certificates = \"/etc/nearside/tls\"     # listen speaks TLS then
   redirect = \"0.0.0.0:80\"
   renders_per_client_s = 20
+  connections_per_client = 5000
   hand_over = true                        # or false: --no-hand-over
   agent = \"10.0.0.1:8082\"
   unready_ms = 3000
@@ -137,6 +138,9 @@ pub struct HostArgs {
     /// [default: any number]
     #[arg(long, env = "NEARSIDE_RENDERS_PER_CLIENT_S", value_name = "COUNT")]
     pub renders_per_client_s: Option<f64>,
+    /// Close connections of an address that has so many; this machine's are not counted. 20000 behind a balancer [default: 5000]
+    #[arg(long, env = "NEARSIDE_CONNECTIONS_PER_CLIENT", value_name = "COUNT")]
+    pub connections_per_client: Option<usize>,
     /// Folder of PEM files to speak TLS with where visitors are answered: NAME.crt with NAME.key, or NAME/fullchain.pem with
     /// NAME/privkey.pem; read again when it changes [default: no TLS]
     #[arg(long, env = "NEARSIDE_CERTIFICATES", value_name = "FOLDER")]
@@ -264,6 +268,7 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
             drain
         };
         let door = Door::showing(TcpListener::from_std(visitors.socket)?, certificates.as_ref())?;
+        let door = door.with_most_a_client(settings.connections_per_client);
         serve::serve_until(host.clone(), door, stops).await;
         anyhow::Ok(())
     };

@@ -34,10 +34,31 @@ pub struct Entry {
     pub evidence: Evidence,
     /// How long it took to make.
     pub took: Duration,
-    pub expires: Option<Instant>,
+    pub expires: Option<Expires>,
     pub whole: Arc<Whole>,
     /// How often it has answered.
     pub hits: AtomicU32,
+}
+
+/// When a response is over that is good for a while only.
+#[derive(Clone, Copy, Debug)]
+pub struct Expires {
+    pub at: Instant,
+    /// For how long it is good altogether, as it says itself.
+    pub says: Duration,
+}
+
+impl Expires {
+    pub fn left(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
+    /// What `Age` says of it (RFC 9111, section 5.1): so much of what it says is over, so that whoever keeps it behind this node
+    /// has it for no longer than this node. A page made of one that was here already is as old as that, and what a sibling
+    /// made is as old as it is there.
+    pub fn age(&self) -> Duration {
+        self.says.saturating_sub(self.left())
+    }
 }
 
 /// A response, whole, as it is sent.
@@ -97,7 +118,7 @@ impl Entry {
     }
 
     pub fn is_expired(&self) -> bool {
-        self.expires.is_some_and(|expires| expires <= Instant::now())
+        self.expires.is_some_and(|expires| expires.left().is_zero())
     }
 
     pub(super) fn judge(&self, release: &Release) -> Judged {

@@ -217,3 +217,82 @@ fn refusal(status: StatusCode, why: &str) -> Response<Full<Bytes>> {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use nearside_protocol::{
+        canary::Candidacy,
+        digest::Digest,
+        key::SecretKey,
+        release::{DatabaseId, FORMAT},
+        voucher::AppVoucher,
+    };
+
+    use super::*;
+
+    fn here(epoch: u64, seq: u64, applied_commit: u64) -> Manifest {
+        let digest = Digest::of(b"code");
+        Manifest {
+            format: FORMAT,
+            app: "a".into(),
+            database: DatabaseId("d".into()),
+            release: ReleaseId { epoch, seq },
+            parent: None,
+            created_at_ms: 0,
+            applied_commit,
+            page_count: 1,
+            root: digest,
+            rolled_back_to: None,
+            candidate: None,
+            deltas: vec![],
+            base: None,
+            app_digest: digest,
+            app_archive_bytes: 1,
+            app_vouched: AppVoucher::sign("a", &digest, &SecretKey::from_seed([9; 32])),
+            variables: Default::default(),
+            secrets: None,
+            fingerprint: digest,
+        }
+    }
+
+    fn asked(epoch: u64, seq: u64, applied_commit: u64) -> Asked {
+        let Manifest { app, release, database, app_digest, applied_commit, .. } = here(epoch, seq, applied_commit);
+        Asked {
+            nonce: [0; 16],
+            from: "one".into(),
+            to: "other".into(),
+            app,
+            release,
+            database,
+            app_digest,
+            applied_commit,
+            path: "/".into(),
+            query: None,
+            headers: vec![],
+            trace: "0".into(),
+        }
+    }
+
+    #[test]
+    fn a_page_is_made_on_the_same_release_or_a_later_one_of_the_same_epoch_that_holds_no_less() {
+        let asked = asked(3, 7, 100);
+        for (epoch, seq, commit, stands) in [
+            (3, 7, 100, true),
+            (3, 8, 100, true),
+            (3, 9, 120, true),
+            (3, 6, 100, false),
+            (3, 8, 99, false),
+            // After a restore: the number may stand for another commit.
+            (4, 1, 100, false),
+            (4, 8, 120, false),
+            (2, 9, 120, false),
+        ] {
+            assert_eq!(stands_for(&here(epoch, seq, commit), &asked), stands, "{epoch}.{seq} with {commit}");
+        }
+        let candidate = Some(Candidacy { since_ms: 1, nodes: vec!["other".into()] });
+        assert!(!stands_for(&Manifest { candidate: candidate.clone(), ..here(3, 8, 100) }, &asked));
+        assert!(stands_for(&Manifest { candidate, ..here(3, 7, 100) }, &asked), "it is tried out there as well");
+        assert!(!stands_for(&Manifest { database: DatabaseId("e".into()), ..here(3, 7, 100) }, &asked));
+        assert!(!stands_for(&Manifest { app_digest: Digest::of(b"other"), ..here(3, 7, 100) }, &asked));
+    }
+}

@@ -1,6 +1,6 @@
 //! A stored response as it travels: what is sent, and what it was computed from.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -51,7 +51,7 @@ pub(super) fn told_of(
     let kept = match (verdict, entry.expires) {
         (Err(why), _) => Kept::Not(why.to_string()),
         (Ok(()), None) => Kept::AsLongAsItStands,
-        (Ok(()), Some(expires)) => Kept::ForMs(expires.saturating_duration_since(Instant::now()).as_millis() as u64),
+        (Ok(()), Some(expires)) => Kept::ForMs(expires.left().as_millis() as u64),
     };
     let question = |question: &Question| wire::Question {
         query: question.query.clone(),

@@ -506,3 +506,30 @@ async fn a_blob_is_stored_under_its_hash_and_given_back() {
     assert_eq!(running.send(Method::GET, &path, "").await.unwrap(), b"a picture", "after a start");
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_apps_do_not_name_one_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = start(folder.path()).await;
+    origin.push("/v1/apps/shop/archive", archive(&shop())).await.unwrap();
+    let named = |hosts: &str| {
+        let manifest = MANIFEST.replace("\"shop\"", "\"stall\"").replace("[\"shop.example\"]", hosts);
+        shop_with(&[("nearside.toml", Box::leak(manifest.into_boxed_str()))])
+    };
+    let both = named("[\"stall.example\", \"shop.example\"]");
+    let problem = origin.problem(Method::PUT, "/v1/apps/stall/archive", both.clone()).await;
+    assert!(problem.starts_with("409: `stall` names the host `shop.example`, and so does `shop`"), "{problem}");
+    assert_eq!(origin.status().await.apps.len(), 1, "an app that never was is forgotten");
+    origin.push("/v1/apps/stall/archive", named("[\"stall.example\"]")).await.unwrap();
+    origin.stop().await;
+
+    // After a start it is known still; and a name that is given up is free.
+    let origin = start(folder.path()).await;
+    let problem = origin.problem(Method::PUT, "/v1/apps/stall/archive", both.clone()).await;
+    assert!(problem.starts_with("409: "), "{problem}");
+    let elsewhere = MANIFEST.replace("shop.example", "elsewhere.example");
+    let elsewhere = shop_with(&[("nearside.toml", Box::leak(elsewhere.into_boxed_str()))]);
+    origin.push("/v1/apps/shop/archive", elsewhere).await.unwrap();
+    origin.push("/v1/apps/stall/archive", both).await.unwrap();
+    origin.stop().await;
+}

@@ -16,6 +16,7 @@ use crate::{
     canary::{NotTried, Wanted},
     check::{self, Finding},
     hold::{Hold, RunningVersion},
+    host_names::HostTaken,
     merge::MergeError,
     publisher::Published,
     pushed_file::{self, Imported, PushedError, PushedFile},
@@ -57,6 +58,8 @@ pub enum PushError {
     NotRolledBack(String),
     #[error(transparent)]
     NotTried(#[from] NotTried),
+    #[error(transparent)]
+    HostTaken(#[from] HostTaken),
 }
 
 /// How something is pushed.
@@ -76,7 +79,21 @@ impl Site {
         let running = self.running();
         self.assert_free(running.as_deref(), how.resume)?;
         self.assert_untried()?;
-        let (version, mut report) = self.examined(packed, running.as_deref(), how.canary.is_some()).await?;
+        let (version, report) = self.examined(packed, running.as_deref(), how.canary.is_some()).await?;
+        self.common.host_names.claim(&self.name, &version.archive.app.hosts)?;
+        let pushed = self.installed(running, version, how, report).await;
+        self.hold_host_names();
+        pushed
+    }
+
+    /// What was examined, running, or tried out; and published.
+    async fn installed(
+        &self,
+        running: Option<Arc<Running>>,
+        version: Arc<AppVersion>,
+        how: How,
+        mut report: Vec<String>,
+    ) -> Result<Pushed, PushError> {
         if let Some(wanted) = how.canary {
             let running = running.ok_or(NotTried::NothingReleased)?;
             report.extend(running.prepare_for(&version).await?);

@@ -89,6 +89,10 @@ impl Site {
         is_it.then_some((trying.version, self.running()?.publisher.candidate()?))
     }
 
+    pub(super) fn version_tried(&self) -> Option<Arc<AppVersion>> {
+        Some(self.standing().trying.as_ref()?.version.clone())
+    }
+
     fn newest_candidate(&self, canary: &Candidacy) -> Option<ReleaseId> {
         match self.running() {
             Some(running) => running.publisher.candidate(),
@@ -264,6 +268,7 @@ impl Site {
         running.end_aside(&self.folder).await?;
         self.carry_out(&record)?;
         self.done(record)?;
+        self.hold_host_names();
         let Published { release, cost, .. } = published.map_err(PushError::Unreleased)?;
         Ok(Pushed { release: Some(release), report, cost })
     }
