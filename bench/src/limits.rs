@@ -111,6 +111,8 @@ pub const OVERLOAD_PEAK_MOST_RPS: f64 = 20_000.0;
 pub const OVERLOAD_HITS_RPS: f64 = 200.0;
 pub const OVERLOAD_HIT_CONNECTIONS: usize = 8;
 pub const OVERLOAD_IN_TIME_MS: f64 = 1_000.0;
+/// By so much the generator of too much is nicer than that of what is asked for beside it.
+pub const OVERLOAD_NICE: i32 = 10;
 /// How long a visitor waits for somebody to take a request.
 pub const OVERLOAD_PATIENCE: Duration = Duration::from_secs(2);
 /// What a node may use of a core beside its siblings, and in what pieces it is given out, as for containers.

@@ -1,21 +1,30 @@
 //! The short way of a request: a stored response that is right is sent where the request was read, without a future, and
-//! without counting references that all threads share. Everything else goes the long way (`handler.rs`), from the start.
+//! without counting references that all threads share. So is a refusal of what there is no place for, or saying no would take
+//! what is needed for saying yes. Everything else goes the long way (`handler.rs`), from the start.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{Method, header, request::Parts};
-use nearside_protocol::route::Inputs;
+use http::{Method, StatusCode, header, request::Parts};
+use nearside_protocol::{
+    route::{Inputs, Route},
+    wire::RELEASE_HEADER,
+};
 
 use crate::{
+    accept::prefers_json,
     cache_status::CacheStatus,
-    freshness,
-    handler::{finished, send_again},
+    freshness, hand_over,
+    handler::{finished, refuse, send_again},
     host::Host,
-    inputs::Seen,
+    inputs::{Key, Seen},
+    pause,
+    refusal::Refusal,
+    release::Release,
     reply::Reply,
     way::{Way, host_name},
 };
 
+/// Nothing if the short way does not lead there.
 pub(crate) fn answer(host: &Arc<Host>, parts: &Parts, client: IpAddr) -> Option<Reply> {
     let is_read = matches!(parts.method, Method::GET | Method::HEAD);
     // A part that there is not is refused, which takes more than there is here.
@@ -30,9 +39,31 @@ pub(crate) fn answer(host: &Arc<Host>, parts: &Parts, client: IpAddr) -> Option<
             return None;
         }
         let key = Seen::new(declared, target, &parts.headers, Some(client)).key(&served.name);
-        let (entry, right) = host.cache.hit(&key, release)?;
-        let reply = send_again(host, &key, &entry, release, CacheStatus::Hit(right), parts).ok()?;
+        let reply = match host.cache.hit(&key, release) {
+            Some((entry, right)) => send_again(host, &key, &entry, release, CacheStatus::Hit(right), parts).ok()?,
+            None => refused(host, release, route, &key, parts)?,
+        };
         release.counts.count_request();
         Some(finished(reply, served, route.cors.as_ref(), parts))
     })
+}
+
+/// The refusal of a page that can come from nowhere else: it is not there as it was, nobody makes it, and no sibling may.
+fn refused(host: &Arc<Host>, release: &Release, route: &Route, key: &Key, parts: &Parts) -> Option<Reply> {
+    let may_come = !host.cache.has_nothing(key, release) || hand_over::knows_any(host);
+    if may_come || !is_told_plainly(release, parts) {
+        return None;
+    }
+    let refusal = Refusal::Shed(host.queue.turns_away(route.class(true))?);
+    pause::refuses();
+    let mut response = refusal.response(&parts.headers);
+    response.headers_mut().insert(RELEASE_HEADER, release.header.clone());
+    release.counts.count_answer(response.status(), Duration::ZERO);
+    Some(refuse(host, response, parts))
+}
+
+/// Not by a page of the app's own.
+fn is_told_plainly(release: &Release, parts: &Parts) -> bool {
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE.as_u16();
+    release.code.app.error_pages.page(unavailable).is_none() || prefers_json(&parts.headers)
 }

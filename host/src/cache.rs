@@ -94,6 +94,13 @@ impl Cache {
         }
     }
 
+    /// There is no response to this, right or wrong, and nobody makes one.
+    pub(crate) fn has_nothing(&self, key: &Key, release: &Release) -> bool {
+        let Some(entries) = &self.entries else { return true };
+        let is_stored = release.ahead.get(key).is_some() || entries.get(key.as_bytes()).is_some();
+        !is_stored && !self.flights.has(key, release)
+    }
+
     /// Stores an entry, unless one of a newer release is there already or it is not worth its place.
     pub fn store(&self, key: Key, entry: Arc<Entry>) -> Result<(), NotStored> {
         self.entries.as_ref().map_or(Err(NotStored::CacheOff), |entries| entries.store(key, entry))

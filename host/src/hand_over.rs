@@ -266,6 +266,12 @@ async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
     Err(NotHanded(None))
 }
 
+/// Whether there is any sibling that could be asked, ever so busy.
+pub(crate) fn knows_any(host: &Host) -> bool {
+    let is_any = |heard: Arc<Heard>| heard.siblings.siblings.iter().any(|sibling| sibling.declared.admin.is_some());
+    host.hand_over().is_some() && host.in_fleet.last_word().is_some_and(is_any)
+}
+
 /// A sibling that is to be asked.
 struct Target {
     out: Out,

@@ -106,7 +106,7 @@ fn site(host: &Host, parts: &Parts) -> Result<(Arc<Served>, Arc<Release>), Refus
     Ok((served, release))
 }
 
-fn refuse(host: &Host, mut response: http::Response<Bytes>, parts: &Parts) -> Reply {
+pub(crate) fn refuse(host: &Host, mut response: http::Response<Bytes>, parts: &Parts) -> Reply {
     host.counters.count_refused();
     let length = response.body().len();
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));

@@ -120,6 +120,15 @@ impl Queue {
         self.with(Places::spare).then(|| Place::new(self, Class::Refresh))
     }
 
+    /// Why there is no place for one who comes now, and none soon; it is counted as refused.
+    pub fn turns_away(&self, class: Class) -> Option<Shed> {
+        self.with(|places| {
+            let now = Instant::now();
+            places.look(now);
+            places.turn_away(class, now)
+        })
+    }
+
     /// Somebody was refused before the queue.
     pub fn count(&self, shed: Shed) {
         self.with(|places| places.count(shed));

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use super::arrivals::Arrivals;
 use super::timer::Timer;
 use super::{Crew, Judging, Note, Plan, Schedule, Verdict, Worker, each, phase};
+use crate::limits::OVERLOAD_NICE;
 use crate::percentile::percentile;
 
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +111,9 @@ fn summed(mut all: Tally) -> Result<Open> {
 }
 
 async fn run(crew: Crew, schedule: Schedule, ticket: Arc<AtomicU64>, patience: Option<Duration>) -> Result<Vec<Tally>> {
+    if patience.is_some() {
+        give_way().context("being nice to the other load")?;
+    }
     let (arrivals, start) = (Rc::new(Arrivals::default()), crew.start);
     let pacer = tokio::task::spawn_local(pace(schedule, ticket, start, arrivals.clone()));
     let tallies = each(crew.workers, |worker| ask_when_due(worker, arrivals.clone(), start, patience)).await?;
@@ -169,4 +173,10 @@ async fn ask_when_due(
 
 fn nanoseconds(from: Instant, to: Instant) -> u64 {
     u64::try_from(to.saturating_duration_since(from).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A load of more than can be answered is not to delay what is asked beside it, which shows what becomes of others: they are on
+/// one core.
+fn give_way() -> rustix::io::Result<i32> {
+    rustix::process::nice(OVERLOAD_NICE)
 }

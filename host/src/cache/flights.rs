@@ -27,6 +27,10 @@ use crate::{
 pub(super) struct Flights(Mutex<HashMap<(Key, u64), Flight>>);
 
 impl Flights {
+    pub(super) fn has(&self, key: &Key, release: &Release) -> bool {
+        self.all().contains_key(&(key.clone(), release.generation))
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<(Key, u64), Flight>> {
         self.0.lock().expect("BUG: nothing panics while holding the flights")
     }

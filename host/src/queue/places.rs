@@ -39,8 +39,8 @@ struct Line {
     under_way: usize,
     /// When last nobody waited in it, or no core was missing, or no more than are made in a moment.
     calm_at: Instant,
-    /// When last somebody was turned away because it stands.
-    turned_away_at: Option<Instant>,
+    /// When last somebody waited for too long, or was turned away because it stands.
+    refused_at: Option<Instant>,
     /// Of late.
     made: Made,
     admitted: u64,
@@ -87,8 +87,6 @@ pub(super) struct Places {
     running: usize,
     long: usize,
     lines: [Line; Class::ALL.len()],
-    /// When last a visitor was told that it takes too long.
-    refused_at: Option<Instant>,
     /// Of whoever comes next.
     number: u64,
     /// Who is to be told what, as soon as the places are not held.
@@ -103,7 +101,7 @@ impl Places {
             waiting: VecDeque::new(),
             under_way: 0,
             calm_at: now,
-            turned_away_at: None,
+            refused_at: None,
             made: Made::new(now),
             admitted: 0,
             waited: Duration::ZERO,
@@ -120,7 +118,6 @@ impl Places {
             running: 0,
             long: 0,
             lines: Class::ALL.map(line),
-            refused_at: None,
             number: 0,
             decided: Vec::new(),
         }
@@ -138,23 +135,25 @@ impl Places {
             self.enter(class, Duration::ZERO);
             return Arrived::In;
         }
-        let (sheds, least) = (self.sheds, self.most);
-        let line = self.line(class);
-        let waiting = line.waiting.len();
-        if sheds && line.stands(now) && waiting >= line.enough().max(least) {
-            line.turned_away_at = Some(now);
-            self.count(Shed::Delay(class));
-            self.refused_at(class, now);
-            return Arrived::Refused(Shed::Delay(class));
+        if let Some(shed) = self.turn_away(class, now) {
+            return Arrived::Refused(shed);
         }
-        if waiting >= limits::RENDERS_WAITING {
-            if !sheds {
+        if self.line(class).waiting.len() >= limits::RENDERS_WAITING {
+            if !self.sheds {
                 self.count(Shed::Full(class));
                 return Arrived::Refused(Shed::Full(class));
             }
             self.refuse_oldest(class, Shed::Full(class));
         }
         Arrived::MayWait
+    }
+
+    /// Whoever comes to a queue that stands while enough wait in it goes away at once.
+    pub(super) fn turn_away(&mut self, class: Class, now: Instant) -> Option<Shed> {
+        let (sheds, least) = (self.sheds, self.most);
+        let line = self.line(class);
+        let is_enough = sheds && line.stands(now) && line.waiting.len() >= line.enough().max(least);
+        is_enough.then(|| self.refused(Shed::Delay(class), now))
     }
 
     /// One that may wait does, under this number.
@@ -257,9 +256,10 @@ impl Places {
             let line = self.line(class);
             line.made.look(now);
             // A few dozen visitors who each come again when they have their page keep a queue from ever being empty, and
-            // yet nobody in it waits for long. But one that is short because the others are turned away still stands.
-            let is_short = line.waiting.len() <= line.made.in_a_moment() && !line.turns_away(now);
-            if is_short || has_core {
+            // yet nobody in it waits for long. One that is short, or empty for a moment, because others are refused still stands:
+            // else it would grow again until it is too long, and again.
+            let is_short = line.waiting.len() <= line.made.in_a_moment();
+            if (is_short || has_core) && !line.refuses(now) {
                 line.calm_at = now;
             }
         }
@@ -275,14 +275,14 @@ impl Places {
                 return;
             }
             self.refuse_oldest(class, Shed::Delay(class));
-            self.refused_at(class, now);
+            self.line(class).refused_at = Some(now);
         }
     }
 
-    fn refused_at(&mut self, class: Class, now: Instant) {
-        if class.is_visitors() {
-            self.refused_at = Some(now);
-        }
+    fn refused(&mut self, shed: Shed, now: Instant) -> Shed {
+        self.line(shed.class()).refused_at = Some(now);
+        self.count(shed);
+        shed
     }
 
     fn refuse_oldest(&mut self, class: Class, shed: Shed) {
@@ -370,7 +370,9 @@ impl Places {
 
     /// Visitors are refused, or were a moment ago: their queue comes and goes while it is so.
     pub(super) fn is_hot(&self, now: Instant) -> bool {
-        self.refused_at.is_some_and(|at| now.saturating_duration_since(at) < limits::HOT_FOR)
+        let visitors = Class::ALL.into_iter().filter(|class| class.is_visitors());
+        let mut refused = visitors.filter_map(|class| self.lines[class as usize].refused_at);
+        refused.any(|at| now.saturating_duration_since(at) < limits::HOT_FOR)
     }
 
     pub(super) fn status(&self) -> QueueStatus {
@@ -403,9 +405,9 @@ impl Line {
         now.saturating_duration_since(self.calm_at) >= limits::RENDERS_STAND
     }
 
-    /// Somebody was turned away in this moment.
-    fn turns_away(&self, now: Instant) -> bool {
-        self.turned_away_at.is_some_and(|at| now.saturating_duration_since(at) < limits::RENDER_WAIT)
+    /// Somebody was refused not long ago.
+    fn refuses(&self, now: Instant) -> bool {
+        self.refused_at.is_some_and(|at| now.saturating_duration_since(at) < limits::RENDERS_STAND)
     }
 
     /// While it stands so many wait that the places are never empty. More would wait in vain: they are told so when they come.
@@ -466,6 +468,10 @@ mod tests {
 
         fn waits(&mut self, class: Class) -> Told {
             assert_eq!(self.arrive(class), Arrived::MayWait);
+            self.told(class)
+        }
+
+        fn told(&mut self, class: Class) -> Told {
             let told = Told::default();
             let tells = told.clone();
             let tell: Tell = Box::new(move |outcome| *tells.lock().unwrap() = Some(outcome));
@@ -538,7 +544,8 @@ mod tests {
         assert_eq!((told(&mut newest), told(&mut waiting[9])), (Some(Ok(())), None));
         node.one_leaves();
         assert_eq!(told(&mut waiting[9]), Some(Ok(())));
-        // The queue was empty: the next rush is waited out again.
+        // A while after the last was refused, the next rush is waited out again.
+        node.later(limits::RENDERS_STAND.as_millis() as u64);
         node.waits(Class::Page);
         let mut next = node.waits(Class::Page);
         node.later(50);
@@ -564,7 +571,7 @@ mod tests {
             node.later(2);
             node.one_leaves();
             if node.arrive(Class::Page) == Arrived::MayWait {
-                waiting.push_back(node.waits(Class::Page));
+                waiting.push_back(node.told(Class::Page));
             }
         }
         assert!(node.shed() > 0);
@@ -581,29 +588,34 @@ mod tests {
             node.one_leaves();
             for _ in 0..3 {
                 match node.arrive(Class::Page) {
-                    Arrived::MayWait => waiting.push(node.waits(Class::Page)),
+                    Arrived::MayWait => waiting.push(node.told(Class::Page)),
                     Arrived::Refused(shed) => {
                         assert_eq!(shed, Shed::Delay(Class::Page));
                         turned_away += 1;
                     }
-                    Arrived::In => panic!("after {ms} ms"),
+                    Arrived::In => assert_eq!(ms, 0, "no place was empty"),
                 }
             }
         }
         let made = waiting.iter_mut().filter_map(told).filter(Result::is_ok).count();
-        assert!(made >= 990, "no place was empty: {made}");
+        assert!(made >= 990, "{made}");
         assert!(turned_away > 1_500, "{turned_away}");
         let still = node.places.status().waiting["page"];
         assert!(still <= 5, "{still}");
         assert!(node.places.is_hot(node.now));
-        // What comes now can be made: nobody is turned away any more.
-        node.later(limits::RENDER_WAIT.as_millis() as u64);
-        (0..5).for_each(|_| node.one_leaves());
-        for _ in 0..100 {
+        // What comes now can be made: nobody is turned away, and a while later a rush is waited out again.
+        for _ in 0..2 * limits::RENDERS_STAND.as_millis() {
             node.later(1);
-            assert_ne!(node.arrive(Class::Page), Arrived::Refused(Shed::Delay(Class::Page)));
             node.one_leaves();
+            match node.arrive(Class::Page) {
+                Arrived::MayWait => drop(node.told(Class::Page)),
+                Arrived::In => {}
+                Arrived::Refused(shed) => panic!("{shed:?}"),
+            }
         }
+        let mut rush: Vec<Told> = (0..50).map(|_| node.waits(Class::Page)).collect();
+        node.later(90);
+        assert!(rush.iter_mut().all(|waiter| told(waiter).is_none()));
     }
 
     #[test]
