@@ -41,35 +41,43 @@ struct Line {
     calm_at: Instant,
     /// When last somebody waited for too long, or was turned away because it stands.
     refused_at: Option<Instant>,
-    /// Of late.
-    made: Made,
+    /// Made in the time that anybody may wait while the queue stands.
+    made: Lately,
+    /// Made and refused in the time after which it stands.
+    admits: Lately,
+    refuses: Lately,
     admitted: u64,
     waited: Duration,
     shed: [u64; Shed::REASONS.len()],
 }
 
-/// How many are made in the time that anybody may wait while the queue stands.
-struct Made {
+/// How often something happened of late: in this while, and in the one before it.
+struct Lately {
+    a_while: Duration,
     since: Instant,
     this: usize,
     before: usize,
 }
 
-impl Made {
-    fn new(now: Instant) -> Made {
-        Made { since: now, this: 0, before: 0 }
+impl Lately {
+    fn new(a_while: Duration, now: Instant) -> Lately {
+        Lately { a_while, since: now, this: 0, before: 0 }
     }
 
     fn look(&mut self, now: Instant) {
-        let parts = now.saturating_duration_since(self.since).as_nanos() / limits::RENDER_WAIT.as_nanos();
-        if parts > 0 {
-            self.before = if parts == 1 { self.this } else { 0 };
+        let whiles = now.saturating_duration_since(self.since).as_nanos() / self.a_while.as_nanos();
+        if whiles > 0 {
+            self.before = if whiles == 1 { self.this } else { 0 };
             (self.since, self.this) = (now, 0);
         }
     }
 
-    fn in_a_moment(&self) -> usize {
+    fn in_a_while(&self) -> usize {
         self.this.max(self.before)
+    }
+
+    fn in_both(&self) -> usize {
+        self.this + self.before
     }
 }
 
@@ -102,7 +110,9 @@ impl Places {
             under_way: 0,
             calm_at: now,
             refused_at: None,
-            made: Made::new(now),
+            made: Lately::new(limits::RENDER_WAIT, now),
+            admits: Lately::new(limits::RENDERS_STAND, now),
+            refuses: Lately::new(limits::RENDERS_STAND, now),
             admitted: 0,
             waited: Duration::ZERO,
             shed: [0; Shed::REASONS.len()],
@@ -153,7 +163,13 @@ impl Places {
         let (sheds, least) = (self.sheds, self.most);
         let line = self.line(class);
         let is_enough = sheds && line.stands(now) && line.waiting.len() >= line.enough().max(least);
-        is_enough.then(|| self.refused(Shed::Delay(class), now))
+        if !is_enough {
+            return None;
+        }
+        line.refused(now);
+        let shed = Shed::Delay(class);
+        self.count(shed);
+        Some(shed)
     }
 
     /// One that may wait does, under this number.
@@ -223,6 +239,7 @@ impl Places {
         self.running += 1;
         let line = self.line(class);
         line.made.this += 1;
+        line.admits.this += 1;
         line.under_way += 1;
         line.admitted += 1;
         line.waited += waited;
@@ -254,12 +271,12 @@ impl Places {
         for class in Class::ALL {
             let has_core = self.has_core(class);
             let line = self.line(class);
-            line.made.look(now);
+            line.look(now);
             // A few dozen visitors who each come again when they have their page keep a queue from ever being empty, and
             // yet nobody in it waits for long. One that is short, or empty for a moment, because others are refused still stands:
-            // else it would grow again until it is too long, and again.
-            let is_short = line.waiting.len() <= line.made.in_a_moment();
-            if (is_short || has_core) && !line.refuses(now) {
+            // else it would grow again until it is too long, and again. But a few are refused of as many as can be made, too.
+            let is_short = line.waiting.len() <= line.made.in_a_while();
+            if (is_short || has_core) && !line.refuses_many() {
                 line.calm_at = now;
             }
         }
@@ -275,14 +292,8 @@ impl Places {
                 return;
             }
             self.refuse_oldest(class, Shed::Delay(class));
-            self.line(class).refused_at = Some(now);
+            self.line(class).refused(now);
         }
-    }
-
-    fn refused(&mut self, shed: Shed, now: Instant) -> Shed {
-        self.line(shed.class()).refused_at = Some(now);
-        self.count(shed);
-        shed
     }
 
     fn refuse_oldest(&mut self, class: Class, shed: Shed) {
@@ -405,14 +416,23 @@ impl Line {
         now.saturating_duration_since(self.calm_at) >= limits::RENDERS_STAND
     }
 
-    /// Somebody was refused not long ago.
-    fn refuses(&self, now: Instant) -> bool {
-        self.refused_at.is_some_and(|at| now.saturating_duration_since(at) < limits::RENDERS_STAND)
+    fn look(&mut self, now: Instant) {
+        [&mut self.made, &mut self.admits, &mut self.refuses].into_iter().for_each(|lately| lately.look(now));
+    }
+
+    fn refused(&mut self, now: Instant) {
+        self.refused_at = Some(now);
+        self.refuses.this += 1;
+    }
+
+    /// More than a few of those who came of late were refused.
+    fn refuses_many(&self) -> bool {
+        self.refuses.in_both() * limits::REFUSED_FEW > self.admits.in_both()
     }
 
     /// While it stands so many wait that the places are never empty. More would wait in vain: they are told so when they come.
     fn enough(&self) -> usize {
-        self.made.in_a_moment() / 4
+        self.made.in_a_while() / 4
     }
 
     fn at(&self, number: u64) -> Option<usize> {
@@ -544,8 +564,8 @@ mod tests {
         assert_eq!((told(&mut newest), told(&mut waiting[9])), (Some(Ok(())), None));
         node.one_leaves();
         assert_eq!(told(&mut waiting[9]), Some(Ok(())));
-        // A while after the last was refused, the next rush is waited out again.
-        node.later(limits::RENDERS_STAND.as_millis() as u64);
+        // Some time after the last was refused, the next rush is waited out again.
+        node.later(2 * limits::RENDERS_STAND.as_millis() as u64);
         node.waits(Class::Page);
         let mut next = node.waits(Class::Page);
         node.later(50);
