@@ -4,23 +4,19 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{Method, StatusCode, header, request::Parts};
-use nearside_protocol::{
-    route::{Inputs, Route},
-    wire::RELEASE_HEADER,
-};
+use http::{Method, header, request::Parts};
+use nearside_protocol::route::{Inputs, Route};
 
 use crate::{
-    accept::prefers_json,
     cache_status::CacheStatus,
-    freshness, hand_over,
+    error_page, freshness, hand_over,
     handler::{finished, refuse, send_again},
     host::Host,
     inputs::{Key, Seen},
-    pause,
     refusal::Refusal,
     release::Release,
     reply::Reply,
+    shed::Shed,
     way::{Way, host_name},
 };
 
@@ -50,20 +46,15 @@ pub(crate) fn answer(host: &Arc<Host>, parts: &Parts, client: IpAddr) -> Option<
 
 /// The refusal of a page that can come from nowhere else: it is not there as it was, nobody makes it, and no sibling may.
 fn refused(host: &Arc<Host>, release: &Release, route: &Route, key: &Key, parts: &Parts) -> Option<Reply> {
+    let class = route.class(true);
     let may_come = !host.cache.has_nothing(key, release) || hand_over::knows_any(host);
-    if may_come || !is_told_plainly(release, parts) {
+    // The app's own page takes more than there is here.
+    let is_plain = error_page::page_of(release, &Refusal::Shed(Shed::Delay(class)), &parts.headers).is_none();
+    if may_come || !is_plain {
         return None;
     }
-    let refusal = Refusal::Shed(host.queue.turns_away(route.class(true))?);
-    pause::refuses();
-    let mut response = refusal.response(&parts.headers);
-    response.headers_mut().insert(RELEASE_HEADER, release.header.clone());
+    let refusal = Refusal::Shed(host.queue.turns_away(class)?);
+    let response = error_page::plain(release, &refusal, &parts.headers);
     release.counts.count_answer(response.status(), Duration::ZERO);
-    Some(refuse(host, response, parts))
-}
-
-/// Not by a page of the app's own.
-fn is_told_plainly(release: &Release, parts: &Parts) -> bool {
-    let unavailable = StatusCode::SERVICE_UNAVAILABLE.as_u16();
-    release.code.app.error_pages.page(unavailable).is_none() || prefers_json(&parts.headers)
+    Some(refuse(host, &refusal, response, parts))
 }

@@ -15,14 +15,14 @@ pub struct Counters {
     redirect: AtomicU64,
     refused: AtomicU64,
     /// Connections, not requests.
-    crowded: AtomicU64,
+    unseated: AtomicU64,
 }
 
 impl Default for Counters {
     fn default() -> Counters {
         let zero = AtomicU64::default;
         let cache = std::array::from_fn(|_| zero());
-        Counters { cache, static_file: zero(), blob: zero(), redirect: zero(), refused: zero(), crowded: zero() }
+        Counters { cache, static_file: zero(), blob: zero(), redirect: zero(), refused: zero(), unseated: zero() }
     }
 }
 
@@ -48,12 +48,12 @@ impl Counters {
     }
 
     /// A connection was closed because its client had as many as it may have.
-    pub(crate) fn count_crowded(&self) {
-        self.crowded.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_unseated(&self) {
+        self.unseated.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn crowded(&self) -> u64 {
-        self.crowded.load(Ordering::Relaxed)
+    pub(crate) fn unseated(&self) -> u64 {
+        self.unseated.load(Ordering::Relaxed)
     }
 
     pub(crate) fn all(&self) -> BTreeMap<String, u64> {

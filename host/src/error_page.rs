@@ -42,16 +42,9 @@ pub(crate) async fn response(
     refusal: &Refusal,
     request: &HeaderMap,
 ) -> Response<Bytes> {
-    let mut response = refusal.response(request);
-    response.headers_mut().insert(RELEASE_HEADER, release.header.clone());
+    let response = plain(release, refusal, request);
+    let Some(path) = page_of(release, refusal, request) else { return response };
     let status = response.status();
-    let Some(path) = release.code.app.error_pages.page(status.as_u16()).filter(|_| !prefers_json(request)) else {
-        return response;
-    };
-    // That nothing can be rendered now is not told by rendering.
-    if matches!(refusal, Refusal::Shed(_)) && target_of_static(path).is_none() {
-        return response;
-    }
     match page(host, release, path, status).await {
         Ok((headers, body)) => {
             let (mut parts, _) = response.into_parts();
@@ -67,6 +60,21 @@ pub(crate) async fn response(
             response
         }
     }
+}
+
+/// The same without the app's body.
+pub(crate) fn plain(release: &Release, refusal: &Refusal, request: &HeaderMap) -> Response<Bytes> {
+    let mut response = refusal.response(request);
+    response.headers_mut().insert(RELEASE_HEADER, release.header.clone());
+    response
+}
+
+/// Where the app has its own page for this, and for who asks.
+pub(crate) fn page_of<'a>(release: &'a Release, refusal: &Refusal, request: &HeaderMap) -> Option<&'a str> {
+    let path = release.code.app.error_pages.page(refusal.status().as_u16())?;
+    // That nothing can be rendered now is not told by rendering.
+    let is_at_hand = !matches!(refusal, Refusal::Shed(_)) || target_of_static(path).is_some();
+    (is_at_hand && !prefers_json(request)).then_some(path)
 }
 
 async fn page(

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method as HttpMethod, Request, header, request::Parts};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use nearside_protocol::{
     class::Class,
@@ -19,7 +19,6 @@ use nearside_protocol::{
     wire::{BEHIND_AT_MOST_HEADER, IDEMPOTENCY_KEY_HEADER, RELEASE_HEADER},
     write::IdempotencyKey,
 };
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     blobs::{self, BlobName},
@@ -42,6 +41,7 @@ use crate::{
     render::RenderedBody,
     reply::{self, Reply},
     reply_body::ReplyBody,
+    request_body,
     served::Served,
     shed::Shed,
     spans::Traced,
@@ -61,7 +61,7 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
     let (parts, body) = request.into_parts();
     let (served, release) = match site(host, &parts) {
         Ok(found) => found,
-        Err(refusal) => return refuse(host, refusal.response(&parts.headers), &parts),
+        Err(refusal) => return refuse(host, &refusal, refusal.response(&parts.headers), &parts),
     };
     let way = Way::of(&release, &parts);
     let cors = match &way {
@@ -77,10 +77,8 @@ pub async fn answer(host: &Arc<Host>, request: Request<Incoming>, client: IpAddr
     let reply = match answered {
         Ok(reply) => reply,
         Err(refusal) => {
-            if matches!(refusal, Refusal::Shed(_)) {
-                pause::refuses();
-            }
-            refuse(host, Box::pin(error_page::response(host, &release, &refusal, &parts.headers)).await, &parts)
+            let response = Box::pin(error_page::response(host, &release, &refusal, &parts.headers)).await;
+            refuse(host, &refusal, response, &parts)
         }
     };
     if is_page {
@@ -106,8 +104,11 @@ fn site(host: &Host, parts: &Parts) -> Result<(Arc<Served>, Arc<Release>), Refus
     Ok((served, release))
 }
 
-pub(crate) fn refuse(host: &Host, mut response: http::Response<Bytes>, parts: &Parts) -> Reply {
+pub(crate) fn refuse(host: &Host, refusal: &Refusal, mut response: http::Response<Bytes>, parts: &Parts) -> Reply {
     host.counters.count_refused();
+    if matches!(refusal, Refusal::Shed(_)) {
+        pause::refuses();
+    }
     let length = response.body().len();
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     response.map(|body| if parts.method == HttpMethod::HEAD { ReplyBody::empty() } else { body.into() })
@@ -443,7 +444,7 @@ async fn write(
     };
     let begin = |key: &IdempotencyKey| host.running_keys.begin(&release.code.app.name, key).ok_or(Refusal::KeyRunning);
     let _running = request_key.as_ref().map(begin).transpose()?;
-    let (body_room, body) = whole_body(host, declared.body_bytes, parts, body).await?;
+    let (body_room, body) = request_body::whole(host, declared.body_bytes, parts, body).await?;
     let request = everything(canonical_host(&release), &target, &parts.method, &headers, client, body);
     let (trace, traced) = (trace_id(&parts.headers), Traced::of_request(parts));
     let asking = Asking { release: release.clone(), route, request, request_key, trace, traced };
@@ -506,48 +507,6 @@ async fn written(host: &Arc<Host>, served: &Served, ticket: Ticket, parts: &Part
         reply::add_receipt(&mut reply, receipt);
     }
     Ok(reply)
-}
-
-/// The body, and the room it takes until it has been worked on.
-async fn whole_body(
-    host: &Host,
-    most_bytes: usize,
-    parts: &Parts,
-    mut body: Incoming,
-) -> Result<(OwnedSemaphorePermit, Bytes), Refusal> {
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    // Nothing has been read yet: a client that expects 100 before it sends is told in time.
-    if declared.is_some_and(|bytes| bytes > most_bytes as u64) {
-        return Err(Refusal::BodyTooLarge { most_bytes });
-    }
-    let mut room = host.body_places(1).ok_or(Refusal::Busy)?;
-    let (mut places, mut by) = (1, tokio::time::Instant::now() + limits::REQUEST_BODY_WAIT);
-    let (mut pieces, mut bytes) = (Vec::new(), 0);
-    loop {
-        let too_slow = |_| Refusal::BodyTooSlow { wait_s: (limits::REQUEST_BODY_WAIT * places).as_secs() };
-        let frame = match tokio::time::timeout_at(by, body.frame()).await.map_err(too_slow)? {
-            None => break,
-            Some(frame) => frame.map_err(|_| Refusal::BodyBroken)?,
-        };
-        // Trailers are nothing that a handler is shown.
-        let Ok(piece) = frame.into_data() else { continue };
-        bytes += piece.len();
-        if bytes > most_bytes {
-            return Err(Refusal::BodyTooLarge { most_bytes });
-        }
-        // As it comes, not as it is announced: who announces much and sends nothing holds one place.
-        while bytes > places as usize * limits::REQUEST_BODY_BYTES {
-            room.merge(host.body_places(1).ok_or(Refusal::Busy)?);
-            places += 1;
-            by += limits::REQUEST_BODY_WAIT;
-        }
-        pieces.push(piece);
-    }
-    let whole = match pieces.as_slice() {
-        [one] => one.clone(),
-        several => several.concat().into(),
-    };
-    Ok((room, whole))
 }
 
 // --- Files ------------------------------------------------------------------------------------------------------------

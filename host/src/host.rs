@@ -489,7 +489,7 @@ impl Host {
             origin,
             apps: directory.by_name.iter().filter_map(|(name, served)| Some((name.clone(), app(served)?))).collect(),
             requests: self.counters.all(),
-            connections_refused: self.counters.crowded(),
+            connections_refused: self.counters.unseated(),
             cache_bytes: self.cache.bytes(),
             cache_entries: self.cache.count(),
             forms: self.forms.counts(),

@@ -3,12 +3,13 @@
 //! | module | what it holds |
 //! |---|---|
 //! | **a request** | |
-//! | [`serve`], `greeting`, `stall`, [`admin`] | sockets, for visitors and for the operator; whom they do not wait for |
+//! | [`serve`], [`admin`] | sockets, for visitors and for the operator |
+//! | `greeting`, `stall`, `activity`, `quiet`, `seats` | which connections are not waited for any more; how many one client has |
 //! | [`door`], [`certificates`], [`tls`], [`redirect`] | encrypted sockets: what is shown for which name; whom a client believes |
 //! | [`client_authorities`], [`client_certificate`] | certificates of clients: asked for, and shown to an origin that asks |
 //! | [`credential`], [`gate`], [`sibling_keys`] | tokens that are shown; whom the operator's listener answers; by what nodes know each other |
 //! | [`agent`], [`leaving`] | what a balancer in front is told |
-//! | [`handler`] | the life of a request, top to bottom |
+//! | [`handler`], `at_once`, `request_body` | the life of a request, top to bottom; its short way; what it carries |
 //! | `way`, [`target`], [`inputs`], [`accept`] | which app and route; what the handler sees, and the key made of it |
 //! | [`conditional`], [`encoding`], `cors` | what a client has already or wants a part of; how it takes it; other sites |
 //! | [`evidence`], [`past`], `again` | what a response was computed from; whether it stands on a later release |
@@ -19,20 +20,20 @@
 //! | [`refusal`], `error_page`, `plain_page` | refusing to, and how that looks |
 //! | [`outbox`], [`running_keys`] | writes taken while the origin is away, or did not answer; keys being worked on |
 //! | [`working_clock`] | how long that is remembered |
-//! | [`queue`], `clients`, [`shed`] | who may render now; what single clients ask for; telling those who may not |
+//! | [`queue`], `clients`, [`shed`], [`pause`] | who may render now; what single clients ask for; telling those who may not, and a pause after it |
 //! | [`hand_over`] | renders there is no place for, made by a sibling |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
 //! | **a guest** | |
 //! | [`engine`], [`guest`], [`senses`], [`budget`] | WebAssembly, one instance's bounds, what time looks like to it |
-//! | [`bindings`], [`visit`], [`writes`], [`upstream`], [`outbound`] | what it can call |
+//! | [`bindings`], [`visit`], [`writes`], [`upstream`] | what it can call |
+//! | [`outbound`], `connect_wait`, `between_bytes` | requests it sends elsewhere, and how long it waits |
 //! | [`sql`], [`database`], [`schemas`] | SQL under limits, snapshots, payloads |
 //! | **a release** | |
 //! | [`release`], [`code`], [`archive`] | an app version on a snapshot, loaded |
 //! | [`static_files`], `encoded` | its files, and their compressed forms |
 //! | [`follow`], [`pull`], [`switch`], [`plans`] | hearing of releases, pulling them, and serving them |
-//! | [`pause`] | a moment's pause of a thread that refuses |
 //! | [`beside`], [`priority`] | threads for what no visitor waits for; how the scheduler is to see each kind of thread |
-//! | [`origin_client`], `throttle`, [`peer`] | asking the origin and siblings, and when not; being asked by them |
+//! | [`origin_client`], `throttle`, `in_vain`, [`peer`] | asking the origin and siblings, and when not; being asked by them |
 //! | [`verified`], [`refusals`] | by how much a release may be behind; what was not taken, and why |
 //! | [`repair`], [`scrub`] | damaged pages made whole; looking for them |
 //! | [`replica`], [`trusted`], [`disk`] | the node's own disk; whose signatures count; how it is written |
@@ -67,12 +68,12 @@ pub mod client_certificate;
 mod clients;
 pub mod code;
 pub mod conditional;
+mod connect_wait;
 mod cors;
 pub mod counters;
 pub mod counts;
 pub mod credential;
 mod credit;
-mod crowd;
 pub mod database;
 pub mod disk;
 pub mod door;
@@ -113,7 +114,6 @@ pub mod outbox;
 mod own_cpu;
 pub mod pages;
 pub mod past;
-mod patient;
 pub mod pause;
 pub mod peer;
 mod plain_page;
@@ -133,11 +133,13 @@ pub mod repair;
 pub mod replica;
 pub mod reply;
 mod reply_body;
+mod request_body;
 mod reuse;
 mod rows;
 pub mod running_keys;
 pub mod schemas;
 pub mod scrub;
+mod seats;
 pub mod senses;
 pub mod serve;
 pub mod served;

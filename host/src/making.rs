@@ -68,8 +68,8 @@ fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> 
     Err(Refusal::Shed(shed))
 }
 
-/// Has `work` begun in a place among the renders, if there is one soon, or told that there is none, and waits for what it sends;
-/// nothing if that is lost. Who hangs up while it is in the queue has left that.
+/// Has `work` begun in a place, if there is one soon, or told that there is none, and waits for what it sends; nothing if that
+/// is lost. Who hangs up meanwhile has left the queue.
 async fn in_a_place<T>(
     host: &Arc<Host>,
     asking: Asking,
@@ -124,29 +124,24 @@ async fn begin_here<T: Send + 'static>(
 /// Makes it for one visitor, if this client may ask for more and there is a place soon; not for who has hung up.
 pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool, client: IpAddr) -> Result<Rendered, Refusal> {
     may_ask(host, &asking, client)?;
-    let trace = asking.trace.clone();
+    let lost = Refusal::Handler { trace: asking.trace.clone() };
     let task_host = host.clone();
-    let begun = match place_here(host, &asking) {
-        Some((place, here)) => {
-            let made = async move { made_in(&task_host, place, asking, streams).await };
-            begin_here(host, here, made).await
-        }
-        None => {
-            let made = in_a_place(host, asking, move |place, asking, tell| match place {
-                Ok(place) => {
-                    let host = task_host.clone();
-                    let made = async move { made_in(&host, place, asking, streams).await };
-                    task_host.spawn(for_one(made, tell));
-                }
-                Err(refusal) => drop(tell.send(Err(refusal))),
-            });
-            return made.await.unwrap_or(Err(Refusal::Handler { trace }));
-        }
-    };
-    match begun {
-        Begun::Done(made) => made,
-        Begun::Elsewhere(task) => Theirs(task).await.unwrap_or(Err(Refusal::Handler { trace })),
+    if let Some((place, here)) = place_here(host, &asking) {
+        let made = async move { made_in(&task_host, place, asking, streams).await };
+        return match begin_here(host, here, made).await {
+            Begun::Done(made) => made,
+            Begun::Elsewhere(task) => Theirs(task).await.unwrap_or(Err(lost)),
+        };
     }
+    let made = in_a_place(host, asking, move |place, asking, tell| match place {
+        Ok(place) => {
+            let host = task_host.clone();
+            let made = async move { made_in(&host, place, asking, streams).await };
+            task_host.spawn(for_one(made, tell));
+        }
+        Err(refusal) => drop(tell.send(Err(refusal))),
+    });
+    made.await.unwrap_or(Err(lost))
 }
 
 /// Sends what is made to the one visitor who waits for it. Ends when they leave.

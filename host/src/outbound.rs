@@ -25,7 +25,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::{
     between_bytes::BetweenBytes,
-    patient::{self, Patient},
+    connect_wait::{self, ConnectWait},
     spans::{Kind, Span, Traced, method_name},
 };
 
@@ -46,7 +46,7 @@ struct Allowed {
     private: Vec<String>,
 }
 
-type HttpClient = Client<Patient<HttpsConnector<HttpConnector<Resolver>>>, WasiBody>;
+type HttpClient = Client<ConnectWait<HttpsConnector<HttpConnector<Resolver>>>, WasiBody>;
 
 /// Connections are shared by all guests; what a guest may reach is decided before a request gets here.
 static PUBLIC: LazyLock<HttpClient> = LazyLock::new(|| client(Resolver::PublicOnly));
@@ -131,13 +131,13 @@ impl WasiHttpHooks for Outbound {
         let mut span = client.as_ref().ok().and_then(|_| self.begin_span(&mut request));
         let Waits { connect, first_byte, between_bytes } = Waits::of(options);
         Box::new(async move {
-            let response = tokio::time::timeout(first_byte, patient::waiting(connect, client?.request(request)))
+            let response = tokio::time::timeout(first_byte, connect_wait::within(connect, client?.request(request)))
                 .await
                 .map_err(|_| Error::ConnectionReadTimeout)?
                 .map_err(|error| {
                     tracing::debug!(cause = %error, "a guest's request failed");
                     match error.is_connect() {
-                        true if patient::is_late(&error) => Error::ConnectionTimeout,
+                        true if connect_wait::is_late(&error) => Error::ConnectionTimeout,
                         true => Error::ConnectionRefused,
                         false => Error::ConnectionTerminated,
                     }
@@ -192,7 +192,7 @@ fn client(resolver: Resolver) -> HttpClient {
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .pool_idle_timeout(IDLE_KEPT)
         .pool_timer(TokioTimer::new())
-        .build(Patient(https))
+        .build(ConnectWait(https))
 }
 
 /// Resolves names, and drops the addresses that a guest must not reach: a public name can point anywhere.

@@ -10,6 +10,7 @@
 //! Who waits is work to be done in a place, and not a task: it begins on the thread that gives its place up, which most often
 //! renders, and to refuse it wakes nobody but who asked.
 
+mod line;
 mod places;
 
 use std::{
@@ -21,8 +22,9 @@ use std::{
     time::Duration,
 };
 
+use line::Tell;
 use nearside_protocol::{class::Class, limits, status::QueueStatus};
-use places::{Arrived, Places, Tell};
+use places::{Arrived, Places};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{engine::TICK, shed::Shed};
@@ -131,7 +133,7 @@ impl Queue {
 
     /// Somebody was refused before the queue.
     pub fn count(&self, shed: Shed) {
-        self.with(|places| places.count(shed));
+        self.places().count(shed);
     }
 
     /// Whether this node's own visitors are more than it can make pages for.

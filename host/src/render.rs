@@ -277,8 +277,7 @@ async fn run(host: &Arc<Host>, ask: Ask, speaker: Arc<Speaker>) -> Result<Render
             if let Some(place) = &ask.place {
                 place.give_back();
             }
-            // One that had little to say may have come to its end already.
-            let task = if is_over { host.spawn(async {}) } else { host.spawn(guest) };
+            let task = (!is_over).then(|| host.spawn(guest));
             let guest = Running { task, finished, _stream };
             RenderedBody::Streams(Stream { first, rest, guest, deadline })
         }

@@ -28,13 +28,13 @@ use tokio::{
 use crate::{
     activity::Activity,
     at_once,
-    crowd::Crowd,
     door::Door,
     greeting::Greeting,
     handler,
     head_timer::HeadTimer,
     host::Host,
     quiet::{Quiet, Verdict},
+    seats::Seats,
     stall::{Stalls, speaks},
     visitor_span,
 };
@@ -83,7 +83,7 @@ pub async fn serve_until(host: Arc<Host>, door: impl Into<Door>, shutdown: impl 
             }
         }
     };
-    accept_until(door.into(), answer, move || counted.counters.count_crowded(), shutdown).await;
+    accept_until(door.into(), answer, move || counted.counters.count_unseated(), shutdown).await;
 }
 
 /// The same for any service: the admin listener and the origin use it too.
@@ -99,7 +99,7 @@ where
     accept_until(door.into(), answer, || (), at_most_drain(shutdown)).await;
 }
 
-async fn accept_until<F, R, B>(door: Door, answer: F, crowded: impl Fn(), shutdown: impl Future<Output = Duration>)
+async fn accept_until<F, R, B>(door: Door, answer: F, unseated: impl Fn(), shutdown: impl Future<Output = Duration>)
 where
     F: Fn(Request<Incoming>, SocketAddr) -> R + Clone + Send + 'static,
     R: Future<Output = Response<B>> + Send + 'static,
@@ -109,7 +109,7 @@ where
         + 'static,
 {
     let Door { listener, tls, most_a_client } = door;
-    let crowd = Crowd::of(most_a_client);
+    let seats = Seats::of(most_a_client);
     // Told when connections are to end; all of them have when nobody listens any more.
     let (ends, ending) = watch::channel(());
     // Gone when this stops: connections that have not said a word are waited for a moment only.
@@ -128,9 +128,9 @@ where
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let Some(seat) = crowd.seat(client.ip()) else {
+        let Some(seat) = seats.seat(client.ip()) else {
             tracing::debug!(%client, most = most_a_client, "it has as many connections as it may have");
-            crowded();
+            unseated();
             continue;
         };
         let stream = prepared(stream);

@@ -11,6 +11,16 @@ use nearside_host::{replica::Replica, switch::load};
 use nearside_protocol::key::SecretKey;
 use support::{Node, PAIR, Shelf, app, probe, release};
 
+/// An instance waits there that has served two.
+fn visited_twice() -> (Node, Shelf, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shelf = Shelf::new(folder.path());
+    shelf.put(&app("probe"), PAIR);
+    let node = Node::start(&shelf, "probe.localhost");
+    assert_eq!((visits(&node), visits(&node)), (1, 2));
+    (node, shelf, folder)
+}
+
 fn visits(node: &Node) -> u32 {
     let answer = node.get("/visits");
     assert_eq!(
@@ -62,15 +72,10 @@ fn those_who_come_at_once_have_an_instance_each() {
 
 #[test]
 fn an_instance_stays_when_rows_change_and_does_not_hold_the_release_it_served() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut shelf = Shelf::new(folder.path());
-    let app = app("probe");
-    shelf.put(&app, PAIR);
-    let node = Node::start(&shelf, "probe.localhost");
-    assert_eq!((visits(&node), visits(&node)), (1, 2));
+    let (node, mut shelf, _folder) = visited_twice();
     let before = Arc::downgrade(&node.host.by_name("probe").unwrap().current().unwrap());
 
-    let manifest = shelf.put(&app, "INSERT INTO \"left\" VALUES (1, 8); INSERT INTO \"right\" VALUES (1, 8);");
+    let manifest = shelf.put(&app("probe"), "INSERT INTO \"left\" VALUES (1, 8); INSERT INTO \"right\" VALUES (1, 8);");
     let disk = Replica::open(&shelf.data).unwrap().app("probe").unwrap();
     let release = load(&node.host, &disk, manifest, disk.pages().newest().unwrap().table).unwrap();
     node.host.switch(release).unwrap();
@@ -84,13 +89,8 @@ fn an_instance_stays_when_rows_change_and_does_not_hold_the_release_it_served() 
 
 #[test]
 fn an_instance_that_began_with_other_variables_is_not_used_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut shelf = Shelf::new(folder.path());
+    let (node, shelf, folder) = visited_twice();
     let app = app("probe");
-    shelf.put(&app, PAIR);
-    let node = Node::start(&shelf, "probe.localhost");
-    assert_eq!((visits(&node), visits(&node)), (1, 2));
-
     let disk = Replica::open(&shelf.data).unwrap().app("probe").unwrap();
     let (file, key) = (folder.path().join("seed.db"), SecretKey::from_seed([9; 32]));
     let push = |seq: u64, value: &str| {

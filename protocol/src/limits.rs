@@ -102,6 +102,8 @@ pub const RENDERS_WAITING: usize = 512;
 /// shorter rush nobody waits longer than RENDERS_STAND.
 pub const RENDER_WAIT: Duration = Duration::from_millis(20);
 pub const RENDERS_STAND: Duration = Duration::from_millis(100);
+/// While it stands, one waits for so many that are made in RENDER_WAIT.
+pub const WAITING_OF_MADE: usize = 4;
 /// As long as more than one is refused for so many that are made, the queue stands.
 pub const REFUSED_FEW: usize = 4;
 /// When whoever got no place may come again: after one second to so many, each another.

@@ -27,6 +27,7 @@ mod merge;
 mod meta;
 mod number;
 mod options;
+mod phrase;
 mod plan;
 mod posting;
 mod query;

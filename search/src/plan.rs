@@ -2,12 +2,13 @@
 
 use crate::{
     batch::tag_term,
-    clause::{Clause, Phrase, Word},
+    clause::Clause,
     cursor::{Cursor, Room, Scope},
     dictionary::{self, Place, TermRow},
     fault::{Fault, Result},
     index::Known,
     limits, number,
+    phrase::{Phrase, Word},
     query::Query,
     rows::Rows,
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use nearside_protocol::{digest::Digest, limits};
-use tokio::{runtime::Handle, sync::watch};
+use tokio::sync::watch;
 
 use super::{
     Cache, Look,
@@ -76,13 +76,13 @@ impl Cache {
 
     fn take_off(self: &Arc<Self>, at: (Key, u64), release: &Release) -> (Lead, Flight) {
         let (lands, landed) = watch::channel(None);
-        let flight = Flight { landed, waiters: Arc::default(), threads: Arc::default(), second: Arc::default() };
+        let flight = Flight { landed, waiters: Arc::default(), second: Arc::default() };
         let lead = Lead {
             cache: self.clone(),
             at,
             code: release.code.digest,
             flight: flight.clone(),
-            lands: Some(lands),
+            lands,
             is_under_way: false,
         };
         (lead, flight)
@@ -93,8 +93,6 @@ impl Cache {
 struct Flight {
     landed: watch::Receiver<Option<Landing>>,
     waiters: Arc<AtomicUsize>,
-    /// Where the first of those who wait runs.
-    threads: Arc<OnceLock<Handle>>,
     /// The one that those who waited went over to when it failed.
     second: Arc<OnceLock<Flight>>,
 }
@@ -102,11 +100,6 @@ struct Flight {
 impl Flight {
     fn wait(&self) -> Joined {
         let others = self.waiters.fetch_add(1, Ordering::Relaxed);
-        if others == 0
-            && let Ok(threads) = Handle::try_current()
-        {
-            let _ = self.threads.set(threads);
-        }
         let waiter = Waiter { landed: self.landed.clone(), flight: self.clone() };
         if others < limits::FLIGHT_WAITERS { Joined::Waits(waiter) } else { Joined::Full }
     }
@@ -155,13 +148,9 @@ pub struct Lead {
     at: (Key, u64),
     code: Digest,
     flight: Flight,
-    /// None once it has landed.
-    lands: Option<watch::Sender<Option<Landing>>>,
+    lands: watch::Sender<Option<Landing>>,
     is_under_way: bool,
 }
-
-/// Where so many wait, they are woken by a thread of theirs.
-const CROWD: usize = 16;
 
 impl Lead {
     /// From here on it does not matter whether the one who led is still there.
@@ -170,7 +159,7 @@ impl Lead {
     }
 
     /// Stores what may be stored and tells those who wait. Says whether it was stored.
-    pub fn land(mut self, result: Result<(Arc<Entry>, Result<Lifetime, NotStored>), Refusal>) -> Result<(), NotStored> {
+    pub fn land(self, result: Result<(Arc<Entry>, Result<Lifetime, NotStored>), Refusal>) -> Result<(), NotStored> {
         let key = self.at.0.clone();
         let mut stored = Ok(());
         let landing = match result {
@@ -187,31 +176,19 @@ impl Lead {
             }
             Err(refusal) => Landing::Failed(refusal),
         };
-        self.tell(landing);
+        self.lands.send_replace(Some(landing));
         stored
     }
 
     /// It was made elsewhere, on a newer release.
-    pub fn land_newer(mut self, entry: Arc<Entry>) {
-        self.tell(Landing::Newer(entry));
+    pub fn land_newer(self, entry: Arc<Entry>) {
+        self.lands.send_replace(Some(Landing::Newer(entry)));
     }
 
     /// The render turned out to stream, or was not storable.
-    pub fn land_unstorable(mut self, why: NotStored) {
+    pub fn land_unstorable(self, why: NotStored) {
         self.cache.remember_unstorable(self.at.0.clone(), self.code, why);
-        self.tell(Landing::Unstorable);
-    }
-
-    /// This thread may be one that renders. It gives way to those it wakes, so that the last of a
-    /// crowd would hear of it when all others are answered.
-    fn tell(&mut self, landing: Landing) {
-        let Some(lands) = self.lands.take() else { return };
-        match self.flight.threads.get() {
-            Some(threads) if self.flight.waiters.load(Ordering::Relaxed) >= CROWD => {
-                threads.spawn(async move { lands.send_replace(Some(landing)) });
-            }
-            _ => drop(lands.send_replace(Some(landing))),
-        }
+        self.lands.send_replace(Some(Landing::Unstorable));
     }
 }
 
@@ -223,8 +200,8 @@ impl Drop for Lead {
             flights.remove(&self.at);
         }
         drop(flights);
-        if !self.is_under_way {
-            self.tell(Landing::Left);
+        if !self.is_under_way && self.lands.borrow().is_none() {
+            self.lands.send_replace(Some(Landing::Left));
         }
     }
 }

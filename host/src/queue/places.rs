@@ -1,21 +1,15 @@
 //! The places and who waits for them, as values: what happens at which moment is told, never looked at.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use nearside_protocol::{class::Class, limits, status::QueueStatus};
 use tokio::time::Instant;
 
-use super::Load;
+use super::{
+    Load,
+    line::{Line, Outcome, Tell, Waiter},
+};
 use crate::shed::Shed;
-
-/// What whoever waits is told.
-pub(super) type Outcome = Result<(), Shed>;
-
-/// What is then done. It may come back for a place or give one back, so it is not done while the places are held.
-pub(super) type Tell = Box<dyn FnOnce(Outcome) + Send>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Arrived {
@@ -24,61 +18,6 @@ pub(super) enum Arrived {
     /// It may wait for one.
     MayWait,
     Refused(Shed),
-}
-
-struct Waiter {
-    number: u64,
-    since: Instant,
-    tell: Tell,
-}
-
-/// What there is of one class.
-struct Line {
-    /// Old to new.
-    waiting: VecDeque<Waiter>,
-    under_way: usize,
-    /// When last nobody waited in it, or no core was missing, or no more than are made in a moment.
-    calm_at: Instant,
-    /// When last somebody waited for too long, or was turned away because it stands.
-    refused_at: Option<Instant>,
-    /// Made in the time that anybody may wait while the queue stands.
-    made: Lately,
-    /// Made and refused in the time after which it stands.
-    admits: Lately,
-    refuses: Lately,
-    admitted: u64,
-    waited: Duration,
-    shed: [u64; Shed::REASONS.len()],
-}
-
-/// How often something happened of late: in this while, and in the one before it.
-struct Lately {
-    a_while: Duration,
-    since: Instant,
-    this: usize,
-    before: usize,
-}
-
-impl Lately {
-    fn new(a_while: Duration, now: Instant) -> Lately {
-        Lately { a_while, since: now, this: 0, before: 0 }
-    }
-
-    fn look(&mut self, now: Instant) {
-        let whiles = now.saturating_duration_since(self.since).as_nanos() / self.a_while.as_nanos();
-        if whiles > 0 {
-            self.before = if whiles == 1 { self.this } else { 0 };
-            (self.since, self.this) = (now, 0);
-        }
-    }
-
-    fn in_a_while(&self) -> usize {
-        self.this.max(self.before)
-    }
-
-    fn in_both(&self) -> usize {
-        self.this + self.before
-    }
 }
 
 pub(super) struct Places {
@@ -105,18 +44,6 @@ impl Places {
     pub(super) fn new(load: &Load, now: Instant) -> Places {
         let a_core = |sheds: usize| if load.sheds { sheds * load.cores } else { limits::RENDERS_AT_ONCE };
         let most = a_core(limits::RENDERS_A_CORE);
-        let line = |_| Line {
-            waiting: VecDeque::new(),
-            under_way: 0,
-            calm_at: now,
-            refused_at: None,
-            made: Lately::new(limits::RENDER_WAIT, now),
-            admits: Lately::new(limits::RENDERS_STAND, now),
-            refuses: Lately::new(limits::RENDERS_STAND, now),
-            admitted: 0,
-            waited: Duration::ZERO,
-            shed: [0; Shed::REASONS.len()],
-        };
         Places {
             sheds: load.sheds,
             most,
@@ -127,7 +54,7 @@ impl Places {
             most_handed: limits::HANDED_A_CORE * load.cores,
             running: 0,
             long: 0,
-            lines: Class::ALL.map(line),
+            lines: Class::ALL.map(|_| Line::new(now)),
             number: 0,
             decided: Vec::new(),
         }
@@ -237,12 +164,7 @@ impl Places {
 
     fn enter(&mut self, class: Class, waited: Duration) {
         self.running += 1;
-        let line = self.line(class);
-        line.made.this += 1;
-        line.admits.this += 1;
-        line.under_way += 1;
-        line.admitted += 1;
-        line.waited += waited;
+        self.line(class).enter(waited);
     }
 
     // --- Waiting --------------------------------------------------------------------------------------------------------
@@ -271,14 +193,7 @@ impl Places {
         for class in Class::ALL {
             let has_core = self.has_core(class);
             let line = self.line(class);
-            line.look(now);
-            // A few dozen visitors who each come again when they have their page keep a queue from ever being empty, and
-            // yet nobody in it waits for long. One that is short, or empty for a moment, because others are refused still stands:
-            // else it would grow again until it is too long, and again. But a few are refused of as many as can be made, too.
-            let is_short = line.waiting.len() <= line.made.in_a_while();
-            if (is_short || has_core) && !line.refuses_many() {
-                line.calm_at = now;
-            }
+            line.note_calm(has_core, now);
         }
     }
 
@@ -308,10 +223,9 @@ impl Places {
             .into_iter()
             .find(|class| !self.lines[*class as usize].waiting.is_empty() && self.has_room(*class))
         {
-            let sheds = self.sheds;
-            let line = self.line(class);
-            let newest_first = sheds && line.stands(now);
-            let next = if newest_first { line.waiting.pop_back() } else { line.waiting.pop_front() };
+            let newest_first = self.sheds && self.line(class).stands(now);
+            let waiting = &mut self.line(class).waiting;
+            let next = if newest_first { waiting.pop_back() } else { waiting.pop_front() };
             let Some(waiter) = next else { return };
             self.enter(class, now.saturating_duration_since(waiter.since));
             self.decided.push((waiter.tell, Ok(())));
@@ -410,48 +324,12 @@ impl Places {
     }
 }
 
-impl Line {
-    /// More comes than can be made: for a while now somebody has waited for a core all the time.
-    fn stands(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.calm_at) >= limits::RENDERS_STAND
-    }
-
-    fn look(&mut self, now: Instant) {
-        [&mut self.made, &mut self.admits, &mut self.refuses].into_iter().for_each(|lately| lately.look(now));
-    }
-
-    fn refused(&mut self, now: Instant) {
-        self.refused_at = Some(now);
-        self.refuses.this += 1;
-    }
-
-    /// More than a few of those who came of late were refused.
-    fn refuses_many(&self) -> bool {
-        self.refuses.in_both() * limits::REFUSED_FEW > self.admits.in_both()
-    }
-
-    /// While it stands so many wait that the places are never empty. More would wait in vain: they are told so when they come.
-    fn enough(&self) -> usize {
-        self.made.in_a_while() / 4
-    }
-
-    fn at(&self, number: u64) -> Option<usize> {
-        self.waiting.binary_search_by_key(&number, |waiter| waiter.number).ok()
-    }
-
-    fn take_out(&mut self, number: u64) -> Option<Waiter> {
-        let at = self.at(number)?;
-        self.waiting.remove(at)
-    }
-
-    fn allowed(&self, now: Instant) -> Duration {
-        if self.stands(now) { limits::RENDER_WAIT } else { limits::RENDERS_STAND }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::{
+        collections::VecDeque,
+        sync::{Arc, Mutex},
+    };
 
     use super::*;
 

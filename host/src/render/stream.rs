@@ -55,7 +55,8 @@ impl Body for Stream {
 
 /// The task of a guest that streams; ends with its last holder.
 pub(super) struct Running {
-    pub(super) task: JoinHandle<()>,
+    /// None where it had come to its end before its answer was taken.
+    pub(super) task: Option<JoinHandle<()>>,
     pub(super) finished: oneshot::Receiver<Result<(), Ended>>,
     /// Its place among the streams.
     pub(super) _stream: OwnedSemaphorePermit,
@@ -70,6 +71,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }

@@ -11,27 +11,27 @@ use std::{
 
 use crate::clients;
 
-pub(crate) struct Crowd {
+pub(crate) struct Seats {
     most: usize,
     counts: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// A connection of a client, as long as it lasts.
 pub(crate) struct Seat {
-    crowd: Arc<Crowd>,
+    seats: Arc<Seats>,
     client: Option<IpAddr>,
 }
 
-impl Crowd {
-    pub(crate) fn of(most: usize) -> Arc<Crowd> {
-        Arc::new(Crowd { most, counts: Mutex::default() })
+impl Seats {
+    pub(crate) fn of(most: usize) -> Arc<Seats> {
+        Arc::new(Seats { most, counts: Mutex::default() })
     }
 
     /// None where this client has as many as it may have.
-    pub(crate) fn seat(self: &Arc<Crowd>, client: IpAddr) -> Option<Seat> {
+    pub(crate) fn seat(self: &Arc<Seats>, client: IpAddr) -> Option<Seat> {
         let client = clients::one(client);
         if client.is_loopback() {
-            return Some(Seat { crowd: self.clone(), client: None });
+            return Some(Seat { seats: self.clone(), client: None });
         }
         let mut counts = self.counts();
         let count = counts.entry(client).or_default();
@@ -39,7 +39,7 @@ impl Crowd {
             return None;
         }
         *count += 1;
-        Some(Seat { crowd: self.clone(), client: Some(client) })
+        Some(Seat { seats: self.clone(), client: Some(client) })
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -50,7 +50,7 @@ impl Crowd {
 impl Drop for Seat {
     fn drop(&mut self) {
         let Some(client) = self.client else { return };
-        let mut counts = self.crowd.counts();
+        let mut counts = self.seats.counts();
         if let Some(count) = counts.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
@@ -66,8 +66,8 @@ mod tests {
 
     #[test]
     fn a_client_has_so_many_connections_and_others_have_theirs() {
-        let crowd = Crowd::of(2);
-        let seat = |client: &str| crowd.seat(client.parse().unwrap());
+        let seats = Seats::of(2);
+        let seat = |client: &str| seats.seat(client.parse().unwrap());
         let (one, two) = (seat("192.0.2.1"), seat("::ffff:192.0.2.1"));
         assert!(one.is_some() && two.is_some() && seat("192.0.2.1").is_none());
         assert!(seat("192.0.2.2").is_some());
@@ -79,6 +79,6 @@ mod tests {
         let local: Vec<_> = (0..9).map(|_| [seat("127.0.0.1"), seat("::1"), seat("::ffff:127.0.0.9")]).collect();
         assert!(local.iter().flatten().all(Option::is_some));
         drop((two, local));
-        assert_eq!(crowd.counts().len(), 1, "who has left is forgotten");
+        assert_eq!(seats.counts().len(), 1, "who has left is forgotten");
     }
 }

@@ -10,16 +10,16 @@ tokio::task_local! {
 }
 
 #[derive(Clone)]
-pub(crate) struct Patient<C>(pub(crate) C);
+pub(crate) struct ConnectWait<C>(pub(crate) C);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Has what is connected to in this future wait for so long.
-pub(crate) async fn waiting<T>(wait: Duration, work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(wait: Duration, work: impl Future<Output = T>) -> T {
     WAIT.scope(wait, work).await
 }
 
-impl<C: Service<Uri>> Service<Uri> for Patient<C>
+impl<C: Service<Uri>> Service<Uri> for ConnectWait<C>
 where
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
@@ -82,8 +82,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_is_waited_for_as_long_as_is_said() {
-        let mut patient = Patient(Nowhere);
-        let connected = waiting(Duration::from_millis(20), async { patient.call(Uri::from_static("/")).await });
+        let mut connector = ConnectWait(Nowhere);
+        let connected = within(Duration::from_millis(20), async { connector.call(Uri::from_static("/")).await });
         let error = tokio::time::timeout(Duration::from_secs(10), connected).await.expect("it is over by then");
         assert!(is_late(&*error.unwrap_err()));
     }
