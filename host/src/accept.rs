@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, header};
 
 /// The declared media type the client prefers; the first one when it accepts none of them.
-pub fn media_type<'a>(headers: &HeaderMap, declared: &'a [String]) -> &'a str {
+pub fn media_type<'a>(headers: &HeaderMap, declared: &'a [impl AsRef<str>]) -> &'a str {
     best(&ranges(headers, header::ACCEPT), declared, |range, media| match range.split_once('/') {
         Some(("*", "*")) => Some(1),
         Some((kind, "*")) => media.split_once('/').is_some_and(|(its, _)| its.eq_ignore_ascii_case(kind)).then_some(2),
@@ -12,7 +12,7 @@ pub fn media_type<'a>(headers: &HeaderMap, declared: &'a [String]) -> &'a str {
 }
 
 /// The declared language the client prefers; the first one when it accepts none of them. RFC 4647 basic filtering.
-pub fn language<'a>(headers: &HeaderMap, declared: &'a [String]) -> &'a str {
+pub fn language<'a>(headers: &HeaderMap, declared: &'a [impl AsRef<str>]) -> &'a str {
     best(&ranges(headers, header::ACCEPT_LANGUAGE), declared, |range, language| {
         let begins = language.get(..range.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(range));
         let prefix = begins && matches!(language.as_bytes().get(range.len()), None | Some(b'-'));
@@ -22,9 +22,8 @@ pub fn language<'a>(headers: &HeaderMap, declared: &'a [String]) -> &'a str {
 
 /// Whether a client would rather have a problem document than a page.
 pub fn prefers_json(headers: &HeaderMap) -> bool {
-    let choices = ["text/html", "application/problem+json", "application/json"].map(str::to_owned);
-    headers.contains_key(header::ACCEPT) && media_type(headers, &choices) != "text/html"
-        || !headers.contains_key(header::ACCEPT)
+    const CHOICES: [&str; 3] = ["text/html", "application/problem+json", "application/json"];
+    !headers.contains_key(header::ACCEPT) || media_type(headers, &CHOICES) != CHOICES[0]
 }
 
 struct Range<'a> {
@@ -50,7 +49,11 @@ fn ranges(headers: &HeaderMap, name: HeaderName) -> Vec<Range<'_>> {
 }
 
 /// The declared value of the highest quality; the most specific range speaks for it, and the earlier one wins a tie.
-fn best<'a>(ranges: &[Range<'_>], declared: &'a [String], matches: impl Fn(&str, &str) -> Option<usize>) -> &'a str {
+fn best<'a>(
+    ranges: &[Range<'_>],
+    declared: &'a [impl AsRef<str>],
+    matches: impl Fn(&str, &str) -> Option<usize>,
+) -> &'a str {
     let quality = |value: &str| {
         ranges
             .iter()
@@ -58,13 +61,16 @@ fn best<'a>(ranges: &[Range<'_>], declared: &'a [String], matches: impl Fn(&str,
             .max_by(|one, other| one.0.cmp(&other.0))
             .map_or(0.0, |(_, quality)| quality)
     };
-    let mut chosen = &declared[0];
+    let mut declared = declared.iter().map(AsRef::as_ref);
+    let first = declared.next().expect("BUG: there is a value to choose");
+    let mut chosen = (quality(first), first);
     for value in declared {
-        if quality(value) > quality(chosen) {
-            chosen = value;
+        let quality = quality(value);
+        if quality > chosen.0 {
+            chosen = (quality, value);
         }
     }
-    chosen
+    chosen.1
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use crate::{
     refusal::Refusal,
     release::Release,
     reply::Reply,
-    shed::Shed,
     way::{Way, host_name},
 };
 
@@ -44,17 +43,14 @@ pub(crate) fn answer(host: &Arc<Host>, parts: &Parts, client: IpAddr) -> Option<
     })
 }
 
-/// The refusal of a page that can come from nowhere else: it is not there as it was, nobody makes it, and no sibling may.
+/// The refusal of a page that can come from nowhere else: it is not there as it was, nobody makes it, and no sibling could.
 fn refused(host: &Arc<Host>, release: &Release, route: &Route, key: &Key, parts: &Parts) -> Option<Reply> {
-    let class = route.class(true);
-    let may_come = !host.cache.has_nothing(key, release) || hand_over::knows_any(host);
-    // The app's own page takes more than there is here.
-    let is_plain = error_page::page_of(release, &Refusal::Shed(Shed::Delay(class)), &parts.headers).is_none();
-    if may_come || !is_plain {
+    if !host.cache.has_nothing(key, release) || hand_over::may_be_asked(host, release, route) {
         return None;
     }
-    let refusal = Refusal::Shed(host.queue.turns_away(class)?);
-    let response = error_page::plain(release, &refusal, &parts.headers);
+    let shed = host.queue.turns_away(route.class(true))?;
+    hand_over::count_nobody(host, route);
+    let response = error_page::at_hand(release, shed, &parts.headers);
     release.counts.count_answer(response.status(), Duration::ZERO);
-    Some(refuse(host, &refusal, response, parts))
+    Some(refuse(host, &Refusal::Shed(shed), response, parts))
 }

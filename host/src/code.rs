@@ -18,6 +18,7 @@ use crate::{
     archive::{Archive, ArchiveError},
     bindings::edge,
     engine::{Engine, EngineError},
+    error_files::ErrorFiles,
     guest::{Guest, link_wasi},
     missed::Missed,
     quick::Quick,
@@ -60,6 +61,7 @@ pub struct Code {
     /// Path pattern -> index among the app's redirects.
     moved: matchit::Router<usize>,
     static_files: StaticFiles,
+    error_files: ErrorFiles,
 }
 
 /// A component, and what is known beforehand of its instances.
@@ -106,11 +108,13 @@ impl Code {
             moved.insert(&redirect.from, index).map_err(twice)?;
         }
 
+        let static_files = StaticFiles::load(archive);
         Ok(Arc::new(Code {
             digest,
             queries: queries::parse(&archive.text(queries::FILE_NAME)?)?,
             schemas: Schemas::load(archive)?,
-            static_files: StaticFiles::load(archive),
+            error_files: ErrorFiles::load(&app, &static_files),
+            static_files,
             missed: Missed::default(),
             quick: Quick::new(app.routes.len()),
             idle: Idle::new(app.routes.len()),
@@ -157,6 +161,10 @@ impl Code {
 
     pub fn static_files(&self) -> &StaticFiles {
         &self.static_files
+    }
+
+    pub(crate) fn error_files(&self) -> &ErrorFiles {
+        &self.error_files
     }
 }
 

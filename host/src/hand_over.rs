@@ -32,7 +32,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use nearside_protocol::{
     hand_over::{self as wire, Asked, NotTaken, Outcome, Seal, SealKey, Told},
-    heartbeat::Load,
+    heartbeat::{Load, Sibling},
     limits,
     route::{Inputs, Route},
 };
@@ -266,10 +266,18 @@ async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
     Err(NotHanded(None))
 }
 
-/// Whether there is any sibling that could be asked, ever so busy.
-pub(crate) fn knows_any(host: &Host) -> bool {
-    let is_any = |heard: Arc<Heard>| heard.siblings.siblings.iter().any(|sibling| sibling.declared.admin.is_some());
-    host.hand_over().is_some() && host.in_fleet.last_word().is_some_and(is_any)
+/// Whether a sibling could be asked now for pages of this route, by what was last heard of it.
+pub(crate) fn may_be_asked(host: &Host, release: &Release, route: &Route) -> bool {
+    let Some(hand_over) = host.hand_over().filter(|_| is_for_everybody(route)) else { return false };
+    let Some(word) = host.in_fleet.last_word() else { return false };
+    may_take_one(hand_over, &word, release, Instant::now()).next().is_some()
+}
+
+/// There was no place for a page of this route, and nobody who could be asked.
+pub(crate) fn count_nobody(host: &Host, route: &Route) {
+    if let Some(hand_over) = host.hand_over().filter(|_| is_for_everybody(route)) {
+        hand_over.asked.count(Went::Nobody);
+    }
 }
 
 /// A sibling that is to be asked.
@@ -283,26 +291,31 @@ fn choose(host: &Host, hand_over: &HandOver, wanted: &Wanted, tried: &[String]) 
     let word = host.in_fleet.last_word()?;
     hand_over.keep(&word);
     let (declared, now) = (host.in_fleet.declared(), Instant::now());
-    let manifest = &wanted.release.manifest;
-    let mut found = Vec::new();
-    let mut candidates = Vec::new();
-    for sibling in word.siblings.siblings.iter().filter(|sibling| !tried.contains(&sibling.node)) {
-        let Some(url) = &sibling.declared.admin else { continue };
-        let Some(known) = hand_over.of(&sibling.node, url) else { continue };
-        let load = known.load(&sibling.load, word.at.checked_sub(Duration::from_millis(sibling.heard_ms_ago)));
-        let may = may_take(sibling, &load, &manifest.app, manifest.release).is_ok() && known.has_room(&load, now);
-        if may {
-            candidates.push(Candidate::of(sibling, declared.place.as_deref(), &load, known.out()));
-            found.push((sibling.node.clone(), known));
-        }
-    }
-    if candidates.is_empty() {
-        return None;
-    }
-    let chosen = better_of_two(&candidates, lot())?;
-    let (node, known) = found.swap_remove(chosen);
+    let (found, candidates): (Vec<_>, Vec<_>) = may_take_one(hand_over, &word, &wanted.release, now)
+        .filter(|(sibling, ..)| !tried.contains(&sibling.node))
+        .map(|(sibling, known, load)| {
+            let candidate = Candidate::of(sibling, declared.place.as_deref(), &load, known.out());
+            ((&sibling.node, known), candidate)
+        })
+        .unzip();
+    let (node, known) = &found[better_of_two(&candidates, lot())?];
     let out = known.send(now)?;
-    Some((node, Target { out, known }))
+    Some(((*node).clone(), Target { out, known: known.clone() }))
+}
+
+/// All that could take a render on this release, each with how busy it is.
+fn may_take_one<'a>(
+    hand_over: &'a HandOver,
+    word: &'a Heard,
+    release: &'a Release,
+    now: Instant,
+) -> impl Iterator<Item = (&'a Sibling, Arc<Known>, Load)> {
+    word.siblings.siblings.iter().filter_map(move |sibling| {
+        let known = hand_over.of(&sibling.node, sibling.declared.admin.as_ref()?)?;
+        let load = known.load(&sibling.load, word.at.checked_sub(Duration::from_millis(sibling.heard_ms_ago)));
+        let may = may_take(sibling, &load, &release.manifest.app, release.manifest.release).is_ok();
+        (may && known.has_room(&load, now)).then_some((sibling, known, load))
+    })
 }
 
 fn lot() -> u64 {

@@ -17,7 +17,7 @@
 //! | [`cache`], [`forms`], [`policy`], [`freshness`] | stored responses; compressed; what may be stored; whose own writes must show |
 //! | [`cache_status`] | what the cache did, and why |
 //! | [`render`], `fragment`, [`reply`], `reply_body` | making a response, and sending it |
-//! | [`refusal`], `error_page`, `plain_page` | refusing to, and how that looks |
+//! | [`refusal`], `error_page`, `error_files`, `plain_page` | refusing to, and how that looks |
 //! | [`outbox`], [`running_keys`] | writes taken while the origin is away, or did not answer; keys being worked on |
 //! | [`working_clock`] | how long that is remembered |
 //! | [`queue`], `clients`, [`shed`], [`pause`] | who may render now; what single clients ask for; telling those who may not, and a pause after it |
@@ -80,6 +80,7 @@ pub mod door;
 mod encoded;
 pub mod encoding;
 pub mod engine;
+mod error_files;
 mod error_page;
 pub mod evidence;
 pub mod file_pieces;

@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -35,7 +35,8 @@ use crate::{
     least_recent::LeastRecent,
     logs::Body,
     pages::{PagesError, Table},
-    replica::Replica,
+    pull::sources::{PREFER, preferred_wait},
+    replica::{AppReplica, Replica},
     reply::etag_of,
 };
 
@@ -51,6 +52,8 @@ pub struct Peer {
     host: Option<Arc<Host>>,
     deltas: Mutex<Deltas>,
     making: Semaphore,
+    /// Questions that are held until what is asked for has come.
+    held: Semaphore,
     copies: Arc<Semaphore>,
 }
 
@@ -106,6 +109,7 @@ impl Peer {
             host,
             deltas: Mutex::new(Deltas { made: HashMap::new(), used: LeastRecent::new(limits::PEER_DELTAS_BYTES) }),
             making: Semaphore::new(limits::PEER_DELTAS_AT_ONCE),
+            held: Semaphore::new(limits::PEER_HELD),
             copies: Arc::new(Semaphore::new(limits::PEER_BASES_AT_ONCE)),
         }
     }
@@ -136,7 +140,12 @@ impl Peer {
                 // One that was made is good for longer than what it was made of is kept.
                 let object = match self.made(&(from, to)) {
                     Some(made) => made,
-                    None => self.delta(found(&from)?, found(&to)?).await?.ok_or_else(not_here)?,
+                    None => {
+                        if let Some(wait) = headers.get(PREFER).and_then(preferred_wait) {
+                            self.let_come(name, &disk, &to, wait.min(limits::SIBLING_HOLD)).await;
+                        }
+                        self.delta(found(&from)?, found(&to)?).await?.ok_or_else(not_here)?
+                    }
                 };
                 let etag = etag_of(&Digest::of(&object));
                 Ok(part_of(object, &etag, headers))
@@ -159,6 +168,20 @@ impl Peer {
         match self.own.is_some() || keys.is_some_and(|keys| keys.pass().is_some()) {
             true => Err(PeerError::WrongToken),
             false => Err(PeerError::NoToken),
+        }
+    }
+
+    /// Waits until this release is here, for so long at most, as long as one is on its way.
+    async fn let_come(&self, app: &str, disk: &AppReplica, root: &Digest, wait: Duration) {
+        let (Some(host), Ok(_place)) = (&self.host, self.held.try_acquire()) else { return };
+        let (mut changes, began) = (host.pulls.changes(), Instant::now());
+        while disk.pages().find(root).is_none() {
+            // It may hear of the release a moment after others did.
+            let wait = if host.pulls.is_under_way(app) { wait } else { limits::SIBLING_HEARS.min(wait) };
+            let left = wait.saturating_sub(began.elapsed());
+            if !matches!(tokio::time::timeout(left, changes.changed()).await, Ok(Ok(()))) {
+                return;
+            }
         }
     }
 

@@ -273,7 +273,7 @@ impl Puller {
     ) -> Result<(HeaderMap, Bytes), PullError> {
         let mut first_fault = None;
         for source in sources.filter(|source| !source.is_resting()) {
-            let answer = match source.open(path, 0, None).await {
+            let answer = match source.open(path, None).await {
                 Ok(response) => {
                     let headers = response.headers().clone();
                     whole(response, most_bytes).await.map(|bytes| (headers, bytes))
@@ -480,7 +480,7 @@ impl Way<'_> {
         let path = object_path(&self.manifest.app, &copy);
         let siblings = self.puller.sources.near_first().filter(|source| source.kind() == Kind::Sibling);
         for source in siblings.filter(|source| !source.is_resting()) {
-            let Ok(download) = Download::open(source, &path, bytes).await else { continue };
+            let Ok(download) = Download::open(source, &path, bytes, None).await else { continue };
             self.progress.expect(bytes);
             match self.take(self.disk.pages().draft(None), &copy, download, source, &path).await {
                 Ok(draft) => return Some(draft),
@@ -510,9 +510,14 @@ impl Way<'_> {
     ) -> Result<Draft, (Option<String>, PullError)> {
         let path = object_path(&self.manifest.app, object);
         let mut fault = None;
-        let sources = self.puller.sources.near_first();
-        for source in sources.filter(|source| !source.is_resting() && !distrusted.contains(&source.to_string())) {
-            let download = match Download::open(source, &path, most_bytes(source, object)).await {
+        let sources = &self.puller.sources;
+        let turns = match object.from {
+            Some(_) => sources.for_delta(&path, object.bytes),
+            None => sources.near_first().map(|source| (source, None)).collect(),
+        };
+        let may_ask = |source: &Source| !source.is_resting() && !distrusted.contains(&source.to_string());
+        for (source, may_come) in turns.into_iter().filter(|(source, _)| may_ask(source)) {
+            let download = match Download::open(source, &path, most_bytes(source, object), may_come).await {
                 Ok(download) => download,
                 // Nothing was taken from it yet, so the next one may be asked.
                 Err(DownloadError::Missing) => continue,

@@ -49,9 +49,13 @@ fn one_core() -> Load {
 }
 
 fn start(load: Load, upstream: Arc<dyn Upstream>) -> (Node, Shelf, tempfile::TempDir) {
+    start_of(&site(), load, upstream)
+}
+
+fn start_of(site: &Changed, load: Load, upstream: Arc<dyn Upstream>) -> (Node, Shelf, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut shelf = Shelf::new(folder.path());
-    shelf.put(&site().archive(), PAIR);
+    shelf.put(&site.archive(), PAIR);
     (Node::under(load, &shelf, "probe.localhost", 64, upstream), shelf, folder)
 }
 
@@ -118,6 +122,32 @@ fn what_is_stored_goes_out_and_the_rest_is_told_to_come_again() {
     drop(places);
     assert_eq!(node.get("/version").status, 200);
     until_idle(&node);
+}
+
+#[test]
+fn people_are_told_by_the_apps_own_page_however_short_the_way() {
+    let own = Changed::probe()
+        .with_static(&[("sorry.html", b"<h1>soon</h1>")])
+        .with("[errors]\n5xx = \"/static/sorry.html\"");
+    let (node, _shelf, _folder) = start_of(&own, one_core(), Arc::new(NoOrigin));
+    let _places = all_places(&node);
+    // The first of them wait; once enough do, those who come are refused where they are read.
+    let ask = |accept| {
+        let ask = |n: usize| node.request("GET", &format!("/wait?ms=1&keep=1&n={n}"), &[("accept", accept)], "");
+        std::thread::scope(|threads| {
+            let all: Vec<_> = (0..24).map(|n| threads.spawn(move || ask(n))).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+        })
+    };
+    for told in ask("text/html") {
+        assert_eq!((told.status, told.text().as_str(), told.header("content-length")), (503, "<h1>soon</h1>", "13"));
+        assert_eq!((told.header("cache-control"), told.cache()), ("no-store", "nearside; fwd=miss; detail=shed-delay"));
+        assert_eq!((told.header("content-type"), told.header("etag")), ("text/html; charset=utf-8", ""));
+        assert!(seconds(&told) >= 1 && told.header("nearside-release").starts_with("1."), "{told:?}");
+    }
+    for told in ask("application/json") {
+        assert_eq!((told.status, told.header("content-type")), (503, "application/problem+json"));
+    }
 }
 
 #[test]

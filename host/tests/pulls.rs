@@ -13,6 +13,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use nearside_host::{
+    credential::Credential,
     engine::Engine,
     follow,
     host::Host,
@@ -26,7 +27,7 @@ use nearside_protocol::{
     canary::Candidacy,
     heads::{HeadsAsked, Newest, SignedHeads},
     key::SecretKey,
-    limits::PAGE_BYTES,
+    limits::{self, PAGE_BYTES},
     release::{BaseOffer, DatabaseId, DeltaOffer, FORMAT_OF_CANDIDATES, Manifest, ReleaseId},
     status::NodeStatus,
     wire::Heads,
@@ -48,6 +49,8 @@ enum Manner {
     Breaks(usize),
     /// Sends what was not asked for at the end.
     Grows,
+    /// Nothing of an object comes before this.
+    Slow(Duration),
     Gone,
 }
 
@@ -166,6 +169,7 @@ impl Answering {
                         ];
                         return Response::from_parts(parts, Pieces(pieces.into()).boxed_unsync());
                     }
+                    Manner::Slow(time) if is_object => tokio::time::sleep(time).await,
                     _ => {}
                 }
                 Response::from_parts(parts, Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync())
@@ -224,6 +228,19 @@ impl Node {
         let sources = Sources::new(siblings.iter().map(|sibling| sibling.client()).collect(), origin.client());
         runtime.spawn(follow::follow(host.clone(), replica.clone(), sources, std::future::pending()));
         Node { address, host, replica, folder, _runtime: runtime }
+    }
+
+    /// Where it gives to siblings what it has.
+    fn gives(&self) -> SocketAddr {
+        let peer = Arc::new(Peer::among_siblings(self.replica.clone(), Credential::of(TOKEN), self.host.clone()));
+        let answer = move |request: Request<Incoming>, _| {
+            let peer = peer.clone();
+            async move { peer.answer(request.uri(), request.headers()).await }
+        };
+        let listener = self._runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        self._runtime.spawn(serve::accept(listener, answer, std::future::pending()));
+        address
     }
 
     fn stop(self) -> tempfile::TempDir {
@@ -477,6 +494,37 @@ fn a_node_with_nothing_takes_the_newest_from_a_sibling_that_has_no_older_release
             _ => assert!(of_origin == 2 && refused == 1, "{of_origin} {:?}", node.status().refusals),
         }
     }
+}
+
+#[test]
+fn a_delta_that_is_on_its_way_is_waited_for_by_who_would_wait() {
+    let (origin, elsewhere) = (Origin::start(), Origin::start());
+    let first = origin.release(1, &rows(7));
+    elsewhere.release(1, &rows(7));
+    let second = elsewhere.release(2, &rows(8));
+    let node = Node::start(&origin, &[]);
+    node.until_serves(&first);
+    let address = node.gives();
+    let token = format!("Bearer {TOKEN}");
+    let delta = format!("/v1/apps/probe/deltas/{}.{}", first.root, second.root);
+    let ask = |wait: &str| {
+        let began = Instant::now();
+        let shown = [("authorization", token.as_str()), ("prefer", wait)];
+        let answer = support::http::request(address, "node", "GET", &delta, &shown, "").unwrap();
+        (answer.status, began.elapsed())
+    };
+    // It might only not have heard of it yet.
+    let (status, took) = ask("wait=2");
+    assert!(status == 404 && took >= limits::SIBLING_HEARS, "{status} {took:?}");
+
+    let slow = Duration::from_secs(1);
+    origin.is(Manner::Slow(slow));
+    origin.release(2, &rows(8));
+    node.until("it comes", |status| !status.pulls.is_empty());
+    assert_eq!(ask("respond-async").0, 404);
+    assert_eq!(ask("wait=2").0, 200);
+    node.until_serves(&second);
+    assert_eq!(origin.asked_for("/deltas/"), 1);
 }
 
 #[test]

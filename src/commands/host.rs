@@ -234,6 +234,7 @@ pub async fn run(args: HostArgs, logbook: Logbook) -> anyhow::Result<ExitCode> {
     let pass = host.in_fleet.keys.pass();
     let siblings: Result<Vec<_>, _> = settings.siblings.iter().map(|url| sibling(url, pass)).collect();
     let sources = origin.clone().map(|origin| siblings.map(|siblings| Sources::new(siblings, origin))).transpose()?;
+    let sources = sources.map(|sources| sources.reached_at(settings.declared.admin.as_deref()));
     let admin = Arc::new(Admin {
         host: host.clone(),
         origin,

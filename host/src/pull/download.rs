@@ -42,9 +42,15 @@ pub struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    /// Asks for an object. What says that it is too long is refused before its first byte.
-    pub async fn open(source: &'a Source, path: &'a str, most_bytes: u64) -> Result<Download<'a>, DownloadError> {
-        let response = source.open(path, 0, None).await.map_err(|error| match is_missing(&error) {
+    /// Asks for an object, which may come to the source first, for so long. What says that it is too long is refused before its
+    /// first byte.
+    pub async fn open(
+        source: &'a Source,
+        path: &'a str,
+        most_bytes: u64,
+        may_come: Option<Duration>,
+    ) -> Result<Download<'a>, DownloadError> {
+        let response = source.open(path, may_come).await.map_err(|error| match is_missing(&error) {
             true => DownloadError::Missing,
             false => DownloadError::Client(error),
         })?;
@@ -87,7 +93,7 @@ impl<'a> Download<'a> {
 
     /// Asks for the rest. Whether there is an answer.
     async fn go_on(&mut self) -> Result<bool, DownloadError> {
-        let response = match self.source.open(self.path, self.received, self.tag.as_ref()).await {
+        let response = match self.source.go_on(self.path, self.received, self.tag.as_ref()).await {
             Ok(response) => response,
             Err(ClientError::Unreachable { .. }) => return Ok(false),
             Err(ClientError::Refused(problem)) if problem.status >= 500 => return Ok(false),

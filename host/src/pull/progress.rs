@@ -10,6 +10,7 @@ use std::{
 };
 
 use nearside_protocol::{release::ReleaseId, status::Pulling};
+use tokio::sync::watch;
 
 /// What a longer pull says of itself, and how often.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -68,6 +69,8 @@ impl Progress {
 #[derive(Default)]
 pub struct Pulls {
     under_way: Mutex<BTreeMap<String, Arc<Progress>>>,
+    /// Told when one begins or ends.
+    changed: watch::Sender<()>,
     bytes: AtomicU64,
 }
 
@@ -76,7 +79,18 @@ impl Pulls {
         let progress = Progress::begin(app, release);
         let mut under_way = self.under_way.lock().expect("BUG: nothing panics while holding the pulls");
         under_way.insert(app.to_owned(), progress.clone());
+        drop(under_way);
+        self.changed.send_replace(());
         (progress, UnderWay { pulls: self, app: app.to_owned() })
+    }
+
+    /// Is told when a pull begins or ends.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn is_under_way(&self, app: &str) -> bool {
+        self.under_way.lock().expect("BUG: nothing panics while holding the pulls").contains_key(app)
     }
 
     pub fn came(&self, bytes: usize) {
@@ -103,6 +117,7 @@ pub struct UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.pulls.under_way.lock().expect("BUG: nothing panics while holding the pulls").remove(&self.app);
+        self.pulls.changed.send_replace(());
     }
 }
 

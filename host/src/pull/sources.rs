@@ -1,5 +1,10 @@
 //! Who is asked for a release's objects: siblings, which are near, then the origin. None of them is believed: every object
 //! proves itself.
+//!
+//! All nodes hear of a release at once, so nobody has its delta to give when the others ask. So that the origin does not send a
+//! large one to each of them, lots are drawn, which come out the same wherever they are drawn: of the siblings that drew a better
+//! one than this node, the best is asked first and may have it come meanwhile. Lots are in an order, so nobody waits for
+//! itself, by however many others.
 
 use std::{
     fmt,
@@ -7,15 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Builder};
 use hyper::body::Incoming;
-use nearside_protocol::limits;
+use nearside_protocol::{digest::Digest, limits};
 
 use crate::origin_client::{ClientError, OriginClient, bytes};
 
 /// Siblings first, then the origin.
 #[derive(Clone)]
-pub struct Sources(Arc<[Source]>);
+pub struct Sources {
+    all: Arc<[Source]>,
+    /// Where siblings reach this node.
+    own_url: Option<Arc<str>>,
+}
 
 pub struct Source {
     client: Arc<OriginClient>,
@@ -34,25 +43,53 @@ impl Sources {
     pub fn new(siblings: Vec<Arc<OriginClient>>, origin: Arc<OriginClient>) -> Sources {
         let source = |client, kind| Source { client, kind, rests_until: Mutex::default() };
         let siblings = siblings.into_iter().map(|client| source(client, Kind::Sibling));
-        Sources(siblings.chain([source(origin.clone(), Kind::Origin)]).collect())
+        Sources { all: siblings.chain([source(origin.clone(), Kind::Origin)]).collect(), own_url: None }
+    }
+
+    /// Of a node that its siblings reach there.
+    pub fn reached_at(self, url: Option<&str>) -> Sources {
+        Sources { own_url: url.map(|url| url.trim_end_matches('/').into()), ..self }
     }
 
     /// In the order in which they are asked for what is large.
     pub fn near_first(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// In the order in which they are asked for what the origin alone has for sure.
     pub fn origin_first(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter().rev()
+        self.all.iter().rev()
+    }
+
+    /// In the order in which they are asked for a delta of so many bytes, each with how long it may let it come.
+    pub(super) fn for_delta(&self, path: &str, bytes: u64) -> Vec<(&Source, Option<Duration>)> {
+        // Asking around for it costs more than it does.
+        if bytes < limits::SIBLING_DELTA_BYTES {
+            return self.origin_first().map(|source| (source, None)).collect();
+        }
+        let mut turns: Vec<_> = self.near_first().map(|source| (source, None)).collect();
+        let better = self.own_url.as_ref().and_then(|own| self.better_than(lot(own, path), path));
+        if let Some(at) = better {
+            let (source, _) = turns.remove(at);
+            turns.insert(0, (source, Some(limits::SIBLING_HOLD)));
+        }
+        turns
+    }
+
+    /// Which sibling drew the best lot, if it is better than this one.
+    fn better_than(&self, own: Digest, path: &str) -> Option<usize> {
+        let siblings = self.all.iter().enumerate().filter(|(_, source)| source.kind == Kind::Sibling);
+        let awake = siblings.filter(|(_, source)| !source.is_resting());
+        let drawn = awake.map(|(at, source)| (lot(source.client.url(), path), at));
+        drawn.max().filter(|(drawn, _)| *drawn > own).map(|(_, at)| at)
     }
 
     pub(crate) fn has_siblings(&self) -> bool {
-        self.0.len() > 1
+        self.all.len() > 1
     }
 
     pub fn origin(&self) -> &Arc<OriginClient> {
-        &self.0.last().expect("BUG: the origin is always among the sources").client
+        &self.all.last().expect("BUG: the origin is always among the sources").client
     }
 }
 
@@ -66,8 +103,17 @@ impl Source {
         until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Asks for an object from its byte `at` on; `tag` is what it was called when it began.
-    pub async fn open(
+    /// Asks for an object, which may come to this source first, for so long.
+    pub async fn open(&self, path: &str, may_come: Option<Duration>) -> Result<Response<Incoming>, ClientError> {
+        let mut request = self.client.request(Method::GET, path);
+        if let Some(time) = may_come {
+            request = request.header(PREFER, prefer_wait(time));
+        }
+        self.send(request, may_come.unwrap_or_default()).await
+    }
+
+    /// Asks for the rest of an object, from its byte `at` on; `tag` is what it was called when it began.
+    pub async fn go_on(
         &self,
         path: &str,
         at: u64,
@@ -80,8 +126,12 @@ impl Source {
                 request = request.header(header::IF_RANGE, tag);
             }
         }
+        self.send(request, Duration::ZERO).await
+    }
+
+    async fn send(&self, request: Builder, more_patience: Duration) -> Result<Response<Incoming>, ClientError> {
         let request = request.body(bytes("")).map_err(|error| ClientError::Malformed(error.to_string()))?;
-        let answer = self.client.send(request, self.patience()).await;
+        let answer = self.client.send(request, self.patience() + more_patience).await;
         if self.kind == Kind::Sibling && matches!(answer, Err(ClientError::Unreachable { .. })) {
             let until = Instant::now() + limits::SIBLING_REST;
             *self.rests_until.lock().expect("BUG: nothing panics while holding it") = Some(until);
@@ -108,7 +158,91 @@ impl fmt::Display for Source {
     }
 }
 
+/// RFC 7240.
+pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// That an answer may take so long, in whole seconds.
+fn prefer_wait(time: Duration) -> String {
+    format!("wait={}", time.as_secs())
+}
+
+/// How long an answer may take, if somebody says so.
+pub(crate) fn preferred_wait(preferences: &HeaderValue) -> Option<Duration> {
+    let mut all = preferences.to_str().ok()?.split([',', ';']).map(str::trim);
+    let seconds = all.find_map(|one| one.strip_prefix("wait="))?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// What a node draws for an object.
+fn lot(url: &str, path: &str) -> Digest {
+    Digest::of(format!("{url} {path}").as_bytes())
+}
+
 /// Whether this source simply has no such object.
 pub fn is_missing(error: &ClientError) -> bool {
     matches!(error, ClientError::Refused(problem) if problem.status == StatusCode::NOT_FOUND.as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE: u64 = limits::SIBLING_DELTA_BYTES;
+
+    fn url(number: usize) -> String {
+        format!("http://127.0.0.1:{number}")
+    }
+
+    /// What node `own` of so many knows.
+    fn sources(own: usize, nodes: usize) -> Sources {
+        let client = |url: &str| Arc::new(OriginClient::near(url).unwrap());
+        let siblings = (1..=nodes).filter(|number| *number != own).map(|number| client(&url(number))).collect();
+        Sources::new(siblings, client("http://127.0.0.1:9")).reached_at(Some(&format!("{}/", url(own))))
+    }
+
+    /// Who is asked for it and may have it come, by that node.
+    fn waited_for(own: usize, nodes: usize, path: &str) -> Option<String> {
+        let sources = sources(own, nodes);
+        let turns = sources.for_delta(path, LARGE);
+        assert_eq!((turns.len(), turns[nodes - 1].0.kind()), (nodes, Kind::Origin));
+        assert!(turns[1..].iter().all(|(_, may_come)| may_come.is_none()));
+        turns[0].1.map(|_| turns[0].0.client.url().to_owned())
+    }
+
+    #[test]
+    fn one_asks_the_origin_for_a_large_delta_and_the_others_that_one() {
+        let mut leaders = std::collections::BTreeSet::new();
+        for delta in 0..64 {
+            let path = format!("/v1/apps/shop/deltas/{delta}");
+            let waits: Vec<_> = (1..=5).map(|own| waited_for(own, 5, &path)).collect();
+            let [leader] = (1..=5).filter(|own| waits[own - 1].is_none()).collect::<Vec<_>>()[..] else {
+                panic!("{waits:?}")
+            };
+            assert!(waits.iter().flatten().all(|waited| *waited == url(leader)), "{waits:?}");
+            leaders.insert(leader);
+        }
+        assert_eq!(leaders.len(), 5, "each in its turn");
+    }
+
+    #[test]
+    fn small_ones_come_from_the_origin_and_who_is_not_reached_waits_for_nobody() {
+        let near = sources(1, 5);
+        let small = near.for_delta("/v1/apps/shop/deltas/1", LARGE - 1);
+        assert!(small[0].0.kind() == Kind::Origin && small.iter().all(|(_, may_come)| may_come.is_none()));
+        let unknown = near.reached_at(None);
+        for delta in 0..64 {
+            let turns = unknown.for_delta(&format!("/v1/apps/shop/deltas/{delta}"), LARGE);
+            assert!(turns.iter().all(|(_, may_come)| may_come.is_none()));
+        }
+    }
+
+    #[test]
+    fn how_long_an_answer_may_take_is_said_as_rfc_7240_has_it() {
+        let preferred = |text: &'static str| preferred_wait(&HeaderValue::from_static(text));
+        assert_eq!(preferred("wait=2"), Some(Duration::from_secs(2)));
+        assert_eq!(preferred("respond-async, wait=10"), Some(Duration::from_secs(10)));
+        for none in ["", "wait", "wait=", "wait=-1", "wait=x", "respond-async"] {
+            assert_eq!(preferred(none), None, "{none}");
+        }
+    }
 }

@@ -98,6 +98,8 @@ impl Fleet {
         let region_name = format!("{} ms", FLEET_REGIONS_MS[region]);
         let mut more = vec!["--place", region_name.as_str()];
         siblings.iter().for_each(|sibling| more.extend(["--sibling", *sibling]));
+        let own = format!("http://{}", door.address);
+        more.extend(["--admin-url", own.as_str()]);
         let folder = format!("node-{name}");
         let place = Place { name: &name, folder: &folder, visitors, admin, origin: line.address };
         let node = self.cluster.start_at(&place, Some(FLEET_CACHE_MIB), &more)?;
