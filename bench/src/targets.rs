@@ -161,6 +161,7 @@ pub const TARGETS: &[Target] = &[
         2_000.0,
     ),
     sent("join: bytes the origin sends over those without siblings", "join", 0.5),
+    sent("documents: bytes the origin sends over those without siblings", "documents", 0.5),
     at_most(
         FLEET,
         "cut off: bytes over those of each delta",

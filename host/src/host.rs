@@ -34,6 +34,7 @@ use crate::{
     clients::Clients,
     counters::Counters,
     counts::versions::Versions,
+    deltas::Deltas,
     engine::Engine,
     forms::FormMaker,
     hand_over::HandOver,
@@ -82,6 +83,8 @@ pub struct Host {
     carried: Carried,
     pub refusals: Refusals,
     pub pulls: Pulls,
+    /// For siblings.
+    pub(crate) deltas: Arc<Deltas>,
     /// Whether this node has an origin to be behind of.
     follows: AtomicBool,
     pub in_fleet: InFleet,
@@ -168,6 +171,7 @@ impl Host {
             carried: Carried::default(),
             refusals: Refusals::default(),
             pulls: Pulls::default(),
+            deltas: Arc::default(),
             follows: AtomicBool::new(false),
             in_fleet: InFleet::default(),
             hand_over: OnceLock::new(),

@@ -33,7 +33,7 @@
 //! | [`static_files`], `encoded` | its files, and their compressed forms |
 //! | [`follow`], [`pull`], [`switch`], [`plans`] | hearing of releases, pulling them, and serving them |
 //! | [`beside`], [`priority`] | threads for what no visitor waits for; how the scheduler is to see each kind of thread |
-//! | [`origin_client`], `throttle`, `in_vain`, [`peer`] | asking the origin and siblings, and when not; being asked by them |
+//! | [`origin_client`], `throttle`, `in_vain`, [`peer`], `deltas` | asking the origin and siblings, and when not; being asked by them |
 //! | [`verified`], [`refusals`] | by how much a release may be behind; what was not taken, and why |
 //! | [`repair`], [`scrub`] | damaged pages made whole; looking for them |
 //! | [`replica`], [`trusted`], [`disk`] | the node's own disk; whose signatures count; how it is written |
@@ -75,6 +75,7 @@ pub mod counts;
 pub mod credential;
 mod credit;
 pub mod database;
+mod deltas;
 pub mod disk;
 pub mod door;
 mod encoded;

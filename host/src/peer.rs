@@ -5,9 +5,8 @@
 //! of an app's data. Secrets are the origin's alone to give.
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -31,11 +30,14 @@ use crate::{
     beside::{Lost, beside},
     conditional::Sends,
     credential::Credential,
+    deltas::Deltas,
     host::Host,
-    least_recent::LeastRecent,
     logs::Body,
     pages::{PagesError, Table},
-    pull::sources::{PREFER, preferred_wait},
+    pull::{
+        progress::HowFar,
+        sources::{PREFER, preferred_wait},
+    },
     replica::{AppReplica, Replica},
     reply::etag_of,
 };
@@ -50,17 +52,11 @@ pub struct Peer {
     replica: Replica,
     own: Credential,
     host: Option<Arc<Host>>,
-    deltas: Mutex<Deltas>,
+    deltas: Arc<Deltas>,
     making: Semaphore,
     /// Questions that are held until what is asked for has come.
     held: Semaphore,
     copies: Arc<Semaphore>,
-}
-
-/// Deltas that were made, under a bound on their bytes.
-struct Deltas {
-    made: HashMap<(Digest, Digest), Bytes>,
-    used: LeastRecent<(Digest, Digest)>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -106,8 +102,8 @@ impl Peer {
         Peer {
             replica,
             own,
+            deltas: host.as_ref().map(|host| host.deltas.clone()).unwrap_or_default(),
             host,
-            deltas: Mutex::new(Deltas { made: HashMap::new(), used: LeastRecent::new(limits::PEER_DELTAS_BYTES) }),
             making: Semaphore::new(limits::PEER_DELTAS_AT_ONCE),
             held: Semaphore::new(limits::PEER_HELD),
             copies: Arc::new(Semaphore::new(limits::PEER_BASES_AT_ONCE)),
@@ -137,12 +133,14 @@ impl Peer {
                 Ok(part_of(archive.into(), &etag_of(&digest), headers))
             }
             Asked::Delta(from, to) => {
-                // One that was made is good for longer than what it was made of is kept.
-                let object = match self.made(&(from, to)) {
-                    Some(made) => made,
+                // It is good for longer than what it was made of is kept.
+                let object = match self.deltas.get(&(from, to)) {
+                    Some(object) => object,
                     None => {
-                        if let Some(wait) = headers.get(PREFER).and_then(preferred_wait) {
-                            self.let_come(name, &disk, &to, wait.min(limits::SIBLING_HOLD)).await;
+                        if let Some(wait) = headers.get(PREFER).and_then(preferred_wait)
+                            && self.let_come(name, &disk, &to, wait.min(limits::SIBLING_HOLD)).await
+                        {
+                            return Ok(accepted());
                         }
                         self.delta(found(&from)?, found(&to)?).await?.ok_or_else(not_here)?
                     }
@@ -171,41 +169,38 @@ impl Peer {
         }
     }
 
-    /// Waits until this release is here, for so long at most, as long as one is on its way.
-    async fn let_come(&self, app: &str, disk: &AppReplica, root: &Digest, wait: Duration) {
-        let (Some(host), Ok(_place)) = (&self.host, self.held.try_acquire()) else { return };
-        let (mut changes, began) = (host.pulls.changes(), Instant::now());
+    /// Waits until this release is here, for so long at most. Whether it is not, and on its way.
+    async fn let_come(&self, app: &str, disk: &AppReplica, root: &Digest, wait: Duration) -> bool {
+        let (Some(host), Ok(_place)) = (&self.host, self.held.try_acquire()) else { return false };
+        let (mut changes, before, began) = (host.pulls.changes(), host.pulls.how_far(app), Instant::now());
         while disk.pages().find(root).is_none() {
+            let now = host.pulls.how_far(app);
             // It may hear of the release a moment after others did.
-            let wait = if host.pulls.is_under_way(app) { wait } else { limits::SIBLING_HEARS.min(wait) };
+            let wait = if now.is_some() { wait } else { limits::SIBLING_HEARS.min(wait) };
             let left = wait.saturating_sub(began.elapsed());
             if !matches!(tokio::time::timeout(left, changes.changed()).await, Ok(Ok(()))) {
-                return;
+                return comes(before, host.pulls.how_far(app));
             }
         }
+        false
     }
 
     /// None where it would be too large to make: that is for the origin.
     async fn delta(&self, from: Arc<Table>, to: Arc<Table>) -> Result<Option<Bytes>, PeerError> {
-        let key = (from.root(), to.root());
+        let delta = (from.root(), to.root());
+        // It may have come meanwhile.
+        if let Some(object) = self.deltas.get(&delta) {
+            return Ok(Some(object));
+        }
         let _place = self.making.acquire().await.map_err(|_| Lost)?;
         // Whoever waited for the place may have waited for this very object.
-        if let Some(made) = self.made(&key) {
-            return Ok(Some(made));
+        if let Some(object) = self.deltas.get(&delta) {
+            return Ok(Some(object));
         }
         let Some(object) = beside(move || make(&from, &to)).await?? else { return Ok(None) };
         let object = Bytes::from(object);
-        let mut deltas = self.deltas.lock().expect("BUG: nothing panics while holding the deltas");
-        deltas.made.insert(key, object.clone());
-        for gone in deltas.used.insert(key, object.len() as u64) {
-            deltas.made.remove(&gone);
-        }
+        self.deltas.keep(delta, object.clone());
         Ok(Some(object))
-    }
-
-    fn made(&self, key: &(Digest, Digest)) -> Option<Bytes> {
-        let mut deltas = self.deltas.lock().expect("BUG: nothing panics while holding the deltas");
-        deltas.used.touch(key).then(|| deltas.made.get(key).cloned()).flatten()
     }
 
     /// A whole copy, page after page as they are: it costs no memory and no time to make, and goes on from any byte.
@@ -226,6 +221,15 @@ impl Peer {
             }
         };
         Ok(ranged(body, &sends, &etag, length, &range))
+    }
+}
+
+/// Whether a pull that was so far is coming on. One that stands still is not waited for: its source may be the one that fails.
+fn comes(before: Option<HowFar>, now: Option<HowFar>) -> bool {
+    match (before, now) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(before), Some(now)) => now.has_all || now.steps != before.steps,
     }
 }
 
@@ -387,6 +391,13 @@ fn refusal(error: &PeerError) -> Response<Body> {
     response
 }
 
+/// It will be here: RFC 9110, section 15.3.3.
+fn accepted() -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::default()));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
 fn with_type(body: Body, content_type: &'static str) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -407,6 +418,13 @@ mod tests {
         for nonsense in ["/v1/apps/shop/secrets/x", "/v1/apps/../bases/x", "/v1/apps/shop/bases/", "/v1/key", "/"] {
             assert_eq!(of(nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_pull_that_stands_still_is_not_waited_for() {
+        let far = |steps, has_all| Some(HowFar { steps, has_all });
+        assert!(comes(None, far(0, false)) && comes(far(3, false), far(4, false)) && comes(far(3, true), far(3, true)));
+        assert!(!comes(None, None) && !comes(far(3, false), None) && !comes(far(3, false), far(3, false)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod sources;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
@@ -37,10 +37,11 @@ use self::{
     download::{Download, DownloadError},
     path::{Offer, Path, cheapest},
     progress::Progress,
-    sources::{Kind, Source, Sources},
+    sources::{Asks, Kind, Source, Sources},
 };
 use crate::{
     beside::{Lost, beside},
+    deltas::{Delta, Deltas},
     host::{Host, NotSwitched},
     origin_client::{ClientError, whole},
     pages::{Draft, PagesError, Table},
@@ -273,7 +274,7 @@ impl Puller {
     ) -> Result<(HeaderMap, Bytes), PullError> {
         let mut first_fault = None;
         for source in sources.filter(|source| !source.is_resting()) {
-            let answer = match source.open(path, None).await {
+            let answer = match source.open(path, Asks::AtOnce).await {
                 Ok(response) => {
                     let headers = response.headers().clone();
                     whole(response, most_bytes).await.map(|bytes| (headers, bytes))
@@ -480,7 +481,7 @@ impl Way<'_> {
         let path = object_path(&self.manifest.app, &copy);
         let siblings = self.puller.sources.near_first().filter(|source| source.kind() == Kind::Sibling);
         for source in siblings.filter(|source| !source.is_resting()) {
-            let Ok(download) = Download::open(source, &path, bytes, None).await else { continue };
+            let Ok(download) = Download::open(source, &path, bytes, Asks::AtOnce, || ()).await else { continue };
             self.progress.expect(bytes);
             match self.take(self.disk.pages().draft(None), &copy, download, source, &path).await {
                 Ok(draft) => return Some(draft),
@@ -513,11 +514,13 @@ impl Way<'_> {
         let sources = &self.puller.sources;
         let turns = match object.from {
             Some(_) => sources.for_delta(&path, object.bytes),
-            None => sources.near_first().map(|source| (source, None)).collect(),
+            None => sources.near_first().map(|source| (source, Asks::AtOnce)).collect(),
         };
         let may_ask = |source: &Source| !source.is_resting() && !distrusted.contains(&source.to_string());
-        for (source, may_come) in turns.into_iter().filter(|(source, _)| may_ask(source)) {
-            let download = match Download::open(source, &path, most_bytes(source, object), may_come).await {
+        for (source, asks) in turns.into_iter().filter(|(source, _)| may_ask(source)) {
+            let comes_nearer = || self.progress.comes_nearer();
+            let opened = Download::open(source, &path, most_bytes(source, object), asks, comes_nearer);
+            let download = match opened.await {
                 Ok(download) => download,
                 // Nothing was taken from it yet, so the next one may be asked.
                 Err(DownloadError::Missing) => continue,
@@ -543,19 +546,49 @@ impl Way<'_> {
         let (pieces, taken) = mpsc::channel(limits::PULL_PIECES);
         let wanted = *object;
         let applied = beside(move || apply(draft, &wanted, taken));
+        let passed_on = PassedOn::of(object, &self.puller.sources);
         let downloaded = download
-            .run(&pieces, |bytes| {
-                self.progress.came(bytes);
-                self.puller.host.pulls.came(bytes);
+            .run(&pieces, |piece| {
+                self.progress.came(piece.len());
+                self.puller.host.pulls.came(piece.len());
+                passed_on.note(piece);
             })
             .await;
         drop(pieces);
         let applied = applied.await?;
         match (downloaded, applied) {
-            (Ok(_), Ok(draft)) => Ok(draft),
+            (Ok(_), Ok(draft)) => {
+                passed_on.keep(&self.puller.host.deltas);
+                Ok(draft)
+            }
             // Whoever takes the pieces knows best why they are no good.
             (Ok(_) | Err(DownloadError::NotTaken), Err(error)) => Err(not_applied(path, source, error)),
             (Err(why), _) => Err(not_got(path, source, why)),
+        }
+    }
+}
+
+/// A delta as it came, for siblings who want the same one.
+struct PassedOn(Option<(Delta, Mutex<Vec<Bytes>>)>);
+
+impl PassedOn {
+    /// Nothing where nobody will ask for it here.
+    fn of(object: &Offer, sources: &Sources) -> PassedOn {
+        let is_asked_for = (limits::SIBLING_DELTA_BYTES..=limits::PASSED_ON_BYTES).contains(&object.bytes);
+        let from = object.from.filter(|_| is_asked_for && sources.has_siblings());
+        PassedOn(from.map(|from| ((from, object.to), Mutex::default())))
+    }
+
+    fn note(&self, piece: &Bytes) {
+        if let Some((_, pieces)) = &self.0 {
+            pieces.lock().expect("BUG: nothing panics while holding the pieces").push(piece.clone());
+        }
+    }
+
+    fn keep(self, deltas: &Deltas) {
+        if let Some((delta, pieces)) = self.0 {
+            let pieces = pieces.into_inner().expect("BUG: nothing panics while holding the pieces");
+            deltas.keep(delta, pieces.concat().into());
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     host::Host,
     origin_client::{ClientError, whole},
     pages::{Kept, PagesError, Table},
-    pull::sources::Sources,
+    pull::sources::{Asks, Sources},
     replica::{AppReplica, Replica, ReplicaError},
 };
 
@@ -180,7 +180,7 @@ async fn fetch(sources: &Sources, app: &str, table: &Table, numbers: &[u32]) -> 
     let path = format!("/v1/apps/{app}/pages/{}?numbers={}", table.root(), names.join(","));
     let mut fault = None;
     for source in sources.near_first().filter(|source| !source.is_resting()) {
-        let answer = match source.open(&path, None).await {
+        let answer = match source.open(&path, Asks::AtOnce).await {
             Ok(response) => whole(response, numbers.len() * PAGE_BYTES).await,
             Err(error) => Err(error),
         };

@@ -25,6 +25,7 @@ use nearside_host::{
 };
 use nearside_protocol::{
     canary::Candidacy,
+    digest::Digest,
     heads::{HeadsAsked, Newest, SignedHeads},
     key::SecretKey,
     limits::{self, PAGE_BYTES},
@@ -51,6 +52,8 @@ enum Manner {
     Grows,
     /// Nothing of an object comes before this.
     Slow(Duration),
+    /// Says once of each object that it is on its way, to who would wait.
+    Later,
     Gone,
 }
 
@@ -135,7 +138,13 @@ impl Answering {
             return status(503);
         }
         let (head, body) = request.into_parts();
-        self.asked.lock().unwrap().push(head.uri.to_string());
+        let prefers = head.headers.get("prefer").map(|value| format!(" {}", value.to_str().unwrap()));
+        let asked = format!("{}{}", head.uri, prefers.clone().unwrap_or_default());
+        let is_first = !self.asked.lock().unwrap().contains(&asked);
+        self.asked.lock().unwrap().push(asked);
+        if manner == Manner::Later && is_first && prefers.is_some() {
+            return status(202);
+        }
         match head.uri.path() {
             "/v1/key" => whole(Bytes::from(self.key.public().to_string())),
             "/v1/heads" => {
@@ -217,6 +226,11 @@ impl Node {
     }
 
     fn start_in(folder: tempfile::TempDir, origin: &Origin, siblings: &[&Origin]) -> Node {
+        Node::start_at(None, folder, origin, siblings)
+    }
+
+    /// One that its siblings reach there.
+    fn start_at(url: Option<&str>, folder: tempfile::TempDir, origin: &Origin, siblings: &[&Origin]) -> Node {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let replica = Replica::open(folder.path()).unwrap();
         let engine = Engine::start(&replica.compiled()).unwrap();
@@ -225,7 +239,8 @@ impl Node {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(serve::serve(host.clone(), listener, std::future::pending()));
-        let sources = Sources::new(siblings.iter().map(|sibling| sibling.client()).collect(), origin.client());
+        let siblings = siblings.iter().map(|sibling| sibling.client()).collect();
+        let sources = Sources::new(siblings, origin.client()).reached_at(url);
         runtime.spawn(follow::follow(host.clone(), replica.clone(), sources, std::future::pending()));
         Node { address, host, replica, folder, _runtime: runtime }
     }
@@ -494,6 +509,24 @@ fn a_node_with_nothing_takes_the_newest_from_a_sibling_that_has_no_older_release
             _ => assert!(of_origin == 2 && refused == 1, "{of_origin} {:?}", node.status().refusals),
         }
     }
+}
+
+#[test]
+fn who_drew_a_better_lot_is_asked_until_it_has_the_delta() {
+    let (origin, sibling) = (Origin::start(), Origin::start());
+    let first = origin.release(1, &rows(7));
+    sibling.release(1, &rows(7));
+    let second = sibling.release(2, &rows(8));
+    let delta = format!("/v1/apps/probe/deltas/{}.{}", first.root, second.root);
+    let lot = |url: &str| Digest::of(format!("{url} {delta}").as_bytes());
+    let theirs = lot(&format!("http://{}", sibling.address));
+    let worse = (0..).map(|n| format!("http://node-{n}")).find(|url| lot(url) < theirs).unwrap();
+    let node = Node::start_at(Some(&worse), tempfile::tempdir().unwrap(), &origin, &[&sibling]);
+    node.until_serves(&first);
+    sibling.is(Manner::Later);
+    origin.release(2, &rows(8));
+    node.until_serves(&second);
+    assert_eq!((sibling.asked_for(&delta), origin.asked_for(&delta)), (2, 0), "{:?}", sibling.asked);
 }
 
 #[test]

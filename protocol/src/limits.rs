@@ -492,9 +492,13 @@ pub const SIBLING_REST: Duration = Duration::from_secs(10);
 pub const SIBLINGS: usize = 16;
 /// A smaller delta comes from the origin: asking around for it costs more.
 pub const SIBLING_DELTA_BYTES: u64 = 32 << 10;
-/// How long a sibling may hold a question for a delta that is on its way to it, and how many of them,
+/// How long a sibling holds a question for a delta that is on its way to it, how often it may be asked again, and how many questions
+/// it holds,
 pub const SIBLING_HOLD: Duration = Duration::from_secs(2);
+pub const SIBLING_COMES: Duration = Duration::from_secs(30);
 pub const PEER_HELD: usize = 64;
+/// A larger delta is not kept in memory as it came: siblings are made one.
+pub const PASSED_ON_BYTES: u64 = 16 << 20;
 /// and for how long, until it has heard of the release.
 pub const SIBLING_HEARS: Duration = Duration::from_millis(250);
 /// Connections that may break one after another before a pull is given up,

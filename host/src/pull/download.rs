@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use nearside_protocol::limits;
 use tokio::sync::mpsc;
 
-use super::sources::{Source, is_missing};
+use super::sources::{Asks, Source, is_missing};
 use crate::origin_client::ClientError;
 
 #[derive(Debug, thiserror::Error)]
@@ -42,18 +42,31 @@ pub struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    /// Asks for an object, which may come to the source first, for so long. What says that it is too long is refused before its
-    /// first byte.
+    /// Asks for an object; is told each time its source says that it is on its way there. What says that it is too long is refused
+    /// before its first byte.
     pub async fn open(
         source: &'a Source,
         path: &'a str,
         most_bytes: u64,
-        may_come: Option<Duration>,
+        asks: Asks,
+        is_on_its_way: impl Fn(),
     ) -> Result<Download<'a>, DownloadError> {
-        let response = source.open(path, may_come).await.map_err(|error| match is_missing(&error) {
-            true => DownloadError::Missing,
-            false => DownloadError::Client(error),
-        })?;
+        let began = Instant::now();
+        let response = loop {
+            let asked = tokio::time::Instant::now();
+            let response = source.open(path, asks).await.map_err(|error| match is_missing(&error) {
+                true => DownloadError::Missing,
+                false => DownloadError::Client(error),
+            })?;
+            if response.status() != StatusCode::ACCEPTED {
+                break response;
+            }
+            if asks == Asks::AtOnce || began.elapsed() >= limits::SIBLING_COMES {
+                return Err(DownloadError::Missing);
+            }
+            is_on_its_way();
+            tokio::time::sleep_until(asked + limits::PULL_RETRY_FIRST).await;
+        };
         if length(&response).is_some_and(|length| length > most_bytes) {
             return Err(DownloadError::TooLong { most_bytes });
         }
@@ -61,8 +74,8 @@ impl<'a> Download<'a> {
         Ok(Download { source, path, most_bytes, response, tag, received: 0 })
     }
 
-    /// Gives all of it to `pieces`; tells `came` of each.
-    pub async fn run(mut self, pieces: &mpsc::Sender<Bytes>, came: impl Fn(usize)) -> Result<u64, DownloadError> {
+    /// Gives all of it to `pieces`; shows each to `came`.
+    pub async fn run(mut self, pieces: &mpsc::Sender<Bytes>, came: impl Fn(&Bytes)) -> Result<u64, DownloadError> {
         let mut tries = 0;
         let mut pause = limits::PULL_RETRY_FIRST;
         let mut pace = Pace::new(self.received);
@@ -120,7 +133,12 @@ impl<'a> Download<'a> {
         Ok(true)
     }
 
-    async fn read(&mut self, pieces: &mpsc::Sender<Bytes>, came: &impl Fn(usize), pace: &mut Pace) -> Result<(), Stop> {
+    async fn read(
+        &mut self,
+        pieces: &mpsc::Sender<Bytes>,
+        came: &impl Fn(&Bytes),
+        pace: &mut Pace,
+    ) -> Result<(), Stop> {
         loop {
             let frame = match tokio::time::timeout(limits::STREAM_IDLE, self.response.body_mut().frame()).await {
                 Err(_) => return Err(Stop::Broke("nothing came any more".into())),
@@ -133,7 +151,7 @@ impl<'a> Download<'a> {
             if self.received > self.most_bytes {
                 return Err(Stop::For(DownloadError::TooLong { most_bytes: self.most_bytes }));
             }
-            came(piece.len());
+            came(&piece);
             let waited = Instant::now();
             pieces.send(piece).await.map_err(|_| Stop::For(DownloadError::NotTaken))?;
             // Only what the other side takes counts, not what this node's own disk does.

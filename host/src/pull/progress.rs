@@ -21,7 +21,17 @@ pub struct Progress {
     started: Instant,
     of_bytes: AtomicU64,
     bytes: AtomicU64,
+    /// How often it has come nearer.
+    steps: AtomicU64,
     told: Mutex<Instant>,
+}
+
+/// How far a pull is, for those who wait for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct HowFar {
+    pub steps: u64,
+    /// Nothing is awaited from anybody else.
+    pub has_all: bool,
 }
 
 impl Progress {
@@ -33,6 +43,7 @@ impl Progress {
             started: now,
             of_bytes: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            steps: AtomicU64::new(0),
             told: Mutex::new(now),
         })
     }
@@ -43,7 +54,18 @@ impl Progress {
         self.of_bytes.store(bytes, Ordering::Relaxed);
     }
 
+    /// Somebody who is asked for it says that it is on its way there.
+    pub(crate) fn comes_nearer(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn how_far(&self) -> HowFar {
+        let has_all = self.bytes.load(Ordering::Relaxed) >= self.of_bytes.load(Ordering::Relaxed);
+        HowFar { steps: self.steps.load(Ordering::Relaxed), has_all }
+    }
+
     pub fn came(&self, bytes: usize) {
+        self.comes_nearer();
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let mut told = self.told.lock().expect("BUG: nothing panics while holding it");
         if told.elapsed() < TELL_EVERY {
@@ -89,8 +111,10 @@ impl Pulls {
         self.changed.subscribe()
     }
 
-    pub(crate) fn is_under_way(&self, app: &str) -> bool {
-        self.under_way.lock().expect("BUG: nothing panics while holding the pulls").contains_key(app)
+    /// Nothing where no pull of this app is under way.
+    pub(crate) fn how_far(&self, app: &str) -> Option<HowFar> {
+        let under_way = self.under_way.lock().expect("BUG: nothing panics while holding the pulls");
+        under_way.get(app).map(|progress| progress.how_far())
     }
 
     pub fn came(&self, bytes: usize) {
@@ -132,12 +156,13 @@ mod tests {
         let (progress, under_way) = pulls.begin("shop", release);
         progress.expect(100);
         progress.came(40);
+        assert_eq!(pulls.how_far("shop"), Some(HowFar { steps: 1, has_all: false }));
         let status = &pulls.status()["shop"];
         assert_eq!((status.bytes, status.of_bytes, status.release), (40, 100, release));
         // More than was said is no reason to be 140 % done.
         progress.came(100);
         assert_eq!(pulls.status()["shop"].of_bytes, 140);
         drop(under_way);
-        assert!(pulls.status().is_empty());
+        assert!(pulls.status().is_empty() && pulls.how_far("shop").is_none());
     }
 }

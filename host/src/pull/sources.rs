@@ -33,6 +33,15 @@ pub struct Source {
     rests_until: Mutex<Option<Instant>>,
 }
 
+/// What is to happen where an object is not there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// The next one is asked.
+    AtOnce,
+    /// If it is on its way there, that is waited for.
+    AsItComes,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Sibling,
@@ -61,17 +70,17 @@ impl Sources {
         self.all.iter().rev()
     }
 
-    /// In the order in which they are asked for a delta of so many bytes, each with how long it may let it come.
-    pub(super) fn for_delta(&self, path: &str, bytes: u64) -> Vec<(&Source, Option<Duration>)> {
+    /// In the order in which they are asked for a delta of so many bytes.
+    pub(super) fn for_delta(&self, path: &str, bytes: u64) -> Vec<(&Source, Asks)> {
         // Asking around for it costs more than it does.
         if bytes < limits::SIBLING_DELTA_BYTES {
-            return self.origin_first().map(|source| (source, None)).collect();
+            return self.origin_first().map(|source| (source, Asks::AtOnce)).collect();
         }
-        let mut turns: Vec<_> = self.near_first().map(|source| (source, None)).collect();
+        let mut turns: Vec<_> = self.near_first().map(|source| (source, Asks::AtOnce)).collect();
         let better = self.own_url.as_ref().and_then(|own| self.better_than(lot(own, path), path));
         if let Some(at) = better {
             let (source, _) = turns.remove(at);
-            turns.insert(0, (source, Some(limits::SIBLING_HOLD)));
+            turns.insert(0, (source, Asks::AsItComes));
         }
         turns
     }
@@ -103,13 +112,16 @@ impl Source {
         until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Asks for an object, which may come to this source first, for so long.
-    pub async fn open(&self, path: &str, may_come: Option<Duration>) -> Result<Response<Incoming>, ClientError> {
-        let mut request = self.client.request(Method::GET, path);
-        if let Some(time) = may_come {
-            request = request.header(PREFER, prefer_wait(time));
+    /// Asks for an object. If it is on its way there, and that is waited for, the answer may be 202, after a while.
+    pub async fn open(&self, path: &str, asks: Asks) -> Result<Response<Incoming>, ClientError> {
+        let request = self.client.request(Method::GET, path);
+        match asks {
+            Asks::AtOnce => self.send(request, Duration::ZERO).await,
+            Asks::AsItComes => {
+                let preferences = format!("respond-async, wait={}", limits::SIBLING_HOLD.as_secs());
+                self.send(request.header(PREFER, preferences), limits::SIBLING_HOLD).await
+            }
         }
-        self.send(request, may_come.unwrap_or_default()).await
     }
 
     /// Asks for the rest of an object, from its byte `at` on; `tag` is what it was called when it began.
@@ -161,12 +173,7 @@ impl fmt::Display for Source {
 /// RFC 7240.
 pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// That an answer may take so long, in whole seconds.
-fn prefer_wait(time: Duration) -> String {
-    format!("wait={}", time.as_secs())
-}
-
-/// How long an answer may take, if somebody says so.
+/// How long an answer may take, if somebody says so, in whole seconds.
 pub(crate) fn preferred_wait(preferences: &HeaderValue) -> Option<Duration> {
     let mut all = preferences.to_str().ok()?.split([',', ';']).map(str::trim);
     let seconds = all.find_map(|one| one.strip_prefix("wait="))?.parse().ok()?;
@@ -205,8 +212,8 @@ mod tests {
         let sources = sources(own, nodes);
         let turns = sources.for_delta(path, LARGE);
         assert_eq!((turns.len(), turns[nodes - 1].0.kind()), (nodes, Kind::Origin));
-        assert!(turns[1..].iter().all(|(_, may_come)| may_come.is_none()));
-        turns[0].1.map(|_| turns[0].0.client.url().to_owned())
+        assert!(turns[1..].iter().all(|(_, asks)| *asks == Asks::AtOnce));
+        (turns[0].1 == Asks::AsItComes).then(|| turns[0].0.client.url().to_owned())
     }
 
     #[test]
@@ -228,11 +235,11 @@ mod tests {
     fn small_ones_come_from_the_origin_and_who_is_not_reached_waits_for_nobody() {
         let near = sources(1, 5);
         let small = near.for_delta("/v1/apps/shop/deltas/1", LARGE - 1);
-        assert!(small[0].0.kind() == Kind::Origin && small.iter().all(|(_, may_come)| may_come.is_none()));
+        assert!(small[0].0.kind() == Kind::Origin && small.iter().all(|(_, asks)| *asks == Asks::AtOnce));
         let unknown = near.reached_at(None);
         for delta in 0..64 {
             let turns = unknown.for_delta(&format!("/v1/apps/shop/deltas/{delta}"), LARGE);
-            assert!(turns.iter().all(|(_, may_come)| may_come.is_none()));
+            assert!(turns.iter().all(|(_, asks)| *asks == Asks::AtOnce));
         }
     }
 

@@ -145,17 +145,25 @@ impl Member {
         self.node.address
     }
 
-    /// What it answers a visitor beside it.
+    /// What it answers a visitor beside it. A connection over which nothing was asked for a while may have ended.
     pub(super) async fn page(&mut self, path: &str) -> Result<String> {
+        if let Some(connection) = self.connection.take()
+            && let Ok(page) = self.page_over(connection, path).await
+        {
+            return Ok(page);
+        }
+        let connection = Connection::open(self.node.address, Response::keeping()).await?;
+        self.page_over(connection, path).await
+    }
+
+    async fn page_over(&mut self, mut connection: Connection, path: &str) -> Result<String> {
         let request = Request::get(&format!("{NAME}.localhost"), path, &[]);
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(Connection::open(self.node.address, Response::keeping()).await?),
-        };
         let exchange = tokio::time::timeout(EXCHANGE_TIMEOUT, connection.exchange(&request)).await;
         exchange.context("a node does not answer")??;
         request.verify(&connection.response)?;
-        Ok(String::from_utf8_lossy(connection.response.body()).into_owned())
+        let page = String::from_utf8_lossy(connection.response.body()).into_owned();
+        self.connection = Some(connection);
+        Ok(page)
     }
 }
 
