@@ -1,5 +1,5 @@
-//! How the machine's scheduler is to see our threads: those that answer sockets first, renders after them, and last what no
-//! visitor waits for. All of it is of one thread alone, as Linux understands it. Where it may not be, or the kernel is too old
+//! How the machine's scheduler is to see our threads: those that answer sockets first, renders after them, then what no
+//! visitor waits for, and tasks last. All of it is of one thread alone, as Linux understands it. Where it may not be, or the kernel is too old
 //! to know of it, nothing else is wrong.
 
 use std::time::Duration;
@@ -21,6 +21,11 @@ pub fn renders() {
 /// No visitor waits for the thread that calls it, nor for those that it will start.
 pub fn is_patient() {
     Scheduling::of(limits::BESIDE_NICE, USUAL).set();
+}
+
+/// The thread that calls it runs tasks: there is a later for them.
+pub fn runs_tasks() {
+    Scheduling::of(limits::TASKS_NICE, USUAL).set();
 }
 
 /// The least nice of all: whatever the process was started as is nicer.
@@ -85,20 +90,21 @@ mod tests {
     fn a_thread_is_seen_as_it_asks_and_no_other() {
         let before = told();
         let there = std::thread::spawn(|| {
-            [answers_sockets, renders, is_patient].map(|asks| {
+            [answers_sockets, renders, is_patient, runs_tasks].map(|asks| {
                 asks();
                 let now = told();
                 (now.policy, now.nice, now.slice_ns)
             })
         });
-        let [sockets, renders, patient] = there.join().unwrap();
+        let [sockets, renders, patient, tasks] = there.join().unwrap();
         assert_eq!((sockets.0, sockets.1), (before.policy, before.nice));
         assert_eq!((renders.0, renders.1), (before.policy, limits::RENDERS_NICE));
         assert_eq!((patient.0, patient.1), (before.policy, limits::BESIDE_NICE));
+        assert_eq!((tasks.0, tasks.1), (before.policy, limits::TASKS_NICE));
         // Kernels before 6.12 have no slices of a thread's own, and say 0.
         if before.slice_ns > 0 {
-            let slices = [sockets.2, renders.2, patient.2];
-            assert_eq!(slices, [limits::SOCKETS_SLICE.as_nanos() as u64, before.slice_ns, before.slice_ns]);
+            let others = [renders.2, patient.2, tasks.2];
+            assert_eq!((sockets.2, others), (limits::SOCKETS_SLICE.as_nanos() as u64, [before.slice_ns; 3]));
         }
         let after = told();
         assert_eq!((after.nice, after.slice_ns), (before.nice, before.slice_ns));

@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 use nearside_host::priority;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Where attempts run: threads of their own, as nice as those that render. Where the system has none to give, among all other work.
+/// Where attempts run: threads of their own, nicer than all others. Where the system has none to give, among all other work.
 pub(crate) fn threads() -> Handle {
     static THREADS: OnceLock<Option<Runtime>> = OnceLock::new();
     let start = || {
         Builder::new_multi_thread()
             .thread_name("nearside-task")
-            .on_thread_start(priority::renders)
+            .on_thread_start(priority::runs_tasks)
             .enable_all()
             .build()
             .ok()

@@ -94,6 +94,9 @@ pub const RENDERS_NICE: i32 = 10;
 /// By so much what no visitor waits for is nicer: releases that are published, pulled and switched to. More than renders, and
 /// not so much that a node with renders on every core would stay behind: some sixth of what sockets leave is left for it then.
 pub const BESIDE_NICE: i32 = 12;
+/// By so much tasks are nicer. On a machine with nodes beside the origin, one thread that makes thumbnails leaves three quarters of
+/// a core to one that renders for a visitor.
+pub const TASKS_NICE: i32 = 15;
 /// How much of that is done at once; what a pull waits for on the network, it waits for on one of these, too.
 pub const BESIDE_THREADS: usize = 64;
 /// Renders of one class that wait for their turn.
@@ -104,6 +107,9 @@ pub const RENDER_WAIT: Duration = Duration::from_millis(20);
 pub const RENDERS_STAND: Duration = Duration::from_millis(100);
 /// While it stands, one waits for so many that are made in RENDER_WAIT.
 pub const WAITING_OF_MADE: usize = 4;
+/// And at least for so many a core: where a machine gives its cores by quota, all that came in a pause of some 80 ms come at once, and are
+/// no more than can be made before the next one.
+pub const WAITING_LEAST_A_CORE: usize = 8;
 /// As long as more than one is refused for so many that are made, the queue stands.
 pub const REFUSED_FEW: usize = 4;
 /// When whoever got no place may come again: after one second to so many, each another.
