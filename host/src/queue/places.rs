@@ -500,9 +500,9 @@ mod tests {
         }
         let made = waiting.iter_mut().filter_map(told).filter(Result::is_ok).count();
         assert!(made >= 990, "{made}");
-        assert!(turned_away > 1_500, "{turned_away}");
+        assert!(turned_away > 1_450, "{turned_away}");
         let still = node.places.status().waiting["page"];
-        assert!(still <= 5, "{still}");
+        assert!(still <= limits::WAITING_LEAST_A_CORE as u64, "{still}");
         assert!(node.places.is_hot(node.now));
         // What comes now can be made: nobody is turned away, and a while later a rush is waited out again.
         for _ in 0..2 * limits::RENDERS_STAND.as_millis() {
