@@ -7,17 +7,19 @@
 //! | [`sources`] | who is asked for them |
 //! | [`download`] | one object, across broken connections |
 //! | [`apply`] | its pages, into a draft |
+//! | `passed_on` | a delta as it came, for siblings |
 //! | [`progress`] | how far it has come |
 
 pub mod apply;
 pub mod download;
+mod passed_on;
 pub mod path;
 pub mod progress;
 pub mod sources;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -35,13 +37,13 @@ use tokio::sync::mpsc;
 use self::{
     apply::{ApplyError, apply},
     download::{Download, DownloadError},
+    passed_on::PassedOn,
     path::{Offer, Path, cheapest},
     progress::Progress,
     sources::{Asks, Kind, Source, Sources},
 };
 use crate::{
     beside::{Lost, beside},
-    deltas::{Delta, Deltas},
     host::{Host, NotSwitched},
     origin_client::{ClientError, whole},
     pages::{Draft, PagesError, Table},
@@ -564,31 +566,6 @@ impl Way<'_> {
             // Whoever takes the pieces knows best why they are no good.
             (Ok(_) | Err(DownloadError::NotTaken), Err(error)) => Err(not_applied(path, source, error)),
             (Err(why), _) => Err(not_got(path, source, why)),
-        }
-    }
-}
-
-/// A delta as it came, for siblings who want the same one.
-struct PassedOn(Option<(Delta, Mutex<Vec<Bytes>>)>);
-
-impl PassedOn {
-    /// Nothing where nobody will ask for it here.
-    fn of(object: &Offer, sources: &Sources) -> PassedOn {
-        let is_asked_for = (limits::SIBLING_DELTA_BYTES..=limits::PASSED_ON_BYTES).contains(&object.bytes);
-        let from = object.from.filter(|_| is_asked_for && sources.has_siblings());
-        PassedOn(from.map(|from| ((from, object.to), Mutex::default())))
-    }
-
-    fn note(&self, piece: &Bytes) {
-        if let Some((_, pieces)) = &self.0 {
-            pieces.lock().expect("BUG: nothing panics while holding the pieces").push(piece.clone());
-        }
-    }
-
-    fn keep(self, deltas: &Deltas) {
-        if let Some((delta, pieces)) = self.0 {
-            let pieces = pieces.into_inner().expect("BUG: nothing panics while holding the pieces");
-            deltas.keep(delta, pieces.concat().into());
         }
     }
 }

@@ -107,9 +107,6 @@ pub const RENDER_WAIT: Duration = Duration::from_millis(20);
 pub const RENDERS_STAND: Duration = Duration::from_millis(100);
 /// While it stands, one waits for so many that are made in RENDER_WAIT.
 pub const WAITING_OF_MADE: usize = 4;
-/// And at least for so many a core: where a machine gives its cores by quota, all that came in a pause of some 80 ms come at once, and are
-/// no more than can be made before the next one.
-pub const WAITING_LEAST_A_CORE: usize = 8;
 /// As long as more than one is refused for so many that are made, the queue stands.
 pub const REFUSED_FEW: usize = 4;
 /// When whoever got no place may come again: after one second to so many, each another.
@@ -503,10 +500,10 @@ pub const SIBLING_DELTA_BYTES: u64 = 32 << 10;
 pub const SIBLING_HOLD: Duration = Duration::from_secs(2);
 pub const SIBLING_COMES: Duration = Duration::from_secs(30);
 pub const PEER_HELD: usize = 64;
-/// A larger delta is not kept in memory as it came: siblings are made one.
-pub const PASSED_ON_BYTES: u64 = 16 << 20;
 /// and for how long, until it has heard of the release.
 pub const SIBLING_HEARS: Duration = Duration::from_millis(250);
+/// A larger delta is not kept in memory as it came: siblings are made one.
+pub const PASSED_ON_BYTES: u64 = 16 << 20;
 /// Connections that may break one after another before a pull is given up,
 pub const PULL_TRIES: u32 = 6;
 /// unless so much came in between.

@@ -26,8 +26,6 @@ pub(super) struct Places {
     most: usize,
     most_with_commands: usize,
     most_long: usize,
-    /// That wait in a queue that stands, however few were made of late.
-    least_waiting: usize,
     most_spare: usize,
     /// Renders that may use a core before one for a sibling waits, and how many of those there may be.
     most_with_handed: usize,
@@ -51,7 +49,6 @@ impl Places {
             most,
             most_with_commands: most + a_core(limits::COMMANDS_A_CORE),
             most_long: a_core(limits::LONG_RENDERS_A_CORE),
-            least_waiting: a_core(limits::WAITING_LEAST_A_CORE),
             most_spare: limits::CARRY_AT_ONCE.min(load.cores),
             most_with_handed: limits::HANDED_RUNNING_A_CORE * load.cores,
             most_handed: limits::HANDED_A_CORE * load.cores,
@@ -90,7 +87,7 @@ impl Places {
 
     /// Whoever comes to a queue that stands while enough wait in it goes away at once.
     pub(super) fn turn_away(&mut self, class: Class, now: Instant) -> Option<Shed> {
-        let (sheds, least) = (self.sheds, self.least_waiting);
+        let (sheds, least) = (self.sheds, self.most);
         let line = self.line(class);
         let is_enough = sheds && line.stands(now) && line.waiting.len() >= line.enough().max(least);
         if !is_enough {
@@ -500,9 +497,9 @@ mod tests {
         }
         let made = waiting.iter_mut().filter_map(told).filter(Result::is_ok).count();
         assert!(made >= 990, "{made}");
-        assert!(turned_away > 1_450, "{turned_away}");
+        assert!(turned_away > 1_500, "{turned_away}");
         let still = node.places.status().waiting["page"];
-        assert!(still <= limits::WAITING_LEAST_A_CORE as u64, "{still}");
+        assert!(still <= 5, "{still}");
         assert!(node.places.is_hot(node.now));
         // What comes now can be made: nobody is turned away, and a while later a rush is waited out again.
         for _ in 0..2 * limits::RENDERS_STAND.as_millis() {
