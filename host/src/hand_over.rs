@@ -131,14 +131,23 @@ pub(crate) struct Instead {
     pub timing: String,
 }
 
-/// Instead of refusing one who leads for others: a sibling's page for all of them, or the refusal after all.
+/// Why there is nothing from a sibling for one who leads for others.
+pub(crate) enum NotForAll {
+    /// Its handler failed there, as it would have here. It has landed with this.
+    Failed(Refusal),
+    /// Nobody could be asked now. It is still to be landed.
+    NobodyAsked(Lead),
+    /// Those who were asked had no place either. It is still to be landed.
+    NobodyHadRoom(Lead),
+}
+
+/// Instead of refusing one who leads for others: a sibling's page for all of them.
 pub(crate) async fn for_all(
     host: &Arc<Host>,
     lead: Lead,
     wanted: &Wanted,
     before: &Before,
-    refusal: Refusal,
-) -> Result<Instead, Refusal> {
+) -> Result<Instead, NotForAll> {
     let because = match before {
         Before::Nothing => Because::default(),
         Before::Wrong(_, cause) => Because::of(*cause),
@@ -146,11 +155,12 @@ pub(crate) async fn for_all(
     };
     let Handed { made, timing, is_newer } = match ask(host, wanted).await {
         Ok(handed) => handed,
-        Err(NotHanded(failed)) => {
-            let refusal = failed.unwrap_or(refusal);
+        Err(NotHanded::Failed(refusal)) => {
             let _ = lead.land(Err(refusal.clone()));
-            return Err(refusal);
+            return Err(NotForAll::Failed(refusal));
         }
+        Err(NotHanded::NobodyAsked) => return Err(NotForAll::NobodyAsked(lead)),
+        Err(NotHanded::NobodyHadRoom) => return Err(NotForAll::NobodyHadRoom(lead)),
     };
     let cause = because.cause;
     let entry = Arc::new(Entry { because, by: By::Sibling, ..made.entry });
@@ -167,7 +177,10 @@ pub(crate) async fn for_all(
 /// The same for one who asks for itself alone. A response that turns out storable is kept under `key`.
 pub(crate) async fn for_one(host: &Arc<Host>, wanted: &Wanted, key: Key, refusal: Refusal) -> Result<Instead, Refusal> {
     let handed = ask(host, wanted).await;
-    let Handed { made, timing, is_newer } = handed.map_err(|NotHanded(failed)| failed.unwrap_or(refusal))?;
+    let Handed { made, timing, is_newer } = handed.map_err(|why| match why {
+        NotHanded::Failed(failed) => failed,
+        NotHanded::NobodyAsked | NotHanded::NobodyHadRoom => refusal,
+    })?;
     let entry = Arc::new(Entry { by: By::Sibling, ..made.entry });
     let mut is_stored = false;
     if made.verdict.is_ok() && !is_newer {
@@ -187,8 +200,13 @@ struct Handed {
     is_newer: bool,
 }
 
-/// No sibling made it. If one tried and its handler failed, so it would have here.
-struct NotHanded(Option<Refusal>);
+/// Why no sibling made it.
+enum NotHanded {
+    /// One tried and its handler failed: so it would have here.
+    Failed(Refusal),
+    NobodyAsked,
+    NobodyHadRoom,
+}
 
 /// Whether its responses are for everybody, and so may be asked of another node.
 fn is_for_everybody(route: &Route) -> bool {
@@ -197,11 +215,13 @@ fn is_for_everybody(route: &Route) -> bool {
 
 async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
     let route = &wanted.release.code.app.routes[wanted.route];
-    let Some(hand_over) = host.hand_over().filter(|_| is_for_everybody(route)) else { return Err(NotHanded(None)) };
+    let Some(hand_over) = host.hand_over().filter(|_| is_for_everybody(route)) else {
+        return Err(NotHanded::NobodyAsked);
+    };
     // Before the origin was heard, nobody is known.
     let Some(key) = host.in_fleet.keys.seal() else {
         hand_over.asked.count(Went::Nobody);
-        return Err(NotHanded(None));
+        return Err(NotHanded::NobodyAsked);
     };
     let began = Instant::now();
     let by = began + Duration::from_millis(route.deadline_ms) + limits::HANDED_GRACE;
@@ -251,7 +271,7 @@ async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
             Ok(Read::Failed { was_late }) => {
                 let trace = wanted.trace.clone();
                 let refusal = if was_late { Refusal::Deadline { trace } } else { Refusal::Handler { trace } };
-                return Err(NotHanded(Some(refusal)));
+                return Err(NotHanded::Failed(refusal));
             }
             // It streams there as it would here, and nobody has a place to try.
             Ok(Read::NotTaken(NotTaken::Streams)) => {
@@ -263,7 +283,7 @@ async fn ask(host: &Arc<Host>, wanted: &Wanted) -> Result<Handed, NotHanded> {
         }
         tried.push(node);
     }
-    Err(NotHanded(None))
+    Err(if tried.is_empty() { NotHanded::NobodyAsked } else { NotHanded::NobodyHadRoom })
 }
 
 /// Whether a sibling could be asked now for pages of this route, by what was last heard of it.

@@ -9,7 +9,6 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method as HttpMethod, Request, header, request::Parts};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use nearside_protocol::{
     class::Class,
@@ -32,7 +31,8 @@ use crate::{
     hand_over::{self, Instead, Wanted},
     host::Host,
     inputs::{Key, Seen, everything},
-    making::{Asking, Led, Made, NoPlace, NotLed, led, make, refresh},
+    leading::{Somewhere, led_somewhere},
+    making::{Asking, Led, Made, make, refresh},
     outbox::{self, Ticket},
     pause,
     policy::NotStored,
@@ -212,7 +212,7 @@ async fn fill(
         Look::Hit(entry, right) => return send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts),
         Look::Unstorable(why) => {
             let is_whole = !matches!(why, NotStored::TooLarge | NotStored::EventStream);
-            let asking = asking(release, route, &seen, parts);
+            let asking = Asking::of(release, route, &seen, parts);
             return alone(host, asking, Some(key), is_whole.then_some(&seen), parts, client).await;
         }
         Look::InDoubt(entry) => Before::InDoubt(entry),
@@ -228,25 +228,16 @@ async fn fill(
                 return send_again(host, &key, &entry, &release, CacheStatus::Hit(right), parts);
             }
             Joined::Leads(lead) => {
-                let asking = asking(release.clone(), route, &seen, parts);
                 if let Some((entry, since)) = stale {
-                    refresh(host, lead, asking, before);
+                    refresh(host, lead, Asking::of(release.clone(), route, &seen, parts), before);
                     return send_stale(host, &key, &entry, &release, since, parts);
                 }
-                let trace = asking.trace.clone();
-                return match led(host, lead, asking, before, client).await {
-                    Ok(Led::Confirmed(entry)) => {
+                return match led_somewhere(host, lead, &release, route, seen, before, parts, client).await? {
+                    Somewhere::Here(Led::Confirmed(entry)) => {
                         send_again(host, &key, &entry, &release, CacheStatus::Hit(Right::SameRows), parts)
                     }
-                    Ok(Led::Made(made)) => finish(host, *made, parts),
-                    Err(NotLed::NoPlace(none)) => {
-                        let NoPlace { lead, before, refusal } = *none;
-                        let wanted =
-                            Wanted { release: release.clone(), route, seen, trace, traced: Traced::of_request(parts) };
-                        let instead = hand_over::for_all(host, lead, &wanted, &before, refusal).await?;
-                        send_instead(host, instead, &release, parts)
-                    }
-                    Err(NotLed::MayNot(refusal) | NotLed::Failed(refusal)) => Err(refusal),
+                    Somewhere::Here(Led::Made(made)) => finish(host, *made, parts),
+                    Somewhere::AtASibling(instead) => send_instead(host, instead, &release, parts),
                 };
             }
             Joined::Waits(_) | Joined::Full if stale.is_some() => {
@@ -273,7 +264,7 @@ async fn fill(
                 return send_from_elsewhere(host, &entry, &release, status, parts, None);
             }
             Some(Landing::Unstorable) => {
-                let asking = asking(release, route, &seen, parts);
+                let asking = Asking::of(release, route, &seen, parts);
                 return alone(host, asking, Some(key), Some(&seen), parts, client).await;
             }
             // Who led has hung up, or nobody waited for it; whoever waits now has a place in the queue of their own.
@@ -291,18 +282,6 @@ async fn fill(
         // One of those who waited tries once more, for all of them.
         is_second = true;
         joined = host.cache.join_again(&waiter, &key, &release);
-    }
-}
-
-fn asking(release: Arc<Release>, route: usize, seen: &Seen, parts: &Parts) -> Asking {
-    let request = seen.request(canonical_host(&release), Full::default());
-    Asking {
-        release,
-        route,
-        request,
-        request_key: None,
-        trace: trace_id(&parts.headers),
-        traced: Traced::of_request(parts),
     }
 }
 

@@ -21,7 +21,7 @@
 //! | [`outbox`], [`running_keys`] | writes taken while the origin is away, or did not answer; keys being worked on |
 //! | [`working_clock`] | how long that is remembered |
 //! | [`queue`], `clients`, [`shed`], [`pause`] | who may render now; what single clients ask for; telling those who may not, and a pause after it |
-//! | [`hand_over`] | renders there is no place for, made by a sibling |
+//! | [`hand_over`], `leading` | renders there is no place for, made by a sibling; a leader's page, made at either |
 //! | [`blobs`], `least_recent`, [`file_pieces`], [`media_type`] | what visitors sent, and what may be shown of it |
 //! | **a guest** | |
 //! | [`engine`], [`guest`], [`senses`], [`budget`] | WebAssembly, one instance's bounds, what time looks like to it |
@@ -101,6 +101,7 @@ pub mod in_fleet;
 mod in_vain;
 pub mod inputs;
 mod inspect;
+mod leading;
 mod least_recent;
 pub mod leaving;
 mod log;

@@ -10,9 +10,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, request::Parts};
 use http_body_util::Full;
-use nearside_protocol::{class::Class, write::IdempotencyKey};
+use nearside_protocol::{class::Class, limits, write::IdempotencyKey};
 use tokio::{
     sync::oneshot,
     task::{JoinError, JoinHandle},
@@ -22,7 +22,9 @@ use crate::{
     again::ask_again,
     cache::{Because, By, Entry, Lead},
     cache_status::CacheStatus,
+    hand_over,
     host::Host,
+    inputs::Seen,
     policy::{Lifetime, NotStored, storable},
     queue::{Here, Place, Waits},
     refusal::Refusal,
@@ -32,6 +34,8 @@ use crate::{
     shed::Shed,
     spans::{Kind, Traced},
     stale::Before,
+    trace::trace_id,
+    way::canonical_host,
 };
 
 /// What a render needs, before it has a place.
@@ -46,6 +50,18 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
+    /// A page as it was seen to be asked for.
+    pub(crate) fn of(release: Arc<Release>, route: usize, seen: &Seen, parts: &Parts) -> Asking {
+        Asking {
+            request: seen.request(canonical_host(&release), Full::default()),
+            release,
+            route,
+            request_key: None,
+            trace: trace_id(&parts.headers),
+            traced: Traced::of_request(parts),
+        }
+    }
+
     fn class(&self) -> Class {
         self.release.code.app.routes[self.route].class(self.request.method().is_safe())
     }
@@ -73,12 +89,13 @@ fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> 
 async fn in_a_place<T>(
     host: &Arc<Host>,
     asking: Asking,
+    patience: Duration,
     work: impl FnOnce(Result<Arc<Place>, Refusal>, Asking, oneshot::Sender<T>) + Send + 'static,
 ) -> Option<T>
 where
     T: Send + 'static,
 {
-    let (class, patience) = (asking.class(), asking.patience());
+    let class = asking.class();
     let mut span = asking.traced.as_ref().map(|traced| traced.span(Kind::Internal, "wait for a place"));
     let (tell, told) = oneshot::channel();
     let waits = host.queue.ask(class, patience, move |place| {
@@ -133,7 +150,8 @@ pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool, client
             Begun::Elsewhere(task) => Theirs(task).await.unwrap_or(Err(lost)),
         };
     }
-    let made = in_a_place(host, asking, move |place, asking, tell| match place {
+    let patience = asking.patience();
+    let made = in_a_place(host, asking, patience, move |place, asking, tell| match place {
         Ok(place) => {
             let host = task_host.clone();
             let made = async move { made_in(&host, place, asking, streams).await };
@@ -211,6 +229,27 @@ pub(crate) async fn led(
     client: IpAddr,
 ) -> Result<Led, NotLed> {
     may_ask(host, &asking, client).map_err(NotLed::MayNot)?;
+    // Where somebody else could make it, it does not wait here for as long as a rush may last.
+    let route = &asking.release.code.app.routes[asking.route];
+    let could_be_made_elsewhere = hand_over::may_be_asked(host, &asking.release, route);
+    let patience = asking.patience();
+    let patience = if could_be_made_elsewhere { patience.min(limits::HANDED_AFTER) } else { patience };
+    led_for(host, lead, asking, before, patience).await
+}
+
+/// The same for one who has been asked already whether it may, and could not be sent elsewhere.
+pub(crate) async fn led_after_all(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) -> Result<Led, NotLed> {
+    let patience = asking.patience();
+    led_for(host, lead, asking, before, patience).await
+}
+
+async fn led_for(
+    host: &Arc<Host>,
+    lead: Lead,
+    asking: Asking,
+    before: Before,
+    patience: Duration,
+) -> Result<Led, NotLed> {
     let lost = Refusal::Handler { trace: asking.trace.clone() };
     let task_host = host.clone();
     if let Some((place, here)) = place_here(host, &asking) {
@@ -220,7 +259,7 @@ pub(crate) async fn led(
             Begun::Elsewhere(task) => task.await.unwrap_or(Err(lost)).map_err(NotLed::Failed),
         };
     }
-    let led = in_a_place(host, asking, move |place, asking, tell| match place {
+    let led = in_a_place(host, asking, patience, move |place, asking, tell| match place {
         Ok(place) => {
             let host = task_host.clone();
             task_host.spawn(async move {

@@ -441,6 +441,23 @@ fn when_all_are_full_visitors_are_told_so_in_time_after_one_hop() {
 }
 
 #[test]
+fn whoever_finds_no_place_at_a_sibling_either_waits_here_once_more() {
+    let (a, b) = two();
+    let (here, _there) = (a.full(), b.full());
+    std::thread::scope(|scope| {
+        let asks = scope.spawn(|| a.get("/pair"));
+        while b.taken().get("busy").is_none() {
+            assert!(!asks.is_finished(), "it was told before its sibling was asked");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(here);
+        let answer = asks.join().unwrap();
+        assert_eq!((answer.status, answer.cache()), (200, "nearside; fwd=miss; stored"));
+    });
+    assert_eq!((a.handed(), b.taken()), (counts(&[("busy", 1)]), counts(&[("busy", 1)])));
+}
+
+#[test]
 fn one_that_is_gone_is_left_alone_and_another_one_asked() {
     let (a, b) = two();
     let c = Member::start("c", TOKEN);

@@ -101,12 +101,16 @@ pub const TASKS_NICE: i32 = 15;
 pub const BESIDE_THREADS: usize = 64;
 /// Renders of one class that wait for their turn.
 pub const RENDERS_WAITING: usize = 512;
-/// A queue of renders that has not been empty for RENDERS_STAND is too long: nobody waits longer than RENDER_WAIT in it. In a
-/// shorter rush nobody waits longer than RENDERS_STAND.
+/// A queue of renders in which for RENDERS_STAND more wait than are made in RENDER_WAIT is too long: nobody waits longer than
+/// that in it. In a shorter rush nobody waits longer than RENDERS_STAND. A push is such a rush, where few cores do everything.
 pub const RENDER_WAIT: Duration = Duration::from_millis(20);
-pub const RENDERS_STAND: Duration = Duration::from_millis(100);
+pub const RENDERS_STAND: Duration = Duration::from_millis(250);
 /// While it stands, one waits for so many that are made in RENDER_WAIT.
 pub const WAITING_OF_MADE: usize = 4;
+/// How many are made and refused is counted in whiles of so long.
+pub const RENDERS_OF_LATE: Duration = Duration::from_millis(100);
+/// For each place so many may always wait, if so many were made in the last one to two RENDERS_OF_LATE; for that long at most.
+pub const WAITING_A_PLACE: usize = 4;
 /// As long as more than one is refused for so many that are made, the queue stands.
 pub const REFUSED_FEW: usize = 4;
 /// When whoever got no place may come again: after one second to so many, each another.
@@ -141,8 +145,10 @@ pub const HANDED_A_CORE: usize = 2;
 pub const HANDED_RUNNING_A_CORE: usize = 1;
 /// For so long after it has refused a visitor of its own, a node makes nothing for siblings, and says so.
 pub const HOT_FOR: Duration = Duration::from_millis(500);
-/// How long one waits for its place there,
-pub const HANDED_WAIT: Duration = Duration::from_millis(50);
+/// How long one waits for its place where it came to, if a sibling could be asked;
+pub const HANDED_AFTER: Duration = Duration::from_millis(100);
+/// how long there,
+pub const HANDED_WAIT: Duration = Duration::from_millis(100);
 /// and how much longer than its route's deadline who asked waits for the answer, of all who are asked.
 pub const HANDED_GRACE: Duration = Duration::from_millis(500);
 /// Near ones are reached in a moment, or are away.

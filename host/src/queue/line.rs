@@ -30,7 +30,7 @@ pub(super) struct Line {
     pub(super) refused_at: Option<Instant>,
     /// Made in the time that anybody may wait while the queue stands.
     made: Lately,
-    /// Made and refused in the time after which it stands.
+    /// Made and refused of late.
     admits: Lately,
     refuses: Lately,
     pub(super) admitted: u64,
@@ -76,8 +76,8 @@ impl Line {
             calm_at: now,
             refused_at: None,
             made: Lately::new(limits::RENDER_WAIT, now),
-            admits: Lately::new(limits::RENDERS_STAND, now),
-            refuses: Lately::new(limits::RENDERS_STAND, now),
+            admits: Lately::new(limits::RENDERS_OF_LATE, now),
+            refuses: Lately::new(limits::RENDERS_OF_LATE, now),
             admitted: 0,
             waited: Duration::ZERO,
             shed: [0; Shed::REASONS.len()],
@@ -93,12 +93,12 @@ impl Line {
         self.waited += waited;
     }
 
-    pub(super) fn note_calm(&mut self, has_core: bool, now: Instant) {
+    pub(super) fn note_calm(&mut self, has_core: bool, places: usize, now: Instant) {
         [&mut self.made, &mut self.admits, &mut self.refuses].into_iter().for_each(|lately| lately.look(now));
         // A few dozen visitors who each come again when they have their page keep a queue from ever being empty, and yet
         // nobody in it waits for long. One that is short, or empty for a moment, because others are refused still stands: else
         // it would grow again until it is too long, and again. But a few are refused of as many as can be made, too.
-        let is_short = self.waiting.len() <= self.made.in_a_while();
+        let is_short = self.waiting.len() <= self.made.in_a_while().max(self.a_few(places));
         if (is_short || has_core) && !self.refuses_many() {
             self.calm_at = now;
         }
@@ -120,8 +120,13 @@ impl Line {
     }
 
     /// While it stands so many wait that the places are never empty. More would wait in vain: they are told so when they come.
-    pub(super) fn enough(&self) -> usize {
-        self.made.in_a_while() / limits::WAITING_OF_MADE
+    pub(super) fn enough(&self, places: usize) -> usize {
+        (self.made.in_a_while() / limits::WAITING_OF_MADE).max(self.a_few(places)).max(places)
+    }
+
+    /// Some for each place, where pages are so slow that few are made in a moment; as long as so many were made of late.
+    fn a_few(&self, places: usize) -> usize {
+        (limits::WAITING_A_PLACE * places).min(self.admits.in_both())
     }
 
     pub(super) fn at(&self, number: u64) -> Option<usize> {
@@ -133,7 +138,15 @@ impl Line {
         self.waiting.remove(at)
     }
 
-    pub(super) fn allowed(&self, now: Instant) -> Duration {
-        if self.stands(now) { limits::RENDER_WAIT } else { limits::RENDERS_STAND }
+    /// How long anybody waits in it.
+    pub(super) fn allowed(&self, places: usize, now: Instant) -> Duration {
+        if self.stands(now) { self.moment(places) } else { limits::RENDERS_STAND }
+    }
+
+    /// RENDER_WAIT, or twice as long as it takes until enough are made, where pages are slow.
+    fn moment(&self, places: usize) -> Duration {
+        let (enough, made) = (self.enough(places) as u32, self.admits.in_a_while() as u32);
+        let taken = (2 * enough * limits::RENDERS_OF_LATE).checked_div(made).unwrap_or_default();
+        taken.clamp(limits::RENDER_WAIT, limits::RENDERS_OF_LATE)
     }
 }
