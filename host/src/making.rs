@@ -84,18 +84,27 @@ fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> 
     Err(Refusal::Shed(shed))
 }
 
+/// What becomes of one that has waited for a place in vain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Otherwise {
+    /// A sibling is asked for it, if one could be.
+    MadeElsewhere,
+    Refused,
+}
+
 /// Has `work` begun in a place, if there is one soon, or told that there is none, and waits for what it sends; nothing if that
 /// is lost. Who hangs up meanwhile has left the queue.
 async fn in_a_place<T>(
     host: &Arc<Host>,
     asking: Asking,
-    patience: Duration,
+    otherwise: Otherwise,
     work: impl FnOnce(Result<Arc<Place>, Refusal>, Asking, oneshot::Sender<T>) + Send + 'static,
 ) -> Option<T>
 where
     T: Send + 'static,
 {
-    let class = asking.class();
+    let (class, patience) = (asking.class(), asking.patience());
+    let (release, route) = (asking.release.clone(), asking.route);
     let mut span = asking.traced.as_ref().map(|traced| traced.span(Kind::Internal, "wait for a place"));
     let (tell, told) = oneshot::channel();
     let waits = host.queue.ask(class, patience, move |place| {
@@ -105,6 +114,12 @@ where
         drop(span);
         work(place.map_err(Refusal::Shed), asking, tell);
     });
+    // Where somebody else could make it, it does not wait here for as long as a rush may last.
+    let could_be_elsewhere = || {
+        let route = &release.code.app.routes[route];
+        otherwise == Otherwise::MadeElsewhere && hand_over::may_be_asked(host, &release, route)
+    };
+    let waits = waits.map(|waits| if could_be_elsewhere() { waits.at_most(limits::HANDED_AFTER) } else { waits });
     Waits::until(waits, told).await
 }
 
@@ -150,8 +165,7 @@ pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool, client
             Begun::Elsewhere(task) => Theirs(task).await.unwrap_or(Err(lost)),
         };
     }
-    let patience = asking.patience();
-    let made = in_a_place(host, asking, patience, move |place, asking, tell| match place {
+    let made = in_a_place(host, asking, Otherwise::Refused, move |place, asking, tell| match place {
         Ok(place) => {
             let host = task_host.clone();
             let made = async move { made_in(&host, place, asking, streams).await };
@@ -229,26 +243,20 @@ pub(crate) async fn led(
     client: IpAddr,
 ) -> Result<Led, NotLed> {
     may_ask(host, &asking, client).map_err(NotLed::MayNot)?;
-    // Where somebody else could make it, it does not wait here for as long as a rush may last.
-    let route = &asking.release.code.app.routes[asking.route];
-    let could_be_made_elsewhere = hand_over::may_be_asked(host, &asking.release, route);
-    let patience = asking.patience();
-    let patience = if could_be_made_elsewhere { patience.min(limits::HANDED_AFTER) } else { patience };
-    led_for(host, lead, asking, before, patience).await
+    led_or(host, lead, asking, before, Otherwise::MadeElsewhere).await
 }
 
 /// The same for one who has been asked already whether it may, and could not be sent elsewhere.
 pub(crate) async fn led_after_all(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) -> Result<Led, NotLed> {
-    let patience = asking.patience();
-    led_for(host, lead, asking, before, patience).await
+    led_or(host, lead, asking, before, Otherwise::Refused).await
 }
 
-async fn led_for(
+async fn led_or(
     host: &Arc<Host>,
     lead: Lead,
     asking: Asking,
     before: Before,
-    patience: Duration,
+    otherwise: Otherwise,
 ) -> Result<Led, NotLed> {
     let lost = Refusal::Handler { trace: asking.trace.clone() };
     let task_host = host.clone();
@@ -259,7 +267,7 @@ async fn led_for(
             Begun::Elsewhere(task) => task.await.unwrap_or(Err(lost)).map_err(NotLed::Failed),
         };
     }
-    let led = in_a_place(host, asking, patience, move |place, asking, tell| match place {
+    let led = in_a_place(host, asking, otherwise, move |place, asking, tell| match place {
         Ok(place) => {
             let host = task_host.clone();
             task_host.spawn(async move {

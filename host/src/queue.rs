@@ -99,7 +99,7 @@ impl Queue {
             Arrived::MayWait => {}
         }
         let number = number?;
-        Some(Waits { queue: self.clone(), class, number, latest: since + patience })
+        Some(Waits { queue: self.clone(), class, number, since, latest: since + patience })
     }
 
     /// A place at once, or after a short wait, for so long at most; or why there is none. Whoever is dropped while it waits has
@@ -165,10 +165,17 @@ pub struct Waits {
     queue: Arc<Queue>,
     class: Class,
     number: u64,
+    since: Instant,
     latest: Instant,
 }
 
 impl Waits {
+    /// It waits for so long at most from when it came, whatever it may do.
+    pub fn at_most(mut self, wait: Duration) -> Waits {
+        self.latest = self.latest.min(self.since + wait);
+        self
+    }
+
     /// Waits for what comes of the work, and as long as that is in the queue, looks after it.
     pub async fn until<T>(waits: Option<Waits>, mut told: oneshot::Receiver<T>) -> Option<T> {
         if let Some(waits) = waits {
