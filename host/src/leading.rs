@@ -9,7 +9,7 @@ use crate::{
     hand_over::{self, Instead, NotForAll, Wanted},
     host::Host,
     inputs::Seen,
-    making::{Asking, Led, NoPlace, NotLed, led, led_after_all},
+    making::{Asking, Led, NoPlace, NotLed, Otherwise, led, may_ask},
     refusal::Refusal,
     release::Release,
     spans::Traced,
@@ -37,31 +37,28 @@ pub(crate) async fn led_somewhere(
 ) -> Result<Somewhere, Refusal> {
     let first = Asking::of(release.clone(), route, &seen, parts);
     let trace = first.trace.clone();
-    let none = match led(host, lead, first, before, client).await {
+    // What this client has asked for too often, others may get: it leaves the lead to them.
+    may_ask(host, &first, client)?;
+    let NoPlace { lead, before, refusal } = match led(host, lead, first, before, Otherwise::MadeElsewhere).await {
         Ok(led) => return Ok(Somewhere::Here(led)),
         Err(NotLed::NoPlace(none)) => *none,
-        Err(NotLed::MayNot(refusal) | NotLed::Failed(refusal)) => return Err(refusal),
+        Err(NotLed::Failed(refusal)) => return Err(refusal),
     };
-    let NoPlace { lead, before, refusal } = none;
     let traced = Traced::of_request(parts);
     let wanted = Wanted { release: release.clone(), route, seen, trace, traced };
-    let lead = match hand_over::for_all(host, lead, &wanted, &before).await {
+    let (lead, refusal) = match hand_over::for_all(host, lead, &wanted, &before).await {
         Ok(instead) => return Ok(Somewhere::AtASibling(instead)),
         Err(NotForAll::Failed(refusal)) => return Err(refusal),
-        Err(NotForAll::NobodyAsked(lead)) => {
-            let _ = lead.land(Err(refusal.clone()));
-            return Err(refusal);
+        Err(NotForAll::NobodyAsked(lead)) => (lead, refusal),
+        Err(NotForAll::NobodyHadRoom(lead)) => {
+            let again = Asking::of(release.clone(), route, &wanted.seen, parts);
+            match led(host, lead, again, before, Otherwise::Refused).await {
+                Ok(led) => return Ok(Somewhere::Here(led)),
+                Err(NotLed::NoPlace(none)) => (none.lead, none.refusal),
+                Err(NotLed::Failed(refusal)) => return Err(refusal),
+            }
         }
-        Err(NotForAll::NobodyHadRoom(lead)) => lead,
     };
-    let again = Asking::of(release.clone(), route, &wanted.seen, parts);
-    match led_after_all(host, lead, again, before).await {
-        Ok(led) => Ok(Somewhere::Here(led)),
-        Err(NotLed::NoPlace(none)) => {
-            let NoPlace { lead, refusal, .. } = *none;
-            let _ = lead.land(Err(refusal.clone()));
-            Err(refusal)
-        }
-        Err(NotLed::MayNot(refusal) | NotLed::Failed(refusal)) => Err(refusal),
-    }
+    let _ = lead.land(Err(refusal.clone()));
+    Err(refusal)
 }

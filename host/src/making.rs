@@ -75,7 +75,7 @@ impl Asking {
 // --- Where ----------------------------------------------------------------------------------------------------------
 
 /// Whether this client may ask for more.
-fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> {
+pub(crate) fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> {
     if host.clients.may_ask(client, Instant::now()) {
         return Ok(());
     }
@@ -86,7 +86,7 @@ fn may_ask(host: &Host, asking: &Asking, client: IpAddr) -> Result<(), Refusal> 
 
 /// What becomes of one that has waited for a place in vain.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Otherwise {
+pub(crate) enum Otherwise {
     /// A sibling is asked for it, if one could be.
     MadeElsewhere,
     Refused,
@@ -219,8 +219,6 @@ impl<T> Drop for Theirs<T> {
 
 /// Why a leader has nothing.
 pub(crate) enum NotLed {
-    /// What this client has asked for too often, others may get.
-    MayNot(Refusal),
     /// There was no place: it is still to be landed.
     NoPlace(Box<NoPlace>),
     /// It has landed with this.
@@ -236,22 +234,6 @@ pub(crate) struct NoPlace {
 /// Renders for this visitor and all who wait for the same. As long as it waits for a place, the render is this visitor's, and
 /// is not made for who has hung up; from then on it goes on when they leave.
 pub(crate) async fn led(
-    host: &Arc<Host>,
-    lead: Lead,
-    asking: Asking,
-    before: Before,
-    client: IpAddr,
-) -> Result<Led, NotLed> {
-    may_ask(host, &asking, client).map_err(NotLed::MayNot)?;
-    led_or(host, lead, asking, before, Otherwise::MadeElsewhere).await
-}
-
-/// The same for one who has been asked already whether it may, and could not be sent elsewhere.
-pub(crate) async fn led_after_all(host: &Arc<Host>, lead: Lead, asking: Asking, before: Before) -> Result<Led, NotLed> {
-    led_or(host, lead, asking, before, Otherwise::Refused).await
-}
-
-async fn led_or(
     host: &Arc<Host>,
     lead: Lead,
     asking: Asking,
