@@ -56,6 +56,8 @@ pub enum Kind {
     Version,
     /// Hits, alone and beside others.
     Mixed,
+    /// One server with few cores and with many.
+    Scaled,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -312,6 +314,16 @@ const MIXED: &[Column] = &[
     where_measured(Metric::OthersFailed, "of these, failed"),
 ];
 
+const SCALED: &[Column] = &[
+    needed(Metric::Throughput, "requests/s"),
+    needed(Metric::CpuClosed, "CPU us a request"),
+    needed(Metric::LockWaits, "kernel locks waited for, a request"),
+    needed(Metric::CoresInterrupted, "cores interrupted for memory, a request"),
+    needed(Metric::FutexCalls, "futex calls, a request"),
+    needed(Metric::Switches, "switches, a request"),
+    needed(Metric::Faults, "faults, a request"),
+];
+
 const LOAD_PANELS: &[Panel] = &[
     linear(Metric::Throughput, "requests a second, more is better"),
     linear(Metric::LatencyP99, "p99 at the fixed rate, us, less is better"),
@@ -449,6 +461,11 @@ const MIXED_PANELS: &[Panel] = &[
     linear(Metric::LatencyP99, "hits' p99, us, less is better"),
 ];
 
+const SCALED_PANELS: &[Panel] = &[
+    linear(Metric::Throughput, "requests/s, more is better"),
+    linear(Metric::CpuClosed, "CPU us a request, less is better"),
+];
+
 impl Kind {
     pub fn columns(self) -> &'static [Column] {
         match self {
@@ -475,6 +492,7 @@ impl Kind {
             Kind::Cold => COLD,
             Kind::Version => VERSION,
             Kind::Mixed => MIXED,
+            Kind::Scaled => SCALED,
         }
     }
 
@@ -503,6 +521,7 @@ impl Kind {
             Kind::Cold => COLD_PANELS,
             Kind::Version => VERSION_PANELS,
             Kind::Mixed => MIXED_PANELS,
+            Kind::Scaled => SCALED_PANELS,
         }
     }
 }

@@ -28,6 +28,11 @@ impl Cores {
         stay_on(&self.contenders)
     }
 
+    /// The same, on one of those alone.
+    pub fn be_on_one(&self) -> Result<()> {
+        stay_on(&self.contenders[..1])
+    }
+
     /// From here on, where the generator does.
     pub fn be_generator(&self) -> Result<()> {
         stay_on(&[self.generator])

@@ -247,6 +247,17 @@ pub enum Metric {
     /// Until the first byte, the handshake before it included.
     #[serde(rename = "new_connection_p50_ms")]
     NewConnectionP50,
+    /// A request, of what the kernel counts of a server's threads.
+    #[serde(rename = "lock_waits")]
+    LockWaits,
+    #[serde(rename = "cores_interrupted")]
+    CoresInterrupted,
+    #[serde(rename = "futex_calls")]
+    FutexCalls,
+    #[serde(rename = "switches")]
+    Switches,
+    #[serde(rename = "faults")]
+    Faults,
 }
 
 impl Metric {
@@ -273,7 +284,11 @@ impl Metric {
                 );
         let shares =
             matches!(self, Hits | HitsBefore | HitsAfter | HitsLost | ByPages | ByRows | Ahead | OnDemand | SameKept);
-        !(counted || shares || matches!(self, SendLateP99 | WaiterP50Over | Missed | Objects | SiblingBytes))
+        let of_the_kernel = matches!(self, LockWaits | CoresInterrupted | FutexCalls | Switches | Faults);
+        !(counted
+            || shares
+            || of_the_kernel
+            || matches!(self, SendLateP99 | WaiterP50Over | Missed | Objects | SiblingBytes))
     }
 }
 

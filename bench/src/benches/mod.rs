@@ -15,6 +15,7 @@ mod overload;
 mod peers;
 mod pushes;
 mod render;
+mod scaling;
 mod search;
 mod siblings;
 mod snapshots;
@@ -79,6 +80,8 @@ pub enum Bench {
     Density,
     /// Hits beside renders and searches on common words, and alone
     Mix,
+    /// A node on one core and on all: CPU a request, and how often its threads get into each other's way
+    Scaling,
     /// A node under load, while a release is pushed every 200 ms and while none is
     Pushes,
     /// Commands from 1 to 256 clients, beside one commit a write and a bare fdatasync
@@ -114,6 +117,7 @@ impl Bench {
             Bench::Cold => "cold",
             Bench::Density => "density",
             Bench::Mix => "mix",
+            Bench::Scaling => "scaling",
             Bench::Pushes => "pushes",
             Bench::Writes => "writes",
             Bench::Tasks => "tasks",
@@ -159,6 +163,7 @@ impl Bench {
             Bench::Cold => Ok((cold::ABOUT, cold::measure(args, settings).await?)),
             Bench::Density => Ok((density::ABOUT, density::measure(args, settings).await?)),
             Bench::Mix => Ok((mix::ABOUT, mix::measure(args, settings).await?)),
+            Bench::Scaling => Ok((scaling::ABOUT, scaling::measure(args, settings).await?)),
             Bench::Crowd => Ok((crowd::ABOUT, crowd::measure(args, settings).await?)),
             Bench::Carried => Ok((carried::ABOUT, carried::measure(args, settings).await?)),
             Bench::Flood => Ok((flood::ABOUT, flood::measure(args, settings).await?)),
@@ -199,7 +204,7 @@ pub async fn run(args: &Run) -> Result<()> {
     ensure!(
         !args.names.is_empty(),
         "no bench named: give one or more of hit, crowd, carried, flood, overload, siblings, render, handler, peers, search, index, \
-         edits, static, snapshots, start, cold, density, mix, pushes, writes, tasks, fleet, story, noise"
+         edits, static, snapshots, start, cold, density, mix, scaling, pushes, writes, tasks, fleet, story, noise"
     );
     for bench in &args.names {
         run_bench(*bench, args).await.with_context(|| format!("bench {} failed", bench.name()))?;
