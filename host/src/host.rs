@@ -39,6 +39,7 @@ use crate::{
     forms::FormMaker,
     hand_over::HandOver,
     in_fleet::InFleet,
+    lag::Lag,
     leaving::Leaving,
     outbox::Outbox,
     own_cpu::own_cpu,
@@ -65,6 +66,7 @@ pub struct Host {
     cores: usize,
     /// Who may render now.
     pub queue: Arc<Queue>,
+    pub(crate) lag: Arc<Lag>,
     pub clients: Clients,
     idle_places: Arc<Semaphore>,
     stream_places: Arc<Semaphore>,
@@ -157,6 +159,7 @@ impl Host {
             renders: Some(renders),
             cores,
             queue: Queue::new(&load),
+            lag: Arc::default(),
             clients: Clients::new(load.renders_per_client_s),
             stream_places: Arc::new(Semaphore::new(limits::STREAMS_AT_ONCE)),
             idle_places: Arc::new(Semaphore::new(limits::REUSED_IDLE_AT_ONCE)),

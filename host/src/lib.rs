@@ -101,6 +101,7 @@ pub mod in_fleet;
 mod in_vain;
 pub mod inputs;
 mod inspect;
+mod lag;
 mod leading;
 mod least_recent;
 pub mod leaving;

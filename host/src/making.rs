@@ -126,8 +126,11 @@ where
 /// A place on this thread, for what is quick.
 fn place_here(host: &Host, asking: &Asking) -> Option<(Arc<Place>, Here)> {
     let class = asking.class();
-    let is_quick = class == Class::Page && asking.release.code.quick.is(asking.route);
-    if is_quick { host.queue.place_here(class) } else { None }
+    if class != Class::Page || !asking.release.code.quick.is(asking.route) {
+        return None;
+    }
+    host.lag.measure();
+    if host.lag.is_short() { host.queue.place_here(class) } else { None }
 }
 
 /// A task that was begun.

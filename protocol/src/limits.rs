@@ -77,6 +77,8 @@ pub const LONG_RENDER: Duration = Duration::from_millis(10);
 /// A page that is made in less is made by the thread that was asked for it, while nobody waits for a place: on so many of the
 /// node's cores but one, or on its only one.
 pub const QUICK_RENDER_US: u32 = 500;
+/// And while what comes to the sockets waits for less than this, so that who asks for a stored page does.
+pub const SOCKETS_WAIT: Duration = Duration::from_millis(5);
 /// Where a route has its instances reused: how many requests one serves, how many wait for one, and for how long.
 pub const REUSED_REQUESTS: u32 = 10_000;
 pub const REUSED_IDLE_A_ROUTE: usize = 8;
