@@ -8,9 +8,9 @@
 //! Some benches measure other things than contenders under load: how a change of a large database travels
 //! (`benches/snapshots`), what visitors notice of one that changes all the time (`benches/pushes.rs`), what a change
 //! leaves of the cache (`benches/carried.rs`), what a flood of other requests does (`benches/flood.rs`), a crowd that
-//! asks for one page (`benches/crowd.rs`), many nodes in regions ([`line`], `benches/fleet`), tasks that wait in the store (`benches/tasks.rs`), what
-//! cores cost each other ([`kernel_counts`], `benches/scaling.rs`), one site in three ways under
-//! rising load (`benches/story`), and search indexes as libraries ([`library`], `benches/index.rs`).
+//! asks for one page (`benches/crowd.rs`), many nodes in regions ([`line`], `benches/fleet`), tasks that wait in the
+//! store (`benches/tasks.rs`), what cores cost each other ([`kernel_counts`], `benches/scaling.rs`), one site in three
+//! ways under rising load (`benches/story`), and search indexes as libraries ([`library`], `benches/index.rs`).
 
 pub mod args;
 pub mod benches;

@@ -66,6 +66,7 @@ pub struct Host {
     cores: usize,
     /// Who may render now.
     pub queue: Arc<Queue>,
+    /// How long what comes to its sockets waits.
     pub(crate) lag: Arc<Lag>,
     pub clients: Clients,
     idle_places: Arc<Semaphore>,

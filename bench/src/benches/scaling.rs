@@ -40,26 +40,28 @@ pub(super) async fn measure(args: &Run, settings: &Settings) -> Result<Measured>
     let hot = hot::requests(HOST, &pages[..pages.len().min(MIX_HOT_PAGES)]);
     let pages = hot::requests(HOST, &pages);
     let (mut cases, mut samples) = (Vec::new(), Vec::new());
-    for (case, cache_mib, requests) in [("hits", None, hot), ("renders", NO_CACHE, pages)] {
+    for (case, how, cache_mib, requests) in [
+        ("hits", "stored already", None, hot),
+        ("renders", "made for each request, with the cache off", NO_CACHE, pages),
+    ] {
         cores.be_on_one()?;
         let one = stage.cluster()?.start_beside(&format!("{case}-one"), cache_mib).await?;
         cores.be_free()?;
         let all = stage.cluster()?.start_beside(&format!("{case}-all"), cache_mib).await?;
-        cases.push(described(case, &requests, &cores));
+        cases.push(described(case, how, &requests, &cores));
         samples.extend(Turns { stage: &stage, cores: &cores, case, requests, settings }.run(&one, &all).await?);
         stage.still_running()?;
     }
     Ok((cases, samples))
 }
 
-fn described(case: &str, requests: &[Request], cores: &Cores) -> CaseReport {
-    let what = if case == "hits" { "stored already" } else { "made for each request, with the cache off" };
+fn described(case: &str, how: &str, requests: &[Request], cores: &Cores) -> CaseReport {
     let described =
         |name: &str, about: &str| Described { name: name.to_owned(), about: about.to_owned(), missing: None };
     CaseReport {
         name: case.to_owned(),
         about: format!(
-            "GET of {} package pages in turn, {what}. The generator has core {}, which the node with all cores shares with it.",
+            "GET of {} package pages in turn, {how}. The generator has core {}, which the node with all cores shares with it.",
             requests.len(),
             cores.generator,
         ),
