@@ -35,6 +35,8 @@ fn run(command: cli::Command, logbook: Logbook) -> anyhow::Result<std::process::
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("nearside-io")
+        // Tasks between two looks at the sockets: some of them make a page, and a hit is not to wait for dozens of those.
+        .event_interval(16)
         .on_thread_start(priority::answers_sockets)
         .on_thread_park(pause::before_sleep)
         .build()?;

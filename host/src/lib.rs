@@ -158,6 +158,7 @@ mod stall;
 pub mod static_files;
 pub mod switch;
 pub mod target;
+mod thread_cpu;
 mod throttle;
 pub mod tls;
 pub mod trace;

@@ -14,6 +14,7 @@ use http::{Request, request::Parts};
 use http_body_util::Full;
 use nearside_protocol::{class::Class, limits, write::IdempotencyKey};
 use tokio::{
+    runtime::Handle,
     sync::oneshot,
     task::{JoinError, JoinHandle},
 };
@@ -26,7 +27,7 @@ use crate::{
     host::Host,
     inputs::Seen,
     policy::{Lifetime, NotStored, storable},
-    queue::{Here, Place, Waits},
+    queue::{Place, Waits},
     refusal::Refusal,
     release::Release,
     render::{Ask, For, Rendered, RenderedBody, render},
@@ -92,13 +93,13 @@ pub(crate) enum Otherwise {
     Refused,
 }
 
-/// Has `work` begun in a place, if there is one soon, or told that there is none, and waits for what it sends; nothing if that
+/// Has `work` done in a place, if there is one soon, or told that there is none, and waits for what it sends; nothing if that
 /// is lost. Who hangs up meanwhile has left the queue.
 async fn in_a_place<T>(
     host: &Arc<Host>,
     asking: Asking,
     otherwise: Otherwise,
-    work: impl FnOnce(Result<Arc<Place>, Refusal>, Asking, oneshot::Sender<T>) + Send + 'static,
+    work: impl FnOnce(Result<(Arc<Place>, Begins), Refusal>, Asking, oneshot::Sender<T>) + Send + 'static,
 ) -> Option<T>
 where
     T: Send + 'static,
@@ -107,12 +108,13 @@ where
     let (release, route) = (asking.release.clone(), asking.route);
     let mut span = asking.traced.as_ref().map(|traced| traced.span(Kind::Internal, "wait for a place"));
     let (tell, told) = oneshot::channel();
+    let begins = Begins { host: host.clone(), here: is_quick(&asking).then(Handle::current) };
     let waits = host.queue.ask(class, patience, move |place| {
         if let (Some(span), Err(shed)) = (&mut span, &place) {
             span.fail(Shed::REASONS[shed.index()]);
         }
         drop(span);
-        work(place.map_err(Refusal::Shed), asking, tell);
+        work(place.map(|place| (place, begins)).map_err(Refusal::Shed), asking, tell);
     });
     // Where somebody else could make it, it does not wait here for as long as a rush may last.
     let could_be_elsewhere = || {
@@ -123,14 +125,40 @@ where
     Waits::until(waits, told).await
 }
 
+/// Whether it is done before another thread would have been woken for it.
+fn is_quick(asking: &Asking) -> bool {
+    asking.class() == Class::Page && asking.release.code.quick.is(asking.route)
+}
+
 /// A place on this thread, for what is quick.
-fn place_here(host: &Host, asking: &Asking) -> Option<(Arc<Place>, Here)> {
-    let class = asking.class();
-    if class != Class::Page || !asking.release.code.quick.is(asking.route) {
+fn place_here(host: &Host, asking: &Asking) -> Option<Arc<Place>> {
+    if !is_quick(asking) {
         return None;
     }
     host.lag.measure();
-    if host.lag.is_short() { host.queue.place_here(class) } else { None }
+    if host.lag.is_short() { host.queue.place_here(asking.class()) } else { None }
+}
+
+/// Where work begins that has waited for a place.
+struct Begins {
+    host: Arc<Host>,
+    /// The threads that were asked for it, if it is quick.
+    here: Option<Handle>,
+}
+
+impl Begins {
+    /// What is quick goes on where it was asked for also if it has waited: as long as pages are asked for as fast as they are
+    /// made, some always wait, and to make each elsewhere would wake two threads for it.
+    fn begin(self, place: &Arc<Place>, task: impl Future<Output = ()> + Send + 'static) {
+        let Begins { host, here } = self;
+        match here {
+            Some(here) if host.lag.is_short() && place.comes_here() => {
+                let place = place.clone();
+                here.spawn(async move { drop(begin_here(&host, place, task).await) });
+            }
+            _ => drop(host.spawn(task)),
+        }
+    }
 }
 
 /// A task that was begun.
@@ -142,12 +170,12 @@ enum Begun<T> {
 /// Runs a task here until it first has to wait, and from then on among the renders. Most never wait.
 async fn begin_here<T: Send + 'static>(
     host: &Host,
-    here: Here,
+    place: Arc<Place>,
     task: impl Future<Output = T> + Send + 'static,
 ) -> Begun<T> {
     let mut task = Box::pin(task);
     let first = poll_fn(|context| Poll::Ready(task.as_mut().poll(context))).await;
-    drop(here);
+    place.leaves_here();
     match first {
         Poll::Ready(done) => Begun::Done(done),
         Poll::Pending => Begun::Elsewhere(host.spawn(task)),
@@ -161,18 +189,19 @@ pub(crate) async fn make(host: &Arc<Host>, asking: Asking, streams: bool, client
     may_ask(host, &asking, client)?;
     let lost = Refusal::Handler { trace: asking.trace.clone() };
     let task_host = host.clone();
-    if let Some((place, here)) = place_here(host, &asking) {
+    if let Some(place) = place_here(host, &asking) {
+        let held = place.clone();
         let made = async move { made_in(&task_host, place, asking, streams).await };
-        return match begin_here(host, here, made).await {
+        return match begin_here(host, held, made).await {
             Begun::Done(made) => made,
             Begun::Elsewhere(task) => Theirs(task).await.unwrap_or(Err(lost)),
         };
     }
     let made = in_a_place(host, asking, Otherwise::Refused, move |place, asking, tell| match place {
-        Ok(place) => {
-            let host = task_host.clone();
-            let made = async move { made_in(&host, place, asking, streams).await };
-            task_host.spawn(for_one(made, tell));
+        Ok((place, begins)) => {
+            let held = place.clone();
+            let made = async move { made_in(&task_host, place, asking, streams).await };
+            begins.begin(&held, for_one(made, tell));
         }
         Err(refusal) => drop(tell.send(Err(refusal))),
     });
@@ -245,18 +274,19 @@ pub(crate) async fn led(
 ) -> Result<Led, NotLed> {
     let lost = Refusal::Handler { trace: asking.trace.clone() };
     let task_host = host.clone();
-    if let Some((place, here)) = place_here(host, &asking) {
+    if let Some(place) = place_here(host, &asking) {
+        let held = place.clone();
         let made = async move { lead_on(&task_host, lead, place, asking, before).await };
-        return match begin_here(host, here, made).await {
+        return match begin_here(host, held, made).await {
             Begun::Done(made) => made.map_err(NotLed::Failed),
             Begun::Elsewhere(task) => task.await.unwrap_or(Err(lost)).map_err(NotLed::Failed),
         };
     }
     let led = in_a_place(host, asking, otherwise, move |place, asking, tell| match place {
-        Ok(place) => {
-            let host = task_host.clone();
-            task_host.spawn(async move {
-                let led = lead_on(&host, lead, place, asking, before).await;
+        Ok((place, begins)) => {
+            let held = place.clone();
+            begins.begin(&held, async move {
+                let led = lead_on(&task_host, lead, place, asking, before).await;
                 let _ = tell.send(led.map_err(NotLed::Failed));
             });
         }

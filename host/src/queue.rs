@@ -55,7 +55,7 @@ pub struct Queue {
 
 impl Queue {
     pub fn new(load: &Load) -> Arc<Queue> {
-        let most_here = if load.sheds { load.cores.saturating_sub(1).max(1) } else { 0 };
+        let most_here = if load.sheds { load.cores } else { 0 };
         Arc::new(Queue { places: Mutex::new(Places::new(load, Instant::now())), here: AtomicUsize::new(0), most_here })
     }
 
@@ -111,10 +111,11 @@ impl Queue {
     }
 
     /// A place on the very thread that asks for it, while nobody waits for one and few are on such threads.
-    pub fn place_here(self: &Arc<Queue>, class: Class) -> Option<(Arc<Place>, Here)> {
-        let here = Here(self.clone());
-        let is_free = self.here.fetch_add(1, Ordering::Relaxed) < self.most_here;
-        (is_free && self.with(|places| places.at_once(class, Instant::now()))).then(|| (Place::new(self, class), here))
+    pub fn place_here(self: &Arc<Queue>, class: Class) -> Option<Arc<Place>> {
+        let is_free = self.here.load(Ordering::Relaxed) < self.most_here;
+        let place =
+            (is_free && self.with(|places| places.at_once(class, Instant::now()))).then(|| Place::new(self, class))?;
+        place.comes_here().then_some(place)
     }
 
     /// A place for what nobody waits for, while nobody else needs it.
@@ -148,15 +149,6 @@ impl Queue {
     /// Refused so far, by class and reason.
     pub fn shed(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
         self.places().shed()
-    }
-}
-
-/// One of the renders on threads that answer sockets, for as long as it is on one.
-pub struct Here(Arc<Queue>);
-
-impl Drop for Here {
-    fn drop(&mut self) {
-        self.0.here.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -228,6 +220,8 @@ pub struct Place {
     is_aside: AtomicBool,
     is_long: AtomicBool,
     is_over: AtomicBool,
+    /// It is used on a thread that answers sockets.
+    is_here: AtomicBool,
 }
 
 const LONG_TICKS: u32 = limits::LONG_RENDER.as_millis().div_ceil(TICK.as_millis()) as u32;
@@ -243,7 +237,29 @@ impl Place {
             is_aside: AtomicBool::new(false),
             is_long: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
+            is_here: AtomicBool::new(false),
         })
+    }
+
+    /// Whether it may be used on a thread that answers sockets: few are, and those threads have nobody to refuse, which they do
+    /// quickly only where they do nothing else. From then on it is one of them.
+    pub fn comes_here(&self) -> bool {
+        if self.queue.is_hot() {
+            return false;
+        }
+        let comes = self.queue.here.fetch_add(1, Ordering::Relaxed) < self.queue.most_here;
+        if !comes {
+            self.queue.here.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.is_here.store(comes, Ordering::Relaxed);
+        comes
+    }
+
+    /// It is not used on a thread that answers sockets any more.
+    pub fn leaves_here(&self) {
+        if self.is_here.swap(false, Ordering::Relaxed) {
+            self.queue.here.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// The guest was interrupted: it has had a core for another while.
@@ -299,6 +315,8 @@ impl Place {
 
     /// Given back, whoever still holds it.
     pub fn give_back(&self) {
+        // First, so that whoever is next may be where this one was.
+        self.leaves_here();
         self.queue.with(|places| {
             if self.is_over.swap(true, Ordering::Relaxed) {
                 return;
@@ -399,6 +417,47 @@ mod tests {
         places[0].goes_on();
         drop(places);
         assert_eq!(running(&queue), (0, 0));
+    }
+
+    #[test]
+    fn few_are_on_threads_that_answer_sockets_and_who_is_next_may_be_where_one_was() {
+        let queue = queue(1);
+        let first = queue.place_here(Class::Page).unwrap();
+        assert!(queue.place_here(Class::Page).is_none());
+        let others = filled(&queue);
+        assert_eq!(others.len(), limits::RENDERS_A_CORE - 1);
+        assert!(!others[0].comes_here());
+        let may_be_here = Arc::new(Mutex::new(None));
+        let told = may_be_here.clone();
+        let waits = queue.ask(Class::Page, Duration::from_secs(60), move |place| {
+            let place = place.unwrap();
+            *told.lock().unwrap() = Some((place.comes_here(), place));
+        });
+        assert!(may_be_here.lock().unwrap().is_none());
+        first.give_back();
+        let (comes_here, next) = may_be_here.lock().unwrap().take().unwrap();
+        assert!(comes_here);
+        // One that has to wait goes on elsewhere, and one that is gone is not counted twice.
+        next.leaves_here();
+        drop((first, waits));
+        assert!(others[0].comes_here() && !next.comes_here());
+        drop((next, others));
+        assert!(queue.place_here(Class::Page).is_some());
+        assert_eq!(running(&queue), (0, 0));
+    }
+
+    #[test]
+    fn nobody_is_on_threads_that_answer_sockets_while_those_refuse() {
+        let queue = queue(1);
+        let places = filled(&queue);
+        assert!(places[0].comes_here());
+        places[0].leaves_here();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let refused = runtime.block_on(queue.place(Class::Page, Duration::from_secs(60)));
+        assert_eq!(refused.err(), Some(Shed::Delay(Class::Page)));
+        assert!(!places[0].comes_here());
+        drop(places);
+        assert!(queue.place_here(Class::Page).is_none());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use nearside_protocol::limits;
 
-/// How long each route of an app takes, by its latest renders.
+/// How much of a core each route of an app takes, by its latest renders.
 pub(crate) struct Quick(Vec<AtomicU32>);
 
 /// What is believed of a route of which nothing is known, and the most that one render can say.

@@ -74,8 +74,7 @@ pub const RENDERS_A_CORE: usize = 2;
 pub const COMMANDS_A_CORE: usize = 1;
 pub const LONG_RENDERS_A_CORE: usize = 4;
 pub const LONG_RENDER: Duration = Duration::from_millis(10);
-/// A page that is made in less is made by the thread that was asked for it, while nobody waits for a place: on so many of the
-/// node's cores but one, or on its only one.
+/// A page that takes less of a core is made by the threads that answer sockets, at most one a core.
 pub const QUICK_RENDER_US: u32 = 500;
 /// And while what comes to the sockets waits for less than this, so that who asks for a stored page does.
 pub const SOCKETS_WAIT: Duration = Duration::from_millis(5);
