@@ -119,7 +119,7 @@ enum Failure {
     TooManyStreams,
 }
 
-/// Runs in its caller's task, which is to be among the renders: no socket is served by their threads.
+/// Runs in its caller's task, which is to be among the renders, where no socket is served, or begins elsewhere if it is quick.
 pub async fn render(host: &Arc<Host>, mut ask: Ask) -> Result<Rendered, Refusal> {
     let (started, work) = (Instant::now(), ThreadCpu::now());
     let mut span = ask.traced.as_ref().map(|traced| begin_span(traced, &ask));

@@ -144,7 +144,8 @@ pub const HANDED_OUT_AT_ONE_A_CORE: usize = 32;
 /// the other half of RENDERS_A_CORE is always left to a node's own visitors.
 pub const HANDED_A_CORE: usize = 2;
 pub const HANDED_RUNNING_A_CORE: usize = 1;
-/// For so long after it has refused a visitor of its own, a node makes nothing for siblings, and says so.
+/// For so long after it has refused a visitor of its own, a node makes nothing for siblings, and says so; and nothing is made by
+/// the threads that answer sockets.
 pub const HOT_FOR: Duration = Duration::from_millis(500);
 /// How long one waits for its place where it came to, if a sibling could be asked;
 pub const HANDED_AFTER: Duration = Duration::from_millis(100);
